@@ -1,0 +1,50 @@
+# Every target checks first that the tools it needs are there, and says how to get them where it cannot.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# So that a Rust installed a minute ago is found without a new shell.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help build demo test bench soak lint fmt generate clean prerequisites
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: prerequisites ## build the herald binary into target/release
+	cargo build --release --locked
+
+demo: prerequisites ## watch 2,488 people being messaged, a kill half way, and the balance
+	@dev/demo.sh
+
+test: lint ## run every check and every test
+	cargo test --locked
+
+bench: prerequisites ## measure pace, efficiency and planning into docs/benchmarks.md (BENCH=quick: a minute)
+	cargo bench --locked --bench figures
+
+soak: prerequisites ## kill, drop and freeze in large sizes for half an hour (MINUTES=n)
+	HERALD_FAULT_RUNS=200 dev/soak.sh $(or $(MINUTES),30)
+
+lint: prerequisites ## check format, lints, documentation, licences
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --log-level error check bans licenses sources; \
+	else \
+		echo "skipped: the check of licences and banned crates (cargo install --locked cargo-deny)"; \
+	fi
+
+fmt: prerequisites ## format the sources
+	cargo fmt
+
+generate: prerequisites ## write crds/ and docs/reference/ anew from the code
+	UPDATE_CRDS=1 cargo test --locked --test schema the_committed_definitions
+	UPDATE_REFERENCE=1 cargo test --locked --test reference the_page
+
+clean: ## remove what was built
+	cargo clean
+
+prerequisites:
+	@dev/prerequisites.sh

@@ -1,0 +1,79 @@
+//! The task of sending one broadcast as `herald run` does: plan, senders, upkeep, in one process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use herald::ledger::Ledger;
+use herald::ledger::sqlite::{SqliteLedger, random_id};
+use herald::sender::{Journal, Session, Transport, planner};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::{people, process};
+
+/// As `herald run` has it.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Send {
+    /// For ledger, journal and recipients.
+    pub folder: PathBuf,
+    pub url: String,
+    pub rate: u32,
+    pub senders: u32,
+    pub messages: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sent {
+    pub sent: i64,
+    /// From after planning to the last record.
+    pub cpu_seconds: f64,
+}
+
+pub async fn send(task: Send) -> anyhow::Result<Sent> {
+    let csv = task.folder.join("people.csv");
+    people::write_csv(&csv, task.messages)?;
+    let provider = Arc::new(people::messenger(&task.url)?);
+    let ledger = Arc::new(SqliteLedger::open(&task.folder.join("ledger.sqlite")).await?);
+    let (journal, _) = Journal::open(&task.folder.join("journal"))?;
+    journal.start()?;
+    let journal = Arc::new(journal);
+    let transport = Transport::new()?;
+    let broadcast = ledger.declare(&people::declaration(task.rate)).await?.id;
+    planner::plan(ledger.as_ref(), broadcast, people::plan_spec(&csv, provider.clone())?).await?;
+
+    let before = process::cpu_seconds();
+    let upkeep = tokio::spawn(keep_up(ledger.clone()));
+    let (_stop, stopped) = watch::channel(false);
+    let mut sessions = JoinSet::new();
+    for number in 1..=task.senders {
+        let session = Session {
+            ledger: ledger.clone(),
+            broadcast,
+            holder: random_id(),
+            display: format!("figures-{number}"),
+            provider: provider.clone(),
+            transport: transport.clone(),
+            journal: journal.clone(),
+            senders: task.senders,
+        };
+        sessions.spawn(session.run(stopped.clone()));
+    }
+    while let Some(ended) = sessions.join_next().await {
+        ended??;
+    }
+    upkeep.abort();
+    let cpu_seconds = process::cpu_seconds() - before;
+    Ok(Sent { sent: ledger.snapshot(broadcast).await?.counts.sent, cpu_seconds })
+}
+
+async fn keep_up(ledger: Arc<SqliteLedger>) {
+    loop {
+        if !matches!(ledger.maintain().await, Ok(true)) {
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+-- Instants are nanoseconds since the Unix epoch on the ledger's clock; states are the numbers of RecipientState.
+
+CREATE TABLE ledger (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,          -- grows with every commit that changes a delivery
+    seen_at INTEGER NOT NULL,           -- the latest instant of such a commit: shows a clock that was set back
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    account TEXT NOT NULL,
+    host TEXT NOT NULL,
+    rate_messages INTEGER NOT NULL,
+    rate_period_seconds INTEGER NOT NULL,
+    next_slot INTEGER NOT NULL DEFAULT 0,
+    virtual_time REAL NOT NULL DEFAULT 0,
+    brake_factor INTEGER NOT NULL,
+    brake_since INTEGER NOT NULL DEFAULT 0,
+    brake_hold_until INTEGER NOT NULL DEFAULT 0,
+    brake_lowered_at INTEGER NOT NULL DEFAULT 0,
+    brake_recent INTEGER NOT NULL DEFAULT 0,
+    stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
+    UNIQUE (namespace, provider, account, host)
+) STRICT;
+
+CREATE TABLE broadcast (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    owner_uid TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
+    content TEXT NOT NULL,
+    request_timeout INTEGER NOT NULL,
+    rate_messages INTEGER,
+    rate_period_seconds INTEGER,
+    batch_size_wish INTEGER,
+    start_at INTEGER,
+    end_at INTEGER,
+    suspended INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL,         -- latched
+    blocked_message TEXT,               -- provider blocked: why
+    flow_weight INTEGER NOT NULL,
+    flow_virtual_time REAL NOT NULL DEFAULT 0,
+    flow_hungry_until INTEGER NOT NULL DEFAULT 0,
+    own_next_slot INTEGER NOT NULL DEFAULT 0,
+    plan_epoch INTEGER NOT NULL DEFAULT 0,
+    plan_chunk INTEGER NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
+    plan_receipt TEXT,                          -- what was answered to it
+    plan_digest BLOB NOT NULL DEFAULT (zeroblob(32)),
+    plan_duplicates INTEGER NOT NULL DEFAULT 0,
+    plan_excluded INTEGER NOT NULL DEFAULT 0,
+    plan_samples TEXT NOT NULL DEFAULT '[]',
+    plan_sealed_at INTEGER,
+    batch_size INTEGER NOT NULL DEFAULT 0,
+    planned INTEGER NOT NULL DEFAULT 0,
+    pending INTEGER NOT NULL DEFAULT 0,
+    inflight INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    unknown INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at INTEGER,
+    finished_at INTEGER,
+    UNIQUE (namespace, idempotency_key)
+) STRICT;
+
+-- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
+CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
+CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
+
+CREATE TABLE batch (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    idx INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0,   -- grows with every claim
+    sender_id INTEGER,
+    claimed_at INTEGER,
+    renewed_at INTEGER,
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    probation INTEGER NOT NULL DEFAULT 0,   -- taken from a lost sender: one recipient until one outcome
+    pending INTEGER NOT NULL,
+    inflight INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    unknown INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
+    reclaims INTEGER NOT NULL DEFAULT 0,
+    error_reason TEXT,
+    error_code TEXT,
+    error_message TEXT,
+    error_at INTEGER,
+    started_at INTEGER,
+    completed_at INTEGER,
+    PRIMARY KEY (broadcast_id, idx)
+) STRICT, WITHOUT ROWID;
+
+-- One process that sends. Its random name is made at process start, so a restarted one is another sender.
+CREATE TABLE sender (
+    id INTEGER PRIMARY KEY,
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    holder TEXT NOT NULL UNIQUE,
+    display TEXT NOT NULL,
+    last_number INTEGER NOT NULL DEFAULT 0,
+    proven INTEGER NOT NULL DEFAULT 0,      -- has recorded an outcome
+    closed INTEGER NOT NULL DEFAULT 0       -- has left, or is known to be dead
+) STRICT;
+
+CREATE TABLE delivery (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    seq INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    vars TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
+    tries INTEGER NOT NULL DEFAULT 0,       -- what the retry policy counts
+    setbacks INTEGER NOT NULL DEFAULT 0,    -- what the wait before the next attempt grows by
+    epoch INTEGER NOT NULL DEFAULT 0,
+    sender_id INTEGER,
+    request INTEGER,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    slot INTEGER,
+    start_by INTEGER,
+    deadline INTEGER,
+    provider_id TEXT,
+    reason TEXT,
+    code TEXT,
+    PRIMARY KEY (broadcast_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
+CREATE INDEX delivery_pending ON delivery (broadcast_id, seq, not_before) WHERE state = 0;
+CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
+
+-- Whom an unsealed plan leaves out; emptied by the seal.
+CREATE TABLE exclusion (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (broadcast_id, recipient)
+) STRICT, WITHOUT ROWID;
+
+-- How many recipients stand in a state for a reason.
+CREATE TABLE tally (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    state INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (broadcast_id, state, reason)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,201 @@
+//! The audience of a broadcast: who gets the message.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
+
+/// The most recipients that may stand in a document, per list: what etcd holds with ease; more come from sources.
+pub const MAX_RECIPIENTS: usize = 1_000;
+/// The most sources of one list: each is a file a sender mounts.
+pub const MAX_SOURCES: usize = 32;
+/// The most variables of one recipient.
+pub const MAX_VARS: usize = 32;
+/// The longest value of a variable, in characters.
+pub const MAX_VAR_LENGTH: usize = 4_096;
+/// The longest id of a recipient, in characters.
+pub const MAX_RECIPIENT_ID: usize = 256;
+/// An id: no white space at either end, no line break.
+const RECIPIENT_ID: &str = r"^[^ \t\r\n](.*[^ \t\r\n])?$";
+
+/// Who gets the message: the recipients listed here and those of all sources, each person once (the first occurrence
+/// wins), less those excluded. At least one of `recipients` and `sources` must be given. Mutable until the first
+/// message is attempted, then locked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "(has(self.recipients) && self.recipients.size() > 0) || (has(self.sources) && self.sources.size() > 0)"
+).message("at least one of recipients and sources must be given and not be empty").reason(Reason::FieldValueRequired))]
+pub struct Audience {
+    /// Recipients listed in the document itself, at most 1000; for more use a source. They come before all sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "recipients_schema")]
+    pub recipients: Vec<Recipient>,
+    /// Files of recipients, at most 32, read in this order and united. Names must be unique in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "sources_schema")]
+    pub sources: Vec<AudienceSource>,
+    /// Recipients who get nothing even when they are in the audience, e.g. opt-outs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Exclusion>,
+}
+
+/// One recipient listed in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recipient {
+    /// The recipient's id at the provider, e.g. the page-scoped id of Messenger: 1 to 256 characters without white
+    /// space at the ends. Put digits in quotes. Required.
+    #[schemars(length(min = 1, max = MAX_RECIPIENT_ID), regex(pattern = RECIPIENT_ID))]
+    pub id: String,
+    /// Variables of this recipient for the message's template: name to text, at most 32, each at most 4096 characters.
+    /// Names are letters, digits and `_`, not beginning with a digit. An empty text counts as absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "vars_schema")]
+    pub vars: BTreeMap<String, String>,
+}
+
+/// A file of recipients: exactly one of `configMapKeyRef` and `secretKeyRef`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)")
+    .message("exactly one of configMapKeyRef and secretKeyRef must be set"))]
+pub struct AudienceSource {
+    /// A name for this source, for messages and status: a DNS label of 1 to 63 characters, unique in the list. Required.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The file is a key of a ConfigMap of the same namespace. Exactly one of this and `secretKeyRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+    /// The file is a key of a Secret of the same namespace. Exactly one of this and `configMapKeyRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+}
+
+/// One key of a ConfigMap or Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRef {
+    /// The ConfigMap's or Secret's name, in the same namespace: 1 to 253 characters. Required.
+    #[schemars(length(min = 1, max = MAX_NAME), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+    /// The key that holds the file. Its ending names the format: `.csv` (a header row with a column `id`; other columns
+    /// are variables), `.ndjson` or `.jsonl` (one flat JSON object with a member `id` per line). 1 to 253 characters.
+    /// Required.
+    #[schemars(length(min = 1, max = MAX_NAME), regex(pattern = DATA_KEY))]
+    #[x_kube(validation = Rule::new("self.endsWith('.csv') || self.endsWith('.ndjson') || self.endsWith('.jsonl')")
+        .message("must end in .csv, .ndjson or .jsonl, which names the format of the file"))]
+    pub key: String,
+}
+
+/// Recipients who get nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exclusion {
+    /// Ids to leave out, listed in the document itself: at most 1000; for more use a source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "excluded_schema")]
+    pub recipients: Vec<ExcludedRecipient>,
+    /// Files of recipients to leave out, at most 32. Only the ids are read. Names must be unique in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "sources_schema")]
+    pub sources: Vec<AudienceSource>,
+}
+
+/// One recipient to leave out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExcludedRecipient {
+    /// The recipient's id at the provider: 1 to 256 characters without white space at the ends. Put digits in quotes.
+    /// Required.
+    #[schemars(length(min = 1, max = MAX_RECIPIENT_ID), regex(pattern = RECIPIENT_ID))]
+    pub id: String,
+}
+
+/// How a file of recipients is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipientFormat {
+    /// Comma-separated, with a header row.
+    Csv,
+    /// One flat JSON object per line.
+    Ndjson,
+}
+
+/// Where a source's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceRef<'a> {
+    ConfigMap(&'a KeyRef),
+    Secret(&'a KeyRef),
+}
+
+impl SourceRef<'_> {
+    /// The name and key, whatever the kind.
+    pub fn key_ref(&self) -> &KeyRef {
+        match self {
+            SourceRef::ConfigMap(reference) | SourceRef::Secret(reference) => reference,
+        }
+    }
+}
+
+impl AudienceSource {
+    /// The one member that is set; `None` for a document that was never admitted.
+    pub fn reference(&self) -> Option<SourceRef<'_>> {
+        match (&self.config_map_key_ref, &self.secret_key_ref) {
+            (Some(reference), None) => Some(SourceRef::ConfigMap(reference)),
+            (None, Some(reference)) => Some(SourceRef::Secret(reference)),
+            _ => None,
+        }
+    }
+}
+
+impl KeyRef {
+    /// The format named by the key's ending; `None` for a document that was never admitted.
+    pub fn format(&self) -> Option<RecipientFormat> {
+        match self.key.rsplit_once('.')?.1 {
+            "csv" => Some(RecipientFormat::Csv),
+            "ndjson" | "jsonl" => Some(RecipientFormat::Ndjson),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a variable may have this name: `[A-Za-z_][A-Za-z0-9_]*`. A schema cannot bound the keys of a map, so every
+/// reader of recipients asks this.
+pub fn is_variable_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+fn atomic_list(item: Schema, max_items: usize) -> Schema {
+    json_schema!({"type": "array", "items": item, "maxItems": max_items, "x-kubernetes-list-type": "atomic"})
+}
+
+fn recipients_schema(generator: &mut SchemaGenerator) -> Schema {
+    atomic_list(Recipient::json_schema(generator), MAX_RECIPIENTS)
+}
+
+fn excluded_schema(generator: &mut SchemaGenerator) -> Schema {
+    atomic_list(ExcludedRecipient::json_schema(generator), MAX_RECIPIENTS)
+}
+
+fn sources_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": AudienceSource::json_schema(generator),
+        "maxItems": MAX_SOURCES,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    })
+}
+
+fn vars_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": MAX_VAR_LENGTH},
+        "maxProperties": MAX_VARS,
+    })
+}

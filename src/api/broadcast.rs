@@ -1,0 +1,178 @@
+//! BroadcastMessage: one message to one audience, once.
+
+use jiff::Timestamp;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{audience::Audience, broadcast_status::BroadcastMessageStatus, rate::Rate, reference::ObjectRef};
+
+/// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
+pub const MAX_BROADCAST_NAME: usize = 52;
+/// The longest text template, in characters. Providers bound the rendered text, usually far lower.
+pub const MAX_TEXT: usize = 16_384;
+/// The longest idempotency key, in characters: any object name fits.
+pub const MAX_IDEMPOTENCY_KEY: usize = 253;
+/// The most senders of a broadcast: one holds 300 messages a second with ease.
+pub const MAX_SENDERS: u32 = 8;
+/// The most recipients of a batch.
+pub const MAX_BATCH_SIZE: u32 = 20_000;
+
+/// What to send, to whom, through which channel, when and how fast.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "herald.dev",
+    version = "v1alpha1",
+    kind = "BroadcastMessage",
+    namespaced,
+    status = "BroadcastMessageStatus",
+    derive = "PartialEq",
+    shortname = "bm",
+    category = "herald",
+    doc = "One message to one audience, sent once: nobody is skipped and nobody gets it twice. Deleting it stops the sending; \
+           applying it again goes on with those who have not got it yet. To send again, change spec.idempotencyKey.",
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state",
+        description = "What the broadcast is doing"),
+    printcolumn(name = "Planned", type_ = "integer", json_path = ".status.recipients.planned",
+        description = "Recipients in the sealed plan"),
+    printcolumn(name = "Sent", type_ = "integer", json_path = ".status.recipients.sent",
+        description = "Recipients whose message the provider took"),
+    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.recipients.failed",
+        description = "Recipients the provider refused for good"),
+    printcolumn(name = "Unknown", type_ = "integer", json_path = ".status.recipients.unknown",
+        description = "Recipients whose answer was lost: the message may or may not have arrived"),
+    printcolumn(name = "Progress", type_ = "integer", json_path = ".status.progressPercent",
+        description = "Settled recipients in percent"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Rate", type_ = "integer", json_path = ".status.ratePerMinute", priority = "1",
+        description = "Messages sent in the last minute"),
+    printcolumn(name = "ETA", type_ = "string", json_path = ".status.estimatedCompletionTime", priority = "1",
+        description = "When the last recipient is expected to settle"),
+    printcolumn(name = "Channel", type_ = "string", json_path = ".spec.channelRef.name", priority = "1",
+        description = "The MessageChannel it is sent through"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        priority = "1", description = "Why it is Ready or not"),
+    validation = Rule::new(
+        "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
+    ).message("must be a DNS label of at most 52 characters: lower-case letters, digits and '-', because Jobs and batches add to it")
+        .field_path(".metadata.name"),
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) || self.spec.channelRef == oldSelf.spec.channelRef"
+    ).message("locked since the first message was attempted; to send through another channel make a new BroadcastMessage with another idempotencyKey")
+        .field_path(".spec.channelRef").reason(Reason::FieldValueForbidden),
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) || self.spec.audience == oldSelf.spec.audience"
+    ).message("locked since the first message was attempted; to reach others make a new BroadcastMessage with another idempotencyKey")
+        .field_path(".spec.audience").reason(Reason::FieldValueForbidden),
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) || self.spec.content == oldSelf.spec.content"
+    ).message("locked since the first message was attempted; to say something else make a new BroadcastMessage with another idempotencyKey")
+        .field_path(".spec.content").reason(Reason::FieldValueForbidden),
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) \
+         || (has(self.spec.idempotencyKey) ? self.spec.idempotencyKey : self.metadata.name) \
+         == (has(oldSelf.spec.idempotencyKey) ? oldSelf.spec.idempotencyKey : oldSelf.metadata.name)"
+    ).message("locked since the first message was attempted; to send again make a new BroadcastMessage with another idempotencyKey")
+        .field_path(".spec.idempotencyKey").reason(Reason::FieldValueForbidden)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastMessageSpec {
+    /// The MessageChannel of the same namespace to send through. Mutable until the first message is attempted, then
+    /// locked. Required.
+    pub channel_ref: ObjectRef,
+    /// Who gets the message: recipients listed here, files of recipients, less those excluded. Mutable until the first
+    /// message is attempted, then locked. Required.
+    pub audience: Audience,
+    /// What is sent. Mutable until the first message is attempted, then locked. Required.
+    pub content: Content,
+    /// How fast and by how many senders. May be changed at any time and takes effect within seconds, but for
+    /// `batchSize`, which counts when the plan is made.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// When to begin and when to stop. Without it the sending begins at once and ends with the last recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// `true`: make the plan, count it and render samples, but send nothing; while sending: pause. Remove it, or set
+    /// `false`, to start or go on. May be changed at any time. No default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// `true`: stop for good; recipients not yet attempted are skipped (Cancelled). Cannot be taken back: a cancelled
+    /// idempotencyKey stays cancelled. May be set at any time. No default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<bool>,
+    /// What makes this broadcast this one, within its namespace: a recipient gets one message per key, however often the
+    /// object is deleted and applied again. Default: `metadata.name`. 1 to 253 characters without `/` and white space.
+    /// Mutable until the first message is attempted, then locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY), regex(pattern = r"^[^/ \t\r\n]+$"))]
+    pub idempotency_key: Option<String>,
+}
+
+/// What is sent to each recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    /// The text, a template: `{{ first_name }}` is the recipient's variable, `{{ first_name | default('there') }}`
+    /// says what stands for a missing one; a missing one without a default refuses the whole plan before anything is
+    /// sent. 1 to 16384 characters; the rendered text must also fit the provider's limit (Messenger: 1999). Required.
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub text: String,
+}
+
+/// How fast and by how many senders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// The most this broadcast sends. The lower of this and the channel's rate applies. Without it the channel's rate
+    /// alone. May be changed at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// How many senders work at once: 1 to 8, default 1. One is enough up to some 300 messages a second; the rate holds
+    /// for all of them together. May be changed at any time.
+    #[serde(default = "one_sender")]
+    #[schemars(range(min = 1, max = MAX_SENDERS))]
+    pub senders: u32,
+    /// How many recipients a batch should hold: 1 to 20000. Default: about 30 seconds of sending, at least 100. A wish:
+    /// a broadcast has at most 500 batches, so the real size is at least planned/500; see `status.batches.size`. A change
+    /// after the plan was made has no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_BATCH_SIZE))]
+    pub batch_size: Option<u32>,
+}
+
+impl Default for Delivery {
+    fn default() -> Delivery {
+        Delivery { rate: None, senders: one_sender(), batch_size: None }
+    }
+}
+
+fn one_sender() -> u32 {
+    1
+}
+
+/// When to begin and when to stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.startTime) || !has(self.endTime) || self.endTime > self.startTime")
+    .message("must be after startTime").field_path(".endTime"))]
+pub struct Schedule {
+    /// Nothing is sent before this instant; the plan is made at once. RFC 3339 with a time zone, e.g.
+    /// `2026-12-01T09:00:00Z`. Default: now. May be changed until the sending has begun; later changes have no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub start_time: Option<Timestamp>,
+    /// Nothing is sent at or after this instant; who has not been attempted by then is skipped (Expired). RFC 3339 with a
+    /// time zone, after `startTime`. Default: never. May be changed at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub end_time: Option<Timestamp>,
+}
+
+impl BroadcastMessage {
+    /// The key of this broadcast in the ledger, within its namespace: as given, or the object's name.
+    pub fn idempotency_key(&self) -> &str {
+        match &self.spec.idempotency_key {
+            Some(key) => key,
+            None => self.metadata.name.as_deref().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The status of a BroadcastMessage: a summary of the ledger, which can be made anew from it at any time.
+
+use jiff::Timestamp;
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::{broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition};
+
+/// The most entries of `reasons`; the largest counts are kept.
+pub const MAX_REASONS: usize = 32;
+/// The most rendered samples of a plan.
+pub const MAX_SAMPLES: usize = 5;
+/// The longest sample, in characters; longer ones are cut.
+pub const MAX_SAMPLE: usize = 2_048;
+
+/// What a broadcast is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BroadcastState {
+    Pending,
+    Planning,
+    Scheduled,
+    Sending,
+    Suspended,
+    Complete,
+    Cancelled,
+    Expired,
+    Failed,
+}
+
+/// How a recipient ended, where there is a reason to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ReasonOutcome {
+    Failed,
+    Skipped,
+    Unknown,
+}
+
+/// What has been observed, from the ledger. Written by Herald alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastMessageStatus {
+    /// The `metadata.generation` this status was written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// The key in use: `spec.idempotencyKey`, or `metadata.name` where that is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY))]
+    pub idempotency_key: Option<String>,
+    /// `Ready`, `Reconciling`, `Stalled` (a person must act), `Suspended`, `Complete` (everybody was attempted) and
+    /// `Finished` (every end; its reason is `Delivered`, `DeliveredWithFailures`, `Cancelled`, `Expired` or `Failed`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::condition::list_schema")]
+    pub conditions: Vec<Condition>,
+    /// What the broadcast is doing, for people: `Pending`, `Planning`, `Scheduled`, `Sending`, `Suspended`, `Complete`,
+    /// `Cancelled`, `Expired` or `Failed`. Programs should read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<BroadcastState>,
+    /// The balance of recipients: planned = pending + sent + failed + skipped + unknown, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<RecipientSums>,
+    /// Why recipients failed, were skipped or are unknown, with counts; the 32 most frequent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "reasons_schema")]
+    pub reasons: Vec<ReasonCount>,
+    /// The batches the plan was cut into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<BatchSums>,
+    /// Settled recipients (sent, failed, skipped, unknown) in percent of the planned, rounded down: 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub progress_percent: Option<u32>,
+    /// Messages sent in the last minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub rate_per_minute: Option<i64>,
+    /// When the last recipient is expected to settle at the present rate; absent while nothing is being sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub estimated_completion_time: Option<Timestamp>,
+    /// The sealed plan: what was read, and what it hashes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// When the first message was attempted. From then on channel, audience, content and idempotencyKey are locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub first_attempt_time: Option<Timestamp>,
+    /// The ledger's revision this status was made from; it only grows, unless the ledger lost data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ledger_revision: Option<i64>,
+    /// When Herald first took up this broadcast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub start_time: Option<Timestamp>,
+    /// When the broadcast came to its end, whichever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub completion_time: Option<Timestamp>,
+}
+
+/// The balance of a broadcast's recipients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecipientSums {
+    /// Distinct recipients of the audience, less those excluded.
+    #[schemars(range(min = 0))]
+    pub planned: i64,
+    /// Not settled yet: waiting, being sent, or waiting for another try.
+    #[schemars(range(min = 0))]
+    pub pending: i64,
+    /// The provider took the message.
+    #[schemars(range(min = 0))]
+    pub sent: i64,
+    /// The provider refused for good, or all tries were used up.
+    #[schemars(range(min = 0))]
+    pub failed: i64,
+    /// Never attempted, by decision: cancelled or expired.
+    #[schemars(range(min = 0))]
+    pub skipped: i64,
+    /// The answer was lost: the message may or may not have arrived. Not sent again, so that nobody gets it twice.
+    #[schemars(range(min = 0))]
+    pub unknown: i64,
+}
+
+/// How many recipients ended so for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonCount {
+    /// How they ended: `Failed`, `Skipped` or `Unknown`.
+    pub outcome: ReasonOutcome,
+    /// Why, as one CamelCase word, e.g. `RetriesExhausted`. 1 to 128 letters.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
+    pub reason: String,
+    /// How many recipients ended so.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+}
+
+/// The batches of a broadcast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchSums {
+    /// All batches: at most 500.
+    #[schemars(range(min = 0))]
+    pub total: u32,
+    /// Recipients per batch; the last one may hold fewer.
+    #[schemars(range(min = 0))]
+    pub size: u32,
+    /// Batches no sender has begun.
+    #[schemars(range(min = 0))]
+    pub pending: u32,
+    /// Batches begun and not complete.
+    #[schemars(range(min = 0))]
+    pub active: u32,
+    /// Batches with every recipient settled.
+    #[schemars(range(min = 0))]
+    pub complete: u32,
+}
+
+/// The sealed plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// `sha256:` and the hash over sequence, recipients and variables. It never changes once a message was attempted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub hash: Option<String>,
+    /// When the plan was sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::instant::schema")]
+    pub sealed_time: Option<Timestamp>,
+    /// Rows dropped because their recipient had occurred before.
+    #[schemars(range(min = 0))]
+    pub duplicates: i64,
+    /// Recipients dropped because they are excluded.
+    #[schemars(range(min = 0))]
+    pub excluded: i64,
+    /// The message as the first few recipients will get it: at most 5, each at most 2048 characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "samples_schema")]
+    pub samples: Vec<String>,
+}
+
+fn reasons_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": ReasonCount::json_schema(generator),
+        "maxItems": MAX_REASONS,
+        "x-kubernetes-list-type": "atomic",
+    })
+}
+
+fn samples_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "maxLength": MAX_SAMPLE},
+        "maxItems": MAX_SAMPLES,
+        "x-kubernetes-list-type": "atomic",
+    })
+}

@@ -1,0 +1,42 @@
+//! The three kinds of group `herald.dev`, version `v1alpha1`: types, schema, validation rules and defaults.
+//!
+//! The doc comments of fields here are what `kubectl explain` prints, so they are written for users. Pure: no clock,
+//! no randomness, no IO. A field that nothing acts on does not exist.
+
+// The derive takes one `printcolumn(...)` per column, each with the same member names.
+#![allow(clippy::duplicated_attributes)]
+
+pub mod admission;
+pub mod audience;
+pub mod batch;
+pub mod broadcast;
+pub mod broadcast_status;
+pub mod channel;
+pub mod condition;
+pub mod crd;
+pub mod header;
+mod instant;
+pub(crate) mod metadata;
+pub mod rate;
+pub mod reference;
+mod structure;
+pub mod violation;
+
+pub use audience::{
+    Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
+};
+pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
+pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Content, Delivery, Schedule};
+pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
+pub use channel::{HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel};
+pub use condition::{Condition, ConditionStatus};
+pub use crd::{crds, crds_yaml};
+pub use rate::Rate;
+pub use reference::ObjectRef;
+
+/// The API group of all kinds.
+pub const GROUP: &str = "herald.dev";
+/// The one version there is.
+pub const VERSION: &str = "v1alpha1";
+/// What stands as `apiVersion` in a document.
+pub const API_VERSION: &str = "herald.dev/v1alpha1";

@@ -1,0 +1,31 @@
+//! Sources to a stream of recipients, read in bounded memory whatever their size.
+//!
+//! A source is a file of rows (CSV or NDJSON) or the inline list of a broadcast. All of them give the same
+//! [`Recipient`]s by the same rules:
+//!
+//! - names of variables match `[A-Za-z_][A-Za-z0-9_]*`; `id` is required, trimmed, 1 to [`MAX_ID_CHARACTERS`];
+//! - at most [`MAX_VARIABLES`] variables of at most [`MAX_VALUE_CHARACTERS`] each;
+//! - **an empty value is an absent variable**, so that `default('there')` works; a JSON null likewise.
+//!
+//! What breaks a rule is refused with its place and the remedy, never skipped or mended silently. Reading is
+//! synchronous: callers on an async runtime read on a blocking thread.
+
+mod csv;
+mod format;
+mod inline;
+mod lines;
+mod materials;
+mod ndjson;
+mod place;
+mod recipient;
+mod record;
+mod source;
+
+pub use format::{Format, FormatError};
+pub use inline::inline;
+pub use materials::{MaterialError, MaterialKind, Materials};
+pub use place::{Place, Position, RowError, Spot};
+pub use recipient::{
+    IdError, MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_VALUE_CHARACTERS, MAX_VARIABLES, Recipient, canonical_id,
+};
+pub use source::{Rows, Source, SourceError, read};

@@ -1,0 +1,76 @@
+//! The command line of `herald`: parse, wire, run.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use herald::local::{self, RunOptions};
+use herald::simulator::{self, SimulatorOptions};
+use tokio::sync::watch;
+
+/// Sends one message to very many people: paced at the provider's limit, nobody skipped, nobody twice.
+#[derive(Debug, Parser)]
+#[command(name = "herald", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(RunOptions),
+    /// Plays the APIs of providers, for trials and tests.
+    Simulator(SimulatorOptions),
+    /// Prints the CustomResourceDefinitions.
+    Crds,
+}
+
+impl Command {
+    pub async fn execute(self) -> anyhow::Result<ExitCode> {
+        let stop = stop_signal()?;
+        match self {
+            Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Simulator(options) => {
+                simulator::serve(options, stopped(stop)).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Crds => {
+                print!("{}", herald::api::crds_yaml());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// Becomes true at the first SIGINT or SIGTERM; the second ends the process at once.
+fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.send_replace(true) {
+                end_at_once();
+            }
+            eprintln!("stopping: requests on the wire are awaited; once more to quit at once");
+        }
+    });
+    Ok(stopped)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the second signal asks for exactly this; ledger and journal are crash-safe"
+)]
+fn end_at_once() {
+    std::process::exit(i32::from(local::Verdict::Interrupted.exit_code()));
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody can signal any more, which is an end as well.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}

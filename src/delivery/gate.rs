@@ -1,0 +1,144 @@
+//! Whether a broadcast may take recipients now, and if not, why.
+
+use serde::{Deserialize, Serialize};
+
+use super::recipient::SkipReason;
+use super::time::Timestamp;
+
+/// Why a broadcast takes no recipient. One word for the condition, the metric and the match arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Closed {
+    /// No sealed plan.
+    NotPlanned,
+    /// `schedule.startTime` is ahead.
+    Scheduled,
+    /// `spec.suspend`.
+    Suspended,
+    /// The provider refused the account's credentials or permissions.
+    CredentialsInvalid,
+    /// The provider blocked sending for reasons of policy.
+    ProviderBlocked,
+    /// `spec.cancel`; latched.
+    Cancelled,
+    /// `schedule.endTime` has passed.
+    Expired,
+    /// Nobody is pending or in flight.
+    Complete,
+}
+
+impl Closed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Closed::NotPlanned => "NotPlanned",
+            Closed::Scheduled => "Scheduled",
+            Closed::Suspended => "Suspended",
+            Closed::CredentialsInvalid => "CredentialsInvalid",
+            Closed::ProviderBlocked => "ProviderBlocked",
+            Closed::Cancelled => "Cancelled",
+            Closed::Expired => "Expired",
+            Closed::Complete => "Complete",
+        }
+    }
+
+    /// Whether only a person can open it again.
+    pub fn needs_person(self) -> bool {
+        matches!(self, Closed::CredentialsInvalid | Closed::ProviderBlocked)
+    }
+}
+
+/// Everything that opens or closes the gate of one broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    pub sealed: bool,
+    pub suspended: bool,
+    pub cancelled: bool,
+    pub provider_blocked: bool,
+    /// The account's credentials were refused: closes every broadcast of the account.
+    pub account_stopped: bool,
+    pub start_at: Option<Timestamp>,
+    pub end_at: Option<Timestamp>,
+    /// Recipients pending or in flight.
+    pub open_recipients: i64,
+}
+
+impl Gate {
+    /// Why nobody may be taken at `now`; `None` when the gate is open. Ends come before pauses: a cancelled broadcast
+    /// is cancelled even while suspended.
+    pub fn closed(&self, now: Timestamp) -> Option<Closed> {
+        if self.sealed && self.open_recipients == 0 {
+            return Some(if self.cancelled { Closed::Cancelled } else { Closed::Complete });
+        }
+        if let Some(ended) = self.ended(now) {
+            return Some(ended);
+        }
+        if !self.sealed {
+            return Some(Closed::NotPlanned);
+        }
+        if self.account_stopped {
+            return Some(Closed::CredentialsInvalid);
+        }
+        if self.provider_blocked {
+            return Some(Closed::ProviderBlocked);
+        }
+        if self.suspended {
+            return Some(Closed::Suspended);
+        }
+        self.start_at.filter(|start| now < *start).map(|_| Closed::Scheduled)
+    }
+
+    /// The end that turns pending recipients into skipped ones, if it has come.
+    pub fn ended(&self, now: Timestamp) -> Option<Closed> {
+        if self.cancelled {
+            return Some(Closed::Cancelled);
+        }
+        self.end_at.filter(|end| now >= *end).map(|_| Closed::Expired)
+    }
+
+    /// What a recipient becomes that would go back to pending at `now`.
+    pub fn skip_reason(&self, now: Timestamp) -> Option<SkipReason> {
+        match self.ended(now)? {
+            Closed::Cancelled => Some(SkipReason::Cancelled),
+            _ => Some(SkipReason::Expired),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> Gate {
+        Gate {
+            sealed: true,
+            suspended: false,
+            cancelled: false,
+            provider_blocked: false,
+            account_stopped: false,
+            start_at: None,
+            end_at: None,
+            open_recipients: 10,
+        }
+    }
+
+    #[test]
+    fn each_cause_closes_the_gate_and_ends_come_before_pauses() {
+        let now = Timestamp::from_secs(100);
+        let cases = [
+            (open(), None),
+            (Gate { sealed: false, ..open() }, Some(Closed::NotPlanned)),
+            (Gate { suspended: true, ..open() }, Some(Closed::Suspended)),
+            (Gate { suspended: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
+            (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),
+            (Gate { provider_blocked: true, ..open() }, Some(Closed::ProviderBlocked)),
+            (Gate { start_at: Some(Timestamp::from_secs(101)), ..open() }, Some(Closed::Scheduled)),
+            (Gate { start_at: Some(now), ..open() }, None),
+            (Gate { end_at: Some(now), ..open() }, Some(Closed::Expired)),
+            (Gate { end_at: Some(now), sealed: false, ..open() }, Some(Closed::Expired)),
+            (Gate { open_recipients: 0, end_at: Some(now), ..open() }, Some(Closed::Complete)),
+            (Gate { open_recipients: 0, cancelled: true, ..open() }, Some(Closed::Cancelled)),
+        ];
+        for (gate, expected) in cases {
+            assert_eq!(gate.closed(now), expected, "{gate:?}");
+        }
+    }
+}

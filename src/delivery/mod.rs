@@ -1,0 +1,23 @@
+//! The rules of delivery, pure: no clock, no randomness, no IO. `now` and seeds come in as parameters.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | [`outcome`] | what became of one attempt |
+//! | [`recipient`] | how an outcome changes a recipient: the state machine |
+//! | [`backoff`] | when a recipient may be tried again |
+//! | [`pacing`] | which slots of the account a sender gets |
+//! | [`brake`] | how a throttled or failing account slows down and recovers |
+//! | [`gate`] | whether a broadcast may take recipients now |
+//! | [`counts`] | sums that always hold |
+//! | [`batch`] | how recipients are cut into batches |
+
+pub mod backoff;
+pub mod batch;
+pub mod brake;
+pub mod counts;
+pub mod gate;
+pub mod outcome;
+pub mod pacing;
+pub mod rate;
+pub mod recipient;
+pub mod time;

@@ -1,0 +1,344 @@
+//! The state machine of one recipient: how an outcome changes it.
+//!
+//! The one rule that keeps anybody from being messaged twice: a recipient gets a new attempt only after its previous
+//! attempt has a definite outcome. So `Unknown` never leads back to `Pending` by itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::{RetryPolicy, scatter};
+use super::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use super::time::{Span, Timestamp};
+
+/// Where a recipient stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RecipientState {
+    /// Wants an attempt, from `not_before` on.
+    Pending,
+    /// Handed to a sender; the attempt has no outcome yet.
+    Inflight,
+    Sent,
+    Failed,
+    /// Decided before a send, with a [`SkipReason`].
+    Skipped,
+    /// An attempt was made and nobody knows whether the provider took it.
+    Unknown,
+}
+
+impl RecipientState {
+    /// The small number the ledger stores.
+    pub fn code(self) -> i64 {
+        match self {
+            RecipientState::Pending => 0,
+            RecipientState::Inflight => 1,
+            RecipientState::Sent => 2,
+            RecipientState::Failed => 3,
+            RecipientState::Skipped => 4,
+            RecipientState::Unknown => 5,
+        }
+    }
+
+    pub fn from_code(code: i64) -> Option<RecipientState> {
+        const ALL: [RecipientState; 6] = [
+            RecipientState::Pending,
+            RecipientState::Inflight,
+            RecipientState::Sent,
+            RecipientState::Failed,
+            RecipientState::Skipped,
+            RecipientState::Unknown,
+        ];
+        ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecipientState::Pending => "Pending",
+            RecipientState::Inflight => "Inflight",
+            RecipientState::Sent => "Sent",
+            RecipientState::Failed => "Failed",
+            RecipientState::Skipped => "Skipped",
+            RecipientState::Unknown => "Unknown",
+        }
+    }
+}
+
+/// Why a recipient was decided before a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SkipReason {
+    Cancelled,
+    Expired,
+}
+
+impl SkipReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::Cancelled => "Cancelled",
+            SkipReason::Expired => "Expired",
+        }
+    }
+}
+
+/// The reason of a recipient whose counted tries are used up.
+pub const RETRIES_EXHAUSTED: &str = "RetriesExhausted";
+
+/// What a recipient is before an outcome is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub state: RecipientState,
+    /// Grows with every taking and is never handed back; outcomes match on it.
+    pub attempt: u32,
+    /// What the retry policy counts.
+    pub tries: u32,
+    /// Attempts that led to a wait, whether they counted as tries or not: what the wait grows by.
+    pub setbacks: u32,
+}
+
+/// What a recipient becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub state: RecipientState,
+    pub tries: u32,
+    pub setbacks: u32,
+    /// Not taken before this instant; only meaningful when pending.
+    pub not_before: Timestamp,
+    pub provider_id: Option<String>,
+    /// Why it is not sent: kept for the user, also while pending.
+    pub fault: Option<Fault>,
+}
+
+/// What surrounds an outcome when it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    pub now: Timestamp,
+    /// The broadcast was cancelled or expired: whoever would be pending is skipped.
+    pub ended: Option<SkipReason>,
+    pub retry: RetryPolicy,
+    /// Spreads the backoff; different for each recipient and attempt.
+    pub seed: u64,
+}
+
+/// What recording `outcome` of attempt `attempt` changes; `None` when it changes nothing: the attempt is not the
+/// latest, or already has a definite outcome. A late definite answer to an unknown attempt is evidence and counts.
+pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circumstances) -> Option<Settled> {
+    let undecided = matches!(before.state, RecipientState::Inflight | RecipientState::Unknown);
+    if attempt != before.attempt || !undecided {
+        return None;
+    }
+    let settled = |state, fault: Option<&Fault>| Settled {
+        state,
+        tries: before.tries,
+        setbacks: before.setbacks,
+        not_before: around.now,
+        provider_id: None,
+        fault: fault.cloned(),
+    };
+    let after = match outcome {
+        Outcome::Accepted { provider_id } => {
+            Settled { provider_id: provider_id.clone(), ..settled(RecipientState::Sent, None) }
+        }
+        Outcome::Permanent { fault, scope: PermanentScope::Recipient | PermanentScope::Message } => {
+            settled(RecipientState::Failed, Some(fault))
+        }
+        Outcome::Unknown { .. } if before.state == RecipientState::Unknown => return None,
+        Outcome::Unknown { fault } => settled(RecipientState::Unknown, Some(fault)),
+        Outcome::Auth { fault }
+        | Outcome::Blocked { fault }
+        | Outcome::Throttled { scope: ThrottleScope::Account, fault, .. } => {
+            settled(RecipientState::Pending, Some(fault))
+        }
+        Outcome::NotBegun => settled(RecipientState::Pending, None),
+        Outcome::NotSent { fault } => {
+            let wait = around.retry.wait(before.setbacks, jitter(around));
+            let setbacks = before.setbacks.saturating_add(1);
+            Settled { not_before: around.now + wait, setbacks, ..settled(RecipientState::Pending, Some(fault)) }
+        }
+        Outcome::Transient { max_tries, fault } => counted(before, around, *max_tries, Span::ZERO, fault),
+        Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms, fault } => {
+            let wish = Span::from_millis(retry_after_ms.unwrap_or(0).min(MAX_WISH_MS) as i64);
+            counted(before, around, None, wish, fault)
+        }
+    };
+    Some(skip_if_ended(after, around))
+}
+
+/// A provider's wish for one recipient is honoured up to this long: 15 minutes, the longest backoff of our own.
+const MAX_WISH_MS: u64 = 15 * 60 * 1000;
+
+/// A try that counts: pending with backoff, or failed when this was the last.
+fn counted(before: Standing, around: &Circumstances, cap: Option<u32>, wish: Span, fault: &Fault) -> Settled {
+    let tries = before.tries + 1;
+    let setbacks = before.setbacks.saturating_add(1);
+    let allowed = around.retry.max_tries.min(cap.unwrap_or(u32::MAX)).max(1);
+    let failed = |fault| Settled {
+        state: RecipientState::Failed,
+        tries,
+        setbacks,
+        not_before: around.now,
+        provider_id: None,
+        fault,
+    };
+    if tries >= allowed {
+        // Where the provider's own cap ended it, its reason says more than ours.
+        let capped = cap.is_some_and(|cap| cap < around.retry.max_tries);
+        let reason = if capped { fault.reason.as_str() } else { RETRIES_EXHAUSTED };
+        return failed(Some(Fault::new(reason, fault.code.clone(), fault.message.clone())));
+    }
+    let wait = around.retry.wait(before.setbacks, jitter(around)).max(wish);
+    Settled {
+        state: RecipientState::Pending,
+        tries,
+        setbacks,
+        not_before: around.now + wait,
+        provider_id: None,
+        fault: Some(fault.clone()),
+    }
+}
+
+fn skip_if_ended(after: Settled, around: &Circumstances) -> Settled {
+    match around.ended {
+        Some(reason) if after.state == RecipientState::Pending => {
+            Settled { state: RecipientState::Skipped, fault: Some(Fault::new(reason.as_str(), None, "")), ..after }
+        }
+        _ => after,
+    }
+}
+
+fn jitter(around: &Circumstances) -> u64 {
+    scatter(around.seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault() -> Fault {
+        Fault::new("Somehow", Some("2".into()), "words")
+    }
+
+    fn around() -> Circumstances {
+        Circumstances { now: Timestamp::from_secs(1_000), ended: None, retry: RetryPolicy::default(), seed: 7 }
+    }
+
+    fn inflight(tries: u32) -> Standing {
+        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: tries }
+    }
+
+    fn every_outcome() -> Vec<Outcome> {
+        vec![
+            Outcome::Accepted { provider_id: Some("m_1".into()) },
+            Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() },
+            Outcome::Permanent { scope: PermanentScope::Message, fault: fault() },
+            Outcome::Auth { fault: fault() },
+            Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(5), fault: fault() },
+            Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms: Some(5), fault: fault() },
+            Outcome::Transient { max_tries: None, fault: fault() },
+            Outcome::Blocked { fault: fault() },
+            Outcome::Unknown { fault: fault() },
+            Outcome::NotSent { fault: fault() },
+            Outcome::NotBegun,
+        ]
+    }
+
+    #[test]
+    fn each_class_leads_where_the_table_says() {
+        use RecipientState::*;
+        let expected = [Sent, Failed, Failed, Pending, Pending, Pending, Pending, Pending, Unknown, Pending, Pending];
+        let counts = [0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+        for ((outcome, state), counted) in every_outcome().iter().zip(expected).zip(counts) {
+            let after = settle(inflight(0), 3, outcome, &around()).expect("changes");
+            assert_eq!((after.state, after.tries), (state, counted), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn the_fifth_counted_try_fails_with_retries_exhausted() {
+        let outcome = Outcome::Transient { max_tries: None, fault: fault() };
+        assert_eq!(settle(inflight(3), 3, &outcome, &around()).unwrap().state, RecipientState::Pending);
+        let last = settle(inflight(4), 3, &outcome, &around()).unwrap();
+        assert_eq!(last.state, RecipientState::Failed);
+        assert_eq!(last.fault.unwrap().reason, RETRIES_EXHAUSTED);
+    }
+
+    #[test]
+    fn a_providers_cap_fails_earlier_and_keeps_its_reason() {
+        let outcome = Outcome::Transient { max_tries: Some(3), fault: fault() };
+        let last = settle(inflight(2), 3, &outcome, &around()).unwrap();
+        assert_eq!(last.state, RecipientState::Failed);
+        assert_eq!(last.fault.unwrap().reason, "Somehow");
+    }
+
+    #[test]
+    fn not_sent_never_uses_up_tries_however_often() {
+        let outcome = Outcome::NotSent { fault: fault() };
+        let after = settle(inflight(4), 3, &outcome, &around()).unwrap();
+        assert_eq!((after.state, after.tries), (RecipientState::Pending, 4));
+    }
+
+    #[test]
+    fn a_wait_grows_by_setbacks_and_not_by_attempts_that_were_never_begun() {
+        let retaken_often = Standing { state: RecipientState::Inflight, attempt: 40, tries: 0, setbacks: 0 };
+        let outcome = Outcome::NotSent { fault: fault() };
+        for seed in 0..200 {
+            let around = Circumstances { seed, ..around() };
+            let first = settle(retaken_often, 40, &outcome, &around).unwrap();
+            assert!(first.not_before - around.now <= around.retry.initial_backoff);
+            assert_eq!(first.setbacks, 1);
+        }
+        assert_eq!(settle(retaken_often, 40, &Outcome::NotBegun, &around()).unwrap().setbacks, 0);
+    }
+
+    #[test]
+    fn whoever_would_be_pending_is_skipped_after_the_end() {
+        let ended = Circumstances { ended: Some(SkipReason::Expired), ..around() };
+        for outcome in every_outcome() {
+            let after = settle(inflight(0), 3, &outcome, &ended).unwrap();
+            assert_ne!(after.state, RecipientState::Pending, "{outcome:?}");
+        }
+        let sent = settle(inflight(0), 3, &Outcome::Accepted { provider_id: None }, &ended).unwrap();
+        assert_eq!(sent.state, RecipientState::Sent);
+    }
+
+    #[test]
+    fn a_late_definite_answer_resolves_an_unknown() {
+        let unknown = Standing { state: RecipientState::Unknown, attempt: 3, tries: 0, setbacks: 0 };
+        let accepted = Outcome::Accepted { provider_id: None };
+        assert_eq!(settle(unknown, 3, &accepted, &around()).unwrap().state, RecipientState::Sent);
+        assert_eq!(settle(unknown, 3, &Outcome::NotBegun, &around()).unwrap().state, RecipientState::Pending);
+        assert_eq!(settle(unknown, 3, &Outcome::Unknown { fault: fault() }, &around()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_outcome_of_another_attempt_or_of_a_decided_recipient_changes_nothing(
+            attempt in 0_u32..6, state in 0_i64..6, which in 0_usize..11
+        ) {
+            let state = RecipientState::from_code(state).unwrap();
+            let before = Standing { state, attempt: 3, tries: 0, setbacks: 0 };
+            let outcome = &every_outcome()[which];
+            let undecided = matches!(state, RecipientState::Inflight | RecipientState::Unknown);
+            if attempt != 3 || !undecided {
+                prop_assert_eq!(settle(before, attempt, outcome, &around()), None);
+            }
+        }
+
+        #[test]
+        fn nothing_but_a_definite_outcome_makes_a_recipient_pending_again(which in 0_usize..11, tries in 0_u32..5) {
+            let outcome = &every_outcome()[which];
+            let after = settle(inflight(tries), 3, outcome, &around()).unwrap();
+            if after.state == RecipientState::Pending {
+                let maybe_taken = matches!(outcome, Outcome::Unknown { .. } | Outcome::Accepted { .. });
+                prop_assert!(!maybe_taken);
+            }
+        }
+
+        #[test]
+        fn a_backoff_stays_within_the_policy(tries in 0_u32..4, seed: u64) {
+            let outcome = Outcome::Transient { max_tries: None, fault: fault() };
+            let around = Circumstances { seed, ..around() };
+            let after = settle(inflight(tries), 3, &outcome, &around).unwrap();
+            let wait = after.not_before - around.now;
+            prop_assert!(wait >= Span::ZERO && wait <= around.retry.ceiling(tries));
+        }
+    }
+}

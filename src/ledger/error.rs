@@ -1,0 +1,78 @@
+//! What can go wrong at the ledger, with one reason string for status, metric and match arm.
+
+use std::path::PathBuf;
+
+/// An error of the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error(
+        "the ledger {path} is in use by process {pid}; wait for it to end (another one, with --ledger sqlite:PATH, knows nothing of whom this one messaged)"
+    )]
+    Locked { path: PathBuf, pid: String },
+    #[error(
+        "failed to open the ledger {path}: {message}; check that the folder exists and is writable, or choose another with --ledger sqlite:PATH"
+    )]
+    Open { path: PathBuf, message: String },
+    #[error(
+        "the file {path} is not a ledger or is damaged: {message}; restore it from a backup, or choose another with --ledger sqlite:PATH"
+    )]
+    Corrupt { path: PathBuf, message: String },
+    #[error(
+        "no space is left for the ledger {path}; free some and run again: it goes on, and nobody is messaged twice"
+    )]
+    DiskFull { path: PathBuf },
+    #[error("the ledger {path} cannot be written: {message}")]
+    ReadOnly { path: PathBuf, message: String },
+    #[error(
+        "failed to use the ledger {path}: {message}; check the disk and run again, nothing that was recorded is lost"
+    )]
+    Failed { path: PathBuf, message: String },
+    #[error("the ledger did not answer: {message}")]
+    Storage { message: String },
+    #[error("no such broadcast in this ledger")]
+    UnknownBroadcast,
+    #[error("request {number} is older than the last answered one, {last}")]
+    StaleRequest { number: u64, last: u64 },
+    #[error("this sender has left or was settled as dead")]
+    SenderClosed,
+    #[error(
+        "the idempotency key `{key}` already stands for another account, audience or content, and people were messaged under it; choose a new `spec.idempotencyKey` (or `metadata.name`) for a new message"
+    )]
+    KeyReused { key: String },
+    #[error("the plan cannot change after the first attempt")]
+    PlanLocked,
+    #[error("another plan has begun since")]
+    PlanSuperseded,
+    #[error("one request carries at most {limit} items")]
+    RequestTooLarge { limit: usize },
+    #[error("chunk {chunk} does not follow chunk {last}")]
+    ChunkOutOfOrder { chunk: u64, last: u64 },
+}
+
+impl LedgerError {
+    /// CamelCase, from a fixed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            LedgerError::Locked { .. } => "LedgerLocked",
+            LedgerError::Open { .. } => "LedgerUnreadable",
+            LedgerError::Corrupt { .. } => "LedgerCorrupt",
+            LedgerError::DiskFull { .. } => "LedgerDiskFull",
+            LedgerError::ReadOnly { .. } => "LedgerReadOnly",
+            LedgerError::Failed { .. } => "LedgerFailed",
+            LedgerError::Storage { .. } => "LedgerUnavailable",
+            LedgerError::UnknownBroadcast => "UnknownBroadcast",
+            LedgerError::StaleRequest { .. } => "StaleRequest",
+            LedgerError::SenderClosed => "SenderClosed",
+            LedgerError::KeyReused { .. } => "KeyReused",
+            LedgerError::PlanLocked => "PlanLocked",
+            LedgerError::PlanSuperseded => "PlanSuperseded",
+            LedgerError::RequestTooLarge { .. } => "RequestTooLarge",
+            LedgerError::ChunkOutOfOrder { .. } => "ChunkOutOfOrder",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody acting.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, LedgerError::Storage { .. })
+    }
+}

@@ -1,0 +1,111 @@
+//! The exchange: the one call by which a sender reports and takes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::declaration::Content;
+use crate::delivery::gate::Closed;
+use crate::delivery::outcome::Outcome;
+use crate::delivery::time::{Span, Timestamp};
+
+/// How long a claim lasts without renewal. Liveness only: no safety rests on it.
+pub const LEASE: Span = Span::from_secs(15);
+/// A message is begun at most this long after its slot, or not at all.
+pub const START_TOLERANCE: Span = Span::from_millis(20);
+/// How long a connection to the provider may take; part of every deadline.
+pub const CONNECT_TIMEOUT: Span = Span::from_secs(5);
+/// An attempt without an outcome becomes unknown this long after its deadline.
+pub const DEADLINE_GRACE: Span = Span::from_secs(5);
+/// The most outcomes of one request: as many as a sender can collect between two exchanges at the highest rate, with
+/// room for those kept back while the ledger was out of reach.
+pub const MAX_REPORTS: usize = 5_000;
+
+/// The ledger's number of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BroadcastId(pub i64);
+
+/// What became of one attempt, as a sender saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub seq: i64,
+    pub attempt: u32,
+    pub outcome: Outcome,
+}
+
+/// One numbered request. A sender repeats it until it is answered and holds at most one unanswered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeRequest {
+    pub broadcast: BroadcastId,
+    /// Random, made at process start.
+    pub holder: String,
+    /// For people; a restarted container keeps it.
+    pub display: String,
+    /// Grows by one with each new request, from 1 on.
+    pub number: u64,
+    pub outcomes: Vec<Report>,
+    /// How many recipients the sender would take; 0 only reports and renews.
+    pub wants: u32,
+    /// Whether the reply should carry the content.
+    pub needs_content: bool,
+    /// The sender's last request: its claim is handed back.
+    pub leaving: bool,
+}
+
+/// One recipient to be messaged, at its slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    pub seq: i64,
+    pub attempt: u32,
+    pub recipient: String,
+    pub vars: BTreeMap<String, String>,
+    /// On the ledger's clock.
+    pub slot: Timestamp,
+    /// After this instant the attempt must not be begun.
+    pub start_by: Timestamp,
+}
+
+/// What else the sender should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Directive {
+    Continue,
+    /// Nothing can be taken before this instant; ask again then.
+    Wait {
+        until: Timestamp,
+    },
+    /// The broadcast has no sealed plan.
+    Plan,
+    /// The gate is closed: release what has not begun, finish what has, record, leave.
+    Stop {
+        reason: Closed,
+    },
+}
+
+/// The answer to an [`ExchangeRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExchangeReply {
+    /// The ledger's clock in this transaction.
+    pub now: Timestamp,
+    pub revision: i64,
+    /// In the order of their slots.
+    pub rows: Vec<Assignment>,
+    /// Between two slots at the rate that applies now.
+    pub interval: Span,
+    pub request_timeout: Span,
+    pub directive: Directive,
+    pub content: Option<Content>,
+}
+
+/// What a flight journal tells of a dead sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    pub holder: String,
+    /// Outcomes in the journal; those already recorded change nothing.
+    pub outcomes: Vec<Report>,
+    /// Attempts that were begun and have no outcome: they become unknown.
+    pub begun: Vec<(i64, u32)>,
+    /// Whether the journal lacks nothing (same boot of the same machine). Only then what is neither begun nor has an
+    /// outcome was never sent and becomes pending; otherwise everything the sender held becomes unknown.
+    pub complete: bool,
+}

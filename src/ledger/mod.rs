@@ -1,0 +1,90 @@
+//! The ledger: the truth about what happened to each recipient.
+//!
+//! Everything that plans, sends or shows speaks to a [`Ledger`]; [`sqlite::SqliteLedger`] keeps one in a file. The
+//! protocol of sending is one call, [`Ledger::exchange`]: a sender reports outcomes and takes the next recipients with
+//! their slots in one transaction.
+
+pub mod clock;
+pub mod declaration;
+pub mod error;
+pub mod exchange;
+pub mod plan;
+pub mod snapshot;
+pub mod sqlite;
+pub mod status;
+
+use std::future::Future;
+
+pub use clock::Clock;
+pub use declaration::{AccountKey, Content, Declaration};
+pub use error::LedgerError;
+pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+/// The truth, wherever it is kept. Every method is one transaction: it has happened wholly or not at all, and may be
+/// repeated after an error.
+pub trait Ledger: Send + Sync + 'static {
+    /// Makes the broadcast known or brings its changeable settings up to date. A declaration of an older generation of
+    /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
+    ///
+    /// # Errors
+    /// [`LedgerError::KeyReused`] when the key already stands for another account, audience or content and somebody
+    /// was attempted under it. Before the first attempt the plan is made anew instead.
+    fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
+
+    /// Opens what only a person may open: the provider's refusal of the account's credentials, and its block of this
+    /// broadcast. The next answer closes it again if nothing has changed.
+    fn lift_stops(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Begins a plan: a new epoch, with the rows of an unsealed one deleted.
+    ///
+    /// # Errors
+    /// [`LedgerError::PlanLocked`] once somebody was attempted.
+    fn begin_plan(&self, broadcast: BroadcastId) -> impl Future<Output = Result<PlanTicket>> + Send;
+
+    /// Leaves these recipients out of the plan. Chunks of both kinds share one numbering from 1 on; the last one may be
+    /// repeated. Exclusions come before the rows they exclude.
+    fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String])
+    -> impl Future<Output = Result<()>> + Send;
+
+    /// Appends recipients in order; duplicates and excluded ones are dropped and named in the receipt.
+    ///
+    /// # Errors
+    /// [`LedgerError::PlanSuperseded`] when another planner has begun.
+    fn append_plan(
+        &self,
+        ticket: PlanTicket,
+        chunk: u64,
+        rows: &[PlanRow],
+    ) -> impl Future<Output = Result<PlanReceipt>> + Send;
+
+    /// Closes the plan: cuts batches, fixes the hash. Idempotent for one ticket.
+    fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> impl Future<Output = Result<SealedPlan>> + Send;
+
+    /// Records outcomes, renews the lease, takes recipients and reserves their slots.
+    ///
+    /// # Errors
+    /// [`LedgerError::StaleRequest`] for a number below the last answered one, [`LedgerError::SenderClosed`] for a sender
+    /// that left or was settled as dead; recorded is nothing then.
+    fn exchange(&self, request: &ExchangeRequest) -> impl Future<Output = Result<ExchangeReply>> + Send;
+
+    /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once.
+    fn settle_dead_sender(&self, words: &LastWords) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes every recipient in flight unknown and gives every claim up: only for who knows that no sender lives.
+    /// Returns how many became unknown.
+    fn settle_all_senders_dead(&self) -> impl Future<Output = Result<u64>> + Send;
+
+    /// One slice of upkeep: overdue attempts become unknown, pending recipients of ended broadcasts are skipped, instants
+    /// of a clock that was set back are pulled in. Returns whether there is more to do at once.
+    fn maintain(&self) -> impl Future<Output = Result<bool>> + Send;
+
+    /// What a status shows of a broadcast.
+    fn snapshot(&self, broadcast: BroadcastId) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
+
+    /// What a status shows of the batches of a broadcast, by index.
+    fn batches(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Vec<BatchSnapshot>>> + Send;
+}

@@ -1,0 +1,90 @@
+//! The plan of a broadcast: who will be messaged, in which order.
+
+use std::collections::BTreeMap;
+
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use super::exchange::BroadcastId;
+use crate::delivery::time::Timestamp;
+
+/// The most rows of one chunk: a commit of a few milliseconds, some hundred kilobytes.
+pub const MAX_CHUNK: usize = 2_000;
+
+/// Lets one planner write one epoch of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanTicket {
+    pub broadcast: BroadcastId,
+    pub epoch: i64,
+}
+
+/// One recipient of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRow {
+    pub recipient: String,
+    pub vars: BTreeMap<String, String>,
+}
+
+/// Why a row of a chunk did not enter the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dropped {
+    Duplicate,
+    Excluded,
+}
+
+/// What became of one chunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanReceipt {
+    pub added: u64,
+    /// Index in the chunk and why, in order.
+    pub dropped: Vec<(usize, Dropped)>,
+}
+
+/// A closed plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPlan {
+    pub planned: u64,
+    pub duplicates: u64,
+    pub excluded: u64,
+    pub hash: String,
+    pub sealed_at: Timestamp,
+    pub batch_size: u32,
+}
+
+/// A digest over (seq, recipient, vars) of all rows. The sum of the rows' SHA-256 modulo 2^256, so that it does not
+/// depend on how the rows were cut into chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanDigest([u8; 32]);
+
+impl PlanDigest {
+    pub fn from_bytes(bytes: &[u8]) -> Option<PlanDigest> {
+        bytes.try_into().ok().map(PlanDigest)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// `vars` is the canonical JSON of the variables: keys sorted.
+    pub fn add(&mut self, seq: i64, recipient: &str, vars: &str) {
+        let mut context = Context::new(&SHA256);
+        context.update(&seq.to_be_bytes());
+        context.update(&(recipient.len() as u64).to_be_bytes());
+        context.update(recipient.as_bytes());
+        context.update(vars.as_bytes());
+        let row = context.finish();
+        let mut carry = 0_u16;
+        for (sum, byte) in self.0.iter_mut().zip(row.as_ref()).rev() {
+            let added = u16::from(*sum) + u16::from(*byte) + carry;
+            *sum = (added & 0xff) as u8;
+            carry = added >> 8;
+        }
+    }
+}
+
+impl std::fmt::Display for PlanDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,73 @@
+//! What a status shows of a broadcast and its batches.
+
+use super::exchange::BroadcastId;
+use super::plan::SealedPlan;
+use crate::delivery::counts::Counts;
+use crate::delivery::gate::{Closed, Gate};
+use crate::delivery::outcome::Fault;
+use crate::delivery::rate::Rate;
+use crate::delivery::recipient::RecipientState;
+use crate::delivery::time::Timestamp;
+
+/// The most (state, reason) pairs of a snapshot: status stays small; the fixed sets of reasons are shorter.
+pub const MAX_REASONS: i64 = 20;
+
+/// How many recipients stand in a state for a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcomes {
+    pub state: RecipientState,
+    pub reason: String,
+    pub count: i64,
+}
+
+/// One broadcast at one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BroadcastSnapshot {
+    pub id: BroadcastId,
+    pub name: String,
+    pub namespace: String,
+    pub idempotency_key: String,
+    pub now: Timestamp,
+    pub revision: i64,
+    pub gate: Gate,
+    /// Why nobody is taken now, if so.
+    pub closed: Option<Closed>,
+    /// The provider's words when credentials were refused or sending was blocked.
+    pub stop_message: Option<String>,
+    pub plan: Option<SealedPlan>,
+    pub samples: Vec<String>,
+    pub counts: Counts,
+    /// The most frequent first, at most [`MAX_REASONS`].
+    pub outcomes: Vec<Outcomes>,
+    pub batches_total: i64,
+    pub batches_active: i64,
+    pub batches_complete: i64,
+    pub retries: i64,
+    /// The account's ceiling and the broadcast's own rate, the lower of the two.
+    pub rate: Rate,
+    /// Slots per second at the effective rate now.
+    pub effective_per_second: f64,
+    /// The brake: no slot before.
+    pub throttled_until: Option<Timestamp>,
+    pub first_attempt_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One batch at one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchSnapshot {
+    pub index: i64,
+    pub first_seq: i64,
+    pub last_seq: i64,
+    pub epoch: i64,
+    /// The display name of the sender that holds the claim.
+    pub holder: Option<String>,
+    pub claimed_at: Option<Timestamp>,
+    pub renewed_at: Option<Timestamp>,
+    pub counts: Counts,
+    pub retries: i64,
+    pub reclaims: i64,
+    pub last_error: Option<(Fault, Timestamp)>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+}

@@ -1,0 +1,91 @@
+//! Checks that the ledger's sums hold: the counters against the rows they count.
+
+use super::SqliteLedger;
+use crate::delivery::recipient::RecipientState;
+use crate::ledger::Result;
+use crate::ledger::exchange::BroadcastId;
+
+/// Each query returns what breaks an invariant, and nothing while it holds.
+const CHECKS: [(&str, &str); 4] = [
+    (
+        "I2: the states of a sealed broadcast sum up to what was planned",
+        "SELECT name FROM broadcast WHERE pending + inflight + sent + failed + skipped + unknown <> planned",
+    ),
+    (
+        "I2: a broadcast's counters are the sums of its batches'",
+        "SELECT name FROM broadcast JOIN (SELECT broadcast_id, sum(pending) AS p, sum(inflight) AS i, sum(sent) AS s, \
+         sum(failed) AS f, sum(skipped) AS k, sum(unknown) AS u FROM batch GROUP BY 1) ON broadcast_id = broadcast.id \
+         WHERE (pending, inflight, sent, failed, skipped, unknown) <> (p, i, s, f, k, u)",
+    ),
+    (
+        "I2: a batch's counters are the numbers of its rows",
+        "SELECT name || '/' || idx FROM batch JOIN broadcast ON broadcast.id = batch.broadcast_id WHERE \
+         (batch.pending, batch.inflight, batch.sent, batch.failed, batch.skipped, batch.unknown) <> \
+         (SELECT coalesce(sum(state = 0), 0), coalesce(sum(state = 1), 0), coalesce(sum(state = 2), 0), \
+          coalesce(sum(state = 3), 0), coalesce(sum(state = 4), 0), coalesce(sum(state = 5), 0) FROM delivery \
+          WHERE delivery.broadcast_id = batch.broadcast_id AND seq BETWEEN first_seq AND last_seq)",
+    ),
+    (
+        // A plan that was taken back keeps its rows until the next one begins.
+        "I3: sequence numbers of a plan are contiguous from 0",
+        "SELECT name FROM broadcast WHERE (plan_chunk > 0 OR plan_sealed_at IS NOT NULL) AND \
+         (planned <> (SELECT count(*) FROM delivery WHERE broadcast_id = broadcast.id) \
+          OR planned <> (SELECT coalesce(max(seq) + 1, 0) FROM delivery WHERE broadcast_id = broadcast.id))",
+    ),
+];
+
+impl SqliteLedger {
+    /// What does not add up: the check's name and where. Scans the whole ledger; for tests and support.
+    pub async fn audit(&self) -> Result<Vec<String>> {
+        let mut writer = self.writer().await;
+        let mut broken = Vec::new();
+        for (name, query) in CHECKS {
+            let found: Vec<(String,)> =
+                sqlx::query_as(query).fetch_all(&mut *writer).await.map_err(|error| self.failed(error))?;
+            broken.extend(found.into_iter().map(|(place,)| format!("{name}: {place}")));
+        }
+        Ok(broken)
+    }
+}
+
+/// One recipient's standing, for reports and tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryView {
+    pub seq: i64,
+    pub recipient: String,
+    pub state: RecipientState,
+    pub attempt: u32,
+    pub reason: Option<String>,
+}
+
+impl SqliteLedger {
+    /// Every broadcast, by namespace and key.
+    pub async fn broadcasts(&self) -> Result<Vec<BroadcastId>> {
+        let mut writer = self.writer().await;
+        let ids: Vec<(i64,)> = sqlx::query_as("SELECT id FROM broadcast ORDER BY namespace, idempotency_key")
+            .fetch_all(&mut *writer)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(ids.into_iter().map(|(id,)| BroadcastId(id)).collect())
+    }
+
+    /// The recipients of a broadcast from sequence number `from` on, at most `limit`.
+    pub async fn deliveries(&self, broadcast: BroadcastId, from: i64, limit: u32) -> Result<Vec<DeliveryView>> {
+        let mut writer = self.writer().await;
+        let rows: Vec<(i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT seq, recipient, state, attempt, reason FROM delivery \
+             WHERE broadcast_id = ? AND seq >= ? ORDER BY seq LIMIT ?",
+        )
+        .bind(broadcast.0)
+        .bind(from)
+        .bind(limit)
+        .fetch_all(&mut *writer)
+        .await
+        .map_err(|error| self.failed(error))?;
+        let view = |(seq, recipient, state, attempt, reason): (i64, String, i64, i64, Option<String>)| {
+            let state = RecipientState::from_code(state)?;
+            Some(DeliveryView { seq, recipient, state, attempt: attempt as u32, reason })
+        };
+        Ok(rows.into_iter().filter_map(view).collect())
+    }
+}

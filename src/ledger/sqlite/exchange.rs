@@ -1,0 +1,213 @@
+//! One exchange: record, renew, take, reserve, in one transaction.
+
+use sqlx::SqliteConnection;
+
+use super::maintain::follow_clock;
+use super::record::{Evidence, record};
+use super::rows::{self, BroadcastRow, SenderRow};
+use super::take;
+use crate::delivery::gate::Closed;
+use crate::delivery::pacing::{self, Ask, Offer, Rival, Slots};
+use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::{Assignment, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, START_TOLERANCE};
+
+/// When everybody is in backoff or held by other senders, ask again after this long.
+const LOOK_AGAIN: Span = Span::from_millis(500);
+
+/// The state of one exchange while its transaction runs.
+pub struct Turn<'a> {
+    pub connection: &'a mut SqliteConnection,
+    pub broadcast: BroadcastRow,
+    pub sender: SenderRow,
+    pub number: u64,
+    pub now: Timestamp,
+}
+
+type Answer = Result<ExchangeReply, LedgerError>;
+
+pub async fn exchange(
+    connection: &mut SqliteConnection,
+    request: &ExchangeRequest,
+    now: Timestamp,
+) -> sqlx::Result<Answer> {
+    follow_clock(connection, now).await?;
+    let Some(broadcast) = rows::broadcast(connection, request.broadcast).await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    let sender = rows::sender(connection, request.broadcast, &request.holder, &request.display).await?;
+    if let Err(refused) = admit(&sender, request) {
+        return Ok(Err(refused));
+    }
+    let repeated = request.number == sender.last_number as u64;
+    let mut turn = Turn { connection, broadcast, sender, number: request.number, now };
+
+    // A repeated request's outcomes change nothing the second time: their attempts are decided or superseded.
+    let outcomes = &request.outcomes;
+    let recorded = record(turn.connection, &mut turn.broadcast, outcomes, now, Evidence::Seen).await?;
+    turn.sender.proven |= recorded.proof;
+
+    let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
+    if request.leaving {
+        turn.hand_back().await?;
+    }
+    turn.reply(request, assignments, directive).await.map(Ok)
+}
+
+fn admit(sender: &SenderRow, request: &ExchangeRequest) -> Result<(), LedgerError> {
+    let last = sender.last_number as u64;
+    if request.number < last || request.number == 0 {
+        return Err(LedgerError::StaleRequest { number: request.number, last });
+    }
+    if sender.closed && request.number != last {
+        return Err(LedgerError::SenderClosed);
+    }
+    if request.outcomes.len() > MAX_REPORTS {
+        return Err(LedgerError::RequestTooLarge { limit: MAX_REPORTS });
+    }
+    Ok(())
+}
+
+impl Turn<'_> {
+    /// The answer to a request that was answered before: the same recipients and attempts. New slots where the old have
+    /// passed, if there are any; never anything released, since the first answer may have arrived after all.
+    async fn repeat(&mut self) -> sqlx::Result<(Vec<Assignment>, Directive)> {
+        let mut assignments = take::given_before(self).await?;
+        let passed = assignments.iter().filter(|row| row.slot < self.now + pacing::GUARD).count() as u32;
+        if passed > 0 && self.broadcast.gate().closed(self.now).is_none() {
+            let rivals = rows::rivals(self.connection, &self.broadcast, self.now).await?;
+            let ask = self.ask(passed);
+            let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &rivals, &ask);
+            if let Offer::Slots(slots) = self.before_end(offer) {
+                let moved = take::move_slots(self, &mut assignments, &slots).await?;
+                self.book(&ask, &rivals, &slots, moved, true);
+            }
+        }
+        let closed = self.broadcast.gate().closed(self.now);
+        Ok((assignments, closed.map_or(Directive::Continue, |reason| self.stop_or_wait(reason))))
+    }
+
+    async fn serve(&mut self, request: &ExchangeRequest) -> sqlx::Result<(Vec<Assignment>, Directive)> {
+        take::renew(self).await?;
+        if let Some(reason) = self.broadcast.gate().closed(self.now) {
+            return Ok((Vec::new(), self.stop_or_wait(reason)));
+        }
+        if request.wants == 0 || request.leaving {
+            return Ok((Vec::new(), Directive::Continue));
+        }
+        let rivals = rows::rivals(self.connection, &self.broadcast, self.now).await?;
+        let ask = self.ask(request.wants);
+        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &rivals, &ask);
+        let slots = match self.before_end(offer) {
+            Offer::Slots(slots) => slots,
+            Offer::Wait { until, hungry } => {
+                self.leave(&ask, &rivals, until, hungry);
+                return Ok((Vec::new(), Directive::Wait { until }));
+            }
+        };
+        let assignments = take::take(self, &slots).await?;
+        if assignments.is_empty() {
+            let until = self.now + LOOK_AGAIN;
+            self.leave(&ask, &rivals, until, false);
+            return Ok((assignments, Directive::Wait { until }));
+        }
+        let taken = assignments.len() as u32;
+        let more = taken == slots.count && request.wants > taken;
+        self.book(&ask, &rivals, &slots, taken, more);
+        self.broadcast.first_attempt_at.get_or_insert(self.now.0);
+        Ok((assignments, Directive::Continue))
+    }
+
+    /// The end is judged for the slot's time, not for now: slots by which nothing could be begun before it are left.
+    fn before_end(&self, offer: Offer) -> Offer {
+        let (Offer::Slots(slots), Some(end)) = (offer, self.broadcast.end_at.map(Timestamp)) else { return offer };
+        let room = end - START_TOLERANCE - slots.first;
+        if room < Span::ZERO {
+            return Offer::Wait { until: end, hungry: false };
+        }
+        let count = i64::from(slots.count).min(room.0 / slots.interval.0.max(1) + 1);
+        Offer::Slots(Slots { count: count as u32, ..slots })
+    }
+
+    fn stop_or_wait(&self, reason: Closed) -> Directive {
+        match (reason, self.broadcast.start_at) {
+            (Closed::NotPlanned, _) => Directive::Plan,
+            (Closed::Scheduled, Some(start)) => Directive::Wait { until: Timestamp(start) },
+            _ => Directive::Stop { reason },
+        }
+    }
+
+    fn ask(&self, want: u32) -> Ask {
+        let mut brake = self.broadcast.brake();
+        brake.clamp(self.now);
+        let own = self.broadcast.own_rate().map(|rate| rate.interval());
+        let interval = brake.interval(self.broadcast.ceiling(), self.now);
+        Ask {
+            now: self.now,
+            want,
+            interval,
+            own_interval: own.filter(|own| *own > interval),
+            hold_until: brake.hold_until,
+        }
+    }
+
+    fn book(&mut self, ask: &Ask, rivals: &[Rival], slots: &Slots, taken: u32, more: bool) {
+        let (mut pace, mut flow) = (self.broadcast.pace(), self.broadcast.flow());
+        pacing::take(&mut pace, &mut flow, rivals, ask, slots, taken, more);
+        self.broadcast.set_pace(&pace);
+        self.broadcast.set_flow(&flow);
+    }
+
+    fn leave(&mut self, ask: &Ask, rivals: &[Rival], until: Timestamp, hungry: bool) {
+        let (mut pace, mut flow) = (self.broadcast.pace(), self.broadcast.flow());
+        pacing::leave(&mut pace, &mut flow, rivals, ask, until, hungry);
+        self.broadcast.set_pace(&pace);
+        self.broadcast.set_flow(&flow);
+        let mut brake = self.broadcast.brake();
+        brake.clamp(self.now);
+        self.broadcast.set_brake(&brake);
+    }
+
+    async fn hand_back(&mut self) -> sqlx::Result<()> {
+        sqlx::query("UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = ? AND sender_id = ?")
+            .bind(self.broadcast.id)
+            .bind(self.sender.id)
+            .execute(&mut *self.connection)
+            .await?;
+        self.sender.closed = true;
+        Ok(())
+    }
+
+    async fn reply(
+        mut self,
+        request: &ExchangeRequest,
+        rows: Vec<Assignment>,
+        directive: Directive,
+    ) -> sqlx::Result<ExchangeReply> {
+        sqlx::query("UPDATE sender SET last_number = ?2, proven = ?3, closed = ?4 WHERE id = ?1")
+            .bind(self.sender.id)
+            .bind(self.number as i64)
+            .bind(self.sender.proven)
+            .bind(self.sender.closed)
+            .execute(&mut *self.connection)
+            .await?;
+        let revision = self.broadcast.store(self.connection, self.now).await?;
+        let ask = self.ask(1);
+        let content = if request.needs_content {
+            let content =
+                serde_json::from_str(&self.broadcast.content).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            Some(content)
+        } else {
+            None
+        };
+        Ok(ExchangeReply {
+            now: self.now,
+            revision,
+            rows,
+            interval: ask.own_interval.unwrap_or(ask.interval),
+            request_timeout: self.broadcast.request_timeout(),
+            directive,
+            content,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! What a status shows.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::plan::sealed_plan;
+use super::rows::{self, CountColumns};
+use crate::delivery::counts::Counts;
+use crate::delivery::outcome::Fault;
+use crate::delivery::recipient::RecipientState;
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, Outcomes};
+
+#[derive(FromRow)]
+struct BatchTotals {
+    total: i64,
+    active: i64,
+    complete: i64,
+    retries: i64,
+}
+
+pub async fn snapshot(
+    connection: &mut SqliteConnection,
+    id: BroadcastId,
+    now: Timestamp,
+) -> sqlx::Result<Option<BroadcastSnapshot>> {
+    let Some(broadcast) = rows::broadcast(connection, id).await? else { return Ok(None) };
+    let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM ledger").fetch_one(&mut *connection).await?;
+    let totals: BatchTotals = sqlx::query_as(
+        "SELECT count(*) AS total, count(*) FILTER (WHERE sender_id IS NOT NULL) AS active, \
+         count(*) FILTER (WHERE pending + inflight = 0) AS complete, coalesce(sum(retries), 0) AS retries \
+         FROM batch WHERE broadcast_id = ?",
+    )
+    .bind(id.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    let gate = broadcast.gate();
+    let brake = broadcast.brake();
+    let interval = brake.interval(broadcast.ceiling(), now).max(broadcast.lower_rate().interval());
+    Ok(Some(BroadcastSnapshot {
+        id,
+        name: broadcast.name.clone(),
+        namespace: broadcast.namespace.clone(),
+        idempotency_key: broadcast.idempotency_key.clone(),
+        now,
+        revision,
+        gate,
+        closed: gate.closed(now),
+        stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.blocked_message.clone()),
+        plan: sealed_plan(&broadcast),
+        samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        counts: broadcast.counts(),
+        outcomes: outcomes(connection, id).await?,
+        batches_total: totals.total,
+        batches_active: totals.active,
+        batches_complete: totals.complete,
+        retries: totals.retries,
+        rate: broadcast.lower_rate(),
+        effective_per_second: 1.0 / interval.as_secs_f64(),
+        throttled_until: Some(brake.hold_until).filter(|until| *until > now),
+        first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
+        finished_at: broadcast.finished_at.map(Timestamp),
+    }))
+}
+
+async fn outcomes(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Vec<Outcomes>> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "SELECT state, reason, count FROM tally WHERE broadcast_id = ? AND count > 0 \
+         ORDER BY count DESC, reason LIMIT ?",
+    )
+    .bind(id.0)
+    .bind(MAX_REASONS)
+    .fetch_all(connection)
+    .await?;
+    let named = |(state, reason, count): (i64, String, i64)| {
+        RecipientState::from_code(state).map(|state| Outcomes { state, reason, count })
+    };
+    Ok(rows.into_iter().filter_map(named).collect())
+}
+
+#[derive(FromRow)]
+struct BatchRow {
+    idx: i64,
+    first_seq: i64,
+    last_seq: i64,
+    epoch: i64,
+    holder: Option<String>,
+    claimed_at: Option<i64>,
+    renewed_at: Option<i64>,
+    #[sqlx(flatten)]
+    counts: CountColumns,
+    retries: i64,
+    reclaims: i64,
+    error_reason: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    error_at: Option<i64>,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
+}
+
+pub async fn batches(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Vec<BatchSnapshot>> {
+    let rows: Vec<BatchRow> = sqlx::query_as(
+        "SELECT batch.*, sender.display AS holder FROM batch LEFT JOIN sender ON sender.id = batch.sender_id \
+         WHERE batch.broadcast_id = ? ORDER BY idx",
+    )
+    .bind(id.0)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(BatchRow::into_snapshot).collect())
+}
+
+impl BatchRow {
+    fn into_snapshot(self) -> BatchSnapshot {
+        let message = self.error_message.unwrap_or_default();
+        let fault = self.error_reason.map(|reason| Fault::new(&reason, self.error_code, message));
+        BatchSnapshot {
+            index: self.idx,
+            first_seq: self.first_seq,
+            last_seq: self.last_seq,
+            epoch: self.epoch,
+            holder: self.holder,
+            claimed_at: self.claimed_at.map(Timestamp),
+            renewed_at: self.renewed_at.map(Timestamp),
+            counts: Counts::from(&self.counts),
+            retries: self.retries,
+            reclaims: self.reclaims,
+            last_error: fault.zip(self.error_at.map(Timestamp)),
+            started_at: self.started_at.map(Timestamp),
+            completed_at: self.completed_at.map(Timestamp),
+        }
+    }
+}

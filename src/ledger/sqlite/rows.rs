@@ -1,0 +1,296 @@
+//! Rows as the database holds them, and the way into the domain's own values and back.
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::delivery::brake::Brake;
+use crate::delivery::counts::Counts;
+use crate::delivery::gate::Gate;
+use crate::delivery::pacing::{Flow, Pace, Rival};
+use crate::delivery::rate::Rate;
+use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::exchange::BroadcastId;
+
+/// Many rows as one parameter, for `json_each`.
+pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct CountColumns {
+    pub pending: i64,
+    pub inflight: i64,
+    pub sent: i64,
+    pub failed: i64,
+    pub skipped: i64,
+    pub unknown: i64,
+}
+
+impl From<&CountColumns> for Counts {
+    fn from(columns: &CountColumns) -> Counts {
+        Counts {
+            pending: columns.pending,
+            inflight: columns.inflight,
+            sent: columns.sent,
+            failed: columns.failed,
+            skipped: columns.skipped,
+            unknown: columns.unknown,
+        }
+    }
+}
+
+/// A broadcast with its account: read together at the start of each transaction.
+#[derive(Clone, Debug, FromRow)]
+pub struct BroadcastRow {
+    pub id: i64,
+    pub namespace: String,
+    pub idempotency_key: String,
+    pub name: String,
+    pub account_id: i64,
+    pub content: String,
+    pub request_timeout: i64,
+    pub rate_messages: Option<i64>,
+    pub rate_period_seconds: Option<i64>,
+    pub batch_size_wish: Option<i64>,
+    pub start_at: Option<i64>,
+    pub end_at: Option<i64>,
+    pub suspended: bool,
+    pub cancelled: bool,
+    pub blocked_message: Option<String>,
+    pub flow_weight: i64,
+    pub flow_virtual_time: f64,
+    pub flow_hungry_until: i64,
+    pub own_next_slot: i64,
+    pub plan_epoch: i64,
+    pub plan_chunk: i64,
+    pub plan_receipt: Option<String>,
+    pub plan_digest: Vec<u8>,
+    pub plan_duplicates: i64,
+    pub plan_excluded: i64,
+    pub plan_samples: String,
+    pub plan_sealed_at: Option<i64>,
+    pub batch_size: i64,
+    pub planned: i64,
+    #[sqlx(flatten)]
+    pub counts: CountColumns,
+    pub first_attempt_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    #[sqlx(flatten)]
+    pub account: AccountColumns,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct AccountColumns {
+    pub account_messages: i64,
+    pub account_period_seconds: i64,
+    pub next_slot: i64,
+    pub virtual_time: f64,
+    pub brake_factor: i64,
+    pub brake_since: i64,
+    pub brake_hold_until: i64,
+    pub brake_lowered_at: i64,
+    pub brake_recent: i64,
+    pub stopped_message: Option<String>,
+}
+
+const SELECT_BROADCAST: &str = "SELECT broadcast.*, account.rate_messages AS account_messages, \
+     account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, brake_factor, brake_since, \
+     brake_hold_until, brake_lowered_at, brake_recent, stopped_message \
+     FROM broadcast JOIN account ON account.id = broadcast.account_id WHERE broadcast.id = ?";
+
+pub async fn broadcast(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
+    sqlx::query_as(SELECT_BROADCAST).bind(id.0).fetch_optional(connection).await
+}
+
+/// The other broadcasts of the account that want slots now.
+pub async fn rivals(
+    connection: &mut SqliteConnection,
+    broadcast: &BroadcastRow,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Rival>> {
+    let found: Vec<(i64, f64)> = sqlx::query_as(
+        "SELECT flow_weight, flow_virtual_time FROM broadcast \
+         WHERE account_id = ? AND id <> ? AND flow_hungry_until > ?",
+    )
+    .bind(broadcast.account_id)
+    .bind(broadcast.id)
+    .bind(now.0)
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
+}
+
+fn rate(messages: i64, period_seconds: i64) -> Rate {
+    Rate::new(messages.clamp(1, i64::from(u32::MAX)) as u32, period_seconds.clamp(1, i64::from(u32::MAX)) as u32)
+}
+
+impl BroadcastRow {
+    pub fn counts(&self) -> Counts {
+        Counts::from(&self.counts)
+    }
+
+    pub fn set_counts(&mut self, counts: Counts) {
+        let Counts { pending, inflight, sent, failed, skipped, unknown } = counts;
+        self.counts = CountColumns { pending, inflight, sent, failed, skipped, unknown };
+    }
+
+    pub fn gate(&self) -> Gate {
+        Gate {
+            sealed: self.plan_sealed_at.is_some(),
+            suspended: self.suspended,
+            cancelled: self.cancelled,
+            provider_blocked: self.blocked_message.is_some(),
+            account_stopped: self.account.stopped_message.is_some(),
+            start_at: self.start_at.map(Timestamp),
+            end_at: self.end_at.map(Timestamp),
+            open_recipients: self.counts().open(),
+        }
+    }
+
+    pub fn ceiling(&self) -> Rate {
+        rate(self.account.account_messages, self.account.account_period_seconds)
+    }
+
+    pub fn own_rate(&self) -> Option<Rate> {
+        Some(rate(self.rate_messages?, self.rate_period_seconds?))
+    }
+
+    pub fn lower_rate(&self) -> Rate {
+        self.own_rate().map_or(self.ceiling(), |own| own.lower(self.ceiling()))
+    }
+
+    pub fn request_timeout(&self) -> Span {
+        Span(self.request_timeout)
+    }
+
+    pub fn brake(&self) -> Brake {
+        Brake {
+            factor: self.account.brake_factor,
+            since: Timestamp(self.account.brake_since),
+            hold_until: Timestamp(self.account.brake_hold_until),
+            lowered_at: Timestamp(self.account.brake_lowered_at),
+            recent: self.account.brake_recent,
+        }
+    }
+
+    pub fn set_brake(&mut self, brake: &Brake) {
+        let Brake { factor, since, hold_until, lowered_at, recent } = *brake;
+        self.account.brake_factor = factor;
+        self.account.brake_since = since.0;
+        self.account.brake_hold_until = hold_until.0;
+        self.account.brake_lowered_at = lowered_at.0;
+        self.account.brake_recent = recent;
+    }
+
+    pub fn pace(&self) -> Pace {
+        Pace { next_slot: Timestamp(self.account.next_slot), virtual_time: self.account.virtual_time }
+    }
+
+    pub fn set_pace(&mut self, pace: &Pace) {
+        self.account.next_slot = pace.next_slot.0;
+        self.account.virtual_time = pace.virtual_time;
+    }
+
+    pub fn flow(&self) -> Flow {
+        Flow {
+            weight: self.flow_weight.max(1) as u32,
+            virtual_time: self.flow_virtual_time,
+            hungry_until: Timestamp(self.flow_hungry_until),
+            own_next_slot: Timestamp(self.own_next_slot),
+        }
+    }
+
+    pub fn set_flow(&mut self, flow: &Flow) {
+        self.flow_virtual_time = flow.virtual_time;
+        self.flow_hungry_until = flow.hungry_until.0;
+        self.own_next_slot = flow.own_next_slot.0;
+    }
+
+    /// The batch that holds a sequence number.
+    pub fn batch_of(&self, seq: i64) -> i64 {
+        seq / self.batch_size.max(1)
+    }
+
+    /// Writes everything back that an exchange or upkeep may have changed, and the ledger's revision.
+    pub async fn store(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<i64> {
+        let counts = self.counts();
+        let finished = self.plan_sealed_at.is_some() && counts.open() == 0;
+        self.finished_at = finished.then(|| self.finished_at.unwrap_or(now.0));
+        sqlx::query(
+            "UPDATE broadcast SET pending = ?2, inflight = ?3, sent = ?4, failed = ?5, skipped = ?6, unknown = ?7, \
+             first_attempt_at = ?8, finished_at = ?9, blocked_message = ?10, flow_virtual_time = ?11, \
+             flow_hungry_until = ?12, own_next_slot = ?13 WHERE id = ?1",
+        )
+        .bind(self.id)
+        .bind(counts.pending)
+        .bind(counts.inflight)
+        .bind(counts.sent)
+        .bind(counts.failed)
+        .bind(counts.skipped)
+        .bind(counts.unknown)
+        .bind(self.first_attempt_at)
+        .bind(self.finished_at)
+        .bind(&self.blocked_message)
+        .bind(self.flow_virtual_time)
+        .bind(self.flow_hungry_until)
+        .bind(self.own_next_slot)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "UPDATE account SET next_slot = ?2, virtual_time = ?3, brake_factor = ?4, brake_since = ?5, \
+             brake_hold_until = ?6, brake_lowered_at = ?7, brake_recent = ?8, stopped_message = ?9 WHERE id = ?1",
+        )
+        .bind(self.account_id)
+        .bind(self.account.next_slot)
+        .bind(self.account.virtual_time)
+        .bind(self.account.brake_factor)
+        .bind(self.account.brake_since)
+        .bind(self.account.brake_hold_until)
+        .bind(self.account.brake_lowered_at)
+        .bind(self.account.brake_recent)
+        .bind(&self.account.stopped_message)
+        .execute(&mut *connection)
+        .await?;
+        let (revision,): (i64,) =
+            sqlx::query_as("UPDATE ledger SET revision = revision + 1, seen_at = max(seen_at, ?1) RETURNING revision")
+                .bind(now.0)
+                .fetch_one(connection)
+                .await?;
+        Ok(revision)
+    }
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct SenderRow {
+    pub id: i64,
+    pub last_number: i64,
+    pub proven: bool,
+    pub closed: bool,
+}
+
+/// Finds the sender, or makes it known at its first request.
+pub async fn sender(
+    connection: &mut SqliteConnection,
+    broadcast: BroadcastId,
+    holder: &str,
+    display: &str,
+) -> sqlx::Result<SenderRow> {
+    let found =
+        sqlx::query_as("SELECT id, last_number, proven, closed FROM sender WHERE holder = ? AND broadcast_id = ?")
+            .bind(holder)
+            .bind(broadcast.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if let Some(sender) = found {
+        return Ok(sender);
+    }
+    sqlx::query_as(
+        "INSERT INTO sender (broadcast_id, holder, display) VALUES (?, ?, ?) \
+         RETURNING id, last_number, proven, closed",
+    )
+    .bind(broadcast.0)
+    .bind(holder)
+    .bind(display)
+    .fetch_one(connection)
+    .await
+}

@@ -1,0 +1,91 @@
+//! Where the ledger of `herald run` lies.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The value of `--ledger`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerLocation(pub PathBuf);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a ledger; write sqlite:PATH, e.g. sqlite:./herald.sqlite")]
+pub struct UnknownLedger(String);
+
+impl FromStr for LedgerLocation {
+    type Err = UnknownLedger;
+
+    fn from_str(value: &str) -> Result<LedgerLocation, UnknownLedger> {
+        match value.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(LedgerLocation(PathBuf::from(path))),
+            _ => Err(UnknownLedger(value.to_owned())),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerPathError {
+    #[error(
+        "neither XDG_STATE_HOME nor HOME is set, so there is no place for the ledger; name one with --ledger sqlite:PATH"
+    )]
+    NoHome,
+    #[error(
+        "failed to make the folder {folder} for the ledger: {source}; name another place with --ledger sqlite:PATH"
+    )]
+    Folder { folder: PathBuf, source: std::io::Error },
+}
+
+/// The path of the ledger. The default one is the same from whatever folder it is run, so that a second run from
+/// another folder cannot message everybody again; its folder is made if need be.
+pub fn resolve(location: Option<&LedgerLocation>) -> Result<PathBuf, LedgerPathError> {
+    if let Some(LedgerLocation(path)) = location {
+        return Ok(path.clone());
+    }
+    let folder = state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))?;
+    // For the user alone: the ledger holds people's ids.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|source| LedgerPathError::Folder { folder: folder.clone(), source })?;
+    Ok(folder.join("ledger.sqlite"))
+}
+
+fn state_folder(
+    state_home: Option<std::ffi::OsString>,
+    home: Option<std::ffi::OsString>,
+) -> Result<PathBuf, LedgerPathError> {
+    let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let base = state_home.and_then(absolute).or_else(|| home.and_then(absolute).map(|home| home.join(".local/state")));
+    base.map(|base| base.join("herald")).ok_or(LedgerPathError::NoHome)
+}
+
+/// The flight journal lies beside the ledger it belongs to.
+pub fn journal_path(ledger: &Path) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(".journal");
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_below_the_users_state_folder_and_never_relative() {
+        let folder =
+            |state: Option<&str>, home: Option<&str>| state_folder(state.map(Into::into), home.map(Into::into)).ok();
+        assert_eq!(folder(Some("/s"), Some("/h")), Some(PathBuf::from("/s/herald")));
+        assert_eq!(folder(None, Some("/h")), Some(PathBuf::from("/h/.local/state/herald")));
+        assert_eq!(folder(Some("relative"), Some("/h")), Some(PathBuf::from("/h/.local/state/herald")));
+        assert_eq!(folder(None, None), None);
+    }
+
+    #[test]
+    fn a_ledger_that_is_no_sqlite_path_is_refused_with_the_form() {
+        assert_eq!("sqlite:a/b".parse(), Ok(LedgerLocation(PathBuf::from("a/b"))));
+        for bad in ["", "sqlite:", "a.sqlite", "postgres://x"] {
+            assert!(bad.parse::<LedgerLocation>().unwrap_err().to_string().contains("sqlite:PATH"));
+        }
+    }
+}

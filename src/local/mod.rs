@@ -1,0 +1,37 @@
+//! `herald run`: all parts in one process, on an embedded ledger.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`options`] | the flags |
+//! | [`manifest`] | documents and flags, checked and resolved |
+//! | [`order`] | one broadcast made ready to send |
+//! | [`ledger_path`] | where the ledger lies |
+//! | [`recovery`] | settles what an earlier process left |
+//! | [`refused`] | a broadcast that cannot be sent as it is written, in messages and in its status |
+//! | [`confirmation`] | the question before the first message to a provider elsewhere |
+//! | [`mod@run`] | plan, confirm, send, end |
+//! | [`progress`] | what people see while it runs |
+//! | [`verdict`] | exit codes and the last words |
+//! | [`rehearsal`] | `--test ID`: one message outside the plan |
+
+pub mod confirmation;
+pub mod ledger_path;
+pub mod manifest;
+pub mod manifest_data;
+pub mod manifest_document;
+pub mod manifest_fault;
+mod manifest_references;
+#[cfg(test)]
+mod manifest_tests;
+pub mod options;
+pub mod order;
+pub mod progress;
+pub mod recovery;
+pub mod refused;
+pub mod rehearsal;
+pub mod run;
+pub mod verdict;
+
+pub use options::RunOptions;
+pub use run::run;
+pub use verdict::Verdict;

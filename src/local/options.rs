@@ -1,0 +1,53 @@
+//! The flags of `herald run`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::ledger_path::LedgerLocation;
+use super::manifest_data::{ConfigMapFlag, SecretFlag};
+
+/// Sends the broadcasts of YAML documents from this machine, without a cluster.
+///
+/// The same command goes on after any interruption: nobody is messaged twice. Exit codes: 0 every broadcast was
+/// delivered, or is suspended as asked; 2 one ended otherwise (failed, unknown, cancelled, expired); 3 interrupted, run
+/// again to go on; 4 stopped and needs a person (credentials, blocked, key reused); 1 could not run. The worst wins: 1,
+/// 4, 3, 2, 0.
+#[derive(Debug, clap::Args)]
+pub struct RunOptions {
+    /// A file of BroadcastMessage, MessageChannel, Secret and ConfigMap documents; `-` is standard input. Repeatable.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Adds a file to a ConfigMap under the file's own name, e.g. spring-list=people.csv. Repeatable.
+    #[arg(long = "config-map", value_name = "NAME=FILE")]
+    pub config_maps: Vec<ConfigMapFlag>,
+
+    /// Gives a key of a Secret, e.g. acme-page/accessToken=token.txt or acme-page/accessToken=env:TOKEN. Repeatable.
+    #[arg(long = "secret", value_name = "NAME/KEY=FILE|env:VAR")]
+    pub secrets: Vec<SecretFlag>,
+
+    /// Where the ledger is kept: what happened to each recipient. By default one file for this user, whatever the folder.
+    #[arg(long, value_name = "sqlite:PATH", env = "HERALD_LEDGER")]
+    pub ledger: Option<LedgerLocation>,
+
+    /// How results are printed on standard output; messages for people go to standard error.
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// Do not ask before the first message to a provider that is not on this machine.
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+
+    /// Sends one message of each broadcast to this recipient only, outside the plan and the ledger, and ends.
+    #[arg(long = "test", value_name = "ID")]
+    pub test: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A summary for people.
+    Text,
+    /// One line of JSON for each broadcast, in the order of the files.
+    Json,
+}

@@ -1,0 +1,228 @@
+//! One broadcast made ready to send: its provider, template, sources and declaration.
+
+use std::io::{BufReader, Cursor, Read};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::manifest::{Document, Manifest};
+use super::manifest_data::Data;
+use super::manifest_document::FieldLines;
+use super::manifest_fault::Place;
+use crate::api::{BroadcastMessage, MessageChannel};
+use crate::audience::{MaterialError, MaterialKind, Materials};
+use crate::content::{Template, TemplateError};
+use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
+use crate::provider::Provider;
+use crate::sender::assembly::{self, ChannelError, Credentials};
+use crate::sender::planner::PlanSpec;
+
+/// A broadcast of a manifest with everything that sending needs.
+pub struct Order {
+    pub broadcast: BroadcastMessage,
+    /// Where its fields stand, for messages.
+    pub lines: FieldLines,
+    pub declaration: Declaration,
+    pub provider: Arc<dyn Provider>,
+    pub template: Arc<Template>,
+    pub materials: Arc<dyn Materials>,
+}
+
+/// What keeps a broadcast from being sent, with the place in its file.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    #[error("{place}: spec.content.text: {source}")]
+    Text { place: Place, source: TemplateError },
+    #[error("{place}: {source}")]
+    Channel { place: Place, source: ChannelError },
+    #[error("{place}: {source}")]
+    Rate { place: Place, source: NoRate },
+    #[error(
+        "{place}: spec.idempotencyKey: `{key}` is also the key of the broadcast at {first}; give one of them another"
+    )]
+    KeyInUse { place: Place, key: String, first: Place },
+}
+
+/// Makes every broadcast of a manifest ready.
+///
+/// # Errors
+/// The first thing that is wrong with each.
+pub fn orders(manifest: Arc<Manifest>) -> Result<Vec<Order>, Vec<OrderError>> {
+    let mut orders = Vec::new();
+    let mut errors = keys_in_use(&manifest);
+    for document in &manifest.broadcasts {
+        match order(&manifest, document) {
+            Ok(order) => orders.push(order),
+            Err(error) => errors.push(error),
+        }
+    }
+    share_rates(&mut orders);
+    if errors.is_empty() { Ok(orders) } else { Err(errors) }
+}
+
+fn keys_in_use(manifest: &Manifest) -> Vec<OrderError> {
+    let mut errors = Vec::new();
+    for (index, document) in manifest.broadcasts.iter().enumerate() {
+        let same = |earlier: &&Document<BroadcastMessage>| {
+            earlier.name.namespace == document.name.namespace
+                && earlier.object.idempotency_key() == document.object.idempotency_key()
+        };
+        if let Some(first) = manifest.broadcasts[..index].iter().find(same) {
+            errors.push(OrderError::KeyInUse {
+                place: document.lines.of("spec.idempotencyKey"),
+                key: document.object.idempotency_key().to_owned(),
+                first: first.lines.of("spec.idempotencyKey"),
+            });
+        }
+    }
+    errors
+}
+
+/// Two channels that name the same account share its rate: the lower one wins.
+fn share_rates(orders: &mut [Order]) {
+    for index in 0..orders.len() {
+        let account = orders[index].declaration.account.clone();
+        let same = orders.iter().filter(|order| order.declaration.account == account);
+        let lowest = same.map(|order| order.declaration.account_rate).reduce(|one, other| one.lower(other));
+        if let Some(lowest) = lowest {
+            orders[index].declaration.account_rate = lowest;
+        }
+    }
+}
+
+fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Result<Order, OrderError> {
+    let text = &document.object.spec.content.text;
+    let template = Template::compile(text)
+        .map_err(|source| OrderError::Text { place: document.lines.of("spec.content.text"), source })?;
+    let channel = manifest.channel_of(document).ok_or_else(|| OrderError::Channel {
+        place: document.lines.of("spec.channelRef"),
+        source: ChannelError::NoProvider,
+    })?;
+    let credentials = ManifestCredentials { manifest, channel };
+    let provider = assembly::provider(&channel.object.spec, &credentials)
+        .map_err(|source| OrderError::Channel { place: channel.lines.of("spec"), source })?;
+    let account = AccountKey {
+        namespace: document.name.namespace.clone(),
+        provider: provider.name().to_owned(),
+        account: provider.account().to_owned(),
+        host: host(provider.base_url()),
+    };
+    let mut declaration = Declaration::of(&document.object, &channel.object.spec, account)
+        .map_err(|source| OrderError::Rate { place: channel.lines.of("spec"), source })?;
+    // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
+    declaration.owner_uid.clear();
+    declaration.generation = 0;
+    Ok(Order {
+        broadcast: document.object.clone(),
+        lines: document.lines.clone(),
+        declaration,
+        provider,
+        template: Arc::new(template),
+        materials: Arc::new(ManifestMaterials {
+            manifest: manifest.clone(),
+            namespace: document.name.namespace.clone(),
+        }),
+    })
+}
+
+/// Host and port of a URL, the same for every way to write them: whoever is paced together has one name.
+fn host(url: &str) -> String {
+    let Ok(uri) = url.parse::<http::Uri>() else { return url.to_owned() };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    match uri.port_u16().filter(|port| *port != default_port) {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}
+
+impl Order {
+    pub fn plan_spec(&self) -> PlanSpec {
+        PlanSpec {
+            sources: assembly::included(&self.broadcast.spec.audience),
+            exclude: assembly::excluded(&self.broadcast.spec.audience),
+            materials: self.materials.clone(),
+            template: self.template.clone(),
+            provider: self.provider.clone(),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.declaration.name
+    }
+
+    /// Whether the provider is on this machine: a simulator or a proxy.
+    pub fn is_on_this_machine(&self) -> bool {
+        let authority = self.declaration.account.host.parse::<http::uri::Authority>().ok();
+        authority.is_some_and(|authority| {
+            let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
+    }
+}
+
+struct ManifestCredentials<'a> {
+    manifest: &'a Manifest,
+    channel: &'a Document<MessageChannel>,
+}
+
+impl Credentials for ManifestCredentials<'_> {
+    fn get(&self, key: &str) -> Result<Option<SecretString>, String> {
+        self.manifest.credential(self.channel, key).map_err(|error| error.to_string())
+    }
+}
+
+struct ManifestMaterials {
+    manifest: Arc<Manifest>,
+    namespace: String,
+}
+
+impl ManifestMaterials {
+    fn data(&self, kind: MaterialKind, name: &str, key: &str) -> Option<&Data> {
+        match kind {
+            MaterialKind::ConfigMap => self.manifest.config_map_key(&self.namespace, name, key),
+            MaterialKind::Secret => self.manifest.secret_key(&self.namespace, name, key),
+        }
+    }
+}
+
+impl Materials for ManifestMaterials {
+    fn title(&self, kind: MaterialKind, name: &str, key: &str) -> String {
+        let file = self.data(kind, name, key).and_then(Data::path);
+        file.map_or_else(|| format!("{name}/{key}"), |path| path.display().to_string())
+    }
+
+    fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+        let data = self.data(kind, name, key);
+        match data {
+            // At most as large as a manifest may be.
+            Some(Data::Inline(bytes)) => Ok(Box::new(Cursor::new(bytes.expose_secret().to_vec()))),
+            Some(Data::File(path)) => match std::fs::File::open(path) {
+                Ok(file) => Ok(Box::new(BufReader::new(file))),
+                Err(source) => {
+                    Err(MaterialError::Unreadable { kind, name: name.to_owned(), key: key.to_owned(), source })
+                }
+            },
+            None => Err(MaterialError::KeyNotFound {
+                kind,
+                name: name.to_owned(),
+                key: key.to_owned(),
+                remedy: "add it to the documents or give it with --config-map or --secret".to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_url_names_the_same_account() {
+        for same in ["https://graph.facebook.com", "https://Graph.Facebook.com/", "https://graph.facebook.com:443/x"] {
+            assert_eq!(host(same), "graph.facebook.com");
+        }
+        assert_eq!(host("http://127.0.0.1:8091"), "127.0.0.1:8091");
+        assert_eq!(host("http://[::1]:80/"), "[::1]");
+    }
+}

@@ -1,0 +1,134 @@
+//! What people see while a run goes on: bars on a terminal, plain lines otherwise. All of it on standard error.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::delivery::gate::Closed;
+use crate::delivery::time::Timestamp;
+use crate::ledger::Ledger;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::snapshot::BroadcastSnapshot;
+
+/// How often a bar is drawn.
+const BAR_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a plain line is printed.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
+/// The rate shown is that of this many looks back.
+const RATE_WINDOW: usize = 20;
+
+/// Shows the progress of broadcasts until `done` is true, and then how they stand at the end.
+pub async fn show<L: Ledger>(ledger: Arc<L>, broadcasts: Vec<(BroadcastId, String)>, mut done: watch::Receiver<bool>) {
+    let on_terminal = std::io::stderr().is_terminal();
+    let bars = MultiProgress::new();
+    let mut rows: Vec<Row> =
+        broadcasts.into_iter().map(|(id, name)| Row::new(id, name, on_terminal.then(|| bars.clone()))).collect();
+    let mut ticks = tokio::time::interval(if on_terminal { BAR_INTERVAL } else { LINE_INTERVAL });
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut last = false;
+    while !last {
+        last = tokio::select! {
+            _ = ticks.tick() => false,
+            // A sender that is gone is an end as well.
+            _ = done.wait_for(|done| *done) => true,
+        };
+        for row in &mut rows {
+            // The senders report what is wrong with a ledger; a progress line is not worth a second message.
+            if let Ok(snapshot) = ledger.snapshot(row.id).await {
+                row.draw(&snapshot);
+            }
+        }
+    }
+}
+
+struct Row {
+    id: BroadcastId,
+    name: String,
+    bar: Option<ProgressBar>,
+    seen: VecDeque<(Instant, i64)>,
+    last_line: String,
+}
+
+impl Row {
+    fn new(id: BroadcastId, name: String, bars: Option<MultiProgress>) -> Row {
+        let bar = bars.map(|bars| {
+            let bar = bars.add(ProgressBar::new(0));
+            let template = "{prefix} {wide_bar} {pos}/{len} {msg}";
+            // The template is a constant; if it were wrong the default style is used.
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.clone());
+            bar
+        });
+        Row { id, name, bar, seen: VecDeque::new(), last_line: String::new() }
+    }
+
+    fn draw(&mut self, snapshot: &BroadcastSnapshot) {
+        let counts = &snapshot.counts;
+        let settled = counts.total() - counts.open();
+        let rate = self.rate(settled);
+        let message = describe(snapshot, rate);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(counts.total() as u64);
+                bar.set_position(settled as u64);
+                bar.set_message(message);
+            }
+            None => {
+                let line = format!("{}: {settled}/{} {message}", self.name, counts.total());
+                if line != self.last_line {
+                    eprintln!("{line}");
+                    self.last_line = line;
+                }
+            }
+        }
+    }
+
+    fn rate(&mut self, settled: i64) -> f64 {
+        let now = Instant::now();
+        self.seen.push_back((now, settled));
+        if self.seen.len() > RATE_WINDOW {
+            self.seen.pop_front();
+        }
+        match self.seen.front() {
+            Some((then, before)) if now > *then => (settled - before) as f64 / (now - *then).as_secs_f64(),
+            _ => 0.0,
+        }
+    }
+}
+
+fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
+    if let (Some(Closed::Scheduled), Some(start)) = (snapshot.closed, snapshot.gate.start_at) {
+        return format!("starts in {}", clock((start - snapshot.now).as_secs_f64()));
+    }
+    let counts = &snapshot.counts;
+    let mut text = format!("{rate:.1}/s");
+    if counts.pending > 0 && snapshot.effective_per_second > 0.0 {
+        text.push_str(&format!(" ETA {}", clock(counts.pending as f64 / snapshot.effective_per_second)));
+    }
+    for (count, word) in [(counts.failed, "failed"), (counts.unknown, "unknown"), (counts.skipped, "skipped")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {word}"));
+        }
+    }
+    if snapshot.throttled_until.is_some_and(|until: Timestamp| until > snapshot.now) {
+        text.push_str(", throttled by the provider");
+    }
+    text
+}
+
+fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match (whole / 3_600, whole / 60 % 60, whole % 60) {
+        (48.., ..) => format!("{} days", whole / 86_400),
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}

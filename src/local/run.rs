@@ -1,0 +1,369 @@
+//! A run from documents to the last recipient: plan, confirm, send, end.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::confirmation::ask;
+use super::ledger_path;
+use super::manifest::Manifest;
+use super::manifest_document::ManifestInput;
+use super::options::{Output, RunOptions};
+use super::order::{Order, orders};
+use super::recovery::{Recovered, recover};
+use super::refused::Refused;
+use super::verdict::{Verdict, json_line, summary};
+use super::{progress, rehearsal};
+use crate::delivery::gate::Closed;
+use crate::ledger::clock::{Clock, SystemClock};
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::snapshot::BroadcastSnapshot;
+use crate::ledger::sqlite::random_id;
+use crate::ledger::{Ledger, LedgerError};
+use crate::sender::session::SessionError;
+use crate::sender::{Ended, PlanError, Session, Transport, planner};
+
+/// Between two slices of the ledger's upkeep when there is nothing more to do at once.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the end of a closed broadcast is looked for.
+const END_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a run cannot begin or go on for; printed, and the exit code is 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+fn refuse(error: impl std::fmt::Display) -> Refusal {
+    Refusal(error.to_string())
+}
+
+/// All of several errors, each on a line of its own.
+fn refuse_all<E: std::fmt::Display>(errors: &[E]) -> Refusal {
+    Refusal(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))
+}
+
+/// One broadcast of the run, known to the ledger.
+struct Entry {
+    order: Order,
+    id: Option<BroadcastId>,
+    refused: Option<Refused>,
+}
+
+/// Runs and returns how it ended. `stop` becomes true when the user wants to interrupt.
+pub async fn run(options: RunOptions, stop: watch::Receiver<bool>) -> Verdict {
+    match try_run(&options, stop).await {
+        Ok(verdict) => verdict,
+        Err(Refusal(message)) => {
+            eprintln!("error: {message}");
+            Verdict::CouldNotRun
+        }
+    }
+}
+
+async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Verdict, Refusal> {
+    let inputs = inputs(options)?;
+    let manifest =
+        Manifest::load(&inputs, &options.config_maps, &options.secrets).map_err(|faults| refuse_all(&faults.0))?;
+    let orders = orders(Arc::new(manifest)).map_err(|errors| refuse_all(&errors))?;
+    let transport = Transport::new().map_err(refuse)?;
+    if let Some(id) = &options.test {
+        return test(options, &orders, &transport, id, &stop).await;
+    }
+
+    let path = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
+    eprintln!("ledger: {}", path.display());
+    let recovered = recover(&path).await.map_err(refuse)?;
+    let upkeep = tokio::spawn(keep_up(recovered.ledger.clone()));
+    let mut entries = Vec::new();
+    for order in orders {
+        entries.push(declare(&recovered, order).await?);
+    }
+    for entry in &mut entries {
+        prepare(&recovered, entry).await?;
+    }
+    let send_verdict = if hold_back(&entries) {
+        Ok(Verdict::CouldNotRun)
+    } else {
+        match confirm(options, &recovered, &entries, &stop).await? {
+            Confirmed::Yes => send(&recovered, &entries, &transport, stop).await,
+            Confirmed::No => return Err(Refusal("not confirmed; nothing was sent".to_owned())),
+        }
+    };
+    upkeep.abort();
+    let verdict = finish(options, &recovered, &entries).await?;
+    // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
+    if let Err(error) = recovered.ledger.checkpoint().await {
+        tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
+    }
+    Ok(verdict.max(send_verdict?))
+}
+
+fn inputs(options: &RunOptions) -> Result<Vec<ManifestInput>, Refusal> {
+    let mut inputs = Vec::new();
+    let mut stdin_taken = false;
+    for file in &options.files {
+        if file != Path::new("-") {
+            inputs.push(ManifestInput::File(file.clone()));
+        } else if !stdin_taken {
+            stdin_taken = true;
+            let mut text = String::new();
+            let limit = super::manifest_document::MAX_MANIFEST_BYTES + 1;
+            std::io::stdin()
+                .lock()
+                .take(limit)
+                .read_to_string(&mut text)
+                .map_err(|error| Refusal(format!("failed to read standard input: {error}")))?;
+            inputs.push(ManifestInput::Stdin(text));
+        }
+    }
+    Ok(inputs)
+}
+
+async fn test(
+    options: &RunOptions,
+    orders: &[Order],
+    transport: &Transport,
+    id: &str,
+    stop: &watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
+    let away = orders.iter().find(|order| !order.is_on_this_machine());
+    if let Some(order) = away {
+        let question = format!("send a test message through {}?", order.declaration.account.host);
+        if !ask(options, &question, stop).await.map_err(refuse)? {
+            return Err(Refusal("not confirmed; nothing was sent".to_owned()));
+        }
+    }
+    let mut worst = Verdict::Done;
+    for order in orders {
+        let (outcome, text) = rehearsal::rehearse(order, transport, id).await.map_err(refuse)?;
+        let (verdict, words) = rehearsal::describe(&outcome);
+        eprintln!("{}: test message {words}\n  text: {text}", order.name());
+        worst = worst.max(verdict);
+    }
+    Ok(worst)
+}
+
+/// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
+async fn declare(recovered: &Recovered, order: Order) -> Result<Entry, Refusal> {
+    match recovered.ledger.declare(&order.declaration).await {
+        Ok(snapshot) => Ok(Entry { order, id: Some(snapshot.id), refused: None }),
+        Err(error @ LedgerError::KeyReused { .. }) => {
+            let refused = Refused::key(&order, &error, SystemClock.now());
+            eprintln!("error: {refused}");
+            Ok(Entry { order, id: None, refused: Some(refused) })
+        }
+        Err(error) => Err(refuse(error)),
+    }
+}
+
+/// With one plan refused nothing is sent at all, as for every other bad input. Says so for the other broadcasts.
+fn hold_back(entries: &[Entry]) -> bool {
+    let refused = |entry: &Entry| entry.refused.as_ref().is_some_and(|refused| refused.verdict == Verdict::CouldNotRun);
+    if !entries.iter().any(refused) {
+        return false;
+    }
+    for entry in entries.iter().filter(|entry| entry.refused.is_none()) {
+        eprintln!("{}: not sent, because another broadcast of this run is refused", entry.order.name());
+    }
+    true
+}
+
+/// Plans a broadcast that nobody was attempted of, and lets one go on that only a person may: running it again is that.
+async fn prepare(recovered: &Recovered, entry: &mut Entry) -> Result<(), Refusal> {
+    let Some(id) = entry.id else { return Ok(()) };
+    let ledger = recovered.ledger.as_ref();
+    ledger.lift_stops(id).await.map_err(refuse)?;
+    let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
+    let name = entry.order.name();
+    if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
+        if snapshot.finished_at.is_some() {
+            eprintln!("{name}: finished already; nothing to send");
+        } else {
+            eprintln!(
+                "{name}: goes on with {} of {} recipients; its plan is fixed, edits of the audience are not looked at",
+                snapshot.counts.open(),
+                sealed.planned
+            );
+        }
+        return Ok(());
+    }
+    if snapshot.gate.ended(snapshot.now).is_some() {
+        return Ok(());
+    }
+    match planner::plan(ledger, id, entry.order.plan_spec()).await {
+        Ok(plan) => {
+            eprintln!(
+                "{name}: {} recipients, in batches of {} ({} duplicates, {} excluded)",
+                plan.planned, plan.batch_size, plan.duplicates, plan.excluded
+            );
+            Ok(())
+        }
+        Err(PlanError::Ledger(error)) => Err(refuse(error)),
+        Err(error) => {
+            let refused = Refused::plan(&entry.order, &error, snapshot.now);
+            eprintln!("error: {refused}");
+            entry.refused = Some(refused);
+            Ok(())
+        }
+    }
+}
+
+enum Confirmed {
+    Yes,
+    No,
+}
+
+/// Before the first message to a provider that is not on this machine, a person at a terminal is asked.
+async fn confirm(
+    options: &RunOptions,
+    recovered: &Recovered,
+    entries: &[Entry],
+    stop: &watch::Receiver<bool>,
+) -> Result<Confirmed, Refusal> {
+    for entry in entries.iter().filter(|entry| entry.refused.is_none()) {
+        let Some(id) = entry.id else { continue };
+        let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
+        let sends = matches!(snapshot.closed, None | Some(Closed::Scheduled)) && snapshot.first_attempt_at.is_none();
+        if !sends || entry.order.is_on_this_machine() {
+            continue;
+        }
+        let account = &entry.order.declaration.account;
+        let question = format!(
+            "{}: send to {} people through {} {} at {}?",
+            entry.order.name(),
+            snapshot.counts.pending,
+            account.provider,
+            account.account,
+            account.host
+        );
+        if !ask(options, &question, stop).await.map_err(refuse)? {
+            return Ok(Confirmed::No);
+        }
+    }
+    Ok(Confirmed::Yes)
+}
+
+async fn keep_up(ledger: Arc<impl Ledger>) {
+    loop {
+        match ledger.maintain().await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(UPKEEP_INTERVAL).await,
+            Err(error) => {
+                tracing::warn!(reason = error.reason(), %error, "upkeep of the ledger failed");
+                tokio::time::sleep(UPKEEP_INTERVAL).await;
+            }
+        }
+    }
+}
+
+/// Sends all broadcasts side by side until each is closed or the run is interrupted.
+async fn send(
+    recovered: &Recovered,
+    entries: &[Entry],
+    transport: &Transport,
+    stop: watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
+    let known: Vec<(&Entry, BroadcastId)> =
+        entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
+    let mut running = Vec::new();
+    for (entry, id) in &known {
+        // What has ended or is suspended gets no sender, and no line of progress.
+        let snapshot = recovered.ledger.snapshot(*id).await.map_err(refuse)?;
+        if matches!(snapshot.closed, None | Some(Closed::Scheduled)) {
+            running.push((*entry, *id));
+        }
+    }
+    let names = running.iter().map(|(entry, id)| (*id, entry.order.name().to_owned())).collect();
+    let (done, is_done) = watch::channel(false);
+    let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
+    let mut sessions = JoinSet::new();
+    for (entry, id) in &running {
+        for number in 1..=entry.order.broadcast.spec.delivery.senders {
+            let session = Session {
+                ledger: recovered.ledger.clone(),
+                broadcast: *id,
+                holder: random_id(),
+                display: format!("{}-{number}", entry.order.name()),
+                provider: entry.order.provider.clone(),
+                transport: transport.clone(),
+                journal: recovered.journal.clone(),
+                senders: entry.order.broadcast.spec.delivery.senders,
+            };
+            sessions.spawn(session.run(stop.clone()));
+        }
+    }
+    let ended = await_sessions(sessions).await;
+    if ended.is_ok() {
+        for (_, id) in &known {
+            await_end(recovered, *id, &stop).await?;
+        }
+    }
+    done.send_replace(true);
+    // A panic while drawing is no reason to call the run failed.
+    let _ = shown.await;
+    ended
+}
+
+/// All sessions end by themselves; the first that fails is told, and the others go on.
+async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<Verdict, Refusal> {
+    let mut verdict = Verdict::Done;
+    let mut failure = None;
+    while let Some(ended) = sessions.join_next().await {
+        match ended {
+            Ok(Ok(Ended::Stopped)) => verdict = verdict.max(Verdict::Interrupted),
+            Ok(Ok(Ended::Closed(_))) => {}
+            Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
+            Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
+        }
+    }
+    failure.map_or(Ok(verdict), Err)
+}
+
+/// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a
+/// ledger that fails ends the run instead of keeping it waiting.
+async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receiver<bool>) -> Result<(), Refusal> {
+    loop {
+        let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
+        let ending = matches!(snapshot.closed, Some(Closed::Cancelled | Closed::Expired)) && snapshot.plan.is_some();
+        if !ending || snapshot.counts.open() == 0 || *stop.borrow() {
+            return Ok(());
+        }
+        if !recovered.ledger.maintain().await.map_err(refuse)? {
+            tokio::time::sleep(END_INTERVAL).await;
+        }
+    }
+}
+
+/// Prints how each broadcast stands, in the order of the files.
+async fn finish(options: &RunOptions, recovered: &Recovered, entries: &[Entry]) -> Result<Verdict, Refusal> {
+    let mut worst = Verdict::Done;
+    let mut lines = Vec::new();
+    for entry in entries {
+        let snapshot: Option<BroadcastSnapshot> = match entry.id {
+            Some(id) => Some(recovered.ledger.snapshot(id).await.map_err(refuse)?),
+            None => None,
+        };
+        let own = match (&entry.refused, &snapshot) {
+            (Some(refused), _) => refused.verdict,
+            (None, Some(snapshot)) => Verdict::of(snapshot),
+            (None, None) => Verdict::CouldNotRun,
+        };
+        worst = worst.max(own);
+        lines.push((entry, snapshot));
+    }
+    for (entry, snapshot) in &lines {
+        match (options.output, &entry.refused, snapshot) {
+            (Output::Json, refused, snapshot) => {
+                println!("{}", json_line(&entry.order, snapshot.as_ref(), refused.as_ref()));
+            }
+            // A run that could not begin has said why on standard error.
+            (Output::Text, None, Some(snapshot)) if worst != Verdict::CouldNotRun => println!("{}", summary(snapshot)),
+            (Output::Text, ..) => {}
+        }
+    }
+    Ok(worst)
+}

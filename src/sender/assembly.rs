@@ -1,0 +1,118 @@
+//! From the kinds to what a sender works with: the provider of a channel, the sources of an audience.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::api::channel::{HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel};
+use crate::api::header::{HeaderPiece, header_pieces};
+use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
+use crate::audience::{MaterialKind, Source};
+use crate::provider::http::{Http, HttpEndpoint};
+use crate::provider::messenger::{Messenger, MessengerAccount};
+use crate::provider::{AccountError, Provider};
+
+/// Where the keys of a channel's Secret come from: documents and flags, or the mounts of a pod.
+pub trait Credentials {
+    /// The value of a key; `None` where there is none.
+    ///
+    /// # Errors
+    /// The key is there and cannot be used; the text says why and never holds the value.
+    fn get(&self, key: &str) -> Result<Option<SecretString>, String>;
+}
+
+/// Why a channel cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("the channel names no provider; set exactly one of messenger and http")]
+    NoProvider,
+    #[error("the Secret has no key `{key}`")]
+    MissingKey { key: String },
+    #[error("key `{key}` of the Secret {problem}")]
+    UnusableKey { key: String, problem: String },
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+/// The provider of a channel with its credentials.
+pub fn provider(
+    channel: &MessageChannelSpec,
+    credentials: &dyn Credentials,
+) -> Result<Arc<dyn Provider>, ChannelError> {
+    if let Some(messenger) = &channel.messenger {
+        return Ok(Arc::new(self::messenger(messenger, credentials)?));
+    }
+    match &channel.http {
+        Some(http) => Ok(Arc::new(self::http(http, credentials)?)),
+        None => Err(ChannelError::NoProvider),
+    }
+}
+
+fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Result<Messenger, ChannelError> {
+    Ok(Messenger::new(MessengerAccount {
+        page_id: channel.page_id.clone(),
+        api_version: channel.api_version.clone(),
+        base_url: channel.base_url.clone(),
+        access_token: required(credentials, MESSENGER_ACCESS_TOKEN)?,
+        app_secret: optional(credentials, MESSENGER_APP_SECRET)?,
+    })?)
+}
+
+fn http(channel: &HttpChannel, credentials: &dyn Credentials) -> Result<Http, ChannelError> {
+    let headers = channel
+        .headers
+        .iter()
+        .map(|header| Ok((header.name.clone(), header_value(&header.value, credentials)?)))
+        .collect::<Result<Vec<_>, ChannelError>>()?;
+    Ok(Http::new(HttpEndpoint { url: channel.url.clone(), headers })?)
+}
+
+fn header_value(value: &str, credentials: &dyn Credentials) -> Result<SecretString, ChannelError> {
+    let mut filled = String::new();
+    for piece in header_pieces(value) {
+        match piece {
+            HeaderPiece::Text(text) => filled.push_str(text),
+            HeaderPiece::SecretKey(key) => filled.push_str(required(credentials, key)?.expose_secret()),
+        }
+    }
+    Ok(SecretString::from(filled))
+}
+
+fn optional(credentials: &dyn Credentials, key: &str) -> Result<Option<SecretString>, ChannelError> {
+    credentials.get(key).map_err(|problem| ChannelError::UnusableKey { key: key.to_owned(), problem })
+}
+
+fn required(credentials: &dyn Credentials, key: &str) -> Result<SecretString, ChannelError> {
+    optional(credentials, key)?.ok_or_else(|| ChannelError::MissingKey { key: key.to_owned() })
+}
+
+/// Whom an audience reaches, in order.
+pub fn included(audience: &Audience) -> Vec<Source> {
+    let recipients = audience.recipients.iter().map(|one| (one.id.clone(), one.vars.clone())).collect();
+    sources("spec.audience.recipients", recipients, &audience.sources)
+}
+
+/// Whom an audience leaves out.
+pub fn excluded(audience: &Audience) -> Vec<Source> {
+    let Some(exclude) = &audience.exclude else { return Vec::new() };
+    let recipients = exclude.recipients.iter().map(|one| (one.id.clone(), Default::default())).collect();
+    sources("spec.audience.exclude.recipients", recipients, &exclude.sources)
+}
+
+type Inline = Vec<(String, std::collections::BTreeMap<String, String>)>;
+
+fn sources(path: &str, recipients: Inline, named: &[AudienceSource]) -> Vec<Source> {
+    let mut sources = Vec::new();
+    if !recipients.is_empty() {
+        sources.push(Source::Inline { path: path.to_owned(), recipients });
+    }
+    sources.extend(named.iter().filter_map(|source| source.reference()).map(|reference| {
+        let kind = match reference {
+            SourceRef::ConfigMap(_) => MaterialKind::ConfigMap,
+            SourceRef::Secret(_) => MaterialKind::Secret,
+        };
+        let key = reference.key_ref();
+        Source::Material { kind, name: key.name.clone(), key: key.key.clone() }
+    }));
+    sources
+}

@@ -1,0 +1,25 @@
+//! The sender: plan, exchange, pace, send, record. The same code in a cluster and in `herald run`; they differ in which
+//! ledger they are given.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`assembly`] | from the kinds to providers and sources |
+//! | [`planner`] | streams an audience into the ledger and seals the plan, or refuses it |
+//! | [`session`] | one sender's loop: ask, begin at the slot, record, leave |
+//! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
+//! | [`transport`] | one HTTP request to the provider, and how far it got |
+//! | [`journal`] | what a killed process had on the wire |
+//! | [`clock`] | the ledger's slots on this machine's clock |
+
+pub mod assembly;
+pub mod clock;
+pub mod holding;
+pub mod journal;
+pub mod planner;
+pub mod session;
+pub mod transport;
+
+pub use journal::{Journal, JournalError};
+pub use planner::{PlanError, PlanSpec};
+pub use session::{Ended, Session};
+pub use transport::Transport;

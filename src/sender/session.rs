@@ -1,0 +1,376 @@
+//! One sender's loop: ask ahead of need, begin each message at its slot, record, leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use super::clock::{ClockOffset, Local, sleep_until};
+use super::holding::{Due, Held, Holding};
+use super::journal::{Journal, JournalError};
+use super::transport::Transport;
+use crate::content::Template;
+use crate::delivery::backoff::scatter;
+use crate::delivery::gate::Closed;
+use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
+use crate::delivery::time::Span;
+use crate::ledger::exchange::{
+    Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, Report, START_TOLERANCE,
+};
+use crate::ledger::{Ledger, LedgerError};
+use crate::provider::{Message, Provider};
+
+/// The wait before an unanswered request is repeated, doubled each time up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// Beyond connect and request timeout, so long a stopped sender tries to record what it knows.
+const RECORD_GRACE: Span = Span::from_secs(10);
+
+/// One sender of one broadcast.
+pub struct Session<L> {
+    pub ledger: Arc<L>,
+    pub broadcast: BroadcastId,
+    /// Random, made at process start.
+    pub holder: String,
+    /// For people.
+    pub display: String,
+    pub provider: Arc<dyn Provider>,
+    pub transport: Transport,
+    pub journal: Arc<Journal>,
+    /// How many senders the broadcast has: they share what may be on the wire.
+    pub senders: u32,
+}
+
+/// Why a session ended with everything recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The broadcast takes nobody now.
+    Closed(Closed),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Why a session could not go on. What is on the wire was awaited and is in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the content in the ledger cannot be used: {0}")]
+    Content(String),
+    #[error("a task of the sender failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+impl<L: Ledger> Session<L> {
+    /// Sends until the broadcast takes nobody any more or `stop` becomes true.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<Ended, SessionError> {
+        self.journal.introduce(&self.holder)?;
+        let mut running = Running::new(self, stop);
+        let ended = running.send().await;
+        if ended.is_err() {
+            running.wind_up().await;
+        }
+        ended
+    }
+}
+
+/// An answered or failed exchange.
+struct Exchanged {
+    request: ExchangeRequest,
+    requested: Local,
+    received: Local,
+    answer: Result<ExchangeReply, LedgerError>,
+}
+
+struct Running<L> {
+    session: Session<L>,
+    stop: watch::Receiver<bool>,
+    holding: Holding,
+    offset: ClockOffset,
+    flights: JoinSet<Report>,
+    exchange: Option<JoinHandle<Exchanged>>,
+    number: u64,
+    failures: u32,
+    template: Option<Arc<Template>>,
+    request_timeout: Span,
+    ended: Option<Ended>,
+    /// When a stopped sender gives up recording.
+    give_up_at: Option<Local>,
+}
+
+impl<L: Ledger> Running<L> {
+    fn new(session: Session<L>, stop: watch::Receiver<bool>) -> Running<L> {
+        let holding = Holding::new(Local::now(), session.senders);
+        Running {
+            session,
+            stop,
+            holding,
+            offset: ClockOffset::default(),
+            flights: JoinSet::new(),
+            exchange: None,
+            number: 0,
+            failures: 0,
+            template: None,
+            request_timeout: Span::ZERO,
+            ended: None,
+            give_up_at: None,
+        }
+    }
+
+    async fn send(&mut self) -> Result<Ended, SessionError> {
+        loop {
+            if *self.stop.borrow() {
+                self.leave(Ended::Stopped);
+            }
+            let next_slot = self.begin_due()?;
+            let now = Local::now();
+            if self.exchange.is_none() && self.holding.ask_at(now) <= now {
+                self.ask(now);
+            }
+            if self.exchange.is_none() && self.holding.is_leaving() && self.holding.is_settled() {
+                return self.say_goodbye().await;
+            }
+            self.wait(next_slot).await?;
+        }
+    }
+
+    fn leave(&mut self, why: Ended) {
+        let now = Local::now();
+        self.ended.get_or_insert(why);
+        self.give_up_at.get_or_insert(now + CONNECT_TIMEOUT + self.request_timeout + RECORD_GRACE);
+        self.holding.leave(now);
+    }
+
+    /// Waits for the next slot, an answer of the provider or of the ledger, or the order to stop.
+    async fn wait(&mut self, next_slot: Option<Local>) -> Result<(), SessionError> {
+        let now = Local::now();
+        let ask_at = if self.exchange.is_none() { self.holding.ask_at(now) } else { now + Span::from_secs(1) };
+        let wake = next_slot.map_or(ask_at, |slot| slot.min(ask_at));
+        let stopping = *self.stop.borrow();
+        tokio::select! {
+            biased;
+            () = sleep_until(wake) => Ok(()),
+            Some(flown) = self.flights.join_next() => self.land_all(flown),
+            exchanged = joined(&mut self.exchange) => {
+                self.exchange = None;
+                self.handle(exchanged?)
+            }
+            _ = self.stop.changed(), if !stopping => Ok(()),
+        }
+    }
+
+    /// Begins everything whose slot has come; returns when the next one does.
+    fn begin_due(&mut self) -> Result<Option<Local>, SessionError> {
+        loop {
+            match self.holding.due(Local::now()) {
+                Due::Begin(held) => self.begin(held)?,
+                Due::NotBefore(instant) => return Ok(Some(instant)),
+                Due::Nothing => return Ok(None),
+            }
+        }
+    }
+
+    fn begin(&mut self, held: Held) -> Result<(), SessionError> {
+        let now = Local::now();
+        let request = match self.encode(&held.row) {
+            Ok(request) => request,
+            Err(fault) => {
+                let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
+                self.holding.begun(now);
+                self.holding.ended(Report { seq: held.row.seq, attempt: held.row.attempt, outcome }, now);
+                return Ok(());
+            }
+        };
+        let (seq, attempt) = (held.row.seq, held.row.attempt);
+        if let Err(error) = self.session.journal.begun(&self.session.holder, seq, attempt) {
+            self.holding.give_back(held, now);
+            return Err(error.into());
+        }
+        self.holding.begun(now);
+        let transport = self.session.transport.clone();
+        let provider = self.session.provider.clone();
+        let request_timeout = self.request_timeout;
+        let start_by = held.slot + START_TOLERANCE;
+        self.flights.spawn(async move {
+            // The last moment before the request is handed over: a stall may lie between the decision and here.
+            let late = Local::now() > start_by;
+            let outcome = match late {
+                true => Outcome::NotBegun,
+                false => transport.attempt(provider.as_ref(), request, request_timeout).await,
+            };
+            Report { seq, attempt, outcome }
+        });
+        Ok(())
+    }
+
+    fn encode(&self, row: &Assignment) -> Result<http::Request<bytes::Bytes>, Fault> {
+        let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
+        let template = self.template.as_ref().ok_or_else(|| failed(&"no content was received"))?;
+        let text = template.render(&row.vars).map_err(|error| failed(&error))?;
+        let correlation = format!("{}:{}:{}:0", self.session.broadcast.0, row.seq, row.attempt);
+        let message = Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: &correlation };
+        self.session.provider.encode(&message).map_err(|error| failed(&error))
+    }
+
+    /// Takes every outcome that is there, so that at a high rate one round of the loop serves many.
+    fn land_all(&mut self, first: Result<Report, JoinError>) -> Result<(), SessionError> {
+        self.land(first)?;
+        while let Some(flown) = self.flights.try_join_next() {
+            self.land(flown)?;
+        }
+        Ok(())
+    }
+
+    /// Takes an outcome: into the journal, then to what is to be reported.
+    fn land(&mut self, flown: Result<Report, JoinError>) -> Result<(), SessionError> {
+        let report = flown?;
+        let written = self.session.journal.ended(&self.session.holder, report.seq, report.attempt, &report.outcome);
+        self.holding.ended(report, Local::now());
+        Ok(written?)
+    }
+
+    fn ask(&mut self, now: Local) {
+        let wants = self.holding.wants(now);
+        let outcomes = self.holding.ask(now);
+        let request = self.request(outcomes, wants, false);
+        self.exchange = Some(self.post(request, Duration::ZERO));
+    }
+
+    fn post(&self, request: ExchangeRequest, after: Duration) -> JoinHandle<Exchanged> {
+        let ledger = self.session.ledger.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let requested = Local::now();
+            let answer = ledger.exchange(&request).await;
+            Exchanged { request, requested, received: Local::now(), answer }
+        })
+    }
+
+    fn handle(&mut self, exchanged: Exchanged) -> Result<(), SessionError> {
+        let Exchanged { request, requested, received, answer } = exchanged;
+        let reply = match answer {
+            Ok(reply) => reply,
+            Err(error) if error.is_transient() && !self.gives_up() => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger did not answer; asking again");
+                let after = self.retry_wait();
+                self.exchange = Some(self.post(request, after));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.failures = 0;
+        self.session.journal.acknowledged(&self.session.holder, &request.outcomes)?;
+        self.holding.recorded(&request.outcomes);
+        self.receive(reply, requested, received)
+    }
+
+    fn receive(&mut self, reply: ExchangeReply, requested: Local, received: Local) -> Result<(), SessionError> {
+        self.offset.observe(reply.now, received);
+        self.request_timeout = reply.request_timeout;
+        if let Some(content) = &reply.content {
+            let template =
+                Template::compile(&content.text).map_err(|error| SessionError::Content(error.to_string()))?;
+            self.template = Some(Arc::new(template));
+        }
+        let local = |slot| self.offset.local(slot, reply.now, requested, received);
+        let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
+        let wait_until = match reply.directive {
+            Directive::Wait { until } => Some(local(until)),
+            _ => None,
+        };
+        self.holding.receive(rows, reply.interval);
+        match reply.directive {
+            Directive::Continue => {}
+            Directive::Wait { .. } => wait_until.into_iter().for_each(|until| self.holding.wait(until)),
+            Directive::Plan => self.leave(Ended::Closed(Closed::NotPlanned)),
+            Directive::Stop { reason } => self.leave(Ended::Closed(reason)),
+        }
+        if self.holding.is_leaving() {
+            self.holding.release(Local::now());
+        }
+        Ok(())
+    }
+
+    fn gives_up(&self) -> bool {
+        self.give_up_at.is_some_and(|at| Local::now() > at)
+    }
+
+    /// Doubled each time, between half and the whole by chance of the holder's name.
+    fn retry_wait(&mut self) -> Duration {
+        let ceiling = FIRST_RETRY.saturating_mul(1 << self.failures.min(10)).min(LONGEST_RETRY);
+        self.failures += 1;
+        let seed = self
+            .session
+            .holder
+            .bytes()
+            .fold(u64::from(self.failures), |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
+        let part = scatter(seed) as f64 / u64::MAX as f64;
+        ceiling.mul_f64(0.5 + part / 2.0)
+    }
+
+    /// The last request: the claim is handed back.
+    async fn say_goodbye(&mut self) -> Result<Ended, SessionError> {
+        let mut request = self.request(Vec::new(), 0, true);
+        let mut after = Duration::ZERO;
+        loop {
+            let exchanged = self.post(request, after).await?;
+            match exchanged.answer {
+                Ok(_) => return Ok(self.ended.unwrap_or(Ended::Stopped)),
+                Err(error) if error.is_transient() && !self.gives_up() => {
+                    after = self.retry_wait();
+                    request = exchanged.request;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// After a failure: what is on the wire is awaited, what was taken is given back, and the ledger is told all of it if
+    /// it listens. What it does not hear the journal keeps for the next process.
+    async fn wind_up(&mut self) {
+        self.holding.leave(Local::now());
+        while let Some(flown) = self.flights.join_next().await {
+            if let Ok(report) = flown {
+                let _ = self.session.journal.ended(&self.session.holder, report.seq, report.attempt, &report.outcome);
+                self.holding.ended(report, Local::now());
+            }
+        }
+        if let Some(exchange) = self.exchange.take()
+            && let Ok(Exchanged { answer: Ok(reply), .. }) = exchange.await
+        {
+            let rows = reply.rows.into_iter().map(|row| Held { slot: Local::now(), row });
+            self.holding.receive(rows, reply.interval);
+            self.holding.release(Local::now());
+        }
+        let outcomes = self.holding.ask(Local::now());
+        let request = self.request(outcomes, 0, true);
+        // This sender ends with the error it had; a second one would say nothing new.
+        let _ = self.post(request, Duration::ZERO).await;
+    }
+
+    /// The next numbered request.
+    fn request(&mut self, outcomes: Vec<Report>, wants: u32, leaving: bool) -> ExchangeRequest {
+        self.number += 1;
+        ExchangeRequest {
+            broadcast: self.session.broadcast,
+            holder: self.session.holder.clone(),
+            display: self.session.display.clone(),
+            number: self.number,
+            outcomes,
+            wants,
+            needs_content: self.template.is_none() && !leaving,
+            leaving,
+        }
+    }
+}
+
+/// The result of the exchange under way; pending while there is none.
+async fn joined(exchange: &mut Option<JoinHandle<Exchanged>>) -> Result<Exchanged, JoinError> {
+    match exchange {
+        Some(exchange) => exchange.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,20 @@
+//! Plays the providers: success, every error, throttling, latency, lost replies. Each request is recorded before it is
+//! answered, so that the record can judge what a sender did.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`settings`] | what may be set by flag, and while running through `PUT /_simulator/settings` |
+//! | [`request`] | pure: what a request asks for, and whether the provider would take it |
+//! | [`decide`] | pure: what becomes of a request, from the seed, the settings and the request |
+//! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
+//! | [`record`] | the record's lines, and the judge's questions to them |
+//! | [`server`] | sockets, the record file, the clock |
+
+pub mod book;
+pub mod decide;
+pub mod record;
+pub mod request;
+pub mod server;
+pub mod settings;
+
+pub use server::{Simulator, SimulatorError, SimulatorOptions, serve};

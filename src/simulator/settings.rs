@@ -1,0 +1,322 @@
+//! What the simulator does to its callers: by flag, and changeable while it runs.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest latency in milliseconds: far beyond any request timeout.
+pub const MAX_LATENCY_MS: u64 = 600_000;
+
+/// The most failures at once: more than there are codes in a provider's table.
+pub const MAX_FAILURES: usize = 100;
+
+/// All of it, as flags of the command line and as members of the settings' JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Time from taking a request to answering it, in milliseconds: `170` or, evenly spread, `50-170`
+    #[arg(long, value_name = "MS[-MS]", default_value = "0")]
+    pub latency: Latency,
+    /// Above so many requests in any sliding second the provider's own throttle answer; throttled requests count
+    /// too, as they do at Meta. 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub rate_limit: u32,
+    /// Fail this fraction of requests, e.g. `551=0.01`, `10/2018278=0.05` (Graph code or code/subcode, Messenger
+    /// only), `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`, `redirect`, `never`, `slow`; repeatable
+    #[arg(long, value_name = "CODE=FRACTION")]
+    pub fail: Vec<Failure>,
+    /// Close the connection without an answer for this fraction of requests: `before` the message is taken, or
+    /// `after` (the default)
+    #[arg(long, value_name = "FRACTION[:before|after]", default_value = "0")]
+    pub drop: Dropping,
+    /// Decisions depend on the seed, the recipient and how often this recipient was asked for, so that runs repeat
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// A setting that cannot be; names the flag and the remedy.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum SettingError {
+    #[error("{0:?} is no latency: give milliseconds from 0 to {MAX_LATENCY_MS}, or two of them as LOW-HIGH")]
+    Latency(String),
+    #[error("{0:?} is no failure: give CODE=FRACTION such as 551=0.01, http:500=0.1 or garbage=1")]
+    Failure(String),
+    #[error("{0:?} is no fraction: give a number from 0 to 1")]
+    Fraction(String),
+    #[error("{0:?} does not say when to drop: give FRACTION, FRACTION:before or FRACTION:after")]
+    Dropping(String),
+    #[error("the fractions of fail sum up to {0}, more than 1")]
+    FailuresOverOne(f64),
+    #[error("{0} failures are given, at most {MAX_FAILURES} are possible")]
+    TooManyFailures(usize),
+}
+
+impl Settings {
+    /// Checks what no single member can: that the failures fit into one.
+    pub fn validate(&self) -> Result<(), SettingError> {
+        if self.fail.len() > MAX_FAILURES {
+            return Err(SettingError::TooManyFailures(self.fail.len()));
+        }
+        let sum: f64 = self.fail.iter().map(|failure| failure.fraction).sum();
+        // Ten times 0.1 is a little more than 1.
+        if sum > 1.0 + 1e-9 { Err(SettingError::FailuresOverOne(sum)) } else { Ok(()) }
+    }
+}
+
+/// From `low` to `high`, both included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Latency {
+    pub low_ms: u64,
+    pub high_ms: u64,
+}
+
+impl Latency {
+    /// The latency at `share` (0 to 1) of the way from low to high.
+    pub fn at(self, share: f64) -> Duration {
+        let width = (self.high_ms - self.low_ms) as f64;
+        Duration::from_secs_f64((self.low_ms as f64 + width * share.clamp(0.0, 1.0)) / 1000.0)
+    }
+}
+
+impl FromStr for Latency {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Latency, SettingError> {
+        let milliseconds = |part: &str| part.parse::<u64>().ok().filter(|ms| *ms <= MAX_LATENCY_MS);
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        match (milliseconds(low), milliseconds(high)) {
+            (Some(low_ms), Some(high_ms)) if low_ms <= high_ms => Ok(Latency { low_ms, high_ms }),
+            _ => Err(SettingError::Latency(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.low_ms == self.high_ms {
+            true => write!(f, "{}", self.low_ms),
+            false => write!(f, "{}-{}", self.low_ms, self.high_ms),
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// A Graph error, on Messenger only; never accepted.
+    Graph { code: i64, subcode: Option<i64> },
+    /// A bare HTTP status; accepted only where it is 2xx.
+    Status(u16),
+    /// Accepted, and answered with 200 and bytes that mean nothing.
+    Garbage,
+    /// Accepted, and the connection closed in the middle of the answer.
+    HalfBody,
+    /// Accepted, and answered with some 10 MB.
+    HugeBody,
+    /// Not accepted: sent elsewhere. Who follows shows up in the record under the path `/redirected`.
+    Redirect,
+    /// Accepted, and never answered.
+    Never,
+    /// Accepted, and the answer dribbles.
+    Slow,
+}
+
+impl FromStr for Mishap {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Mishap, ()> {
+        Ok(match text {
+            "garbage" => Mishap::Garbage,
+            "half-body" => Mishap::HalfBody,
+            "huge-body" => Mishap::HugeBody,
+            "redirect" => Mishap::Redirect,
+            "never" => Mishap::Never,
+            "slow" => Mishap::Slow,
+            _ => match text.strip_prefix("http:") {
+                Some(status) => {
+                    let status = status.parse().ok().filter(|status| (200..=599).contains(status));
+                    Mishap::Status(status.ok_or(())?)
+                }
+                None => match text.split_once('/') {
+                    Some((code, subcode)) => Mishap::Graph {
+                        code: code.parse().map_err(drop)?,
+                        subcode: Some(subcode.parse().map_err(drop)?),
+                    },
+                    None => Mishap::Graph { code: text.parse().map_err(drop)?, subcode: None },
+                },
+            },
+        })
+    }
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mishap::Graph { code, subcode: Some(subcode) } => write!(f, "{code}/{subcode}"),
+            Mishap::Graph { code, subcode: None } => write!(f, "{code}"),
+            Mishap::Status(status) => write!(f, "http:{status}"),
+            Mishap::Garbage => f.write_str("garbage"),
+            Mishap::HalfBody => f.write_str("half-body"),
+            Mishap::HugeBody => f.write_str("huge-body"),
+            Mishap::Redirect => f.write_str("redirect"),
+            Mishap::Never => f.write_str("never"),
+            Mishap::Slow => f.write_str("slow"),
+        }
+    }
+}
+
+/// A mishap and the fraction of requests it befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Failure {
+    pub mishap: Mishap,
+    pub fraction: f64,
+}
+
+impl FromStr for Failure {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Failure, SettingError> {
+        let malformed = || SettingError::Failure(text.to_owned());
+        let (mishap, share) = text.split_once('=').ok_or_else(malformed)?;
+        Ok(Failure { mishap: mishap.parse().map_err(|()| malformed())?, fraction: fraction(share)? })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.mishap, self.fraction)
+    }
+}
+
+/// When the connection is closed without an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DropMoment {
+    /// The message is not taken.
+    Before,
+    /// The message is accepted and recorded.
+    #[default]
+    After,
+}
+
+/// The fraction of requests whose connection is closed without an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Dropping {
+    pub fraction: f64,
+    pub moment: DropMoment,
+}
+
+impl FromStr for Dropping {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Dropping, SettingError> {
+        let (share, moment) = match text.split_once(':') {
+            None => (text, DropMoment::After),
+            Some((share, "before")) => (share, DropMoment::Before),
+            Some((share, "after")) => (share, DropMoment::After),
+            Some(_) => return Err(SettingError::Dropping(text.to_owned())),
+        };
+        Ok(Dropping { fraction: fraction(share)?, moment })
+    }
+}
+
+impl fmt::Display for Dropping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = match self.moment {
+            DropMoment::Before => "before",
+            DropMoment::After => "after",
+        };
+        write!(f, "{}:{moment}", self.fraction)
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, SettingError> {
+    match text.parse::<f64>() {
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+        _ => Err(SettingError::Fraction(text.to_owned())),
+    }
+}
+
+/// The same text in JSON as on the command line.
+macro_rules! text_in_json {
+    ($($kind:ty),*) => {$(
+        impl TryFrom<String> for $kind {
+            type Error = SettingError;
+            fn try_from(text: String) -> Result<$kind, SettingError> {
+                text.parse()
+            }
+        }
+        impl From<$kind> for String {
+            fn from(value: $kind) -> String {
+                value.to_string()
+            }
+        }
+    )*};
+}
+
+text_in_json!(Latency, Failure, Dropping);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_what_they_print() {
+        for latency in ["0", "170", "50-170"] {
+            assert_eq!(latency.parse::<Latency>().unwrap().to_string(), latency);
+        }
+        for failure in [
+            "551=0.1",
+            "10/2018278=1",
+            "-1=0.5",
+            "http:500=0",
+            "garbage=0.25",
+            "half-body=1",
+            "huge-body=1",
+            "redirect=1",
+            "never=1",
+            "slow=1",
+        ] {
+            assert_eq!(failure.parse::<Failure>().unwrap().to_string(), failure);
+        }
+        assert_eq!("0.05".parse::<Dropping>().unwrap().to_string(), "0.05:after");
+        assert_eq!("0.05:before".parse::<Dropping>().unwrap().to_string(), "0.05:before");
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_is_allowed() {
+        for latency in ["", "fast", "-5", "10-5", "1-2-3", "600001"] {
+            assert_eq!(latency.parse::<Latency>(), Err(SettingError::Latency(latency.into())));
+        }
+        for failure in ["551", "oops=0.1", "http:=0.1", "http:99=0.1", "10/=0.1", "=0.1"] {
+            assert_eq!(failure.parse::<Failure>(), Err(SettingError::Failure(failure.into())));
+        }
+        for share in ["", "1.1", "-0.1", "NaN", "half"] {
+            assert_eq!(format!("551={share}").parse::<Failure>(), Err(SettingError::Fraction(share.into())));
+        }
+        assert_eq!("0.1:later".parse::<Dropping>(), Err(SettingError::Dropping("0.1:later".into())));
+    }
+
+    #[test]
+    fn failures_must_fit_into_one() {
+        let with = |fail: &[&str]| Settings {
+            fail: fail.iter().map(|failure| failure.parse().unwrap()).collect(),
+            ..Settings::default()
+        };
+        assert_eq!(with(&["551=0.5", "613=0.5"]).validate(), Ok(()));
+        assert_eq!(with(&["551=0.75", "613=0.5"]).validate(), Err(SettingError::FailuresOverOne(1.25)));
+        assert_eq!(with(&["551=0"; MAX_FAILURES + 1]).validate(), Err(SettingError::TooManyFailures(101)));
+    }
+
+    #[test]
+    fn json_has_the_names_of_the_flags() {
+        let json = r#"{"latency":"50-170","rate-limit":40,"fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
+        let settings: Settings = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), json);
+        assert!(serde_json::from_str::<Settings>(r#"{"rate_limit":40}"#).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! Everything in `examples/` works as its own comment says, and every document in the documentation is admitted.
+
+// All of this is a test; what fails here is a failed test.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use clap::Parser;
+use herald::api::admission::Admission;
+use herald::local::RunOptions;
+use herald::local::manifest::Manifest;
+use herald::local::manifest_document::ManifestInput;
+use herald::simulator::{Simulator, SimulatorOptions};
+use serde_json::Value;
+
+/// Far above what a small broadcast takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+#[derive(Parser)]
+struct SimulatorLine {
+    #[command(flatten)]
+    options: SimulatorOptions,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn examples() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(root().join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    found.sort();
+    assert!(found.len() >= 5, "{found:?}");
+    found
+}
+
+/// The command in the comment of an example: variables before it, and the words after `herald`.
+fn command(example: &Path) -> (Vec<(String, String)>, Vec<String>) {
+    let text = fs::read_to_string(example).unwrap();
+    let line = text.lines().find(|line| line.starts_with('#') && line.contains("herald run"));
+    let line = line.unwrap_or_else(|| panic!("{} shows no command", example.display()));
+    let words: Vec<&str> = line.trim_start_matches('#').split_whitespace().collect();
+    let herald = words.iter().position(|word| *word == "herald").unwrap();
+    let variables = words[..herald].iter().map(|word| word.split_once('=').unwrap());
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    (variables, words[herald + 1..].iter().map(|word| word.to_string()).collect())
+}
+
+#[test]
+fn every_example_loads_with_the_flags_its_comment_names() {
+    // Stands for tokens that come from the environment.
+    let token = tempfile::NamedTempFile::new().unwrap();
+    fs::write(token.path(), "any-token").unwrap();
+    for example in examples() {
+        let (_, words) = command(&example);
+        let options = CommandLine::try_parse_from(&words).unwrap_or_else(|error| panic!("{error}")).run;
+        assert_eq!(options.files, [example.strip_prefix(root()).unwrap()], "{words:?}");
+        let inputs: Vec<_> = options.files.iter().cloned().map(ManifestInput::File).collect();
+        let secrets: Vec<_> = options
+            .secrets
+            .iter()
+            .map(|flag| format!("{}/{}={}", flag.name, flag.key, token.path().display()).parse().unwrap())
+            .collect();
+        let manifest = Manifest::load(&inputs, &options.config_maps, &secrets);
+        let manifest = manifest.unwrap_or_else(|faults| panic!("{}: {faults}", example.display()));
+        assert_eq!(manifest.broadcasts.len(), 1, "{}", example.display());
+    }
+}
+
+/// Runs the command of an example against a simulator of its own; returns the status and what the simulator counted.
+async fn run(name: &str) -> (i32, Value, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SimulatorLine::parse_from(["simulator", "--listen", "127.0.0.1:0"]).options;
+    let simulator = Simulator::bind(options).await.unwrap();
+    let address = simulator.address();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let playing = tokio::spawn(simulator.run(stopped));
+
+    let example = root().join("examples").join(name);
+    let copy = folder.path().join(name);
+    let text = fs::read_to_string(&example).unwrap();
+    assert!(text.contains("127.0.0.1:8091"), "{name} does not lead to the simulator");
+    fs::write(&copy, text.replace("127.0.0.1:8091", &address.to_string())).unwrap();
+
+    let (variables, words) = command(&example);
+    let words: Vec<String> = words
+        .into_iter()
+        .map(|word| if word == format!("examples/{name}") { copy.display().to_string() } else { word })
+        .collect();
+    let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
+    let running = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
+        .args(words)
+        .args(["-o", "json", "--ledger", &ledger])
+        .envs(variables)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&stderr).into_owned();
+    let line: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {told}"));
+
+    let url = format!("http://{address}/_simulator/summary");
+    let counted = get(&url).await;
+    drop(stop);
+    playing.await.unwrap().unwrap();
+    (status.code().unwrap(), line["status"].clone(), counted)
+}
+
+#[expect(clippy::disallowed_methods, reason = "asks the simulator for its count, sends nobody anything")]
+async fn get(url: &str) -> Value {
+    // Another test of this process may have been first; one provider is as good as the other.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endpoint_example_reaches_all_three() {
+    let (code, status, counted) = run("http.yaml").await;
+    assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()));
+    assert_eq!((&counted["accepted"], &counted["accepted_twice"]), (&3.into(), &0.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exclusion_example_leaves_out_whom_it_says() {
+    let (code, status, counted) = run("exclude.yaml").await;
+    assert_eq!((code, &status["plan"]["excluded"], &status["plan"]["duplicates"]), (0, &2.into(), &1.into()));
+    assert_eq!((&status["recipients"]["sent"], &counted["recipients_accepted"]), (&3.into(), &3.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suspended_example_plans_and_sends_nothing() {
+    let (code, status, counted) = run("suspended.yaml").await;
+    assert_eq!((code, &status["state"], &status["recipients"]["planned"]), (0, &"Suspended".into(), &2_488.into()));
+    let samples = status["plan"]["samples"].as_array().unwrap();
+    assert!(samples[0].as_str().unwrap().contains("Søren"), "{samples:?}");
+    assert_eq!(counted["requests"], 0);
+}
+
+#[test]
+fn every_document_in_the_documentation_is_admitted() {
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.push(root().join("README.md"));
+    let admission = Admission::new();
+    let mut admitted = 0;
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(page).unwrap();
+        for block in text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            let documents: Vec<Value> = serde_saphyr::from_multiple(block)
+                .unwrap_or_else(|error| panic!("{}: {error}\n{block}", page.display()));
+            // A piece of a document has no kind; Secrets and ConfigMaps are not ours.
+            let ours = |document: &&Value| document["apiVersion"] == herald::api::API_VERSION;
+            for document in documents.iter().filter(ours) {
+                admission.create(document).unwrap_or_else(|error| panic!("{}: {error}\n{block}", page.display()));
+                admitted += 1;
+            }
+        }
+    }
+    assert!(admitted >= 2, "only {admitted} documents were found");
+}

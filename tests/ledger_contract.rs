@@ -1,0 +1,155 @@
+//! What every ledger must do, whatever it is kept in. The cases are generic; a further backend is one more line at the
+//! end of this file.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "ledger_contract/claims.rs"]
+mod claims;
+#[path = "ledger_contract/clocks.rs"]
+mod clocks;
+#[path = "ledger_contract/dead_senders.rs"]
+mod dead_senders;
+#[path = "ledger_contract/gates.rs"]
+mod gates;
+#[path = "ledger_contract/outcomes.rs"]
+mod outcomes;
+#[path = "ledger_contract/pacing.rs"]
+mod pacing;
+#[path = "ledger_contract/plans.rs"]
+mod plans;
+#[path = "ledger_contract/repeats.rs"]
+mod repeats;
+#[path = "ledger_contract/sqlite_files.rs"]
+mod sqlite_files;
+#[path = "ledger_contract/sqlite_speed.rs"]
+mod sqlite_speed;
+#[path = "ledger_contract/world.rs"]
+mod world;
+
+macro_rules! cases {
+    ($ledger:ty: $($room:ident { $($case:ident)* })*) => { $(
+        mod $room {
+            use crate::world::World;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$room::$case(&World::<$ledger>::new().await).await;
+                }
+            )*
+        }
+    )* };
+}
+
+macro_rules! contract {
+    ($backend:ident, $ledger:ty) => {
+        mod $backend {
+            cases! { $ledger:
+                claims {
+                    claims_are_exclusive
+                    a_lease_that_runs_out_gives_the_batch_to_another_and_is_counted
+                    a_lease_is_renewed_by_every_exchange
+                    a_lost_claim_takes_no_row_but_its_outcomes_are_recorded
+                    a_new_process_gets_one_recipient_until_it_has_recorded_an_outcome
+                    a_batch_taken_over_gives_one_recipient_until_an_outcome_is_recorded
+                    silence_of_the_lost_holder_does_not_end_the_probation_of_its_batch
+                    a_batch_without_anybody_to_take_is_handed_back_for_the_next_in_one_exchange
+                    a_batch_in_backoff_is_handed_back_and_its_recipients_are_taken_when_due
+                    an_unproven_sender_leaves_a_batch_that_has_nobody_to_take
+                    what_was_not_begun_is_retaken_at_once_with_a_larger_attempt_and_costs_no_try
+                    a_sender_that_leaves_hands_its_claim_back_and_is_heard_no_more
+                    a_sender_that_wants_nobody_gets_nobody
+                    a_request_with_too_many_outcomes_is_refused_whole
+                    the_content_comes_with_the_claim_when_asked_for
+                }
+                repeats {
+                    a_repeated_exchange_gives_the_same_rows_attempts_and_slots
+                    a_repeat_gives_only_what_its_own_first_answer_gave
+                    a_repeat_gives_new_slots_where_the_old_have_passed
+                    repeats_never_put_two_messages_closer_than_the_rate_allows
+                    a_repeat_after_the_gate_closed_releases_nobody
+                    a_repeat_gives_nobody_who_was_settled_meanwhile
+                    a_repeat_records_its_outcomes_once
+                    a_number_below_the_last_answered_one_is_refused_and_changes_nothing
+                }
+                outcomes {
+                    each_outcome_leads_where_the_table_says
+                    an_outcome_told_twice_changes_nothing_the_second_time
+                    an_outcome_of_an_older_attempt_changes_nothing
+                    an_outcome_for_nobody_of_the_plan_changes_nothing
+                    silence_becomes_unknown_after_deadline_and_grace_and_not_before
+                    nothing_is_concluded_from_silence_within_one_lease_of_opening
+                    a_late_definite_answer_resolves_unknown
+                    unknown_holds_and_is_never_tried_again_by_itself
+                    an_answer_is_recorded_whoever_brings_it
+                    a_transient_failure_waits_and_the_fifth_ends_it
+                    a_recipient_put_off_is_not_taken_before_its_time
+                    what_costs_no_try_never_fails_anybody
+                    a_broadcast_is_finished_when_nobody_is_open_and_only_then
+                }
+                gates {
+                    refused_credentials_stop_every_broadcast_of_the_account_until_lifted
+                    a_block_stops_only_its_broadcast
+                    cancelling_is_latched_and_skips_whoever_is_not_begun
+                    the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
+                    upkeep_says_that_another_ended_broadcast_waits
+                    after_its_end_a_broadcast_skips_whoever_is_not_begun
+                    nobody_is_given_a_slot_after_the_end
+                    a_repeat_moves_nobody_past_the_end
+                    a_suspended_broadcast_takes_nobody_until_it_is_resumed
+                    an_older_generation_opens_no_gate
+                    nobody_is_taken_before_the_start
+                    a_broadcast_without_a_plan_asks_for_one
+                    a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
+                    a_key_is_reused_only_after_the_first_attempt
+                    an_unknown_broadcast_is_an_error
+                }
+                plans {
+                    a_recipient_counts_once_and_the_receipt_names_what_was_dropped
+                    the_first_duplicate_of_a_plan_may_come_in_a_later_chunk
+                    variables_come_back_as_they_were_planned
+                    a_repeated_chunk_gives_its_receipt_and_adds_nobody
+                    a_chunk_out_of_order_is_refused
+                    a_new_epoch_deletes_the_old_rows_and_supersedes_the_old_ticket
+                    an_edit_supersedes_the_planner_of_what_was_before
+                    the_hash_of_a_plan_does_not_depend_on_its_chunks
+                    sealing_twice_gives_the_same_plan
+                    batches_are_cut_by_the_wish_and_there_are_at_most_500
+                    an_empty_plan_is_complete_at_once
+                    a_plan_may_be_made_anew_until_the_first_attempt
+                }
+                dead_senders {
+                    a_complete_journal_leaves_unknown_only_what_was_on_the_wire
+                    an_incomplete_journal_is_believed_in_what_it_says_and_not_in_its_silence
+                    a_journal_may_name_several_attempts_of_one_recipient
+                    the_order_of_a_journal_does_not_matter
+                    a_dead_sender_is_heard_no_more
+                    a_batch_of_a_dead_sender_is_on_probation
+                    when_no_sender_lives_everybody_in_flight_is_unknown_and_every_claim_void
+                    a_poisoned_message_costs_one_unknown_per_crash
+                }
+                clocks {
+                    a_lease_ends_in_time_after_the_clock_was_set_back
+                    a_deadline_comes_in_time_after_the_clock_was_set_back
+                    a_backoff_ends_in_time_after_the_clock_was_set_back
+                    slots_go_on_at_the_same_pace_after_the_clock_was_set_back
+                    a_brake_lets_go_in_time_after_the_clock_was_set_back
+                    a_rival_that_has_gone_holds_nobody_up_after_the_clock_was_set_back
+                    a_repeat_after_the_clock_was_set_back_gives_slots_of_the_new_time
+                }
+                pacing {
+                    a_lone_broadcast_gets_every_slot_of_the_account_and_none_between
+                    senders_and_broadcasts_of_an_account_share_its_rate
+                    a_broadcast_keeps_its_own_lower_rate
+                    a_slow_broadcast_leaves_the_rest_of_the_rate_to_others
+                    a_broadcast_that_waits_for_its_own_rate_holds_up_nobody
+                    a_throttled_account_halves_its_rate_and_recovers
+                    what_was_given_away_before_the_brake_does_not_brake_again
+                    the_brake_is_the_accounts_and_not_the_broadcasts
+                    a_change_of_the_rate_counts_from_the_next_exchange
+                }
+            }
+        }
+    };
+}
+
+contract!(sqlite, herald::ledger::sqlite::SqliteLedger);

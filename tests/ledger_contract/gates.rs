@@ -1,0 +1,230 @@
+//! What stops a broadcast, and what opens it again.
+
+use herald::delivery::gate::Closed;
+use herald::delivery::outcome::Outcome;
+use herald::delivery::recipient::RecipientState::{Inflight, Pending, Sent, Skipped};
+use herald::delivery::time::Span;
+use herald::ledger::exchange::Directive;
+use herald::ledger::{Declaration, LedgerError};
+
+use super::world::*;
+
+fn stopped(reason: Closed) -> Directive {
+    Directive::Stop { reason }
+}
+
+pub async fn refused_credentials_stop_every_broadcast_of_the_account_until_lifted<L: Backend>(world: &World<L>) {
+    let one = world.planned(&declaration("one"), 10).await;
+    let two = world.planned(&declaration("two"), 10).await;
+    let mut elsewhere = declaration("elsewhere");
+    elsewhere.account.account = "other".into();
+    let elsewhere = world.planned(&elsewhere, 10).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    let rows = sender.take(world, 2).await;
+
+    let reply = sender.exchange(world, reports(&rows[..1], &auth()), 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::CredentialsInvalid)));
+    assert_eq!(world.state(one, rows[0].seq).await, Pending, "nobody fails for it");
+    let mut other = Sender::new("two", two);
+    assert_eq!(other.exchange(world, vec![], 5).await.directive, stopped(Closed::CredentialsInvalid));
+    assert!(world.snapshot(two).await.stop_message.unwrap().contains("TokenExpired"));
+    assert_eq!(Sender::new("elsewhere", elsewhere).take(world, 5).await.len(), 1);
+
+    world.ledger.lift_stops(one).await.unwrap();
+    assert_eq!(other.take(world, 5).await.len(), 1);
+    assert_eq!(world.snapshot(one).await.stop_message, None);
+    let retaken = sender.exchange(world, reports(&rows[1..], &accepted()), 1).await.rows;
+    assert_eq!(seqs(&retaken), [rows[0].seq]);
+}
+
+pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {
+    let one = world.planned(&declaration("one"), 10).await;
+    let two = world.planned(&declaration("two"), 10).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    let rows = sender.take(world, 1).await;
+    let reply = sender.exchange(world, reports(&rows, &blocked()), 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::ProviderBlocked)));
+    assert_eq!(Sender::new("two", two).take(world, 5).await.len(), 1);
+    world.ledger.lift_stops(two).await.unwrap();
+    assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::ProviderBlocked));
+    world.ledger.lift_stops(one).await.unwrap();
+    assert_eq!(sender.take(world, 5).await.len(), 5);
+}
+
+pub async fn cancelling_is_latched_and_skips_whoever_is_not_begun<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 12).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 4).await;
+    world.declare(&Declaration { cancelled: true, ..declaration("one") }).await;
+    world.declare(&declaration("one")).await;
+    assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::Cancelled));
+
+    world.maintain_all().await;
+    assert_eq!(world.tally(broadcast, Skipped, "Cancelled").await, 7);
+    assert_eq!(world.state(broadcast, rows[0].seq).await, Inflight, "may have begun");
+    let told = vec![
+        report(&rows[0], &Outcome::NotBegun),
+        report(&rows[1], &transient()),
+        report(&rows[2], &accepted()),
+        report(&rows[3], &unknown()),
+    ];
+    sender.tell(world, told).await;
+    let counts = world.counts(broadcast).await;
+    assert_eq!((counts.sent, counts.skipped, counts.unknown, counts.open()), (2, 9, 1, 0));
+    assert_eq!(world.tally(broadcast, Skipped, "Cancelled").await, 9);
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!(snapshot.closed, Some(Closed::Cancelled));
+    assert!(snapshot.finished_at.is_some());
+    assert_eq!((snapshot.batches_complete, snapshot.batches_active), (2, 0));
+}
+
+pub async fn the_rest_of_a_cancelled_broadcast_is_skipped_in_slices<L: Backend>(world: &World<L>) {
+    let large = Declaration { batch_size: None, ..declaration("large") };
+    let broadcast = world.planned(&large, 10_500).await;
+    world.declare(&Declaration { cancelled: true, ..large }).await;
+    let mut left = vec![10_500];
+    while world.maintain().await {
+        left.push(world.counts(broadcast).await.pending);
+    }
+    assert!(left.len() > 2 && left.is_sorted_by(|before, after| before > after), "{left:?}");
+    assert_eq!(world.counts(broadcast).await.skipped, 10_500);
+}
+
+pub async fn upkeep_says_that_another_ended_broadcast_waits<L: Backend>(world: &World<L>) {
+    let mut broadcasts = Vec::new();
+    for key in ["one", "two", "three"] {
+        broadcasts.push(world.planned(&declaration(key), 10).await);
+        world.declare(&Declaration { cancelled: true, ..declaration(key) }).await;
+    }
+    world.maintain_all().await;
+    for broadcast in broadcasts {
+        assert_eq!(world.counts(broadcast).await.skipped, 10);
+    }
+}
+
+pub async fn after_its_end_a_broadcast_skips_whoever_is_not_begun<L: Backend>(world: &World<L>) {
+    let end = world.now() + Span::from_secs(10);
+    let ending = Declaration { end_at: Some(end), ..declaration("one") };
+    let broadcast = world.planned(&ending, 12).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    world.maintain_all().await;
+    assert_eq!(world.counts(broadcast).await.skipped, 0);
+    world.pass(Span::from_secs(10));
+    assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::Expired));
+    world.maintain_all().await;
+    sender.tell(world, vec![report(&rows[0], &Outcome::NotBegun), report(&rows[1], &accepted())]).await;
+    assert_eq!(world.tally(broadcast, Skipped, "Expired").await, 10);
+    assert_eq!(world.state(broadcast, rows[1].seq).await, Sent);
+    assert!(world.snapshot(broadcast).await.finished_at.is_some());
+}
+
+pub async fn nobody_is_given_a_slot_after_the_end<L: Backend>(world: &World<L>) {
+    let end = world.now() + Span::from_millis(200);
+    let broadcast = world.planned(&Declaration { end_at: Some(end), ..declaration("one") }, 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let request = sender.request(vec![], 25);
+    let first = world.exchange(&request).await.unwrap().rows;
+    assert!(!first.is_empty() && first.iter().all(|row| row.start_by <= end), "{:?}", first.last());
+    let reply = sender.exchange(world, vec![], 25).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Wait { until: end }));
+}
+
+pub async fn a_repeat_moves_nobody_past_the_end<L: Backend>(world: &World<L>) {
+    let end = world.now() + Span::from_millis(200);
+    let broadcast = world.planned(&Declaration { end_at: Some(end), ..declaration("one") }, 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let request = sender.request(vec![], 25);
+    world.exchange(&request).await.unwrap();
+    world.pass(Span::from_millis(150));
+    let repeated = world.exchange(&request).await.unwrap().rows;
+    assert!(!repeated.is_empty() && repeated.iter().all(|row| row.start_by <= end));
+}
+
+pub async fn a_suspended_broadcast_takes_nobody_until_it_is_resumed<L: Backend>(world: &World<L>) {
+    let suspended = Declaration { suspended: true, ..declaration("one") };
+    let broadcast = world.planned(&suspended, 10).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let reply = sender.exchange(world, vec![], 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::Suspended)));
+    world.declare(&declaration("one")).await;
+    let rows = sender.take(world, 5).await;
+    assert_eq!(rows.len(), 1);
+    world.declare(&suspended).await;
+    let reply = sender.exchange(world, reports(&rows, &Outcome::NotBegun), 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::Suspended)));
+    world.maintain_all().await;
+    assert_eq!(world.counts(broadcast).await.pending, 10);
+}
+
+pub async fn an_older_generation_opens_no_gate<L: Backend>(world: &World<L>) {
+    let stale = declaration("one");
+    let broadcast = world.planned(&stale, 10).await;
+    world.declare(&Declaration { suspended: true, generation: 2, ..declaration("one") }).await;
+    let snapshot = world.declare(&stale).await;
+    assert_eq!(snapshot.closed, Some(Closed::Suspended), "a frozen leader that wakes late");
+    world.declare(&Declaration { cancelled: true, ..stale }).await;
+    assert_eq!(
+        world.snapshot(broadcast).await.closed,
+        Some(Closed::Cancelled),
+        "but a cancel counts whenever it comes"
+    );
+    let other = declaration("two");
+    world.declare(&Declaration { suspended: true, generation: 9, ..other.clone() }).await;
+    let made_anew = Declaration { owner_uid: "another object".into(), ..other };
+    assert_eq!(world.declare(&made_anew).await.closed, Some(Closed::NotPlanned), "generations count per object");
+}
+
+pub async fn nobody_is_taken_before_the_start<L: Backend>(world: &World<L>) {
+    let start = world.now() + Span::from_secs(100);
+    let broadcast = world.planned(&Declaration { start_at: Some(start), ..declaration("one") }, 10).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let reply = sender.exchange(world, vec![], 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Wait { until: start }));
+    world.pass(Span::from_secs(100));
+    assert_eq!(sender.take(world, 5).await.len(), 1);
+}
+
+pub async fn a_broadcast_without_a_plan_asks_for_one<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let reply = Sender::new("sender", broadcast).exchange(world, vec![], 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Plan));
+}
+
+pub async fn a_finished_broadcast_declared_again_is_complete_with_nobody_to_take<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 5).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    world.pass(Span::from_secs(3_600));
+    let again = world.declare(&Declaration { owner_uid: "applied again".into(), ..declaration("one") }).await;
+    assert_eq!((again.id, again.closed, again.counts.sent), (broadcast, Some(Closed::Complete), 3));
+    let reply = Sender::new("next", broadcast).exchange(world, vec![], 5).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::Complete)));
+}
+
+pub async fn a_key_is_reused_only_after_the_first_attempt<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let edited = Declaration { identity_hash: "second".into(), ..declaration("one") };
+    let snapshot = world.declare(&edited).await;
+    assert_eq!((snapshot.id, snapshot.closed), (broadcast, Some(Closed::NotPlanned)), "planned anew");
+    assert_eq!(world.plan(broadcast, 7).await.planned, 7);
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+
+    let refused = world.ledger.declare(&declaration("one")).await;
+    assert!(matches!(&refused, Err(LedgerError::KeyReused { key }) if key == "one"), "{refused:?}");
+    assert!(matches!(world.ledger.begin_plan(broadcast).await, Err(LedgerError::PlanLocked)));
+    world.sums_hold().await;
+    assert_eq!(sender.take(world, 5).await.len(), 5, "the refusal changed nothing");
+    assert_eq!(world.declare(&edited).await.id, broadcast);
+    let elsewhere = Declaration { namespace: "another".into(), ..declaration("one") };
+    assert_ne!(world.declare(&elsewhere).await.id, broadcast, "a key stands within its namespace");
+}
+
+pub async fn an_unknown_broadcast_is_an_error<L: Backend>(world: &World<L>) {
+    let nowhere = herald::ledger::BroadcastId(77);
+    let request = Sender::new("sender", nowhere).request(vec![], 1);
+    assert!(matches!(world.exchange(&request).await, Err(LedgerError::UnknownBroadcast)));
+    assert!(matches!(world.ledger.snapshot(nowhere).await, Err(LedgerError::UnknownBroadcast)));
+    assert!(matches!(world.ledger.begin_plan(nowhere).await, Err(LedgerError::UnknownBroadcast)));
+}

@@ -1,0 +1,204 @@
+//! What becomes of recipients by what is reported of them, or by silence.
+
+use herald::delivery::outcome::Outcome;
+use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Unknown};
+use herald::delivery::time::Span;
+use herald::ledger::Declaration;
+use herald::ledger::exchange::{CONNECT_TIMEOUT, DEADLINE_GRACE, LEASE, Report};
+
+use super::world::*;
+
+pub async fn each_outcome_leads_where_the_table_says<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let cases = [
+        (accepted(), Sent),
+        (permanent(), Failed),
+        (transient(), Pending),
+        (not_sent(), Pending),
+        (recipient_throttled(Span::from_secs(60)), Pending),
+        (unknown(), Unknown),
+    ];
+    let rows = sender.take(world, cases.len() as u32).await;
+    let told = rows.iter().zip(&cases).map(|(row, (outcome, _))| report(row, outcome)).collect();
+    sender.tell(world, told).await;
+    for (row, (outcome, state)) in rows.iter().zip(cases) {
+        assert_eq!(world.state(broadcast, row.seq).await, state, "{outcome:?}");
+    }
+    assert_eq!(world.tally(broadcast, Failed, "NoSuchUser").await, 1);
+    assert_eq!(world.tally(broadcast, Unknown, "Timeout").await, 1);
+}
+
+pub async fn an_outcome_told_twice_changes_nothing_the_second_time<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    let twice = [reports(&rows, &permanent()), reports(&rows, &permanent())].concat();
+    sender.tell(world, twice).await;
+    let (counts, seen) = (world.counts(broadcast).await, world.ledger.everybody(broadcast).await);
+    assert_eq!(counts.failed, 2);
+    sender.tell(world, reports(&rows, &permanent())).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    sender.tell(world, reports(&rows, &Outcome::NotBegun)).await;
+    sender.tell(world, reports(&rows, &unknown())).await;
+    assert_eq!(world.counts(broadcast).await, counts);
+    assert_eq!(world.ledger.everybody(broadcast).await, seen);
+    assert_eq!(world.tally(broadcast, Failed, "NoSuchUser").await, 2);
+}
+
+pub async fn an_outcome_of_an_older_attempt_changes_nothing<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let old = sender.take(world, 1).await;
+    let new = sender.exchange(world, reports(&old, &Outcome::NotBegun), 1).await.rows;
+    assert_eq!(new[0].attempt, old[0].attempt + 1);
+    for outcome in [Outcome::NotBegun, accepted(), permanent(), transient(), unknown()] {
+        sender.tell(world, reports(&old, &outcome)).await;
+        assert_eq!(world.state(broadcast, old[0].seq).await, Inflight, "{outcome:?}");
+    }
+    let never_given = Report { attempt: new[0].attempt + 1, ..report(&new[0], &accepted()) };
+    sender.tell(world, vec![never_given]).await;
+    assert_eq!(world.state(broadcast, old[0].seq).await, Inflight);
+    sender.tell(world, reports(&new, &accepted())).await;
+    assert_eq!(world.state(broadcast, old[0].seq).await, Sent);
+}
+
+pub async fn an_outcome_for_nobody_of_the_plan_changes_nothing<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 2).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let stray = |seq| Report { seq, attempt: 1, outcome: accepted() };
+    sender.tell(world, vec![stray(0), stray(2), stray(-1), stray(i64::MAX)]).await;
+    assert_eq!(world.counts(broadcast).await.pending, 2);
+}
+
+pub async fn silence_becomes_unknown_after_deadline_and_grace_and_not_before<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let row = sender.take(world, 1).await.remove(0);
+    let deadline = row.start_by + CONNECT_TIMEOUT + declaration("one").request_timeout;
+    world.pass(deadline + DEADLINE_GRACE - world.now() - Span(1));
+    world.maintain().await;
+    assert_eq!(world.state(broadcast, row.seq).await, Inflight);
+    world.pass(Span(1));
+    world.maintain().await;
+    assert_eq!(world.state(broadcast, row.seq).await, Unknown);
+    assert_eq!(world.tally(broadcast, Unknown, "SenderLost").await, 1);
+}
+
+pub async fn nothing_is_concluded_from_silence_within_one_lease_of_opening<L: Backend>(world: &World<L>) {
+    let short = Declaration { request_timeout: Span::from_secs(1), ..declaration("one") };
+    let broadcast = world.planned(&short, 10).await;
+    let row = Sender::new("sender", broadcast).take(world, 1).await.remove(0);
+    world.pass(LEASE - Span(1));
+    assert!(row.start_by + CONNECT_TIMEOUT + short.request_timeout + DEADLINE_GRACE < world.now());
+    world.maintain().await;
+    assert_eq!(world.state(broadcast, row.seq).await, Inflight);
+    world.pass(Span(1));
+    world.maintain().await;
+    assert_eq!(world.state(broadcast, row.seq).await, Unknown);
+}
+
+pub async fn a_late_definite_answer_resolves_unknown<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 5).await;
+    world.pass(Span::from_secs(60));
+    world.maintain().await;
+    assert_eq!(world.counts(broadcast).await.unknown, 5);
+
+    let cases = [
+        (accepted(), Sent),
+        (permanent(), Failed),
+        (transient(), Pending),
+        (Outcome::NotBegun, Pending),
+        (unknown(), Unknown),
+    ];
+    let told = rows.iter().zip(&cases).map(|(row, (outcome, _))| report(row, outcome)).collect();
+    sender.tell(world, told).await;
+    for (row, (outcome, state)) in rows.iter().zip(cases) {
+        assert_eq!(world.state(broadcast, row.seq).await, state, "{outcome:?}");
+    }
+    assert_eq!(world.tally(broadcast, Unknown, "SenderLost").await, 1, "the reasons follow");
+}
+
+pub async fn unknown_holds_and_is_never_tried_again_by_itself<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 2).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let row = sender.take(world, 1).await;
+    let row = [row, sender.exchange(world, vec![], 0).await.rows].concat();
+    let rest = sender.exchange(world, reports(&row, &unknown()), 5).await.rows;
+    sender.tell(world, reports(&rest, &accepted())).await;
+    assert!(world.snapshot(broadcast).await.finished_at.is_some());
+    for _ in 0..10 {
+        world.pass(Span::from_secs(600));
+        world.maintain_all().await;
+        assert_eq!(Sender::new(&format!("at {:?}", world.now()), broadcast).take(world, 5).await, []);
+    }
+    assert_eq!(world.state(broadcast, 0).await, Unknown);
+    assert_eq!(world.row(broadcast, 0).await.attempt, 1);
+}
+
+pub async fn an_answer_is_recorded_whoever_brings_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let rows = Sender::new("sender", broadcast).take(world, 1).await;
+    Sender::new("messenger", broadcast).tell(world, reports(&rows, &accepted())).await;
+    assert_eq!(world.state(broadcast, rows[0].seq).await, Sent);
+}
+
+pub async fn a_transient_failure_waits_and_the_fifth_ends_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 1).await;
+    let mut sender = Sender::new("sender", broadcast);
+    for attempt in 1..=5 {
+        let rows = sender.take(world, 1).await;
+        assert_eq!(rows[0].attempt, attempt);
+        sender.tell(world, reports(&rows, &transient())).await;
+        world.pass(Span::from_secs(900));
+    }
+    assert_eq!(world.state(broadcast, 0).await, Failed);
+    assert_eq!(world.tally(broadcast, Failed, "RetriesExhausted").await, 1);
+    assert_eq!(world.snapshot(broadcast).await.retries, 4);
+    assert_eq!(sender.take(world, 1).await, []);
+}
+
+pub async fn a_recipient_put_off_is_not_taken_before_its_time<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 1).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &recipient_throttled(Span::from_secs(60)))).await;
+    world.pass(Span::from_secs(59));
+    assert_eq!(sender.take(world, 1).await, []);
+    world.pass(Span::from_secs(1));
+    assert_eq!(sender.take(world, 1).await.len(), 1);
+}
+
+pub async fn what_costs_no_try_never_fails_anybody<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 1).await;
+    let mut sender = Sender::new("sender", broadcast);
+    for round in 0..20 {
+        let rows = sender.take(world, 1).await;
+        assert_eq!(rows.len(), 1, "round {round}");
+        let outcome = if round % 2 == 0 { not_sent() } else { account_throttled(None) };
+        sender.tell(world, reports(&rows, &outcome)).await;
+        world.pass(Span::from_secs(1_000));
+    }
+    assert_eq!(world.state(broadcast, 0).await, Pending);
+}
+
+pub async fn a_broadcast_is_finished_when_nobody_is_open_and_only_then<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 2).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 5).await;
+    assert_eq!(world.snapshot(broadcast).await.finished_at, None);
+    sender.tell(world, reports(&rows, &unknown())).await;
+    assert_eq!(world.snapshot(broadcast).await.finished_at, Some(world.now()));
+    assert_eq!(world.batch(broadcast, 0).await.completed_at, Some(world.now()));
+    world.pass(Span::from_secs(1));
+    sender.tell(world, reports(&rows, &not_sent())).await;
+    let reopened = world.snapshot(broadcast).await;
+    assert_eq!((reopened.finished_at, reopened.batches_complete), (None, 0), "a late answer gave it work again");
+    world.pass(Span::from_secs(900));
+    let rows = sender.take(world, 5).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    assert_eq!(world.counts(broadcast).await.sent, 2);
+    assert_eq!(world.snapshot(broadcast).await.batches_complete, 1);
+}

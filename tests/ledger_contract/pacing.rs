@@ -1,0 +1,147 @@
+//! One account, its rate, its brake, and the broadcasts that share it.
+
+use herald::delivery::rate::Rate;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::Declaration;
+use herald::ledger::exchange::{BroadcastId, Directive};
+
+use super::world::*;
+
+/// Senders that take all they can get for so long, each asking 20 times a second; the slots that each was given.
+async fn slots_within<L: Backend>(world: &World<L>, senders: &mut [Sender], span: Span) -> Vec<Vec<Timestamp>> {
+    let mut slots = vec![Vec::new(); senders.len()];
+    let mut asleep = vec![world.now(); senders.len()];
+    let end = world.now() + span;
+    while world.now() < end {
+        for (index, sender) in senders.iter_mut().enumerate() {
+            if world.now() < asleep[index] {
+                continue;
+            }
+            let reply = sender.exchange(world, vec![], 50).await;
+            if let Directive::Wait { until } = reply.directive {
+                asleep[index] = until;
+            }
+            slots[index].extend(reply.rows.iter().map(|row| row.slot).filter(|slot| *slot < end));
+            sender.tell(world, reports(&reply.rows, &accepted())).await;
+        }
+        world.pass(Span::from_millis(50));
+    }
+    slots
+}
+
+fn fewest_apart(slots: &[Timestamp]) -> Span {
+    let mut slots = slots.to_vec();
+    slots.sort_unstable();
+    slots.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap()
+}
+
+async fn pair<L: Backend>(world: &World<L>, other: Declaration) -> (BroadcastId, BroadcastId) {
+    (world.planned(&declaration("one"), 2_000).await, world.planned(&other, 2_000).await)
+}
+
+pub async fn a_lone_broadcast_gets_every_slot_of_the_account_and_none_between<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 2_000).await;
+    let sender = Sender::proven(world, "sender", broadcast).await;
+    let slots = slots_within(world, &mut [sender], Span::from_secs(5)).await.remove(0);
+    assert!(slots.len() >= 495, "{}", slots.len());
+    assert!(fewest_apart(&slots) >= INTERVAL);
+}
+
+pub async fn senders_and_broadcasts_of_an_account_share_its_rate<L: Backend>(world: &World<L>) {
+    let (one, two) = pair(world, declaration("two")).await;
+    let mut senders = [
+        Sender::proven(world, "one-a", one).await,
+        Sender::proven(world, "one-b", one).await,
+        Sender::proven(world, "two", two).await,
+    ];
+    let slots = slots_within(world, &mut senders, Span::from_secs(5)).await;
+    let all = slots.concat();
+    assert!((485..=502).contains(&all.len()), "{}", all.len());
+    assert!(fewest_apart(&all) >= INTERVAL);
+    assert!((200..=300).contains(&slots[2].len()), "each broadcast its half: {}", slots[2].len());
+}
+
+pub async fn a_broadcast_keeps_its_own_lower_rate<L: Backend>(world: &World<L>) {
+    let slow = Declaration { rate: Some(Rate::new(20, 1)), ..declaration("slow") };
+    let broadcast = world.planned(&slow, 2_000).await;
+    let sender = Sender::proven(world, "sender", broadcast).await;
+    let slots = slots_within(world, &mut [sender], Span::from_secs(5)).await.remove(0);
+    assert!((97..=101).contains(&slots.len()), "{}", slots.len());
+    assert!(fewest_apart(&slots) >= Span::from_millis(50));
+    assert_eq!(world.snapshot(broadcast).await.rate, Rate::new(20, 1));
+}
+
+pub async fn a_slow_broadcast_leaves_the_rest_of_the_rate_to_others<L: Backend>(world: &World<L>) {
+    let slow = Declaration { rate: Some(Rate::new(10, 1)), ..declaration("slow") };
+    let (fast, slow) = pair(world, slow).await;
+    let mut senders = [Sender::proven(world, "fast", fast).await, Sender::proven(world, "slow", slow).await];
+    let slots = slots_within(world, &mut senders, Span::from_secs(10)).await;
+    // Beside a rival that takes whatever is free it gets somewhat less than its rate, and never more.
+    assert!((65..=105).contains(&slots[1].len()), "{}", slots[1].len());
+    assert!(slots[0].len() >= 870, "{}", slots[0].len());
+    assert!(fewest_apart(&slots.concat()) >= INTERVAL);
+}
+
+pub async fn a_broadcast_that_waits_for_its_own_rate_holds_up_nobody<L: Backend>(world: &World<L>) {
+    let crawling = Declaration { rate: Some(Rate::new(1, 60)), ..declaration("crawling") };
+    let (fast, crawling) = pair(world, crawling).await;
+    let mut alone = Sender::proven(world, "crawling", crawling).await;
+    assert!(matches!(alone.exchange(world, vec![], 5).await.directive, Directive::Wait { .. }));
+    let joining = Sender::proven(world, "fast", fast).await;
+    let slots = slots_within(world, &mut [joining], Span::from_secs(5)).await.remove(0);
+    assert!(slots.len() >= 490, "{}", slots.len());
+}
+
+pub async fn a_throttled_account_halves_its_rate_and_recovers<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 5).await;
+    world.pass(Span::from_millis(100));
+    sender.tell(world, reports(&rows, &account_throttled(Some(Span::from_secs(2))))).await;
+    let braked = world.snapshot(broadcast).await;
+    assert!(
+        (braked.effective_per_second - 50.0).abs() < 1.0,
+        "once, for five answers: {}",
+        braked.effective_per_second
+    );
+    assert_eq!(braked.throttled_until, Some(world.now() + Span::from_secs(2)));
+    assert_eq!(sender.take(world, 5).await, [], "no slot while it holds");
+    world.pass(Span::from_secs(2));
+    let rows = sender.take(world, 5).await;
+    assert!(fewest_apart(&rows.iter().map(|row| row.slot).collect::<Vec<_>>()) >= Span::from_millis(19));
+    world.pass(Span::from_secs(5));
+    let recovering = world.snapshot(broadcast).await.effective_per_second;
+    assert!((recovering - 75.0).abs() < 1.0, "5 % of the ceiling a second: {recovering}");
+    world.pass(Span::from_secs(5));
+    assert!((world.snapshot(broadcast).await.effective_per_second - 100.0).abs() < 1e-6);
+}
+
+pub async fn what_was_given_away_before_the_brake_does_not_brake_again<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 20).await;
+    for part in rows.chunks(5) {
+        world.pass(part[4].slot - world.now());
+        sender.tell(world, reports(part, &account_throttled(Some(Span::from_secs(2))))).await;
+    }
+    let effective = world.snapshot(broadcast).await.effective_per_second;
+    assert!((effective - 50.0).abs() < 1.0, "{effective}");
+}
+
+pub async fn the_brake_is_the_accounts_and_not_the_broadcasts<L: Backend>(world: &World<L>) {
+    let (one, two) = pair(world, declaration("two")).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &account_throttled(Some(Span::from_secs(3))))).await;
+    assert_eq!(Sender::new("two", two).take(world, 5).await, []);
+    assert!((world.snapshot(two).await.effective_per_second - 50.0).abs() < 1.0);
+}
+
+pub async fn a_change_of_the_rate_counts_from_the_next_exchange<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    world.declare(&Declaration { account_rate: Rate::new(20, 1), ..declaration("one") }).await;
+    let reply = sender.exchange(world, vec![], 5).await;
+    assert_eq!(reply.interval, Span::from_millis(50));
+    assert!(fewest_apart(&reply.rows.iter().map(|row| row.slot).collect::<Vec<_>>()) >= Span::from_millis(50));
+}

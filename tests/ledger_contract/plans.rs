@@ -1,0 +1,203 @@
+//! Chunks, epochs and the seal.
+
+use std::collections::BTreeMap;
+
+use herald::delivery::gate::Closed;
+use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow};
+use herald::ledger::{Declaration, LedgerError};
+
+use super::world::*;
+
+pub async fn a_recipient_counts_once_and_the_receipt_names_what_was_dropped<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let left_out: Vec<String> = [1, 5].map(|number| person(number).recipient).into();
+    world.ledger.exclude(ticket, 1, &left_out).await.unwrap();
+    let first = [0, 1, 0, 2, 2, 1].map(person);
+    let receipt = world.ledger.append_plan(ticket, 2, &first).await.unwrap();
+    assert_eq!(receipt.added, 2);
+    let (duplicate, excluded) = (Dropped::Duplicate, Dropped::Excluded);
+    assert_eq!(receipt.dropped, [(1, excluded), (2, duplicate), (4, duplicate), (5, excluded)]);
+    let receipt = world.ledger.append_plan(ticket, 3, &[2, 3, 5, 4].map(person)).await.unwrap();
+    assert_eq!((receipt.added, receipt.dropped), (2, vec![(0, duplicate), (2, excluded)]));
+    world.sums_hold().await;
+
+    let plan = world.ledger.seal_plan(ticket, &["hello".into()]).await.unwrap();
+    assert_eq!((plan.planned, plan.duplicates, plan.excluded), (4, 3, 3));
+    let planned: Vec<String> = world.ledger.everybody(broadcast).await.into_iter().map(|row| row.recipient).collect();
+    assert_eq!(planned, [0, 2, 3, 4].map(|number| person(number).recipient), "first occurrence, in order");
+    assert_eq!(world.snapshot(broadcast).await.samples, ["hello"]);
+}
+
+pub async fn the_first_duplicate_of_a_plan_may_come_in_a_later_chunk<L: Backend>(world: &World<L>) {
+    let one_by_one = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(one_by_one).await.unwrap();
+    assert_eq!(world.ledger.append_plan(ticket, 1, &people(0..3)).await.unwrap().dropped, []);
+    let receipt = world.ledger.append_plan(ticket, 2, &[3, 1, 4].map(person)).await.unwrap();
+    assert_eq!((receipt.added, receipt.dropped), (2, vec![(1, Dropped::Duplicate)]));
+    world.sums_hold().await;
+    let mended = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    assert_eq!((mended.planned, mended.duplicates), (5, 1));
+
+    let at_once = world.declare(&declaration("two")).await.id;
+    let ticket = world.ledger.begin_plan(at_once).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
+    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().hash, mended.hash, "the duplicate left no trace");
+}
+
+pub async fn variables_come_back_as_they_were_planned<L: Backend>(world: &World<L>) {
+    let vars: BTreeMap<String, String> = [("name", "Zoë \"🎈\""), ("empty", ""), ("odd", "a\nb\\c'd")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let row = PlanRow { recipient: "007".into(), vars: vars.clone() };
+    world
+        .ledger
+        .append_plan(ticket, 1, &[row, PlanRow { recipient: "7".into(), vars: BTreeMap::new() }])
+        .await
+        .unwrap();
+    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().planned, 2, "an id is text, not a number");
+    let given = Sender::new("sender", broadcast).take(world, 1).await.remove(0);
+    assert_eq!((given.recipient.as_str(), given.vars), ("007", vars));
+}
+
+pub async fn a_repeated_chunk_gives_its_receipt_and_adds_nobody<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let rows = [0, 1, 1].map(person);
+    let receipt = world.ledger.append_plan(ticket, 1, &rows).await.unwrap();
+    assert_eq!(world.ledger.append_plan(ticket, 1, &rows).await.unwrap(), receipt);
+    let excluded = [person(9).recipient];
+    world.ledger.exclude(ticket, 2, &excluded).await.unwrap();
+    world.ledger.exclude(ticket, 2, &excluded).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    assert_eq!((plan.planned, plan.duplicates), (2, 1));
+    world.sums_hold().await;
+}
+
+pub async fn a_chunk_out_of_order_is_refused<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let early = world.ledger.append_plan(ticket, 2, &people(0..2)).await;
+    assert!(matches!(early, Err(LedgerError::ChunkOutOfOrder { chunk: 2, last: 0 })), "{early:?}");
+    let zero = world.ledger.append_plan(ticket, 0, &people(0..2)).await;
+    assert!(matches!(zero, Err(LedgerError::ChunkOutOfOrder { .. })), "{zero:?}");
+    for chunk in 1..=3 {
+        world.ledger.append_plan(ticket, chunk, &[person(chunk as usize)]).await.unwrap();
+    }
+    let old = world.ledger.exclude(ticket, 2, &[]).await;
+    assert!(matches!(old, Err(LedgerError::ChunkOutOfOrder { chunk: 2, last: 3 })), "{old:?}");
+    let large = people(0..MAX_CHUNK + 1);
+    let refused = world.ledger.append_plan(ticket, 4, &large).await;
+    assert!(matches!(refused, Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK })), "{refused:?}");
+    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().planned, 3);
+}
+
+pub async fn a_new_epoch_deletes_the_old_rows_and_supersedes_the_old_ticket<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let old = world.ledger.begin_plan(broadcast).await.unwrap();
+    for chunk in 0..4 {
+        let rows = people(chunk * 2_000..(chunk + 1) * 2_000);
+        world.ledger.append_plan(old, chunk as u64 + 1, &rows).await.unwrap();
+    }
+    let new = world.ledger.begin_plan(broadcast).await.unwrap();
+    assert!(new.epoch > old.epoch);
+    assert_eq!(world.ledger.everybody(broadcast).await, []);
+    world.sums_hold().await;
+    let superseded = |error| matches!(error, Some(LedgerError::PlanSuperseded));
+    assert!(superseded(world.ledger.append_plan(old, 5, &people(0..1)).await.err()));
+    assert!(superseded(world.ledger.exclude(old, 5, &[]).await.err()));
+    assert!(superseded(world.ledger.seal_plan(old, &[]).await.err()));
+    world.ledger.append_plan(new, 1, &people(0..3)).await.unwrap();
+    assert_eq!(world.ledger.seal_plan(new, &[]).await.unwrap().planned, 3);
+    assert!(superseded(world.ledger.append_plan(new, 2, &people(3..4)).await.err()), "a sealed plan does not grow");
+    world.sums_hold().await;
+}
+
+pub async fn an_edit_supersedes_the_planner_of_what_was_before<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let old = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.declare(&Declaration { identity_hash: "edited".into(), ..declaration("one") }).await;
+    let late = world.ledger.append_plan(old, 1, &people(0..5)).await;
+    assert!(matches!(late, Err(LedgerError::PlanSuperseded)), "the people of the old audience: {late:?}");
+
+    let current = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(current, 1, &people(5..7)).await.unwrap();
+    world.declare(&Declaration { identity_hash: "edited again".into(), ..declaration("one") }).await;
+    let late = world.ledger.seal_plan(current, &[]).await;
+    assert!(matches!(late, Err(LedgerError::PlanSuperseded)), "{late:?}");
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.closed, snapshot.finished_at), (Some(Closed::NotPlanned), None));
+    assert_eq!(world.plan(broadcast, 4).await.planned, 4);
+}
+
+pub async fn the_hash_of_a_plan_does_not_depend_on_its_chunks<L: Backend>(world: &World<L>) {
+    let mut hashes = Vec::new();
+    for (key, size) in [("one", 100), ("two", 7), ("three", 1)] {
+        let broadcast = world.declare(&declaration(key)).await.id;
+        let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+        for (chunk, rows) in (1..).zip(people(0..100).chunks(size)) {
+            world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
+        }
+        hashes.push(world.ledger.seal_plan(ticket, &[]).await.unwrap().hash);
+    }
+    assert_eq!(hashes[0], hashes[1]);
+    assert_eq!(hashes[0], hashes[2]);
+
+    let sealed = async |key: &str, rows: &[PlanRow]| {
+        let broadcast = world.declare(&declaration(key)).await.id;
+        let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+        world.ledger.append_plan(ticket, 1, rows).await.unwrap();
+        world.ledger.seal_plan(ticket, &[]).await.unwrap().hash
+    };
+    let mut changed = people(0..100);
+    changed.swap(3, 4);
+    assert_ne!(sealed("order", &changed).await, hashes[0]);
+    let mut changed = people(0..100);
+    changed[50].vars.insert("name".into(), "Ana".into());
+    assert_ne!(sealed("vars", &changed).await, hashes[0]);
+}
+
+pub async fn sealing_twice_gives_the_same_plan<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(0..25)).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &["a".into()]).await.unwrap();
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    assert_eq!(world.ledger.seal_plan(ticket, &["b".into()]).await.unwrap(), plan);
+    world.sums_hold().await;
+    assert_eq!(world.snapshot(broadcast).await.plan, Some(plan));
+    assert_eq!(sender.take(world, 3).await.len(), 3);
+}
+
+pub async fn batches_are_cut_by_the_wish_and_there_are_at_most_500<L: Backend>(world: &World<L>) {
+    let small = world.planned(&declaration("small"), 25).await;
+    let ranges: Vec<_> =
+        world.ledger.batches(small).await.unwrap().iter().map(|batch| (batch.first_seq, batch.last_seq)).collect();
+    assert_eq!(ranges, [(0, 9), (10, 19), (20, 24)]);
+    let wish = Declaration { batch_size: Some(1), ..declaration("many") };
+    let many = world.planned(&wish, 1_200).await;
+    let batches = world.ledger.batches(many).await.unwrap();
+    assert_eq!(batches.len(), 400, "three each, because one each would be more than 500");
+    let by_time = world.planned(&Declaration { batch_size: None, ..declaration("time") }, 6_001).await;
+    assert_eq!(world.snapshot(by_time).await.plan.unwrap().batch_size, 3_000, "30 s at 100/s");
+    assert_eq!(world.snapshot(by_time).await.batches_total, 3);
+}
+
+pub async fn an_empty_plan_is_complete_at_once<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 0).await;
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.closed, snapshot.batches_total), (Some(Closed::Complete), 0));
+    assert!(snapshot.finished_at.is_some());
+}
+
+pub async fn a_plan_may_be_made_anew_until_the_first_attempt<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 25).await;
+    let first = world.snapshot(broadcast).await.plan.unwrap();
+    assert_eq!(world.plan(broadcast, 25).await.hash, first.hash);
+    assert_eq!(world.plan(broadcast, 12).await.planned, 12);
+    assert_eq!(world.snapshot(broadcast).await.batches_total, 2);
+    Sender::new("sender", broadcast).take(world, 1).await;
+    assert!(matches!(world.ledger.begin_plan(broadcast).await, Err(LedgerError::PlanLocked)));
+}

@@ -1,0 +1,277 @@
+//! The sender's decisions against the real ledger in simulated time: exact pace, across batch ends, with 1 to 8 senders,
+//! whatever the provider's latency. No clock, no network, no sleeping.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use herald::delivery::backoff::scatter;
+use herald::delivery::outcome::Outcome;
+use herald::delivery::rate::Rate;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::clock::ManualClock;
+use herald::ledger::declaration::{AccountKey, Content, Declaration};
+use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, Report};
+use herald::ledger::plan::PlanRow;
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{Clock, Ledger};
+use herald::sender::clock::{ClockOffset, Local};
+use herald::sender::holding::{Due, Held, Holding};
+
+/// The local clocks of senders are this far behind the ledger's: nothing may rest on their being equal.
+const BEHIND: Span = Span::from_secs(77);
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+struct Sender {
+    holder: String,
+    holding: Holding,
+    offset: ClockOffset,
+    number: u64,
+    /// A request on its way to the ledger, and when it arrives.
+    asking: Option<(Timestamp, ExchangeRequest, Local)>,
+    /// A reply on its way back, and when it arrives.
+    reply: Option<(Timestamp, ExchangeReply, Vec<Report>, Local)>,
+    flights: Vec<(Timestamp, Report)>,
+}
+
+struct World {
+    ledger: SqliteLedger,
+    clock: Arc<ManualClock>,
+    broadcast: BroadcastId,
+    senders: Vec<Sender>,
+    latency: Span,
+    exchange: Span,
+    chance: u64,
+    begun: Vec<Timestamp>,
+}
+
+struct Scenario {
+    rate: Rate,
+    senders: usize,
+    latency: Span,
+    /// The longest way of a request to the ledger, and of its reply.
+    exchange: Span,
+    batch_size: u32,
+}
+
+impl World {
+    async fn new(scenario: &Scenario, recipients: u32) -> World {
+        let clock = Arc::new(ManualClock::new(START));
+        let ledger = SqliteLedger::in_memory(clock.clone()).await.unwrap();
+        let broadcast = ledger.declare(&declaration(scenario)).await.unwrap().id;
+        let ticket = ledger.begin_plan(broadcast).await.unwrap();
+        let rows: Vec<PlanRow> =
+            (0..recipients).map(|n| PlanRow { recipient: n.to_string(), vars: BTreeMap::new() }).collect();
+        for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
+            ledger.append_plan(ticket, chunk, rows).await.unwrap();
+        }
+        ledger.seal_plan(ticket, &[]).await.unwrap();
+        let sender = |n| Sender {
+            holder: format!("sender-{n}"),
+            holding: Holding::new(local(START), scenario.senders as u32),
+            offset: ClockOffset::default(),
+            number: 0,
+            asking: None,
+            reply: None,
+            flights: Vec::new(),
+        };
+        let senders = (0..scenario.senders).map(sender).collect();
+        let Scenario { latency, exchange, .. } = *scenario;
+        World { ledger, clock, broadcast, senders, latency, exchange, chance: 0, begun: Vec::new() }
+    }
+
+    fn some_of(&mut self, longest: Span) -> Span {
+        self.chance += 1;
+        Span(((u128::from(scatter(self.chance)) * longest.0 as u128) >> 64) as i64)
+    }
+
+    async fn run_until(&mut self, end: Timestamp) {
+        while self.clock.now() < end {
+            let now = self.clock.now();
+            let mut next = end;
+            for which in 0..self.senders.len() {
+                next = next.min(self.step(which, now).await);
+            }
+            self.clock.advance((next - now).max(Span(1_000)));
+        }
+    }
+
+    /// Does everything one sender has to do now; returns when it next has something to do.
+    async fn step(&mut self, which: usize, now: Timestamp) -> Timestamp {
+        self.arrive(which, now).await;
+        let mut next = self.begin_due(which, now);
+        let sender = &mut self.senders[which];
+        for (_, report) in sender.flights.extract_if(.., |(end, _)| *end <= now) {
+            sender.holding.ended(report, local(now));
+        }
+        if sender.asking.is_none() && sender.reply.is_none() {
+            let ask_at = sender.holding.ask_at(local(now));
+            if ask_at <= local(now) {
+                self.ask(which, now);
+            } else {
+                next = next.min(ledger_time(ask_at));
+            }
+        }
+        let sender = &self.senders[which];
+        let ends = sender.flights.iter().map(|(end, _)| *end);
+        let travels = sender.asking.iter().map(|(at, ..)| *at).chain(sender.reply.iter().map(|(at, ..)| *at));
+        ends.chain(travels).fold(next, Timestamp::min)
+    }
+
+    async fn arrive(&mut self, which: usize, now: Timestamp) {
+        if self.senders[which].asking.as_ref().is_some_and(|(at, ..)| *at <= now) {
+            let (_, request, requested) = self.senders[which].asking.take().unwrap();
+            let reply = self.ledger.exchange(&request).await.unwrap();
+            let back = now + self.some_of(self.exchange);
+            self.senders[which].reply = Some((back, reply, request.outcomes, requested));
+        }
+        if self.senders[which].reply.as_ref().is_some_and(|(at, ..)| *at <= now) {
+            let sender = &mut self.senders[which];
+            let (_, reply, reported, requested) = sender.reply.take().unwrap();
+            let received = local(now);
+            sender.offset.observe(reply.now, received);
+            sender.holding.recorded(&reported);
+            if let Directive::Wait { until } = reply.directive {
+                sender.holding.wait(sender.offset.local(until, reply.now, requested, received));
+            }
+            let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
+            let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();
+            sender.holding.receive(rows, reply.interval);
+        }
+    }
+
+    fn begin_due(&mut self, which: usize, now: Timestamp) -> Timestamp {
+        loop {
+            match self.senders[which].holding.due(local(now)) {
+                Due::Begin(held) => {
+                    let jitter = self.some_of(Span::from_millis(10));
+                    let sender = &mut self.senders[which];
+                    sender.holding.begun(local(now));
+                    self.begun.push(now);
+                    let outcome = Outcome::Accepted { provider_id: None };
+                    let report = Report { seq: held.row.seq, attempt: held.row.attempt, outcome };
+                    sender.flights.push((now + self.latency + jitter, report));
+                }
+                Due::NotBefore(instant) => return ledger_time(instant),
+                Due::Nothing => return Timestamp::NEVER,
+            }
+        }
+    }
+
+    fn ask(&mut self, which: usize, now: Timestamp) {
+        let arrives = now + self.some_of(self.exchange);
+        let sender = &mut self.senders[which];
+        let wants = sender.holding.wants(local(now));
+        sender.number += 1;
+        let request = ExchangeRequest {
+            broadcast: self.broadcast,
+            holder: sender.holder.clone(),
+            display: sender.holder.clone(),
+            number: sender.number,
+            outcomes: sender.holding.ask(local(now)),
+            wants,
+            needs_content: false,
+            leaving: false,
+        };
+        sender.asking = Some((arrives, request, local(now)));
+    }
+}
+
+fn local(at: Timestamp) -> Local {
+    Local(at - BEHIND)
+}
+
+fn ledger_time(at: Local) -> Timestamp {
+    at.0 + BEHIND
+}
+
+fn declaration(scenario: &Scenario) -> Declaration {
+    let text = |text: &str| text.to_owned();
+    Declaration {
+        namespace: text("default"),
+        name: text("pace"),
+        idempotency_key: text("pace"),
+        owner_uid: String::new(),
+        generation: 1,
+        account: AccountKey {
+            namespace: text("default"),
+            provider: text("http"),
+            account: text("a"),
+            host: text("localhost"),
+        },
+        account_rate: scenario.rate,
+        identity_hash: text("same"),
+        content: Content { text: text("hello") },
+        request_timeout: Span::from_secs(20),
+        rate: None,
+        batch_size: Some(scenario.batch_size),
+        start_at: None,
+        end_at: None,
+        suspended: false,
+        cancelled: false,
+    }
+}
+
+fn most_in(begun: &[Timestamp], window: Span) -> usize {
+    let mut first = 0;
+    let mut most = 0;
+    for (last, time) in begun.iter().enumerate() {
+        while *time - begun[first] >= window {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most
+}
+
+/// Runs for `seconds` after a ramp of ten intervals and at least 3 s, and checks the promise on what was begun.
+async fn keeps_pace(scenario: Scenario, seconds: i64) {
+    let rate = scenario.rate;
+    let ramp = Span::from_secs(3).max(rate.interval() * 2);
+    let recipients = (rate.per_second() * (seconds as f64 + ramp.as_secs_f64() + 5.0)).ceil() as u32 + 10;
+    let mut world = World::new(&scenario, recipients).await;
+    let from = START + ramp;
+    let until = from + Span::from_secs(seconds);
+    world.run_until(until + Span::from_secs(1)).await;
+    world.begun.sort();
+    let name = format!("{rate:?}, {} senders, {} latency", scenario.senders, scenario.latency);
+    let count = world.begun.iter().filter(|time| **time >= from && **time < until).count() as f64;
+    let wanted = rate.per_second() * seconds as f64;
+    assert!(count >= (wanted * 0.99).floor(), "{name}: {count} of {wanted}");
+    let in_a_second = most_in(&world.begun, Span::from_secs(1)) as f64;
+    assert!(in_a_second <= rate.per_second() * 1.05 + 1.0, "{name}: {in_a_second} in one second");
+    let in_ten = most_in(&world.begun, Span::from_secs(10)) as f64;
+    assert!(in_ten <= rate.per_second() * 10.0 * 1.005 + 1.0, "{name}: {in_ten} in ten seconds");
+    assert_eq!(world.ledger.audit().await.unwrap(), Vec::<String>::new(), "{name}");
+}
+
+const EXCHANGE: Span = Span::from_millis(5);
+
+#[tokio::test]
+async fn a_lone_sender_keeps_every_rate_at_every_latency() {
+    for (messages, period) in [(1, 6), (1, 1), (10, 1), (40, 1), (300, 1), (1_000, 1)] {
+        for latency in [0, 170, 500, 1_500] {
+            let seconds = if messages >= 300 { 10 } else { 60 };
+            let latency = Span::from_millis(latency);
+            let rate = Rate::new(messages, period);
+            keeps_pace(Scenario { rate, senders: 1, latency, exchange: EXCHANGE, batch_size: 250 }, seconds).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn eight_senders_share_the_rate_across_the_ends_of_many_small_batches() {
+    for (messages, seconds) in [(1, 60), (40, 30), (300, 10)] {
+        for senders in [2, 4, 8] {
+            let (rate, latency) = (Rate::new(messages, 1), Span::from_millis(170));
+            keeps_pace(Scenario { rate, senders, latency, exchange: EXCHANGE, batch_size: 7 }, seconds).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_ledger_costs_no_slots() {
+    let (rate, latency) = (Rate::new(1_000, 1), Span::from_millis(50));
+    keeps_pace(Scenario { rate, senders: 2, latency, exchange: Span::from_millis(70), batch_size: 900 }, 10).await;
+}

@@ -1,0 +1,89 @@
+//! Every reason a user can meet stands in `docs/errors.md`, and nothing else does.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use herald::delivery::gate::Closed;
+use herald::delivery::recipient::RETRIES_EXHAUSTED;
+use herald::ledger::status::End;
+use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
+use herald::sender::transport::NO_ANSWER;
+use regex::Regex;
+
+/// What opens a reason in the sources: the makers of faults, and the arms of the functions that name reasons.
+const FAULT: &str = r#"(?:Fault::new|fault|unknown)\("([A-Z][A-Za-z]+)""#;
+const ARM: &str = r#"=> (?:Some\()?"([A-Z][A-Za-z]+)""#;
+
+/// The files whose arms `=> "Reason"` are reasons.
+const ARMS_IN: [&str; 3] = ["ledger/error.rs", "sender/planner.rs", "provider/http.rs"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file without its tests, which make up reasons of their own.
+fn production(path: &std::path::Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+}
+
+fn sources(folder: PathBuf, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(path, found),
+            false
+                if path.extension().is_some_and(|extension| extension == "rs")
+                    && !path.to_string_lossy().ends_with("tests.rs") =>
+            {
+                found.push(path);
+            }
+            false => {}
+        }
+    }
+}
+
+fn captures(pattern: &str, text: &str) -> Vec<String> {
+    Regex::new(pattern).unwrap().captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+fn in_code() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(root().join("src"), &mut files);
+    let mut reasons = BTreeSet::new();
+    for file in &files {
+        reasons.extend(captures(FAULT, &production(file)));
+    }
+    for file in ARMS_IN {
+        let found = captures(ARM, &production(&root().join("src").join(file)));
+        assert!(!found.is_empty(), "src/{file} names no reason any more; look for where it went");
+        reasons.extend(found);
+    }
+    let closed = [
+        Closed::NotPlanned,
+        Closed::Scheduled,
+        Closed::Suspended,
+        Closed::CredentialsInvalid,
+        Closed::ProviderBlocked,
+        Closed::Cancelled,
+        Closed::Expired,
+    ];
+    reasons.extend(closed.map(|closed| closed.as_str().to_owned()));
+    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired];
+    reasons.extend(ends.map(|end| end.as_str().to_owned()));
+    reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));
+    // Conditions while nothing has ended.
+    reasons.extend(["Sending", "NotSuspended", "Planning"].map(str::to_owned));
+    reasons
+}
+
+#[test]
+fn every_reason_of_the_code_is_explained_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let explained: BTreeSet<String> = captures(r"(?m)^\| `([A-Z][A-Za-z]+)` \|", &page).into_iter().collect();
+    let known = in_code();
+    let missing: Vec<&String> = known.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
+    let gone: Vec<&String> = explained.difference(&known).collect();
+    assert!(gone.is_empty(), "docs/errors.md explains {gone:?}, which the code does not say");
+}

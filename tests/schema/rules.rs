@@ -1,0 +1,259 @@
+//! Every CEL rule with a sample it takes and one it refuses, and the exact words of the refusal.
+
+use std::collections::BTreeSet;
+
+use herald::api::crds;
+use serde_json::{Value, json};
+
+use super::samples::{batch, broadcast, create, http_channel, messenger_channel, stored, update, with};
+
+const NULL: Value = Value::Null;
+
+/// What a new document meets: the sample, what is bent in it, and the refusal (empty: accepted).
+fn creations() -> Vec<(Value, &'static str)> {
+    let channel = |pointer, value| with(messenger_channel(), pointer, value);
+    let http = |pointer, value| with(http_channel(), pointer, value);
+    let message = |pointer, value| with(broadcast(), pointer, value);
+    let plain_header = http("/spec/http/headers", json!([{"name": "X-Team", "value": "growth {ok}"}]));
+    vec![
+        (message("/metadata/name", json!("a".repeat(52))), ""),
+        (
+            message("/metadata/name", json!("a".repeat(53))),
+            "metadata.name: Invalid value: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": must be a DNS label of at most 52 characters",
+        ),
+        (
+            message("/metadata/name", json!("spring.sale")),
+            "metadata.name: Invalid value: \"spring.sale\": must be a DNS label",
+        ),
+        (
+            message("/metadata/name", json!("Spring")),
+            "metadata.name: Invalid value: \"Spring\": a lowercase RFC 1123 subdomain",
+        ),
+        (message("/metadata/name", NULL), "metadata.name: Required value"),
+        (
+            message("/metadata/namespace", json!("a.b")),
+            "metadata.namespace: Invalid value: \"a.b\": a lowercase RFC 1123 label",
+        ),
+        (message("/metadata/labels", json!({"team": "a b"})), "metadata.labels: Invalid value: \"a b\""),
+        (message("/metadata/colour", json!("blue")), "metadata.colour: Unknown field"),
+        (message("/metadata/resourceVersion", json!("12")), ""),
+        (
+            message("/apiVersion", json!("herald.dev/v1")),
+            "apiVersion: Unsupported value: \"herald.dev/v1\": supported values: \"herald.dev/v1alpha1\"",
+        ),
+        (
+            message("/kind", json!("Broadcast")),
+            "kind: Unsupported value: \"Broadcast\": supported values: \"MessageChannel\", \"BroadcastMessage\", \"MessageBatch\"",
+        ),
+        (message("/spec/audience/sources", NULL), ""),
+        (message("/spec/audience/recipients", json!([])), ""),
+        (
+            message("/spec/audience", json!({"recipients": [], "sources": []})),
+            "spec.audience: Required value: at least one of recipients and sources must be given and not be empty",
+        ),
+        (message("/spec/audience", json!({})), "spec.audience: Required value: at least one of recipients and sources"),
+        (
+            message("/spec/audience/sources/0/secretKeyRef", json!({"name": "spring-list", "key": "people.csv"})),
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef and secretKeyRef must be set",
+        ),
+        (
+            message("/spec/audience/exclude/sources/1/secretKeyRef", NULL),
+            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef and secretKeyRef must be set",
+        ),
+        (message("/spec/audience/sources/0/configMapKeyRef/key", json!("people.jsonl")), ""),
+        (
+            message("/spec/audience/sources/0/configMapKeyRef/key", json!("people.xlsx")),
+            "spec.audience.sources[0].configMapKeyRef.key: Invalid value: \"people.xlsx\": must end in .csv, .ndjson or .jsonl",
+        ),
+        (
+            message("/spec/audience/sources/1/name", json!("subscribers")),
+            "spec.audience.sources[1]: Duplicate value: {\"name\":\"subscribers\"}",
+        ),
+        (
+            message("/spec/schedule/endTime", json!("2026-12-01T10:00:00+01:00")),
+            "spec.schedule.endTime: Invalid value: \"2026-12-01T10:00:00+01:00\": must be after startTime",
+        ),
+        (message("/spec/schedule/endTime", json!("2026-12-01T10:00:01+01:00")), ""),
+        (message("/spec/schedule/startTime", NULL), ""),
+        (message("/spec/schedule/endTime", NULL), ""),
+        (
+            message("/spec/schedule/startTime", json!("tomorrow")),
+            "spec.schedule.startTime: Invalid value: \"tomorrow\": spec.schedule.startTime in body must be of type date-time",
+        ),
+        (message("/spec/schedule/startTime", json!("2026-12-01T09:00:00")), "spec.schedule.startTime: Invalid value: "),
+        (
+            message("/spec/schedule/startTime", json!("2026-02-30T09:00:00Z")),
+            "spec.schedule.startTime: Invalid value: ",
+        ),
+        (
+            message("/spec/delivery/rate/messages", json!(0)),
+            "spec.delivery.rate.messages: Invalid value: 0: spec.delivery.rate.messages in body should be greater than or equal to 1",
+        ),
+        (
+            message("/spec/idempotencyKey", json!("a/b")),
+            "spec.idempotencyKey: Invalid value: \"a/b\": spec.idempotencyKey in body should match",
+        ),
+        (channel("/spec/rate", NULL), ""),
+        (
+            channel("/spec/credentialsSecretRef", NULL),
+            "spec.credentialsSecretRef: Required value: a messenger channel needs the Secret that holds accessToken",
+        ),
+        (
+            channel("/spec/messenger", NULL),
+            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+        ),
+        (
+            channel("/spec/http", json!({"url": "https://gateway.example/send"})),
+            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+        ),
+        (
+            channel("/spec/messenger/pageID", json!(1029384756)),
+            "spec.messenger.pageID: Invalid value: \"integer\": spec.messenger.pageID in body must be of type string: \"integer\"; put the value in quotes",
+        ),
+        (
+            channel("/spec/messenger/baseURL", json!("https://user:pw@graph.example")),
+            "spec.messenger.baseURL: Invalid value: ",
+        ),
+        (http("/spec/rate", NULL), "spec.rate: Required value: an http channel has no default rate"),
+        (
+            http("/spec/credentialsSecretRef", NULL),
+            "spec.credentialsSecretRef: Required value: a header names a key of the channel's Secret",
+        ),
+        (with(plain_header.clone(), "/spec/credentialsSecretRef", NULL), ""),
+        (http("/spec/http/headers", NULL), ""),
+        (
+            http("/spec/http/headers/0/name", json!("content-Length")),
+            "spec.http.headers[0].name: Invalid value: Host, Content-Type, Content-Length",
+        ),
+        (
+            http("/spec/http/headers/0/value", json!("{{ env.HOME }}")),
+            "spec.http.headers[0].value: Invalid value: spec.http.headers[0].value in body should match",
+        ),
+        (
+            with(plain_header, "/spec/http/headers/0/value", json!("two\nlines")),
+            "spec.http.headers[0].value: Invalid value: ",
+        ),
+        (batch(), ""),
+    ]
+}
+
+/// What a change meets: the stored document, the new one, and the refusal (empty: accepted).
+fn changes() -> Vec<(Value, Value, &'static str)> {
+    let begun = with(stored(&broadcast()), "/status", json!({"firstAttemptTime": "2026-12-01T09:00:00Z"}));
+    let planned = with(stored(&broadcast()), "/status", json!({"state": "Scheduled"}));
+    let named_by_itself = with(begun.clone(), "/spec/idempotencyKey", NULL);
+    let message = |pointer, value| with(broadcast(), pointer, value);
+    let other_channel = message("/spec/channelRef/name", json!("other"));
+    let other_audience = message("/spec/audience/recipients/0/vars/first_name", json!("Bo"));
+    let other_text = message("/spec/content/text", json!("Hello"));
+    let other_key = message("/spec/idempotencyKey", json!("again"));
+    let to_http = with(
+        with(http_channel(), "/metadata/name", json!("acme-page")),
+        "/spec/credentialsSecretRef/name",
+        json!("acme-page"),
+    );
+    vec![
+        (planned.clone(), other_channel.clone(), ""),
+        (planned.clone(), other_audience.clone(), ""),
+        (planned.clone(), other_text.clone(), ""),
+        (planned, other_key.clone(), ""),
+        (stored(&broadcast()), other_text.clone(), ""),
+        (begun.clone(), other_channel, "spec.channelRef: Forbidden: locked since the first message was attempted"),
+        (begun.clone(), other_audience, "spec.audience: Forbidden: locked since the first message was attempted"),
+        (begun.clone(), other_text, "spec.content: Forbidden: locked since the first message was attempted"),
+        (begun.clone(), other_key, "spec.idempotencyKey: Forbidden: locked since the first message was attempted"),
+        (begun.clone(), message("/spec/idempotencyKey", NULL), "spec.idempotencyKey: Forbidden: locked"),
+        (named_by_itself.clone(), message("/spec/idempotencyKey", json!("spring-sale")), ""),
+        (named_by_itself, message("/spec/idempotencyKey", NULL), ""),
+        (begun.clone(), message("/spec/delivery", json!({"rate": {"messages": 5}, "senders": 8})), ""),
+        (begun.clone(), message("/spec/cancel", json!(true)), ""),
+        (begun.clone(), message("/spec/suspend", NULL), ""),
+        (begun.clone(), message("/spec/schedule/endTime", json!("2027-01-01T00:00:00Z")), ""),
+        (
+            begun,
+            message("/metadata/name", json!("summer-sale")),
+            "metadata.name: Invalid value: \"summer-sale\": field is immutable",
+        ),
+        (messenger_channel(), with(messenger_channel(), "/spec/rate/messages", json!(1)), ""),
+        (
+            messenger_channel(),
+            with(messenger_channel(), "/spec/messenger/pageID", json!("7")),
+            "spec.messenger.pageID: Forbidden: immutable; for another page",
+        ),
+        (messenger_channel(), to_http, "spec: Forbidden: the provider is immutable"),
+        (
+            http_channel(),
+            with(http_channel(), "/spec/http/url", json!("https://other.example")),
+            "spec.http.url: Forbidden: immutable; for another endpoint",
+        ),
+        (http_channel(), with(http_channel(), "/spec/http/headers/0/value", json!("Basic {{ secret.pair }}")), ""),
+        (batch(), batch(), ""),
+        (batch(), with(batch(), "/spec/recipientCount", json!(501)), "spec: Forbidden: a MessageBatch is immutable"),
+    ]
+}
+
+fn check(verdict: &[String], expected: &str, refusals: &mut BTreeSet<String>) {
+    match expected {
+        "" => assert_eq!(verdict, [] as [String; 0]),
+        expected => {
+            assert_eq!(verdict.len(), 1, "expected {expected:?}, got {verdict:?}");
+            assert!(verdict[0].starts_with(expected), "expected {expected:?}, got {verdict:?}");
+        }
+    }
+    refusals.extend(verdict.iter().cloned());
+}
+
+#[test]
+fn every_rule_takes_and_refuses_its_samples_at_its_field() {
+    let mut refusals = BTreeSet::new();
+    for (document, expected) in creations() {
+        check(&create(&document), expected, &mut refusals);
+    }
+    for (old, new, expected) in changes() {
+        check(&update(&old, &new), expected, &mut refusals);
+    }
+    let messages: Vec<String> = crds().iter().flat_map(|crd| messages(&serde_json::to_value(crd).unwrap())).collect();
+    assert!(messages.len() > 15, "{}", messages.len());
+    for message in messages {
+        assert!(refusals.iter().any(|refusal| refusal.ends_with(&message)), "no sample is refused with: {message}");
+    }
+}
+
+/// The messages of all rules of a definition; a rule without one is a fault.
+fn messages(node: &Value) -> Vec<String> {
+    let mut found: Vec<String> = node["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|rule| rule["message"].as_str().unwrap().to_owned())
+        .collect();
+    match node {
+        Value::Object(object) => found.extend(object.values().flat_map(messages)),
+        Value::Array(items) => found.extend(items.iter().flat_map(messages)),
+        _ => {}
+    }
+    found
+}
+
+#[test]
+fn the_rules_stay_far_below_the_cost_an_api_server_allows() {
+    use kube::core::cel::{compile_schema, estimate_rule_cost};
+    for crd in crds() {
+        let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        rules(&serde_json::to_value(schema).unwrap(), &mut |schema, rule| {
+            assert_eq!(estimate_rule_cost(rule, &compile_schema(schema)), [], "{rule}");
+        });
+    }
+}
+
+fn rules(node: &Value, visit: &mut dyn FnMut(&Value, &str)) {
+    for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        visit(node, rule["rule"].as_str().unwrap());
+    }
+    for property in node["properties"].as_object().into_iter().flat_map(|properties| properties.values()) {
+        rules(property, visit);
+    }
+    if let Some(items) = node.get("items") {
+        rules(items, visit);
+    }
+}

@@ -1,0 +1,137 @@
+//! The judgement of a ledger by the provider's record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use herald::delivery::recipient::RecipientState;
+use herald::ledger::Ledger;
+use herald::ledger::snapshot::BroadcastSnapshot;
+use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
+use herald::simulator::record::{self, OwnedLine};
+
+use super::stage::Stage;
+
+/// Rows read at once.
+const PAGE: u32 = 10_000;
+
+/// A broadcast as the ledger has it.
+pub struct Kept {
+    pub snapshot: BroadcastSnapshot,
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// What the ledger and the provider say after runs have ended.
+pub struct Judgement {
+    pub lines: Vec<OwnedLine>,
+    pub broadcasts: Vec<Kept>,
+}
+
+impl Judgement {
+    /// Reads both and checks every promise that holds after any run: sums, nobody twice, everybody accounted for, no
+    /// request beyond the attempts.
+    pub fn of(stage: &Stage) -> Judgement {
+        let (broadcasts, broken) = stage.runtime().block_on(read(&stage.ledger_path()));
+        assert_eq!(broken, Vec::<String>::new(), "the ledger's sums");
+        let judgement = Judgement { lines: stage.record(), broadcasts };
+        judgement.check();
+        judgement
+    }
+
+    fn check(&self) {
+        let twice = record::accepted_twice(&self.lines);
+        assert!(twice.is_empty(), "accepted twice: {twice:?}");
+        let accepted = record::accepted(&self.lines);
+        let requests = record::requests(&self.lines);
+        let of = |counts: &BTreeMap<record::Delivery<'_>, usize>, id: i64, row: &DeliveryView| {
+            let broadcast = id.to_string();
+            let delivery = record::Delivery { broadcast: &broadcast, recipient: &row.recipient, part: "0" };
+            counts.get(&delivery).copied().unwrap_or(0)
+        };
+        let mut accounted = 0;
+        for kept in &self.broadcasts {
+            let id = kept.snapshot.id.0;
+            for row in &kept.deliveries {
+                let taken = of(&accepted, id, row);
+                accounted += taken;
+                let allowed = match row.state {
+                    RecipientState::Sent => taken == 1,
+                    RecipientState::Pending | RecipientState::Failed | RecipientState::Skipped => taken == 0,
+                    // In flight only where a run was killed and none came after it.
+                    RecipientState::Unknown | RecipientState::Inflight => taken <= 1,
+                };
+                assert!(allowed, "I6: {row:?} was accepted {taken} times");
+                let asked = of(&requests, id, row);
+                assert!(asked <= row.attempt as usize, "I5: {row:?} was asked for {asked} times");
+            }
+            let planned = kept.snapshot.plan.as_ref().map_or(0, |plan| plan.planned);
+            assert_eq!(kept.deliveries.len() as u64, planned, "I3");
+            assert_eq!(kept.snapshot.counts.total() as u64, planned, "I2");
+        }
+        let all = self.lines.iter().filter(|line| line.accepted).count();
+        assert_eq!(accounted, all, "somebody was messaged who is in no plan");
+    }
+
+    /// How many recipients of all broadcasts stand there.
+    pub fn count(&self, state: RecipientState) -> usize {
+        self.rows().filter(|row| row.state == state).count()
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = &DeliveryView> {
+        self.broadcasts.iter().flat_map(|kept| &kept.deliveries)
+    }
+
+    /// Everybody's state in a word, for comparisons that print well: sent, failed, skipped, unknown, pending, in flight.
+    pub fn sums(&self) -> [usize; 6] {
+        use RecipientState::{Failed, Inflight, Pending, Sent, Skipped, Unknown};
+        [Sent, Failed, Skipped, Unknown, Pending, Inflight].map(|state| self.count(state))
+    }
+}
+
+async fn read(path: &Path) -> (Vec<Kept>, Vec<String>) {
+    let ledger = SqliteLedger::open(path).await.unwrap();
+    let mut broadcasts = Vec::new();
+    for id in ledger.broadcasts().await.unwrap() {
+        let snapshot = ledger.snapshot(id).await.unwrap();
+        let mut deliveries: Vec<DeliveryView> = Vec::new();
+        loop {
+            let page = ledger.deliveries(id, deliveries.len() as i64, PAGE).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            deliveries.extend(page);
+        }
+        broadcasts.push(Kept { snapshot, deliveries });
+    }
+    (broadcasts, ledger.audit().await.unwrap())
+}
+
+/// Attempts, by sequence number and attempt, of the only broadcast.
+pub type Attempts = BTreeSet<(i64, u32)>;
+
+/// What a flight journal says of the process that wrote it.
+#[derive(Clone, Debug, Default)]
+pub struct Flights {
+    pub begun: Attempts,
+    /// Begun, and how it ended is not written: on the wire.
+    pub open: Attempts,
+}
+
+impl Flights {
+    pub fn read(journal: &Path) -> Flights {
+        let text = String::from_utf8(std::fs::read(journal).unwrap()).unwrap();
+        let mut flights = Flights::default();
+        for line in text.lines() {
+            // The last line may be torn.
+            let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let attempt = |entry: &serde_json::Value| Some((entry[1].as_i64()?, entry[2].as_u64()? as u32));
+            if let Some(begun) = attempt(&entry["Begun"]) {
+                flights.begun.insert(begun);
+                flights.open.insert(begun);
+            }
+            if let Some(ended) = attempt(&entry["Ended"]) {
+                flights.open.remove(&ended);
+            }
+        }
+        flights
+    }
+}

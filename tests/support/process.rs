@@ -1,0 +1,143 @@
+//! `herald run` as a child process.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{GLANCE, patience};
+
+/// A run under way; ended by force when it is dropped.
+pub struct Running {
+    child: Child,
+    output: PathBuf,
+    messages: PathBuf,
+    started: Instant,
+    peak_kib: u64,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// The lines of `-o json`.
+    pub output: Vec<Value>,
+    /// What was told to people.
+    pub messages: String,
+    /// The most memory that was resident at once, as last seen.
+    pub peak_kib: u64,
+}
+
+impl Running {
+    /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`.
+    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String]) -> Running {
+        let (output, messages) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
+        command.arg("run").args(arguments).args(["-o", "json", "--ledger"]).arg(format!("sqlite:{}", ledger.display()));
+        for variable in ["HERALD_LEDGER", "HERALD_LOG", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null());
+        command.stdout(File::create(&output).unwrap()).stderr(File::create(&messages).unwrap());
+        let child = command.spawn().unwrap();
+        Running { child, output, messages, started: Instant::now(), peak_kib: 0 }
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Whether it has ended, and how; notes its memory meanwhile.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.peak_kib = self.peak_kib.max(peak_kib(self.child.id()).unwrap_or(0));
+        self.child.try_wait().unwrap()
+    }
+
+    /// SIGKILL: no destructor runs, nothing is flushed.
+    pub fn kill(mut self) -> Ended {
+        self.signal(Signal::KILL);
+        self.wait()
+    }
+
+    pub fn finish(mut self) -> Ended {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Ended {
+        let since = Instant::now();
+        let status = loop {
+            match self.ended() {
+                Some(status) => break status,
+                None if since.elapsed() > patience() => {
+                    let told = self.told();
+                    panic!("the run has not ended after {:?}; it said:\n{told}", patience());
+                }
+                None => std::thread::sleep(GLANCE),
+            }
+        };
+        let text = std::fs::read_to_string(&self.output).unwrap();
+        Ended {
+            code: status.code(),
+            signal: status.signal(),
+            output: text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect(),
+            messages: self.told(),
+            peak_kib: self.peak_kib,
+        }
+    }
+
+    pub fn told(&self) -> String {
+        std::fs::read_to_string(&self.messages).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where it has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    pub fn expect(&self, code: i32) -> &Ended {
+        assert_eq!((self.code, self.signal), (Some(code), None), "the run said:\n{}\n{:?}", self.messages, self.output);
+        self
+    }
+
+    /// The count of recipients in a state, of the only broadcast.
+    pub fn recipients(&self, state: &str) -> i64 {
+        self.output[0]["status"]["recipients"][state]
+            .as_i64()
+            .unwrap_or_else(|| panic!("no {state}: {:?}", self.output))
+    }
+
+    /// The count of a reason of an outcome, of the only broadcast.
+    pub fn reason(&self, outcome: &str, reason: &str) -> i64 {
+        let reasons = self.output[0]["status"]["reasons"].as_array().cloned().unwrap_or_default();
+        let of = |row: &&Value| row["outcome"] == outcome && row["reason"] == reason;
+        reasons.iter().find(of).and_then(|row| row["count"].as_i64()).unwrap_or(0)
+    }
+
+    /// The reason of a condition, of the only broadcast.
+    pub fn condition(&self, type_: &str) -> Option<String> {
+        let conditions = self.output[0]["status"]["conditions"].as_array()?;
+        let found = conditions.iter().find(|condition| condition["type"] == type_)?;
+        found["reason"].as_str().map(str::to_owned)
+    }
+}
+
+fn peak_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
+}
