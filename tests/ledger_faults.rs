@@ -16,7 +16,7 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Ledger, LedgerError};
+use herald::ledger::{Clock, Ledger, LedgerError, SenderLedger};
 
 const RECIPIENTS: usize = 60;
 const SENDERS: usize = 3;
@@ -133,6 +133,7 @@ fn declaration(suspended: bool) -> Declaration {
         account_rate: Rate::new(20, 1),
         identity_hash: "same".into(),
         content: Content { text: "hello".into() },
+        orders: None,
         request_timeout: Span::from_secs(2),
         rate: None,
         batch_size: Some(7),

@@ -15,7 +15,7 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Ledger};
+use herald::ledger::{Clock, Ledger, SenderLedger};
 use herald::sender::clock::{ClockOffset, Local};
 use herald::sender::holding::{Due, Held, Holding};
 
@@ -203,6 +203,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         account_rate: scenario.rate,
         identity_hash: text("same"),
         content: Content { text: text("hello") },
+        orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,
         batch_size: Some(scenario.batch_size),

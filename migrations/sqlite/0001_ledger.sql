@@ -37,6 +37,11 @@ CREATE TABLE broadcast (
     account_id INTEGER NOT NULL REFERENCES account (id),
     identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
     content TEXT NOT NULL,
+    orders TEXT,                        -- what senders of other processes work by
+    released INTEGER NOT NULL DEFAULT 0,        -- the owner is gone
+    trouble_reason TEXT,                -- why senders cannot work, as they told
+    trouble_message TEXT,
+    trouble_at INTEGER,
     request_timeout INTEGER NOT NULL,
     rate_messages INTEGER,
     rate_period_seconds INTEGER,
@@ -51,6 +56,7 @@ CREATE TABLE broadcast (
     flow_hungry_until INTEGER NOT NULL DEFAULT 0,
     own_next_slot INTEGER NOT NULL DEFAULT 0,
     plan_epoch INTEGER NOT NULL DEFAULT 0,
+    plan_touched_at INTEGER,                    -- by the planner of this epoch, while it is at work
     plan_chunk INTEGER NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
     plan_receipt TEXT,                          -- what was answered to it
     plan_digest BLOB NOT NULL DEFAULT (zeroblob(32)),
@@ -70,6 +76,8 @@ CREATE TABLE broadcast (
     finished_at INTEGER,
     UNIQUE (namespace, idempotency_key)
 ) STRICT;
+
+CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);

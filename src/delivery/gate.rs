@@ -8,6 +8,8 @@ use super::time::Timestamp;
 /// Why a broadcast takes no recipient. One word for the condition, the metric and the match arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Closed {
+    /// Its owner is gone: nobody answers for it until the key is declared again.
+    Released,
     /// No sealed plan.
     NotPlanned,
     /// `schedule.startTime` is ahead.
@@ -29,6 +31,7 @@ pub enum Closed {
 impl Closed {
     pub fn as_str(self) -> &'static str {
         match self {
+            Closed::Released => "Released",
             Closed::NotPlanned => "NotPlanned",
             Closed::Scheduled => "Scheduled",
             Closed::Suspended => "Suspended",
@@ -50,6 +53,8 @@ impl Closed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
     pub sealed: bool,
+    /// The owner is gone.
+    pub released: bool,
     pub suspended: bool,
     pub cancelled: bool,
     pub provider_blocked: bool,
@@ -70,6 +75,9 @@ impl Gate {
         }
         if let Some(ended) = self.ended(now) {
             return Some(ended);
+        }
+        if self.released {
+            return Some(Closed::Released);
         }
         if !self.sealed {
             return Some(Closed::NotPlanned);
@@ -110,6 +118,7 @@ mod tests {
     fn open() -> Gate {
         Gate {
             sealed: true,
+            released: false,
             suspended: false,
             cancelled: false,
             provider_blocked: false,
@@ -126,6 +135,8 @@ mod tests {
         let cases = [
             (open(), None),
             (Gate { sealed: false, ..open() }, Some(Closed::NotPlanned)),
+            (Gate { released: true, sealed: false, ..open() }, Some(Closed::Released)),
+            (Gate { released: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
             (Gate { suspended: true, ..open() }, Some(Closed::Suspended)),
             (Gate { suspended: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
             (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::brief::Orders;
+use crate::api::channel::ChannelMember;
 use crate::api::{Audience, BroadcastMessage, MessageChannelSpec};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
@@ -16,6 +18,34 @@ pub struct AccountKey {
     pub account: String,
     /// The host of the provider's base URL: a simulator is another account.
     pub host: String,
+}
+
+impl AccountKey {
+    /// The account a channel leads to; `None` for a document that was never admitted. No credentials are needed to tell.
+    pub fn of(namespace: &str, channel: &MessageChannelSpec) -> Option<AccountKey> {
+        let (provider, account, url) = match channel.member()? {
+            ChannelMember::Messenger(page) => ("messenger", page.page_id.clone(), page.base_url.as_str()),
+            ChannelMember::Http(endpoint) => ("http", endpoint_name(&endpoint.url), endpoint.url.as_str()),
+        };
+        Some(AccountKey { namespace: namespace.to_owned(), provider: provider.to_owned(), account, host: host(url) })
+    }
+}
+
+/// Host, port and path: a query may hold a key, so it is no part of the account's name.
+fn endpoint_name(url: &str) -> String {
+    let path = url.parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+    format!("{}{path}", host(url))
+}
+
+/// Host and port of a URL, the same for every way to write them: whoever is paced together has one name.
+fn host(url: &str) -> String {
+    let Ok(uri) = url.parse::<http::Uri>() else { return url.to_owned() };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    match uri.port_u16().filter(|port| *port != default_port) {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
 }
 
 /// What is said. Senders get it from the ledger, never from a mount, so that all say the same.
@@ -41,6 +71,8 @@ pub struct Declaration {
     /// Over account, audience and content: what the key stands for.
     pub identity_hash: String,
     pub content: Content,
+    /// What senders in other processes work by; `None` where planner and senders have it at hand.
+    pub orders: Option<Orders>,
     /// How long one request may take once connected.
     pub request_timeout: Span,
     /// The broadcast's own rate; the lower of this and the account's applies.
@@ -80,6 +112,7 @@ impl Declaration {
             account,
             account_rate: rate(ceiling),
             content,
+            orders: None,
             request_timeout: Span::from_secs(i64::from(channel.request_timeout_seconds)),
             rate: spec.delivery.rate.map(rate),
             batch_size: spec.delivery.batch_size,
@@ -104,4 +137,23 @@ fn identity_hash(account: &AccountKey, audience: &Audience, content: &Content) -
     let text = serde_json::to_string(&(account, audience, content)).expect("plain data with text keys is always JSON");
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_url_names_the_same_account() {
+        for same in ["https://graph.facebook.com", "https://Graph.Facebook.com/", "https://graph.facebook.com:443/x"] {
+            assert_eq!(host(same), "graph.facebook.com");
+        }
+        assert_eq!(host("http://127.0.0.1:8091"), "127.0.0.1:8091");
+        assert_eq!(host("http://[::1]:80/"), "[::1]");
+    }
+
+    #[test]
+    fn the_account_of_an_endpoint_is_host_and_path_without_the_query() {
+        assert_eq!(endpoint_name("https://Gate.example:8443/send?key=hunter2"), "gate.example:8443/send");
+    }
 }

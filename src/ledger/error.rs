@@ -39,6 +39,14 @@ pub enum LedgerError {
         "the idempotency key `{key}` already stands for another account, audience or content, and people were messaged under it; choose a new `spec.idempotencyKey` (or `metadata.name`) for a new message"
     )]
     KeyReused { key: String },
+    #[error(
+        "the idempotency key `{key}` belongs to the BroadcastMessage `{owner}`, which still exists; delete that one, or choose a new `spec.idempotencyKey`"
+    )]
+    KeyInUse { key: String, owner: String, owner_uid: String },
+    #[error("this broadcast was declared without orders for senders of another process")]
+    NoOrders,
+    #[error("this sender may not touch that broadcast: {message}")]
+    Forbidden { message: String },
     #[error("the plan cannot change after the first attempt")]
     PlanLocked,
     #[error("another plan has begun since")]
@@ -64,6 +72,9 @@ impl LedgerError {
             LedgerError::StaleRequest { .. } => "StaleRequest",
             LedgerError::SenderClosed => "SenderClosed",
             LedgerError::KeyReused { .. } => "KeyReused",
+            LedgerError::KeyInUse { .. } => "KeyInUse",
+            LedgerError::NoOrders => "NoOrders",
+            LedgerError::Forbidden { .. } => "Forbidden",
             LedgerError::PlanLocked => "PlanLocked",
             LedgerError::PlanSuperseded => "PlanSuperseded",
             LedgerError::RequestTooLarge { .. } => "RequestTooLarge",

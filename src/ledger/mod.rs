@@ -4,10 +4,12 @@
 //! protocol of sending is one call, [`Ledger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
+pub mod brief;
 pub mod clock;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
+pub mod owner;
 pub mod plan;
 pub mod snapshot;
 pub mod sqlite;
@@ -15,29 +17,26 @@ pub mod status;
 
 use std::future::Future;
 
+pub use brief::{Brief, Orders, ToldTrouble, Trouble};
 pub use clock::Clock;
 pub use declaration::{AccountKey, Content, Declaration};
 pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
-/// The truth, wherever it is kept. Every method is one transaction: it has happened wholly or not at all, and may be
-/// repeated after an error.
-pub trait Ledger: Send + Sync + 'static {
-    /// Makes the broadcast known or brings its changeable settings up to date. A declaration of an older generation of
-    /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
+/// What one sender may do with the truth, in the ledger's own process or across the network. Every method is one
+/// transaction: it has happened wholly or not at all, and may be repeated after an error.
+pub trait SenderLedger: Send + Sync + 'static {
+    /// What the broadcast's senders work by. Read after [`SenderLedger::begin_plan`] it is at least as new as the ticket:
+    /// a ticket of an older declaration seals nothing.
     ///
     /// # Errors
-    /// [`LedgerError::KeyReused`] when the key already stands for another account, audience or content and somebody
-    /// was attempted under it. Before the first attempt the plan is made anew instead.
-    fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
-
-    /// Opens what only a person may open: the provider's refusal of the account's credentials, and its block of this
-    /// broadcast. The next answer closes it again if nothing has changed.
-    fn lift_stops(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
+    /// [`LedgerError::NoOrders`] for a broadcast that was declared without.
+    fn brief(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Brief>> + Send;
 
     /// Begins a plan: a new epoch, with the rows of an unsealed one deleted.
     ///
@@ -64,6 +63,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// Closes the plan: cuts batches, fixes the hash. Idempotent for one ticket.
     fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> impl Future<Output = Result<SealedPlan>> + Send;
 
+    /// Gives a plan up: no sender is kept waiting for it, and its rows go with the next one. A ticket that is superseded
+    /// changes nothing.
+    fn abandon_plan(&self, ticket: PlanTicket) -> impl Future<Output = Result<()>> + Send;
+
+    /// Tells why no sender can work. It stands until a plan is sealed, a sender takes recipients, or the owner's wish
+    /// changes.
+    fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
+
     /// Records outcomes, renews the lease, takes recipients and reserves their slots.
     ///
     /// # Errors
@@ -73,6 +80,32 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once.
     fn settle_dead_sender(&self, words: &LastWords) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// The truth, wherever it is kept, as its owner sees it: `herald run`, or the operator.
+pub trait Ledger: SenderLedger {
+    /// Makes the broadcast known or brings its changeable settings up to date. A declaration of an older generation of
+    /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
+    ///
+    /// # Errors
+    /// [`LedgerError::KeyInUse`] while another owner has the key and was not released. [`LedgerError::KeyReused`] when
+    /// the key already stands for another account, audience or content and somebody was attempted under it. Before the
+    /// first attempt the plan is made anew instead.
+    fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
+
+    /// The owner is gone: closes the gate of what it owned, until another owner declares the key. A uid that owns nothing
+    /// changes nothing.
+    fn release(&self, owner_uid: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Everybody who owns a broadcast and was not released; those that belong to nobody (`herald run`) are left out.
+    fn owners(&self) -> impl Future<Output = Result<Vec<Owner>>> + Send;
+
+    /// Opens what the provider's refusal of the account's credentials has closed. The next answer closes it again if
+    /// nothing has changed.
+    fn lift_credential_stop(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Opens what the provider's block of this broadcast has closed: only a person may ask for it.
+    fn lift_block(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes every recipient in flight unknown and gives every claim up: only for who knows that no sender lives.
     /// Returns how many became unknown.
@@ -87,4 +120,7 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// What a status shows of the batches of a broadcast, by index.
     fn batches(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Vec<BatchSnapshot>>> + Send;
+
+    /// What a status shows of an account; `None` before a broadcast used it.
+    fn account(&self, account: &AccountKey) -> impl Future<Output = Result<Option<AccountSnapshot>>> + Send;
 }

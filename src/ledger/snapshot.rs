@@ -1,5 +1,6 @@
 //! What a status shows of a broadcast and its batches.
 
+use super::brief::ToldTrouble;
 use super::exchange::BroadcastId;
 use super::plan::SealedPlan;
 use crate::delivery::counts::Counts;
@@ -34,6 +35,10 @@ pub struct BroadcastSnapshot {
     pub closed: Option<Closed>,
     /// The provider's words when credentials were refused or sending was blocked.
     pub stop_message: Option<String>,
+    /// Why its senders cannot work, as they told.
+    pub trouble: Option<ToldTrouble>,
+    /// Somebody makes the plan now.
+    pub planning: bool,
     pub plan: Option<SealedPlan>,
     pub samples: Vec<String>,
     pub counts: Counts,
@@ -49,6 +54,10 @@ pub struct BroadcastSnapshot {
     pub effective_per_second: f64,
     /// The brake: no slot before.
     pub throttled_until: Option<Timestamp>,
+    /// The claim that is renewed last runs out then; `None` when no sender holds one.
+    pub lease_until: Option<Timestamp>,
+    /// When the first pending recipient may be taken, as far as backoff goes; `None` when nobody is pending.
+    pub due_at: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
 }

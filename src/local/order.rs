@@ -94,19 +94,13 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     let text = &document.object.spec.content.text;
     let template = Template::compile(text)
         .map_err(|source| OrderError::Text { place: document.lines.of("spec.content.text"), source })?;
-    let channel = manifest.channel_of(document).ok_or_else(|| OrderError::Channel {
-        place: document.lines.of("spec.channelRef"),
-        source: ChannelError::NoProvider,
-    })?;
+    let no_provider =
+        || OrderError::Channel { place: document.lines.of("spec.channelRef"), source: ChannelError::NoProvider };
+    let channel = manifest.channel_of(document).ok_or_else(no_provider)?;
     let credentials = ManifestCredentials { manifest, channel };
     let provider = assembly::provider(&channel.object.spec, &credentials)
         .map_err(|source| OrderError::Channel { place: channel.lines.of("spec"), source })?;
-    let account = AccountKey {
-        namespace: document.name.namespace.clone(),
-        provider: provider.name().to_owned(),
-        account: provider.account().to_owned(),
-        host: host(provider.base_url()),
-    };
+    let account = AccountKey::of(&document.name.namespace, &channel.object.spec).ok_or_else(no_provider)?;
     let mut declaration = Declaration::of(&document.object, &channel.object.spec, account)
         .map_err(|source| OrderError::Rate { place: channel.lines.of("spec"), source })?;
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
@@ -123,17 +117,6 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
             namespace: document.name.namespace.clone(),
         }),
     })
-}
-
-/// Host and port of a URL, the same for every way to write them: whoever is paced together has one name.
-fn host(url: &str) -> String {
-    let Ok(uri) = url.parse::<http::Uri>() else { return url.to_owned() };
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    match uri.port_u16().filter(|port| *port != default_port) {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
 }
 
 impl Order {
@@ -210,19 +193,5 @@ impl Materials for ManifestMaterials {
                 remedy: "add it to the documents or give it with --config-map or --secret".to_owned(),
             }),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_way_to_write_a_url_names_the_same_account() {
-        for same in ["https://graph.facebook.com", "https://Graph.Facebook.com/", "https://graph.facebook.com:443/x"] {
-            assert_eq!(host(same), "graph.facebook.com");
-        }
-        assert_eq!(host("http://127.0.0.1:8091"), "127.0.0.1:8091");
-        assert_eq!(host("http://[::1]:80/"), "[::1]");
     }
 }

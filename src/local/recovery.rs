@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ledger_path::journal_path;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, SenderLedger};
 use crate::sender::{Journal, JournalError};
 
 #[derive(Debug, thiserror::Error)]

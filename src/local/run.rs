@@ -176,7 +176,8 @@ fn hold_back(entries: &[Entry]) -> bool {
 async fn prepare(recovered: &Recovered, entry: &mut Entry) -> Result<(), Refusal> {
     let Some(id) = entry.id else { return Ok(()) };
     let ledger = recovered.ledger.as_ref();
-    ledger.lift_stops(id).await.map_err(refuse)?;
+    ledger.lift_credential_stop(id).await.map_err(refuse)?;
+    ledger.lift_block(id).await.map_err(refuse)?;
     let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
     let name = entry.order.name();
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {

@@ -12,7 +12,7 @@ use crate::audience::{Materials, Place, Recipient, RowError, Source, SourceError
 use crate::content::{RenderError, Template};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket, SealedPlan};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::{EncodeError, Message, Provider};
 
 /// Chunks read ahead of the ledger: enough that reading and writing overlap.
@@ -77,17 +77,34 @@ fn list(errors: &[RowError]) -> String {
 ///
 /// # Errors
 /// See [`PlanError`]; the rows of a refused plan are deleted.
-pub async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
+pub async fn plan<L: SenderLedger>(
+    ledger: &L,
+    broadcast: BroadcastId,
+    spec: PlanSpec,
+) -> Result<SealedPlan, PlanError> {
     let ticket = ledger.begin_plan(broadcast).await?;
-    let planned =
-        Planner { ledger, ticket, chunk: 0, read: 0, excluded: 0, refusals: Refusals::default(), samples: Vec::new() }
-            .run(spec)
-            .await;
+    let planned = plan_with(ledger, ticket, spec).await;
     if planned.is_err() {
         // Deletes what was written; if even this fails, the next plan does it.
-        let _ = ledger.begin_plan(broadcast).await;
+        if let Ok(ticket) = ledger.begin_plan(broadcast).await {
+            let _ = ledger.abandon_plan(ticket).await;
+        }
     }
     planned
+}
+
+/// Makes a plan that was begun, and seals it.
+///
+/// # Errors
+/// See [`PlanError`]; the rows of a refused plan are deleted by the next one.
+pub async fn plan_with<L: SenderLedger>(
+    ledger: &L,
+    ticket: PlanTicket,
+    spec: PlanSpec,
+) -> Result<SealedPlan, PlanError> {
+    Planner { ledger, ticket, chunk: 0, read: 0, excluded: 0, refusals: Refusals::default(), samples: Vec::new() }
+        .run(spec)
+        .await
 }
 
 struct Planner<'a, L> {
@@ -100,7 +117,7 @@ struct Planner<'a, L> {
     samples: Vec<String>,
 }
 
-impl<L: Ledger> Planner<'_, L> {
+impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
         for source in spec.exclude {
             let mut chunks = read_chunks(source, spec.materials.clone(), |recipient| recipient.id);

@@ -18,7 +18,7 @@ use crate::delivery::time::Span;
 use crate::ledger::exchange::{
     Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, Report, START_TOLERANCE,
 };
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::{Message, Provider};
 
 /// The wait before an unanswered request is repeated, doubled each time up to the longest.
@@ -64,7 +64,7 @@ pub enum SessionError {
     Task(#[from] JoinError),
 }
 
-impl<L: Ledger> Session<L> {
+impl<L: SenderLedger> Session<L> {
     /// Sends until the broadcast takes nobody any more or `stop` becomes true.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<Ended, SessionError> {
         self.journal.introduce(&self.holder)?;
@@ -101,7 +101,7 @@ struct Running<L> {
     give_up_at: Option<Local>,
 }
 
-impl<L: Ledger> Running<L> {
+impl<L: SenderLedger> Running<L> {
     fn new(session: Session<L>, stop: watch::Receiver<bool>) -> Running<L> {
         let holding = Holding::new(Local::now(), session.senders);
         Running {

@@ -30,7 +30,7 @@ pub async fn refused_credentials_stop_every_broadcast_of_the_account_until_lifte
     assert!(world.snapshot(two).await.stop_message.unwrap().contains("TokenExpired"));
     assert_eq!(Sender::new("elsewhere", elsewhere).take(world, 5).await.len(), 1);
 
-    world.ledger.lift_stops(one).await.unwrap();
+    world.ledger.lift_credential_stop(one).await.unwrap();
     assert_eq!(other.take(world, 5).await.len(), 1);
     assert_eq!(world.snapshot(one).await.stop_message, None);
     let retaken = sender.exchange(world, reports(&rows[1..], &accepted()), 1).await.rows;
@@ -45,9 +45,9 @@ pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {
     let reply = sender.exchange(world, reports(&rows, &blocked()), 5).await;
     assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::ProviderBlocked)));
     assert_eq!(Sender::new("two", two).take(world, 5).await.len(), 1);
-    world.ledger.lift_stops(two).await.unwrap();
+    world.ledger.lift_credential_stop(two).await.unwrap();
     assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::ProviderBlocked));
-    world.ledger.lift_stops(one).await.unwrap();
+    world.ledger.lift_credential_stop(one).await.unwrap();
     assert_eq!(sender.take(world, 5).await.len(), 5);
 }
 
@@ -171,6 +171,7 @@ pub async fn an_older_generation_opens_no_gate<L: Backend>(world: &World<L>) {
     );
     let other = declaration("two");
     world.declare(&Declaration { suspended: true, generation: 9, ..other.clone() }).await;
+    world.ledger.release("owner").await.unwrap();
     let made_anew = Declaration { owner_uid: "another object".into(), ..other };
     assert_eq!(world.declare(&made_anew).await.closed, Some(Closed::NotPlanned), "generations count per object");
 }
@@ -197,6 +198,7 @@ pub async fn a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
     let rows = sender.take(world, 5).await;
     sender.tell(world, reports(&rows, &accepted())).await;
     world.pass(Span::from_secs(3_600));
+    world.ledger.release("owner").await.unwrap();
     let again = world.declare(&Declaration { owner_uid: "applied again".into(), ..declaration("one") }).await;
     assert_eq!((again.id, again.closed, again.counts.sent), (broadcast, Some(Closed::Complete), 3));
     let reply = Sender::new("next", broadcast).exchange(world, vec![], 5).await;

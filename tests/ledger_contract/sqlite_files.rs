@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use herald::delivery::recipient::RecipientState::{Inflight, Sent};
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Ledger, LedgerError};
+use herald::ledger::{Ledger, LedgerError, SenderLedger};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 

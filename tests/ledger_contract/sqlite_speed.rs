@@ -7,7 +7,7 @@ use herald::delivery::outcome::Outcome;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Declaration, Ledger};
+use herald::ledger::{Declaration, Ledger, SenderLedger};
 
 use super::world::*;
 

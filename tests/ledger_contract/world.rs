@@ -66,6 +66,7 @@ pub fn declaration(key: &str) -> Declaration {
         account_rate: Rate::new(100, 1),
         identity_hash: "first".into(),
         content: Content { text: "hello".into() },
+        orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,
         batch_size: Some(10),

@@ -2,15 +2,31 @@
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::plan;
+use super::{plan, rows};
 use crate::delivery::brake;
 use crate::delivery::pacing::NORMAL_WEIGHT;
 use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::Declaration;
+use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 
-/// The key stands for something else and people were messaged under it.
-pub struct Reused;
+/// Why a key does not stand for what is declared.
+pub enum Refused {
+    /// It stands for something else and people were messaged under it.
+    Reused,
+    /// Another owner has it.
+    InUse { owner: String, owner_uid: String },
+}
+
+impl Refused {
+    pub fn into_error(self, key: &str) -> LedgerError {
+        let key = key.to_owned();
+        match self {
+            Refused::Reused => LedgerError::KeyReused { key },
+            Refused::InUse { owner, owner_uid } => LedgerError::KeyInUse { key, owner, owner_uid },
+        }
+    }
+}
 
 #[derive(FromRow)]
 struct Known {
@@ -18,7 +34,20 @@ struct Known {
     identity_hash: String,
     first_attempt_at: Option<i64>,
     owner_uid: String,
+    name: String,
     generation: i64,
+    released: bool,
+}
+
+impl Known {
+    /// What belongs to nobody may be taken over by anybody.
+    fn belongs_to_another(&self, wanted: &Declaration) -> bool {
+        !self.released && !self.owner_uid.is_empty() && self.owner_uid != wanted.owner_uid
+    }
+
+    fn is_newer(&self, wanted: &Declaration) -> bool {
+        self.owner_uid == wanted.owner_uid && self.generation > wanted.generation
+    }
 }
 
 /// What a declaration of an older generation may still do: a leader that was frozen opens no gate, but a cancel is
@@ -36,35 +65,35 @@ pub async fn declare(
     connection: &mut SqliteConnection,
     wanted: &Declaration,
     now: Timestamp,
-) -> sqlx::Result<Result<BroadcastId, Reused>> {
+) -> sqlx::Result<Result<BroadcastId, Refused>> {
     let known: Option<Known> = sqlx::query_as(
-        "SELECT id, identity_hash, first_attempt_at, owner_uid, generation FROM broadcast \
+        "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released FROM broadcast \
          WHERE namespace = ? AND idempotency_key = ?",
     )
     .bind(&wanted.namespace)
     .bind(&wanted.idempotency_key)
     .fetch_optional(&mut *connection)
     .await?;
+    let account = account(connection, wanted).await?;
     let id = match known {
-        None => {
-            let account = account(connection, wanted).await?;
-            insert(connection, wanted, account).await?
+        None => insert(connection, wanted, account).await?,
+        Some(known) if known.belongs_to_another(wanted) => {
+            return Ok(Err(Refused::InUse { owner: known.name, owner_uid: known.owner_uid }));
         }
-        Some(known) if known.owner_uid == wanted.owner_uid && known.generation > wanted.generation => {
+        Some(known) if known.is_newer(wanted) => {
             cancel_if_wanted(connection, wanted, known.id).await?;
             return Ok(Ok(BroadcastId(known.id)));
         }
         Some(known) => {
             if known.identity_hash != wanted.identity_hash {
                 if known.first_attempt_at.is_some() {
-                    return Ok(Err(Reused));
+                    return Ok(Err(Refused::Reused));
                 }
                 plan::unseal(connection, known.id).await?;
             }
             known.id
         }
     };
-    let account = account(connection, wanted).await?;
     update(connection, wanted, id, account).await?;
     sqlx::query("UPDATE ledger SET revision = revision + 1, seen_at = max(seen_at, ?)")
         .bind(now.0)
@@ -113,10 +142,12 @@ async fn insert(connection: &mut SqliteConnection, wanted: &Declaration, account
 }
 
 async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64, account: i64) -> sqlx::Result<()> {
-    let content = serde_json::to_string(&wanted.content).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let content = rows::json(&wanted.content)?;
+    let orders = wanted.orders.as_ref().map(rows::json).transpose()?;
     sqlx::query(
         "UPDATE broadcast SET name = ?2, owner_uid = ?3, generation = ?4, account_id = ?5, identity_hash = ?6, \
-         content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
+         trouble_reason = CASE WHEN generation = ?4 AND identity_hash = ?6 THEN trouble_reason END, released = 0, \
+         orders = ?16, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
          start_at = CASE WHEN first_attempt_at IS NULL THEN ?12 ELSE start_at END, end_at = ?13, suspended = ?14, cancelled = cancelled OR ?15 WHERE id = ?1",
     )
     .bind(id)
@@ -134,16 +165,21 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     .bind(wanted.end_at.map(|at| at.0))
     .bind(wanted.suspended)
     .bind(wanted.cancelled)
+    .bind(orders)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-pub async fn lift_stops(connection: &mut SqliteConnection, broadcast: BroadcastId) -> sqlx::Result<()> {
+pub async fn lift_credential_stop(connection: &mut SqliteConnection, broadcast: BroadcastId) -> sqlx::Result<()> {
     sqlx::query("UPDATE account SET stopped_message = NULL WHERE id = (SELECT account_id FROM broadcast WHERE id = ?)")
         .bind(broadcast.0)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
+    Ok(())
+}
+
+pub async fn lift_block(connection: &mut SqliteConnection, broadcast: BroadcastId) -> sqlx::Result<()> {
     sqlx::query("UPDATE broadcast SET blocked_message = NULL WHERE id = ?")
         .bind(broadcast.0)
         .execute(connection)

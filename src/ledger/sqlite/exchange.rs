@@ -5,12 +5,14 @@ use sqlx::SqliteConnection;
 use super::maintain::follow_clock;
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, SenderRow};
-use super::take;
+use super::{read, take};
 use crate::delivery::gate::Closed;
 use crate::delivery::pacing::{self, Ask, Offer, Rival, Slots};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
-use crate::ledger::exchange::{Assignment, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, START_TOLERANCE};
+use crate::ledger::exchange::{
+    Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, START_TOLERANCE,
+};
 
 /// When everybody is in backoff or held by other senders, ask again after this long.
 const LOOK_AGAIN: Span = Span::from_millis(500);
@@ -107,7 +109,7 @@ impl Turn<'_> {
         };
         let assignments = take::take(self, &slots).await?;
         if assignments.is_empty() {
-            let until = self.now + LOOK_AGAIN;
+            let until = self.look_again_at().await?;
             self.leave(&ask, &rivals, until, false);
             return Ok((assignments, Directive::Wait { until }));
         }
@@ -115,6 +117,9 @@ impl Turn<'_> {
         let more = taken == slots.count && request.wants > taken;
         self.book(&ask, &rivals, &slots, taken, more);
         self.broadcast.first_attempt_at.get_or_insert(self.now.0);
+        if self.broadcast.trouble_reason.is_some() {
+            self.forget_trouble().await?;
+        }
         Ok((assignments, Directive::Continue))
     }
 
@@ -131,10 +136,23 @@ impl Turn<'_> {
 
     fn stop_or_wait(&self, reason: Closed) -> Directive {
         match (reason, self.broadcast.start_at) {
+            (Closed::NotPlanned, _) if self.broadcast.is_being_planned(self.now) => {
+                Directive::Wait { until: self.now + LOOK_AGAIN }
+            }
             (Closed::NotPlanned, _) => Directive::Plan,
             (Closed::Scheduled, Some(start)) => Directive::Wait { until: Timestamp(start) },
             _ => Directive::Stop { reason },
         }
+    }
+
+    /// When somebody may be there to take. Who is in flight at another sender may come back at any time.
+    async fn look_again_at(&mut self) -> sqlx::Result<Timestamp> {
+        let soon = self.now + LOOK_AGAIN;
+        if self.broadcast.counts().inflight > 0 {
+            return Ok(soon);
+        }
+        let due = read::due_at(self.connection, BroadcastId(self.broadcast.id), self.now).await?;
+        Ok(due.map_or(soon, |due| due.max(soon)))
     }
 
     fn ask(&self, want: u32) -> Ask {
@@ -166,6 +184,14 @@ impl Turn<'_> {
         let mut brake = self.broadcast.brake();
         brake.clamp(self.now);
         self.broadcast.set_brake(&brake);
+    }
+
+    async fn forget_trouble(&mut self) -> sqlx::Result<()> {
+        sqlx::query("UPDATE broadcast SET trouble_reason = NULL WHERE id = ?")
+            .bind(self.broadcast.id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
     }
 
     async fn hand_back(&mut self) -> sqlx::Result<()> {

@@ -45,6 +45,7 @@ pub async fn follow_clock(connection: &mut SqliteConnection, now: Timestamp) -> 
         "UPDATE delivery SET slot = slot - ?2, start_by = start_by - ?2, deadline = deadline - ?2 \
          WHERE state = 1 AND deadline > ?1",
         "UPDATE broadcast SET flow_hungry_until = ?1 WHERE flow_hungry_until > ?1",
+        "UPDATE broadcast SET plan_touched_at = ?1 WHERE plan_touched_at > ?1",
         "UPDATE account SET brake_since = min(brake_since, ?1), brake_lowered_at = min(brake_lowered_at, ?1), \
          brake_hold_until = CASE WHEN brake_hold_until > ?1 THEN brake_hold_until - ?2 ELSE brake_hold_until END",
         "UPDATE ledger SET seen_at = ?1",

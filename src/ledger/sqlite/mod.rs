@@ -8,6 +8,7 @@ mod declare;
 mod exchange;
 mod lock;
 mod maintain;
+mod owner;
 mod plan;
 mod read;
 mod record;
@@ -22,13 +23,15 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::brief::{Brief, Trouble};
 use super::clock::{Clock, SystemClock};
-use super::declaration::Declaration;
+use super::declaration::{AccountKey, Declaration};
 use super::error::LedgerError;
 use super::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use super::owner::{AccountSnapshot, Owner};
 use super::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use super::snapshot::{BatchSnapshot, BroadcastSnapshot};
-use super::{Ledger, Result};
+use super::{Ledger, Result, SenderLedger};
 use crate::delivery::time::Timestamp;
 pub use audit::DeliveryView;
 use lock::LockFile;
@@ -196,31 +199,21 @@ fn classify(path: &Path, error: sqlx::Error) -> LedgerError {
     }
 }
 
-impl Ledger for SqliteLedger {
-    async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
+impl SenderLedger for SqliteLedger {
+    async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
         let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
-        let now = self.clock.now();
-        let declared =
-            declare::declare(&mut transaction, declaration, now).await.map_err(|error| self.failed(error))?;
-        let id = declared.map_err(|_| LedgerError::KeyReused { key: declaration.idempotency_key.clone() })?;
-        let snapshot = read::snapshot(&mut transaction, id, now).await.map_err(|error| self.failed(error))?;
-        transaction.commit().await.map_err(|error| self.failed(error))?;
-        snapshot.ok_or(LedgerError::UnknownBroadcast)
-    }
-
-    async fn lift_stops(&self, broadcast: BroadcastId) -> Result<()> {
-        let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
-        declare::lift_stops(&mut transaction, broadcast).await.map_err(|error| self.failed(error))?;
-        transaction.commit().await.map_err(|error| self.failed(error))
+        let row = rows::broadcast(&mut writer, broadcast).await.map_err(|error| self.failed(error))?;
+        let row = row.ok_or(LedgerError::UnknownBroadcast)?;
+        owner::brief(row).map_err(|error| self.failed(error))?.ok_or(LedgerError::NoOrders)
     }
 
     async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
         let mut writer = self.writer().await;
         loop {
             let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
-            let step = plan::begin(&mut transaction, broadcast).await.map_err(|error| self.failed(error))??;
+            let step = plan::begin(&mut transaction, broadcast, self.clock.now())
+                .await
+                .map_err(|error| self.failed(error))??;
             transaction.commit().await.map_err(|error| self.failed(error))?;
             if let plan::Begin::Ready(ticket) = step {
                 return Ok(ticket);
@@ -231,15 +224,18 @@ impl Ledger for SqliteLedger {
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
-        plan::exclude(&mut transaction, ticket, chunk, recipients).await.map_err(|error| self.failed(error))??;
+        plan::exclude(&mut transaction, ticket, chunk, recipients, self.clock.now())
+            .await
+            .map_err(|error| self.failed(error))??;
         transaction.commit().await.map_err(|error| self.failed(error))
     }
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
-        let receipt =
-            plan::append(&mut transaction, ticket, chunk, rows).await.map_err(|error| self.failed(error))??;
+        let receipt = plan::append(&mut transaction, ticket, chunk, rows, self.clock.now())
+            .await
+            .map_err(|error| self.failed(error))??;
         transaction.commit().await.map_err(|error| self.failed(error))?;
         Ok(receipt)
     }
@@ -251,6 +247,18 @@ impl Ledger for SqliteLedger {
         let sealed = plan::seal(&mut transaction, ticket, samples, now).await.map_err(|error| self.failed(error))??;
         transaction.commit().await.map_err(|error| self.failed(error))?;
         Ok(sealed)
+    }
+
+    async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
+        let mut writer = self.writer().await;
+        plan::abandon(&mut writer, ticket).await.map_err(|error| self.failed(error))
+    }
+
+    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
+        let mut writer = self.writer().await;
+        let now = self.clock.now();
+        let known = owner::report_trouble(&mut writer, broadcast, trouble, now).await;
+        if known.map_err(|error| self.failed(error))? { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
     }
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
@@ -268,6 +276,40 @@ impl Ledger for SqliteLedger {
         let now = self.clock.now();
         maintain::settle_dead(&mut transaction, words, now).await.map_err(|error| self.failed(error))?;
         transaction.commit().await.map_err(|error| self.failed(error))
+    }
+}
+
+impl Ledger for SqliteLedger {
+    async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
+        let now = self.clock.now();
+        let declared =
+            declare::declare(&mut transaction, declaration, now).await.map_err(|error| self.failed(error))?;
+        let id = declared.map_err(|refused| refused.into_error(&declaration.idempotency_key))?;
+        let snapshot = read::snapshot(&mut transaction, id, now).await.map_err(|error| self.failed(error))?;
+        transaction.commit().await.map_err(|error| self.failed(error))?;
+        snapshot.ok_or(LedgerError::UnknownBroadcast)
+    }
+
+    async fn release(&self, owner_uid: &str) -> Result<()> {
+        let mut writer = self.writer().await;
+        owner::release(&mut writer, owner_uid).await.map_err(|error| self.failed(error))
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>> {
+        let mut writer = self.writer().await;
+        owner::owners(&mut writer).await.map_err(|error| self.failed(error))
+    }
+
+    async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
+        let mut writer = self.writer().await;
+        declare::lift_credential_stop(&mut writer, broadcast).await.map_err(|error| self.failed(error))
+    }
+
+    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
+        let mut writer = self.writer().await;
+        declare::lift_block(&mut writer, broadcast).await.map_err(|error| self.failed(error))
     }
 
     async fn settle_all_senders_dead(&self) -> Result<u64> {
@@ -305,5 +347,11 @@ impl Ledger for SqliteLedger {
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         let mut writer = self.writer().await;
         read::batches(&mut writer, broadcast).await.map_err(|error| self.failed(error))
+    }
+
+    async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {
+        let mut writer = self.writer().await;
+        let now = self.clock.now();
+        read::account(&mut writer, account, now).await.map_err(|error| self.failed(error))
     }
 }

@@ -23,7 +23,7 @@ pub enum Begin {
 type Refused<T> = Result<T, LedgerError>;
 
 /// One step of beginning: deletes a slice of old rows, or opens the new epoch.
-pub async fn begin(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Refused<Begin>> {
+pub async fn begin(connection: &mut SqliteConnection, id: BroadcastId, now: Timestamp) -> sqlx::Result<Refused<Begin>> {
     let Some(broadcast) = rows::broadcast(connection, id).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
@@ -31,6 +31,11 @@ pub async fn begin(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::
         return Ok(Err(LedgerError::PlanLocked));
     }
     let epoch = unseal(connection, id.0).await?;
+    sqlx::query("UPDATE broadcast SET plan_touched_at = ?2 WHERE id = ?1")
+        .bind(id.0)
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await?;
     for table in ["delivery", "exclusion"] {
         let statement = format!(
             "DELETE FROM {table} WHERE broadcast_id = ?1 AND recipient IN \
@@ -53,12 +58,21 @@ pub async fn unseal(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<
     let (epoch,): (i64,) = sqlx::query_as(
         "UPDATE broadcast SET plan_epoch = plan_epoch + 1, plan_chunk = 0, plan_receipt = NULL, plan_digest = zeroblob(32), plan_duplicates = 0, \
          plan_excluded = 0, plan_samples = '[]', plan_sealed_at = NULL, batch_size = 0, planned = 0, pending = 0, \
-         skipped = 0, finished_at = NULL WHERE id = ? RETURNING plan_epoch",
+         skipped = 0, plan_touched_at = NULL, finished_at = NULL WHERE id = ? RETURNING plan_epoch",
     )
     .bind(id)
     .fetch_one(connection)
     .await?;
     Ok(epoch)
+}
+
+pub async fn abandon(connection: &mut SqliteConnection, ticket: PlanTicket) -> sqlx::Result<()> {
+    sqlx::query("UPDATE broadcast SET plan_touched_at = NULL WHERE id = ? AND plan_epoch = ?")
+        .bind(ticket.broadcast.0)
+        .bind(ticket.epoch)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 enum Step {
@@ -90,6 +104,7 @@ pub async fn exclude(
     ticket: PlanTicket,
     chunk: u64,
     recipients: &[String],
+    now: Timestamp,
 ) -> sqlx::Result<Refused<()>> {
     if recipients.len() > MAX_CHUNK {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
@@ -104,9 +119,10 @@ pub async fn exclude(
         .bind(rows::json(recipients)?)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("UPDATE broadcast SET plan_chunk = ?2, plan_receipt = NULL WHERE id = ?1")
+    sqlx::query("UPDATE broadcast SET plan_chunk = ?2, plan_receipt = NULL, plan_touched_at = ?3 WHERE id = ?1")
         .bind(ticket.broadcast.0)
         .bind(chunk as i64)
+        .bind(now.0)
         .execute(connection)
         .await?;
     Ok(Ok(()))
@@ -117,6 +133,7 @@ pub async fn append(
     ticket: PlanTicket,
     chunk: u64,
     rows: &[PlanRow],
+    now: Timestamp,
 ) -> sqlx::Result<Refused<PlanReceipt>> {
     if rows.len() > MAX_CHUNK {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
@@ -132,7 +149,7 @@ pub async fn append(
     let stored = rows::json(&receipt)?;
     sqlx::query(
         "UPDATE broadcast SET plan_chunk = ?2, plan_receipt = ?3, plan_digest = ?4, plan_duplicates = plan_duplicates + ?5, \
-         plan_excluded = plan_excluded + ?6, planned = planned + ?7, pending = pending + ?7 WHERE id = ?1",
+         plan_excluded = plan_excluded + ?6, planned = planned + ?7, pending = pending + ?7, plan_touched_at = ?8 WHERE id = ?1",
     )
     .bind(ticket.broadcast.0)
     .bind(chunk as i64)
@@ -141,6 +158,7 @@ pub async fn append(
     .bind(duplicates)
     .bind(receipt.dropped.len() as i64 - duplicates)
     .bind(receipt.added as i64)
+    .bind(now.0)
     .execute(connection)
     .await?;
     Ok(Ok(receipt))
@@ -261,13 +279,16 @@ pub async fn seal(
             .bind(broadcast.id)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("UPDATE broadcast SET plan_sealed_at = ?2, batch_size = ?3, plan_samples = ?4 WHERE id = ?1")
-            .bind(broadcast.id)
-            .bind(now.0)
-            .bind(broadcast.batch_size)
-            .bind(rows::json(samples)?)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "UPDATE broadcast SET plan_sealed_at = ?2, batch_size = ?3, plan_samples = ?4, plan_touched_at = NULL, \
+             trouble_reason = NULL WHERE id = ?1",
+        )
+        .bind(broadcast.id)
+        .bind(now.0)
+        .bind(broadcast.batch_size)
+        .bind(rows::json(samples)?)
+        .execute(&mut *connection)
+        .await?;
         broadcast.store(connection, now).await?;
     }
     Ok(sealed_plan(&broadcast).ok_or(LedgerError::PlanSuperseded))

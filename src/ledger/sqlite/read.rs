@@ -3,12 +3,14 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::plan::sealed_plan;
-use super::rows::{self, CountColumns};
+use super::rows::{self, BrakeColumns, CountColumns};
 use crate::delivery::counts::Counts;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
+use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::owner::AccountSnapshot;
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, Outcomes};
 
 #[derive(FromRow)]
@@ -17,6 +19,7 @@ struct BatchTotals {
     active: i64,
     complete: i64,
     retries: i64,
+    lease_until: Option<i64>,
 }
 
 pub async fn snapshot(
@@ -28,7 +31,8 @@ pub async fn snapshot(
     let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM ledger").fetch_one(&mut *connection).await?;
     let totals: BatchTotals = sqlx::query_as(
         "SELECT count(*) AS total, count(*) FILTER (WHERE sender_id IS NOT NULL) AS active, \
-         count(*) FILTER (WHERE pending + inflight = 0) AS complete, coalesce(sum(retries), 0) AS retries \
+         count(*) FILTER (WHERE pending + inflight = 0) AS complete, coalesce(sum(retries), 0) AS retries, \
+         max(lease_until) FILTER (WHERE sender_id IS NOT NULL) AS lease_until \
          FROM batch WHERE broadcast_id = ?",
     )
     .bind(id.0)
@@ -47,6 +51,8 @@ pub async fn snapshot(
         gate,
         closed: gate.closed(now),
         stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.blocked_message.clone()),
+        trouble: broadcast.trouble(),
+        planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
         counts: broadcast.counts(),
@@ -58,8 +64,83 @@ pub async fn snapshot(
         rate: broadcast.lower_rate(),
         effective_per_second: 1.0 / interval.as_secs_f64(),
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
+        lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
+        due_at: due_at(connection, id, now).await?,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
+    }))
+}
+
+/// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all
+/// are looked at only while everybody is in backoff.
+pub async fn due_at(
+    connection: &mut SqliteConnection,
+    id: BroadcastId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Timestamp>> {
+    let (ready,): (bool,) = sqlx::query_as(
+        "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
+         WHERE broadcast_id = ? AND state = 0 AND not_before <= ?)",
+    )
+    .bind(id.0)
+    .bind(now.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    if ready {
+        return Ok(Some(now));
+    }
+    let (first,): (Option<i64>,) = sqlx::query_as(
+        "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending WHERE broadcast_id = ? AND state = 0",
+    )
+    .bind(id.0)
+    .fetch_one(connection)
+    .await?;
+    Ok(first.map(Timestamp))
+}
+
+#[derive(FromRow)]
+struct AccountRow {
+    id: i64,
+    rate_messages: i64,
+    rate_period_seconds: i64,
+    #[sqlx(flatten)]
+    brake: BrakeColumns,
+    stopped_message: Option<String>,
+}
+
+pub async fn account(
+    connection: &mut SqliteConnection,
+    key: &AccountKey,
+    now: Timestamp,
+) -> sqlx::Result<Option<AccountSnapshot>> {
+    let row: Option<AccountRow> =
+        sqlx::query_as("SELECT * FROM account WHERE namespace = ? AND provider = ? AND account = ? AND host = ?")
+            .bind(&key.namespace)
+            .bind(&key.provider)
+            .bind(&key.account)
+            .bind(&key.host)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (verified, active): (bool, i64) = sqlx::query_as(
+        "SELECT coalesce(max(sent > 0), 0), count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
+         AND NOT suspended AND NOT cancelled AND NOT released AND blocked_message IS NULL \
+         AND (start_at IS NULL OR start_at <= ?2) AND (end_at IS NULL OR end_at > ?2)) \
+         FROM broadcast WHERE account_id = ?1",
+    )
+    .bind(row.id)
+    .bind(now.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    let brake = row.brake.brake();
+    let ceiling = rows::rate(row.rate_messages, row.rate_period_seconds);
+    Ok(Some(AccountSnapshot {
+        ceiling,
+        effective_per_second: 1.0 / brake.interval(ceiling, now).as_secs_f64(),
+        throttled_until: Some(brake.hold_until).filter(|until| *until > now),
+        active_broadcasts: if row.stopped_message.is_some() { 0 } else { active as u32 },
+        stop_message: row.stopped_message,
+        verified,
     }))
 }
 

@@ -9,7 +9,8 @@ use crate::delivery::gate::Gate;
 use crate::delivery::pacing::{Flow, Pace, Rival};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
-use crate::ledger::exchange::BroadcastId;
+use crate::ledger::brief::{ToldTrouble, Trouble};
+use crate::ledger::exchange::{BroadcastId, LEASE};
 
 /// Many rows as one parameter, for `json_each`.
 pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
@@ -48,6 +49,11 @@ pub struct BroadcastRow {
     pub name: String,
     pub account_id: i64,
     pub content: String,
+    pub orders: Option<String>,
+    pub released: bool,
+    pub trouble_reason: Option<String>,
+    pub trouble_message: Option<String>,
+    pub trouble_at: Option<i64>,
     pub request_timeout: i64,
     pub rate_messages: Option<i64>,
     pub rate_period_seconds: Option<i64>,
@@ -62,6 +68,7 @@ pub struct BroadcastRow {
     pub flow_hungry_until: i64,
     pub own_next_slot: i64,
     pub plan_epoch: i64,
+    pub plan_touched_at: Option<i64>,
     pub plan_chunk: i64,
     pub plan_receipt: Option<String>,
     pub plan_digest: Vec<u8>,
@@ -85,12 +92,30 @@ pub struct AccountColumns {
     pub account_period_seconds: i64,
     pub next_slot: i64,
     pub virtual_time: f64,
+    #[sqlx(flatten)]
+    pub brake: BrakeColumns,
+    pub stopped_message: Option<String>,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct BrakeColumns {
     pub brake_factor: i64,
     pub brake_since: i64,
     pub brake_hold_until: i64,
     pub brake_lowered_at: i64,
     pub brake_recent: i64,
-    pub stopped_message: Option<String>,
+}
+
+impl BrakeColumns {
+    pub fn brake(&self) -> Brake {
+        Brake {
+            factor: self.brake_factor,
+            since: Timestamp(self.brake_since),
+            hold_until: Timestamp(self.brake_hold_until),
+            lowered_at: Timestamp(self.brake_lowered_at),
+            recent: self.brake_recent,
+        }
+    }
 }
 
 const SELECT_BROADCAST: &str = "SELECT broadcast.*, account.rate_messages AS account_messages, \
@@ -120,7 +145,7 @@ pub async fn rivals(
     Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
 }
 
-fn rate(messages: i64, period_seconds: i64) -> Rate {
+pub fn rate(messages: i64, period_seconds: i64) -> Rate {
     Rate::new(messages.clamp(1, i64::from(u32::MAX)) as u32, period_seconds.clamp(1, i64::from(u32::MAX)) as u32)
 }
 
@@ -137,6 +162,7 @@ impl BroadcastRow {
     pub fn gate(&self) -> Gate {
         Gate {
             sealed: self.plan_sealed_at.is_some(),
+            released: self.released,
             suspended: self.suspended,
             cancelled: self.cancelled,
             provider_blocked: self.blocked_message.is_some(),
@@ -145,6 +171,17 @@ impl BroadcastRow {
             end_at: self.end_at.map(Timestamp),
             open_recipients: self.counts().open(),
         }
+    }
+
+    /// Whether somebody makes the plan: a planner that is silent for a lease is dead.
+    pub fn is_being_planned(&self, now: Timestamp) -> bool {
+        self.plan_sealed_at.is_none() && self.plan_touched_at.is_some_and(|at| now < Timestamp(at) + LEASE)
+    }
+
+    /// Why senders cannot work, as they told.
+    pub fn trouble(&self) -> Option<ToldTrouble> {
+        let trouble = Trouble::new(self.trouble_reason.as_deref()?, self.trouble_message.as_deref()?);
+        Some(ToldTrouble { trouble, told_at: Timestamp(self.trouble_at?) })
     }
 
     pub fn ceiling(&self) -> Rate {
@@ -164,22 +201,18 @@ impl BroadcastRow {
     }
 
     pub fn brake(&self) -> Brake {
-        Brake {
-            factor: self.account.brake_factor,
-            since: Timestamp(self.account.brake_since),
-            hold_until: Timestamp(self.account.brake_hold_until),
-            lowered_at: Timestamp(self.account.brake_lowered_at),
-            recent: self.account.brake_recent,
-        }
+        self.account.brake.brake()
     }
 
     pub fn set_brake(&mut self, brake: &Brake) {
         let Brake { factor, since, hold_until, lowered_at, recent } = *brake;
-        self.account.brake_factor = factor;
-        self.account.brake_since = since.0;
-        self.account.brake_hold_until = hold_until.0;
-        self.account.brake_lowered_at = lowered_at.0;
-        self.account.brake_recent = recent;
+        self.account.brake = BrakeColumns {
+            brake_factor: factor,
+            brake_since: since.0,
+            brake_hold_until: hold_until.0,
+            brake_lowered_at: lowered_at.0,
+            brake_recent: recent,
+        };
     }
 
     pub fn pace(&self) -> Pace {
@@ -243,11 +276,11 @@ impl BroadcastRow {
         .bind(self.account_id)
         .bind(self.account.next_slot)
         .bind(self.account.virtual_time)
-        .bind(self.account.brake_factor)
-        .bind(self.account.brake_since)
-        .bind(self.account.brake_hold_until)
-        .bind(self.account.brake_lowered_at)
-        .bind(self.account.brake_recent)
+        .bind(self.account.brake.brake_factor)
+        .bind(self.account.brake.brake_since)
+        .bind(self.account.brake.brake_hold_until)
+        .bind(self.account.brake.brake_lowered_at)
+        .bind(self.account.brake.brake_recent)
         .bind(&self.account.stopped_message)
         .execute(&mut *connection)
         .await?;

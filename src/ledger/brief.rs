@@ -1,0 +1,74 @@
+//! What a sender in another process needs to know beyond its assignments, and what it tells beyond outcomes.
+
+use serde::{Deserialize, Serialize};
+
+use super::declaration::Content;
+use super::exchange::BroadcastId;
+use crate::api::{Audience, MessageChannelSpec};
+use crate::delivery::time::Timestamp;
+
+/// The longest message of a trouble, in characters: a few sentences with places and remedies, small enough for a status.
+pub const MAX_TROUBLE_MESSAGE: usize = 4_096;
+/// The longest reason of a trouble: the bound of a condition's reason.
+pub const MAX_TROUBLE_REASON: usize = 128;
+
+/// The part of a declaration that senders work by. References are in the namespace of the broadcast; nothing here is
+/// secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Orders {
+    pub channel: MessageChannelSpec,
+    pub audience: Audience,
+}
+
+/// What one sender is to do, at one commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    pub broadcast: BroadcastId,
+    /// For messages and logs.
+    pub name: String,
+    pub content: Content,
+    pub orders: Orders,
+}
+
+/// Why a sender cannot work, told by the sender: it reads Secrets and ConfigMaps, the operator does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// CamelCase, for conditions and metrics.
+    pub reason: String,
+    /// For people, with place and remedy; holds no secret and no recipient.
+    pub message: String,
+}
+
+impl Trouble {
+    /// What is told, cut to what a status may hold. A reason that is no CamelCase word, as only a sender of another
+    /// version could give, becomes `SenderTrouble`.
+    pub fn new(reason: &str, message: &str) -> Trouble {
+        let is_word = reason.len() <= MAX_TROUBLE_REASON
+            && reason.starts_with(|first: char| first.is_ascii_uppercase())
+            && reason.chars().all(|letter| letter.is_ascii_alphanumeric());
+        let reason = if is_word { reason } else { "SenderTrouble" };
+        Trouble { reason: reason.to_owned(), message: message.chars().take(MAX_TROUBLE_MESSAGE).collect() }
+    }
+}
+
+/// A trouble and when it was last told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldTrouble {
+    pub trouble: Trouble,
+    pub told_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_fits_into_a_condition() {
+        let long = "x".repeat(MAX_TROUBLE_MESSAGE + 1);
+        assert_eq!(Trouble::new("SecretNotFound", &long).message.len(), MAX_TROUBLE_MESSAGE);
+        assert_eq!(Trouble::new("SecretNotFound", "").reason, "SecretNotFound");
+        for odd in ["", "secret", "Not a word", &"X".repeat(MAX_TROUBLE_REASON + 1)] {
+            assert_eq!(Trouble::new(odd, "").reason, "SenderTrouble");
+        }
+    }
+}
