@@ -12,12 +12,14 @@
 //! | [`provider`] | one file per provider, pure: encode a request, classify an answer |
 //! | [`ledger`] | the truth: what happened to each recipient |
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
+//! | [`controller`] | the operator: observe, decide, apply, report |
 //! | [`local`] | `herald run`: all of it in one process |
 //! | [`simulator`] | plays the providers |
 
 pub mod api;
 pub mod audience;
 pub mod content;
+pub mod controller;
 pub mod delivery;
 pub mod ledger;
 pub mod local;

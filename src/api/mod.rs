@@ -17,6 +17,7 @@ pub mod crd;
 pub mod header;
 mod instant;
 pub(crate) mod metadata;
+pub mod mount;
 pub mod rate;
 pub mod reference;
 mod structure;

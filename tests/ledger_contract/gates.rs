@@ -45,9 +45,9 @@ pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {
     let reply = sender.exchange(world, reports(&rows, &blocked()), 5).await;
     assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::ProviderBlocked)));
     assert_eq!(Sender::new("two", two).take(world, 5).await.len(), 1);
-    world.ledger.lift_credential_stop(two).await.unwrap();
+    world.ledger.lift_block(two).await.unwrap();
     assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::ProviderBlocked));
-    world.ledger.lift_credential_stop(one).await.unwrap();
+    world.ledger.lift_block(one).await.unwrap();
     assert_eq!(sender.take(world, 5).await.len(), 5);
 }
 

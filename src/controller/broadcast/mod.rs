@@ -1,0 +1,5 @@
+//! One BroadcastMessage and what it owns: MessageBatches, and one Job per wave of senders.
+
+pub mod observation;
+
+pub use observation::{Action, Declared, Decision, JobWarning, Observation, Transition};
