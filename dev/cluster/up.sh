@@ -72,11 +72,13 @@ start_cluster() {
     start_proxy
     make_all_volumes
     wait_for_node
+    : >"$cluster_state/complete"
 }
 
-# Prints the daemons that do not run.
-stopped_daemons() {
+# Prints what a whole cluster lacks.
+lacking() {
     local name
+    [[ -e $cluster_state/complete ]] || printf 'start '
     for name in "${daemons[@]}"; do is_running "$name" || printf '%s ' "$name"; done
 }
 
@@ -98,7 +100,7 @@ main() {
         "or name one that you have: make cluster CLUSTER=context:NAME (kubectl config get-contexts lists them)"
     check_place
     lock_state
-    case $(stopped_daemons) in
+    case $(lacking) in
     '')
         renew_released_volumes
         say 'The development cluster is up already'

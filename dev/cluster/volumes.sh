@@ -24,7 +24,7 @@ metadata: {name: $1}
 spec:
   storageClassName: standard
   capacity: {storage: 10Gi}
-  accessModes: [ReadWriteOnce, ReadWriteOncePod]
+  accessModes: [ReadWriteOnce]
   persistentVolumeReclaimPolicy: Retain
   hostPath: {path: $cluster_state/volumes/$1, type: Directory}
 EOT
