@@ -1,12 +1,14 @@
 //! The chart: its definitions are those of `crds/`, its version is the program's, its values and their schema agree, and
 //! what it renders runs with what the operator needs and no right more.
 //!
-//! What is rendered is looked at where a helm is: the one that HERALD_HELM names, the one built for the development
-//! cluster, or the one in PATH. Without one these tests say so and look at nothing.
+//! What is rendered is looked at where a helm is: the one built for the development cluster, or the one in PATH. Without
+//! one these tests say so and look at nothing.
 
 // All of this is a test; what fails here is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "chart/conform.rs"]
+mod conform;
 #[path = "chart/helm.rs"]
 mod helm;
 #[path = "chart/rendered.rs"]

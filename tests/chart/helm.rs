@@ -1,4 +1,4 @@
-//! A helm, where there is one.
+//! helm and kubeconform, where they are.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -7,30 +7,31 @@ use serde_json::Value;
 
 use super::chart;
 
-fn cached() -> Option<PathBuf> {
+fn cached(name: &str) -> Option<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()) {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
     };
     let pins = std::fs::read_dir(cache.join("herald/cluster")).ok()?;
-    pins.filter_map(|pin| Some(pin.ok()?.path().join("bin/helm"))).find(|program| program.is_file())
+    pins.filter_map(|pin| Some(pin.ok()?.path().join("bin").join(name))).find(|program| program.is_file())
 }
 
-fn program() -> Option<PathBuf> {
-    let named = std::env::var_os("HERALD_HELM").map(PathBuf::from);
+/// `helm` or `kubeconform`; `None`, and a word about it, where there is none.
+pub fn program(name: &str) -> Option<PathBuf> {
     let in_path = || {
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("helm")).find(|program| program.is_file())
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
     };
-    named.or_else(cached).or_else(in_path)
+    let found = cached(name).or_else(in_path);
+    if found.is_none() {
+        eprintln!("skipped: no {name} is here; make cluster builds one");
+    }
+    found
 }
 
-/// Runs helm; `None`, and a word about it, where there is none.
+/// Runs helm, where there is one.
 pub fn helm(words: &[&str]) -> Option<Output> {
-    let Some(program) = program() else {
-        eprintln!("skipped: no helm is here; make cluster builds one");
-        return None;
-    };
+    let program = program("helm")?;
     // Nothing of the user's own: no plugins, repositories or clusters.
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(program)

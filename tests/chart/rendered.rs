@@ -10,7 +10,7 @@ use super::chart;
 use super::helm::{helm, render};
 
 /// Sets of values that between them reach every template and every branch.
-const VALUE_SETS: [&[&str]; 5] = [
+pub const VALUE_SETS: [&[&str]; 5] = [
     &[],
     &["simulator.enabled=true", "simulator.fail={551=0.01,http:500=0.1}", "simulator.rateLimit=30"],
     &["watch.namespaces={marketing,sales}", "userRoles.aggregate=false", "crds.enabled=false"],
@@ -25,7 +25,7 @@ const VALUE_SETS: [&[&str]; 5] = [
         "priorityClassName=high",
         "nodeSelector.disk=ssd",
         "tolerations[0].operator=Exists",
-        "affinity.nodeAffinity.x=y",
+        "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey=zone",
         "imagePullSecrets={registry}",
         "service.annotations.e=f",
         "serviceAccount.annotations.g=h",
@@ -53,7 +53,8 @@ fn named<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn helm_lint_finds_nothing() {
     let chart = chart().display().to_string();
     for values in VALUE_SETS {
-        let mut words = vec!["lint", "--strict", "--quiet", &chart, "--set", "image.repository=registry.example/herald"];
+        let mut words =
+            vec!["lint", "--strict", "--quiet", &chart, "--set", "image.repository=registry.example/herald"];
         words.extend(values.iter().flat_map(|value| ["--set", value]));
         let Some(output) = helm(&words) else { return };
         let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -226,7 +227,8 @@ fn named_namespaces_get_the_rights_that_the_whole_cluster_would_have() {
 fn the_first_broadcast_in_the_notes_is_admitted() {
     let chart = chart().display().to_string();
     for simulator in ["simulator.enabled=true", "simulator.enabled=false"] {
-        let words = ["install", "herald", &chart, "--dry-run=client", "--set", "image.repository=a/b", "--set", simulator];
+        let words =
+            ["install", "herald", &chart, "--dry-run=client", "--set", "image.repository=a/b", "--set", simulator];
         let Some(output) = helm(&words) else { return };
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

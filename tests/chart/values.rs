@@ -55,8 +55,7 @@ fn compare(path: &str, value: &Value, schema: &Value, root: &Value, faults: &mut
 
 #[test]
 fn values_and_schema_agree() {
-    let schema: Value =
-        serde_json::from_str(&fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap();
+    let schema: Value = serde_json::from_str(&fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap();
     let mut faults = Vec::new();
     compare("", &yaml("values.yaml"), &schema, &schema, &mut faults);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
