@@ -13,6 +13,8 @@ mod conform;
 mod helm;
 #[path = "chart/rendered.rs"]
 mod rendered;
+#[path = "chart/rights.rs"]
+mod rights;
 #[path = "chart/values.rs"]
 mod values;
 

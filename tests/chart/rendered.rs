@@ -40,7 +40,7 @@ pub const VALUE_SETS: [&[&str]; 5] = [
     ],
 ];
 
-fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
     documents.iter().filter(|document| document["kind"] == kind).collect()
 }
 
@@ -167,27 +167,6 @@ fn the_simulator_takes_the_flags_it_is_given() {
     assert!(of_kind(&render(&[]).unwrap(), "Deployment").len() == 1, "it is off by default");
 }
 
-/// (API group, resource, verb), of all rules of the roles of a kind that give the operator its rights.
-fn rights(documents: &[Value], kind: &str, namespace: Option<&str>) -> Vec<(String, String, String)> {
-    let mut rights = Vec::new();
-    let roles = of_kind(documents, kind).into_iter().filter(|role| {
-        let name = role["metadata"]["name"].as_str().unwrap();
-        role["metadata"]["namespace"].as_str() == namespace && !name.ends_with("-view") && !name.ends_with("-edit")
-    });
-    let words = |list: &Value| -> Vec<String> {
-        list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
-    };
-    for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
-        for group in words(&rule["apiGroups"]) {
-            for resource in words(&rule["resources"]) {
-                rights.extend(words(&rule["verbs"]).into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
-            }
-        }
-    }
-    rights.sort();
-    rights
-}
-
 #[test]
 fn the_operator_reads_no_secret_but_its_own_and_has_no_wildcard() {
     for values in VALUE_SETS {
@@ -206,21 +185,6 @@ fn the_operator_reads_no_secret_but_its_own_and_has_no_wildcard() {
             }
         }
     }
-}
-
-#[test]
-fn named_namespaces_get_the_rights_that_the_whole_cluster_would_have() {
-    let Some(everywhere) = render(&[]) else { return };
-    let named = render(&["watch.namespaces={marketing,sales}"]).unwrap();
-    let outside_namespaces = rights(&named, "ClusterRole", None);
-    for namespace in ["marketing", "sales"] {
-        let mut both = rights(&named, "Role", Some(namespace));
-        both.extend(outside_namespaces.clone());
-        both.sort();
-        assert_eq!(both, rights(&everywhere, "ClusterRole", None));
-    }
-    let resources: Vec<&str> = outside_namespaces.iter().map(|(_, resource, _)| resource.as_str()).collect();
-    assert_eq!(resources, ["customresourcedefinitions", "tokenreviews"]);
 }
 
 #[test]
