@@ -135,11 +135,18 @@ number() {
     printf '%s' "${found:-0}"
 }
 
-print_progress() { in_demo get $broadcast --no-headers || true; }
+readonly progress='{.status.state}|{.status.recipients.sent}|{.status.recipients.failed}|{.status.recipients.unknown}|{.status.recipients.planned}|{.status.ratePerMinute}'
+
+# The columns of `kubectl get`, one line a time, in line.
+print_progress() {
+    local state sent failed unknown planned rate
+    IFS='|' read -r state sent failed unknown planned rate < <(in_demo get $broadcast -o "jsonpath=$progress") || true
+    printf '  %-10s %6s sent  %3s failed  %3s unknown  of %6s   %6s a minute\n' \
+        "${state:-Pending}" "${sent:-0}" "${failed:-0}" "${unknown:-0}" "${planned:-?}" "${rate:-?}"
+}
 
 wait_for_half() {
     local deadline=$((SECONDS + half_seconds)) line_at=$SECONDS requests state
-    in_demo get $broadcast | head -n 1
     until requests=$(number requests "$(summary)") && ((requests >= people / 2)); do
         state=$(in_demo get $broadcast -o 'jsonpath={.status.state}')
         [[ $state != Complete ]] || fail 'the broadcast ended before a pod could be deleted half way'
@@ -183,7 +190,7 @@ compare() {
     reached=$(number recipients_accepted "$counted") twice=$(number accepted_twice "$counted")
     worst=$(number worst_second "$counted")
     pace=$(awk -v n="$requests" -v first="$(number first_time_ns "$counted")" -v last="$(number last_time_ns "$counted")" \
-        'BEGIN { printf "%.1f", last > first ? (n - 1) * 1e9 / (last - first) : 0 }')
+        'BEGIN { printf "%.1f", (last > first) ? (n - 1) * 1e9 / (last - first) : 0 }')
 
     say 'What Herald says         What the simulator counted'
     row planned "$planned" 'requests' "$requests"
