@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{chart, yaml};
+use super::{chart, root, yaml};
 
 /// Walks both; faults are paths. Only what the schema uses is known here, anything else is a fault.
 fn compare(path: &str, value: &Value, schema: &Value, root: &Value, faults: &mut Vec<String>) {
@@ -85,4 +85,21 @@ fn every_value_acts_in_a_template() {
             || inner.is_some_and(|member| templates.contains(&member) || templates.contains(member.trim_end()));
         assert!(acts, "{path} is in no template");
     }
+}
+
+#[test]
+fn the_values_that_the_documentation_names_are_there() {
+    let text = fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
+    let (_, section) = text.split_once("\n## Values\n").unwrap();
+    let table = section.split("\n## ").next().unwrap();
+    let values = yaml("values.yaml");
+    let mut found = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).unwrap();
+        for path in cell.split('`').skip(1).step_by(2) {
+            assert!(values.pointer(&format!("/{}", path.replace('.', "/"))).is_some(), "{path} is no value");
+            found += 1;
+        }
+    }
+    assert!(found >= 8, "only {found} values");
 }
