@@ -7,7 +7,6 @@ source "$(dirname "$0")/place.sh"
 source "$cluster_scripts/processes.sh"
 source "$cluster_scripts/requirements.sh"
 source "$cluster_scripts/apiserver.sh"
-source "$cluster_scripts/control-plane.sh"
 source "$cluster_scripts/certificates.sh"
 source "$cluster_scripts/node.sh"
 source "$cluster_scripts/volumes.sh"
@@ -72,6 +71,7 @@ start_cluster() {
     start_proxy
     make_all_volumes
     wait_for_node
+    wait_for_controllers
     : >"$cluster_state/complete"
 }
 
@@ -106,8 +106,7 @@ main() {
         say 'The development cluster is up already'
         ;;
     'apiserver ')
-        start_apiserver
-        wait_for_apiserver
+        "$cluster_scripts/apiserver.sh" start
         renew_released_volumes
         say 'The API server of the development cluster was stopped, and runs again'
         ;;
