@@ -50,8 +50,14 @@ impl Drop for OverTheWire {
     }
 }
 
+/// As the program does first of all; whoever comes second finds it done.
+fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl OverTheWire {
     async fn before(behind: SqliteLedger) -> OverTheWire {
+        install_crypto();
         let behind = Arc::new(behind);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -268,6 +274,7 @@ async fn a_ledger_that_is_not_there_is_asked_again() {
 
 #[test]
 fn a_url_and_its_certificate_authority_go_together() {
+    install_crypto();
     let of = |url: &str, authority: Option<&str>| {
         RemoteLedger::new(RemoteLedgerOptions {
             url: url.to_owned(),

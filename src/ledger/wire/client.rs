@@ -73,9 +73,7 @@ impl RemoteLedger {
             .no_proxy()
             .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = certificate_authority {
-            let authority = reqwest::Certificate::from_pem(pem.as_bytes())
-                .map_err(|error| RemoteLedgerError::CertificateAuthority(error.to_string()))?;
-            builder = builder.tls_certs_only([authority]);
+            builder = builder.tls_certs_only(authorities(&pem)?);
         }
         let client = builder.build().map_err(|error| RemoteLedgerError::Client(error.to_string()))?;
         Ok(RemoteLedger { client, url: url.trim_end_matches('/').to_owned(), token: TokenFile::new(token_file) })
@@ -115,6 +113,13 @@ impl RemoteLedger {
             .await
             .map_err(unanswered)
     }
+}
+
+/// An empty list would trust nobody and say so only at the first request.
+fn authorities(pem: &str) -> std::result::Result<Vec<reqwest::Certificate>, RemoteLedgerError> {
+    let unusable = RemoteLedgerError::CertificateAuthority;
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unusable(error.to_string()))?;
+    if found.is_empty() { Err(unusable("it holds no certificate in PEM".to_owned())) } else { Ok(found) }
 }
 
 fn unanswered(error: reqwest::Error) -> LedgerError {
