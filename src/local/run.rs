@@ -174,11 +174,7 @@ enum Prepared {
 }
 
 /// Plans a broadcast that nobody was attempted of, and lets one go on that only a person may: running it again is that.
-async fn prepare(
-    recovered: &Recovered,
-    entry: &mut Entry,
-    stop: &watch::Receiver<bool>,
-) -> Result<Prepared, Refusal> {
+async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receiver<bool>) -> Result<Prepared, Refusal> {
     let Some(id) = entry.id else { return Ok(Prepared::Done) };
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;

@@ -17,17 +17,8 @@ use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
 /// Headers that describe or frame the request: a second value would contradict it. A MessageChannel is refused for the
 /// same names.
-pub const OWN_HEADERS: [HeaderName; 9] = [
-    HOST,
-    CONTENT_TYPE,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    CONNECTION,
-    TE,
-    TRAILER,
-    UPGRADE,
-    CORRELATION_HEADER,
-];
+pub const OWN_HEADERS: [HeaderName; 9] =
+    [HOST, CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, TE, TRAILER, UPGRADE, CORRELATION_HEADER];
 
 /// An endpoint and the headers that go with each request.
 pub struct HttpEndpoint {

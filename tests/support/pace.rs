@@ -14,10 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use herald::simulator::record::OwnedLine;
 
 /// The widths that are judged, and the tolerance that the promise has by itself: 5 % of a second, 0.5 % of ten.
-const WINDOWS: [(Duration, Duration); 2] = [
-    (Duration::from_secs(1), Duration::from_millis(50)),
-    (Duration::from_secs(10), Duration::from_millis(50)),
-];
+const WINDOWS: [(Duration, Duration); 2] =
+    [(Duration::from_secs(1), Duration::from_millis(50)), (Duration::from_secs(10), Duration::from_millis(50))];
 /// The log and the record are told by the same clock, the one read anew each time, the other counted on from its start.
 const SAME_CLOCK: Duration = Duration::from_millis(5);
 /// The threads that a request passes through: the sender's, its connection's, the provider's listener's and its
@@ -80,7 +78,7 @@ impl Watcher {
 }
 
 #[expect(clippy::disallowed_methods, reason = "compared with the wall-clock times of the simulator's record")]
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
@@ -123,6 +121,17 @@ impl Waits {
         self.0.iter().filter(around).map(|wait| wait.length).max().unwrap_or_default()
     }
 
+    /// How long this machine may have delayed what passed through its threads in this time.
+    fn delay(&self, from_ns: u64, to_ns: u64) -> Duration {
+        (self.longest(from_ns, to_ns) * THREADS_ON_THE_WAY).min(MOST_BELIEVED)
+    }
+
+    /// How many more than usual were on the wire for this machine's delay in the second before.
+    pub fn more_on_the_wire(&self, at_ns: u64, rate: u32) -> usize {
+        let delay = self.delay(at_ns.saturating_sub(Duration::from_secs(1).as_nanos() as u64), at_ns);
+        (f64::from(rate) * delay.as_secs_f64()).ceil() as usize
+    }
+
     /// I11: requests in any sliding second and any ten seconds, over process runs and restarts alike. `handed_over` is
     /// what [`super::stage::Stage::handed_over`] says, after the same runs.
     pub fn assert_pace(&self, name: &str, lines: &[OwnedLine], handed_over: &[u64], rate: u32) {
@@ -142,12 +151,11 @@ impl Waits {
                 worst = worst.max((requests, Duration::ZERO));
                 continue;
             }
-            let wait = self.longest(from.saturating_sub(MOST_BELIEVED.as_nanos() as u64), arrived[index]);
-            let delay = (wait * THREADS_ON_THE_WAY).min(MOST_BELIEVED);
+            let delay = self.delay(from.saturating_sub(MOST_BELIEVED.as_nanos() as u64), arrived[index]);
             let allowed = promised(rate, width + tolerance + delay);
             assert!(
                 requests as f64 <= allowed,
-                "{name}: {requests} requests arrived in {width:?}, allowed {allowed:.0} with this machine's wait of {wait:?}"
+                "{name}: {requests} requests arrived in {width:?}, allowed {allowed:.0} with this machine's delay of {delay:?}"
             );
             worst = worst.max((requests, delay));
         }

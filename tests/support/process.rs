@@ -98,6 +98,15 @@ impl Running {
         }
     }
 
+    /// Waits until it has told people this.
+    pub fn await_told(&mut self, part: &str) {
+        let since = Instant::now();
+        while !self.told().contains(part) {
+            assert!(self.ended().is_none() && since.elapsed() < patience(), "no {part:?} in:\n{}", self.told());
+            std::thread::sleep(GLANCE);
+        }
+    }
+
     pub fn told(&self) -> String {
         std::fs::read_to_string(&self.messages).unwrap_or_default()
     }
