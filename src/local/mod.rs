@@ -18,8 +18,8 @@
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod confirmation;
-mod documents;
-mod interruption;
+pub mod documents;
+pub mod interruption;
 pub mod ledger_path;
 pub mod manifest;
 pub mod manifest_data;
@@ -32,7 +32,7 @@ pub mod options;
 pub mod order;
 pub mod progress;
 pub mod recovery;
-mod refusal;
+pub mod refusal;
 pub mod refused;
 pub mod rehearsal;
 pub mod run;
