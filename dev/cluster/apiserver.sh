@@ -4,6 +4,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/place.sh"
 source "$cluster_scripts/processes.sh"
+source "$cluster_scripts/control-plane.sh"
 
 readonly node_ip=10.244.255.1
 readonly apiserver_seconds=120 # until it is ready; 3 s on an idle machine
@@ -28,6 +29,16 @@ start_apiserver() {
 
 wait_for_apiserver() { wait_for $apiserver_seconds apiserver "$cluster_scripts/kubectl" get --raw /readyz; }
 
+# Where several replicas stand by, controller manager and scheduler end when they lose the API server, and begin anew when
+# it is back. Left alone here, they would wait up to a minute before they look again.
+restart_controllers() {
+    stop controller-manager
+    stop scheduler
+    start_controller_manager
+    start_scheduler
+    wait_for_controllers
+}
+
 main() {
     [[ -z $(named_context) ]] || fail 'the API server of a named context is not mine to stop'
     is_running etcd || fail 'no development cluster is up: run make cluster'
@@ -36,6 +47,7 @@ main() {
     start)
         is_running apiserver || start_apiserver
         wait_for_apiserver
+        restart_controllers
         ;;
     *) fail 'usage: apiserver.sh stop|start' ;;
     esac

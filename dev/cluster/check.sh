@@ -4,12 +4,12 @@
 set -euo pipefail
 source "$(dirname "$0")/place.sh"
 
-readonly job_seconds=120 # for a Job to complete; 4 s on an idle machine
+readonly job_seconds=240 # for a Job to complete; 4 s on an idle machine, a minute where the kubelet lost the API server
 readonly namespace=cluster-check
 
 k() { "$cluster_scripts/kubectl" --namespace $namespace "$@"; }
 
-remove() { k delete namespace $namespace --ignore-not-found --timeout=120s >/dev/null; }
+remove() { k delete namespace $namespace --ignore-not-found --timeout=120s >/dev/null 2>&1; }
 
 environment() {
     cat <<EOT
@@ -19,7 +19,7 @@ metadata: {name: $namespace, labels: {pod-security.kubernetes.io/enforce: restri
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: default, namespace: $namespace}
+metadata: {name: check, namespace: $namespace}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -43,13 +43,18 @@ spec:
   backoffLimit: 2
   template:
     spec:
+      serviceAccountName: check
       restartPolicy: Never
+      terminationGracePeriodSeconds: 1
       securityContext: {runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
       containers:
         - name: shell
           image: localhost/busybox:dev
           imagePullPolicy: IfNotPresent
-          command: [/bin/sh, -ec, '$2']
+          command: [/bin/sh, -ec]
+          args:
+            - |
+$(while read -r line; do printf '%14s%s\n' '' "$line"; done <<<"$2")
           securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
           volumeMounts: [{name: data, mountPath: /data}, {name: token, mountPath: /token}]
       volumes:
@@ -69,10 +74,15 @@ completes() {
 trap remove EXIT
 remove
 environment | k apply -f - >/dev/null
-job page 'cat /token/token | cut -d. -f2 | base64 -d 2>/dev/null | grep -q herald
-    mkdir -p /data/page && echo kept >/data/page/index.html && exec timeout 600 httpd -f -p 8080 -h /data/page' | k create -f - >/dev/null
-job caller "for try in \$(seq 60); do wget -qO- http://page.$namespace.svc.cluster.local | grep kept && exit 0
-    sleep 1; done; exit 1" | k create -f - >/dev/null
+job page 'cut -d. -f2 /token/token | base64 -d 2>/dev/null | grep -q herald
+    mkdir -p /data/page
+    echo kept >/data/page/index.html
+    exec httpd -f -p 8080 -h /data/page' | k create -f - >/dev/null
+job caller "for try in \$(seq 60); do
+    wget -qO- http://page.$namespace.svc.cluster.local | grep kept && exit 0
+    sleep 1
+    done
+    exit 1" | k create -f - >/dev/null
 completes caller
 say 'yes  a restricted pod runs, has its token, writes to its volume, and is called by the name of its Service'
 

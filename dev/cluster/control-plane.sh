@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2154 # names come from place.sh and up.sh
 
 readonly etcd_seconds=60 # until it answers; below 1 s on an idle machine
+readonly controllers_seconds=120 # until they run; 2 s on an idle machine
 
 # No fsync: the data need not outlive the machine, since a new start begins with an empty store.
 start_etcd() {
@@ -18,6 +19,12 @@ start_controller_manager() {
         --kubeconfig="$cluster_state/controller-manager.kubeconfig" --root-ca-file="$cluster_state/pki/ca.crt" \
         --service-account-private-key-file="$cluster_state/pki/sa.key" --use-service-account-credentials \
         --leader-elect=false
+}
+
+# The controllers are built before any runs, and while they are built the loss of the API server ends the program. The
+# first thing to be seen of running ones is the service account of the default namespace, without which no pod starts.
+wait_for_controllers() {
+    wait_for $controllers_seconds controller-manager "$cluster_scripts/kubectl" get serviceaccount default
 }
 
 start_scheduler() {

@@ -14,18 +14,21 @@ lock_state() {
     flock -n 7 || { say 'Another make cluster or cluster-down is running; waiting for it' && flock 7; }
 }
 
-remove_folders() {
-    if [[ -e $cluster_state/made-folders ]]; then
-        xargs rmdir --ignore-fail-on-non-empty <"$cluster_state/made-folders" 2>/dev/null || true
-    fi
-    rm -rf --one-file-system "$cluster_state"
+# Not under the feet of another cluster of this kind: removing a folder takes away its mount as well.
+remove_covered_folders() {
+    local folder
+    [[ -z $(find /sys/fs/cgroup -maxdepth 2 -name "${cluster_cgroup%"$cluster_netns"}*") ]] || return 0
+    for folder in "${covered_folders[@]}"; do
+        [[ ! -d $folder ]] || rmdir --ignore-fail-on-non-empty "$folder"
+    done
 }
 
 tear_down() {
     kill_members
     remove_cgroups
     [[ ! -e /run/netns/$cluster_netns ]] || ip netns delete "$cluster_netns"
-    [[ ! -e $state_marker ]] || remove_folders
+    remove_covered_folders
+    [[ ! -e $state_marker ]] || rm -rf --one-file-system "$cluster_state"
 }
 
 something_is_left() { [[ -e $state_marker || -e /run/netns/$cluster_netns || -n $(cgroup_members) ]]; }

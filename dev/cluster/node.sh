@@ -35,10 +35,7 @@ EOT
 }
 
 start_containerd() {
-    local folder
-    for folder in /var/lib/kubelet /var/lib/cni; do
-        [[ -d $folder ]] || { mkdir "$folder" && say "$folder" >>"$cluster_state/made-folders"; }
-    done
+    mkdir -p "${covered_folders[@]}"
     printf 'nameserver %s\n' "$node_ip" >"$cluster_state/resolv.conf"
     write_containerd_config
     start containerd unshare --mount --propagation private \

@@ -3,14 +3,20 @@
 
 # Every process, also those of pods, lives below this control group: whatever happened to the files with the process
 # ids, its members are the cluster's processes and nobody else's.
-cluster_cgroup=cluster-$cluster_netns
+cluster_cgroup=herald-cluster-$cluster_netns
 
-# A process id alone may belong to somebody else after a crash; with the time of its start it cannot.
+# The node covers these with mounts that only it sees (node-mounts.sh), so on the machine they stay empty.
+# shellcheck disable=SC2034 # for node.sh and down.sh
+covered_folders=(/var/lib/kubelet /var/lib/cni)
+
+# A process id alone may belong to somebody else after a crash; with the time of its start it cannot. Fails for one that
+# has ended, also while nobody has asked for its exit code yet.
 start_time() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     # The second field is the name in brackets and may hold spaces; the 22nd is the 20th behind it.
     read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != [ZX] ]] || return 1
     printf '%s' "${stat[19]}"
 }
 
@@ -45,7 +51,7 @@ make_cgroups() {
         mkdir -p "$top/$cluster_cgroup"
         [[ -e $top/cgroup.controllers ]] || continue
         # With v2 the kubelet wants the controllers handed down to its root.
-        controllers=$(sed 's/[a-z_]*/+&/g' "$top/cgroup.controllers")
+        controllers=$(sed 's/[a-z_]\{1,\}/+&/g' "$top/cgroup.controllers")
         printf '%s' "$controllers" >"$top/cgroup.subtree_control"
     done < <(cgroup_hierarchies)
     mkdir -p "$(daemons_cgroup)"

@@ -7,7 +7,6 @@ source "$(dirname "$0")/place.sh"
 source "$cluster_scripts/processes.sh"
 source "$cluster_scripts/requirements.sh"
 source "$cluster_scripts/apiserver.sh"
-source "$cluster_scripts/control-plane.sh"
 source "$cluster_scripts/certificates.sh"
 source "$cluster_scripts/node.sh"
 source "$cluster_scripts/volumes.sh"
@@ -16,6 +15,7 @@ source "$cluster_scripts/down.sh"
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 readonly daemons=(etcd containerd apiserver controller-manager scheduler coredns kubelet proxy)
+readonly answer_seconds=60 # of patience with a cluster that is up, on a machine busy with compilers
 readonly longest_state=80 # characters: the path of a socket in it may have 107
 
 use_context() {
@@ -72,14 +72,18 @@ start_cluster() {
     start_proxy
     make_all_volumes
     wait_for_node
+    wait_for_controllers
     : >"$cluster_state/complete"
 }
+
+answers() { "$cluster_scripts/kubectl" --request-timeout=${answer_seconds}s get --raw /readyz >/dev/null 2>&1; }
 
 # Prints what a whole cluster lacks.
 lacking() {
     local name
     [[ -e $cluster_state/complete ]] || printf 'start '
     for name in "${daemons[@]}"; do is_running "$name" || printf '%s ' "$name"; done
+    ! is_running apiserver || answers || printf 'answer'
 }
 
 describe() {
@@ -106,8 +110,7 @@ main() {
         say 'The development cluster is up already'
         ;;
     'apiserver ')
-        start_apiserver
-        wait_for_apiserver
+        "$cluster_scripts/apiserver.sh" start
         renew_released_volumes
         say 'The API server of the development cluster was stopped, and runs again'
         ;;
