@@ -1,7 +1,14 @@
 //! The operator: observe, decide (pure), apply, report.
-//!
-//! | file | job |
-//! | --- | --- |
-//! | [`broadcast`] | one BroadcastMessage: what is observed, decided and reported |
 
 pub mod broadcast;
+mod certificate;
+mod cluster;
+mod departures;
+mod health;
+mod metrics;
+mod ownership;
+mod settings;
+mod triggers;
+mod watch;
+
+pub use settings::OperatorOptions;
