@@ -6,9 +6,6 @@ use kube::Resource;
 
 use crate::api::{BroadcastMessage, GROUP};
 
-/// The label on everything made for a broadcast; its value is the broadcast's name.
-pub const BROADCAST_LABEL: &str = "herald.dev/broadcast";
-
 /// The one owner that controls the object.
 pub fn controller_of(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
     object.meta().owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))

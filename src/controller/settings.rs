@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
+
 /// Reconciles broadcasts in a Kubernetes cluster, and serves the ledger to their senders.
 ///
 /// One process per ledger: a second one waits up to 60 s for the first to end. It serves the ledger over HTTPS with a
@@ -55,9 +57,23 @@ pub struct OperatorOptions {
     )]
     pub sender_image_pull_policy: String,
 
+    /// What sender pods ask of a node where the channel does not say, as the JSON of a container's `resources`.
+    #[arg(
+        long,
+        value_name = "JSON",
+        env = "HERALD_SENDER_RESOURCES",
+        default_value = r#"{"requests":{"cpu":"50m","memory":"64Mi"},"limits":{"memory":"512Mi"}}"#,
+        value_parser = resources
+    )]
+    pub sender_resources: ResourceRequirements,
+
     /// A namespace to watch. Repeatable, or separated by commas. Without it all of them.
     #[arg(long = "watch-namespace", value_name = "NAMESPACE", env = "HERALD_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
+}
+
+fn resources(text: &str) -> Result<ResourceRequirements, String> {
+    serde_json::from_str(text).map_err(|error| format!("not the JSON of a container's `resources`: {error}"))
 }
 
 impl OperatorOptions {

@@ -15,6 +15,7 @@ pub mod snapshot;
 pub mod sqlite;
 pub mod status;
 pub mod upkeep;
+pub mod wire;
 
 use std::future::Future;
 
