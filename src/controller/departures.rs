@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::ResourceExt;
+use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, metadata_watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 
 use super::watch::scoped;
 use crate::api::BroadcastMessage;
@@ -46,8 +47,8 @@ impl Departed {
 
 /// Watches one scope until it is dropped.
 pub async fn watch(client: kube::Client, scope: Option<String>, ledger: Arc<impl Ledger>, departed: Arc<Departed>) {
-    let api = scoped::<BroadcastMessage>(&client, scope.as_deref());
-    let mut events = pin!(metadata_watcher(api, watcher::Config::default()).default_backoff());
+    let api = scoped::<PartialObjectMeta<BroadcastMessage>>(&client, scope.as_deref());
+    let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut sweep = Sweep::default();
     while let Some(event) = events.next().await {
         match event {

@@ -39,6 +39,8 @@ pub mod channel;
 mod cluster;
 mod departures;
 mod failure;
+#[cfg(test)]
+mod fake_cluster;
 mod health;
 mod identity;
 pub mod job;

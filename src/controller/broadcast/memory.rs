@@ -34,6 +34,20 @@ pub struct Allowance {
     pub at: Timestamp,
 }
 
+impl Allowance {
+    /// Takes one write out of the budget, if there is one: `at_once` together, refilled by `per_minute`.
+    pub fn spend(&mut self, at_once: f64, per_minute: f64, now: Timestamp) -> bool {
+        let refilled = (now - self.at).as_secs_f64().max(0.0) * per_minute / 60.0;
+        self.spent = (self.spent - refilled).max(0.0);
+        self.at = now;
+        let allowed = self.spent + 1.0 <= at_once;
+        if allowed {
+            self.spent += 1.0;
+        }
+        allowed
+    }
+}
+
 /// How many messages had been sent at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentAt {

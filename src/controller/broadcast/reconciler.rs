@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
-use kube::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Client, ResourceExt};
 use tokio::sync::Semaphore;

@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use tokio::sync::Semaphore;
 
 use super::decide::{ChannelObservation, decide};
-use crate::api::{BroadcastState, MessageChannel};
+use crate::api::MessageChannel;
 use crate::controller::broadcast::observer::Stores;
 use crate::controller::failure::{Failure, Failures};
 use crate::controller::metrics::Metrics;
@@ -73,17 +73,11 @@ impl<L: Ledger> ChannelReconciler<L> {
             Some(account) => self.ledger.account(&account).await?,
             None => None,
         };
-        let sending = readable(&self.stores.broadcasts, |broadcast| {
+        let broadcasts = readable(&self.stores.broadcasts, |broadcast| {
             broadcast.metadata.namespace.as_ref() == Some(&namespace)
                 && broadcast.spec.channel_ref.name == name
-                && broadcast.status.as_ref().and_then(|status| status.state) == Some(BroadcastState::Sending)
         });
-        let observation = ChannelObservation {
-            object: channel.clone(),
-            account,
-            active_broadcasts: u32::try_from(sending.len()).unwrap_or(u32::MAX),
-            now: SystemClock.now(),
-        };
+        let observation = ChannelObservation { object: channel.clone(), account, broadcasts, now: SystemClock.now() };
         let decision = decide(&observation);
         if let Some(status) = &decision.status {
             let uid = channel.uid();
