@@ -1,12 +1,12 @@
-//! Who may speak for which broadcast.
+//! Who may touch which broadcast.
 
 use std::future::Future;
 
 use secrecy::SecretString;
 
-use crate::ledger::BroadcastId;
+use crate::ledger::exchange::BroadcastId;
 
-/// A sender that may do with this broadcast what senders do, and with no other.
+/// What a valid token stands for: one pod, which may touch one broadcast and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
     pub broadcast: BroadcastId,
@@ -14,24 +14,24 @@ pub struct Admitted {
     pub pod: String,
 }
 
-/// Why a token is not admitted, each with a message.
+/// Why a token opens nothing. The messages hold no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// A definite no to the token.
-    #[error("{0}")]
+    /// Definitely not valid.
+    #[error("the token is not valid: {0}")]
     Unauthorized(String),
-    /// A known token without a broadcast.
-    #[error("{0}")]
+    /// Valid, and of somebody who is no sender.
+    #[error("this token's pod is no sender: {0}")]
     Forbidden(String),
-    /// What the token stood for is over.
-    #[error("{0}")]
+    /// The broadcast, or the Job that sends it, is gone.
+    #[error("the broadcast of this sender is gone: {0}")]
     Gone(String),
-    /// It cannot be told now.
-    #[error("{0}")]
+    /// Nobody can tell now.
+    #[error("the token cannot be checked now: {0}")]
     Unavailable(String),
 }
 
-/// Tells which broadcast a token stands for.
+/// Tells what a token stands for.
 pub trait Gatekeeper: Send + Sync + 'static {
     fn admit(&self, token: &SecretString) -> impl Future<Output = Result<Admitted, Denied>> + Send;
 }
