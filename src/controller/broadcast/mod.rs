@@ -22,4 +22,4 @@ pub mod observation;
 
 pub use decide::decide;
 pub use memory::Memory;
-pub use observation::{Action, Declared, Decision, JobWarning, Observation, Transition};
+pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};
