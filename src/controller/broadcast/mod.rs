@@ -21,5 +21,6 @@ pub mod memory;
 pub mod observation;
 
 pub use decide::decide;
+pub use decide_stall::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
 pub use memory::Memory;
 pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

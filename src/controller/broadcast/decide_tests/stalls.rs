@@ -3,6 +3,7 @@ use k8s_openapi::api::core::v1::PodCondition;
 use super::world::{START, World, crashed, waiting};
 use crate::controller::broadcast::JobWarning;
 use crate::delivery::outcome::Fault;
+use crate::delivery::recipient::RETRIES_EXHAUSTED;
 
 fn started() -> World {
     let mut world = World::planned(10, 10);
@@ -125,7 +126,7 @@ fn five_restarts_without_result_are_enough() {
 #[test]
 fn waves_that_settle_nobody_because_of_the_provider_or_of_a_told_trouble_are_no_crash_loop() {
     let mut world = started();
-    world.batches[0].last_error = Some((Fault::new("Transient", None, "try later"), world.now));
+    world.batches[0].last_error = Some((Fault::new(RETRIES_EXHAUSTED, None, "try later"), world.now));
     for _ in 0..4 {
         world.end_wave("Complete", None);
         world.batches[0].last_error.as_mut().unwrap().1 = world.now;
