@@ -101,7 +101,8 @@ impl Authority {
     fn read(secret: &Secret, now: Instant) -> Result<Authority, CertificateError> {
         let unusable = |message: &str| CertificateError::Unusable { message: message.to_owned() };
         let text = |name: &str| {
-            let bytes = secret.data.as_ref().and_then(|data| data.get(name)).ok_or_else(|| format!("{name} is missing"))?;
+            let bytes =
+                secret.data.as_ref().and_then(|data| data.get(name)).ok_or_else(|| format!("{name} is missing"))?;
             String::from_utf8(bytes.0.clone()).map_err(|_| format!("{name} is no text"))
         };
         let certificate_pem = text(CERTIFICATE_KEY).map_err(|message| CertificateError::Unusable { message })?;

@@ -74,14 +74,10 @@ pub async fn connect() -> Result<Client, String> {
 }
 
 /// One call in bounded time. `what` completes "failed to …".
-pub async fn call<T>(
-    what: &'static str,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, CallError> {
+pub async fn call<T>(what: &'static str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CallError::Failed { what, source: Box::new(source) }),
         Err(_) => Err(CallError::TimedOut { what }),
     }
 }
-

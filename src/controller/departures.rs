@@ -53,7 +53,9 @@ pub async fn watch(client: kube::Client, scope: Option<String>, ledger: Arc<impl
     while let Some(event) = events.next().await {
         match event {
             // Owners are asked for before the list is made: who is declared later is not judged by it.
-            Ok(Event::Init) => sweep = Sweep { owners: owners(ledger.as_ref(), scope.as_deref()).await, ..Sweep::default() },
+            Ok(Event::Init) => {
+                sweep = Sweep { owners: owners(ledger.as_ref(), scope.as_deref()).await, ..Sweep::default() }
+            }
             Ok(Event::InitApply(object)) => sweep.present.extend(object.uid()),
             Ok(Event::InitDone) => {
                 for uid in std::mem::take(&mut sweep).gone() {

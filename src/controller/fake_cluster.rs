@@ -95,11 +95,15 @@ impl State {
         }
         let owner = path.trim_end_matches("/status").to_owned();
         match *method {
-            Method::GET => self.objects.get(path).map_or_else(|| failure(404, "NotFound"), |found| (StatusCode::OK, found.clone())),
+            Method::GET => {
+                self.objects.get(path).map_or_else(|| failure(404, "NotFound"), |found| (StatusCode::OK, found.clone()))
+            }
             Method::POST => self.create(path, body),
             Method::PATCH => match self.objects.get_mut(&owner) {
                 None => failure(404, "NotFound"),
-                Some(found) if body["metadata"]["uid"].is_string() && body["metadata"]["uid"] != found["metadata"]["uid"] => {
+                Some(found)
+                    if body["metadata"]["uid"].is_string() && body["metadata"]["uid"] != found["metadata"]["uid"] =>
+                {
                     failure(409, "Conflict")
                 }
                 Some(found) => {

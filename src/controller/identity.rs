@@ -147,13 +147,11 @@ impl<L: Ledger> Identity<L> {
     async fn review(&self, token: &str) -> Result<BoundPod, Denied> {
         let api: Api<TokenReview> = Api::all(self.client.clone());
         let wanted = TokenReview {
-            spec: TokenReviewSpec {
-                token: Some(token.to_owned()),
-                audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]),
-            },
+            spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]) },
             ..TokenReview::default()
         };
-        let reviewed = call("review a token", api.create(&PostParams::default(), &wanted)).await.map_err(unavailable)?;
+        let reviewed =
+            call("review a token", api.create(&PostParams::default(), &wanted)).await.map_err(unavailable)?;
         bound_pod(&reviewed.status.unwrap_or_default()).map_err(Denied::Unauthorized)
     }
 

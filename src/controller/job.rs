@@ -157,11 +157,7 @@ pub(super) fn resources(wish: Option<&SenderResources>, settings: &SenderSetting
 }
 
 fn quantities(amounts: &ComputeResources) -> BTreeMap<String, Quantity> {
-    let named = [
-        ("cpu", &amounts.cpu),
-        ("memory", &amounts.memory),
-        ("ephemeral-storage", &amounts.ephemeral_storage),
-    ];
+    let named = [("cpu", &amounts.cpu), ("memory", &amounts.memory), ("ephemeral-storage", &amounts.ephemeral_storage)];
     let given = named.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount.clone()?))));
     given.collect()
 }

@@ -28,8 +28,7 @@ const RECORD_SECONDS: i64 = 10;
 pub fn pod(audience: &Audience, channel: &MessageChannelSpec, settings: &SenderSettings) -> PodSpec {
     let mounts = mounts(audience, channel);
     let pull_secrets = channel.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
-    let pull_secrets: Vec<_> =
-        pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
+    let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
     PodSpec {
         automount_service_account_token: Some(false),
         containers: vec![container(&mounts, channel, settings)],
@@ -73,11 +72,8 @@ fn container(mounts: &[Mount], channel: &MessageChannelSpec, settings: &SenderSe
 }
 
 fn environment(settings: &SenderSettings) -> Vec<EnvVar> {
-    let plain = |name: &str, value: &str| EnvVar {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        ..EnvVar::default()
-    };
+    let plain =
+        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() };
     let mut environment = vec![plain(mount::LEDGER_URL_VARIABLE, &settings.ledger_url)];
     environment.extend(settings.certificate_authority_pem.iter().map(|pem| plain(mount::LEDGER_CA_VARIABLE, pem)));
     let field = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.name".to_owned() };
@@ -124,8 +120,7 @@ fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
             optional: Some(true),
             ..ConfigMapVolumeSource::default()
         };
-        let volume =
-            Volume { name: format!("configmap-{index}"), config_map: Some(source), ..Volume::default() };
+        let volume = Volume { name: format!("configmap-{index}"), config_map: Some(source), ..Volume::default() };
         mounts.push(Mount { volume, folder: mount::config_map_folder(name), writable: false });
     }
     for (index, (name, keys)) in secrets.into_iter().enumerate() {
@@ -150,11 +145,8 @@ fn token() -> Mount {
 }
 
 fn journal() -> Mount {
-    let volume = Volume {
-        name: "journal".to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    };
+    let volume =
+        Volume { name: "journal".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
     Mount { volume, folder: mount::JOURNAL_FOLDER.to_owned(), writable: true }
 }
 

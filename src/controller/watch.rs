@@ -23,17 +23,17 @@ const PAGE_SIZE: u32 = 100;
 /// What a watch has seen.
 pub enum Change<'a, K> {
     /// Made or changed; `before` is what was known of it.
-    Applied { object: &'a DeserializeGuard<K>, before: Option<Arc<DeserializeGuard<K>>> },
+    Applied {
+        object: &'a DeserializeGuard<K>,
+        before: Option<Arc<DeserializeGuard<K>>>,
+    },
     Deleted(&'a DeserializeGuard<K>),
     /// The store was made anew: anything may have changed.
     Listed,
 }
 
 /// Kinds that can be watched with a guard.
-pub trait Watched:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
-{
-}
+pub trait Watched: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static> Watched for K {}
 
 /// The kinds as seen from a scope: one namespace, or the whole cluster.

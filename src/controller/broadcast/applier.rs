@@ -30,15 +30,15 @@ pub struct Applier<'a, L> {
 impl<L: Ledger> Applier<'_, L> {
     /// Takes every step. All are tried; the first failure is told.
     pub async fn apply(&self, actions: &[Action]) -> Result<(), Failure> {
-        let (batches, others): (Vec<_>, Vec<_>) = actions.iter().partition(|action| {
-            matches!(action, Action::CreateBatch(_) | Action::DeleteBatch { .. })
-        });
+        let (batches, others): (Vec<_>, Vec<_>) =
+            actions.iter().partition(|action| matches!(action, Action::CreateBatch(_) | Action::DeleteBatch { .. }));
         let mut first = Ok(());
         // In their order: the credential stop is lifted before the wave that tries them.
         for action in others {
             first = first.and(self.act(action).await);
         }
-        let mut steps = futures::stream::iter(batches).map(|action| self.act(action)).buffer_unordered(CONCURRENT_CALLS);
+        let mut steps =
+            futures::stream::iter(batches).map(|action| self.act(action)).buffer_unordered(CONCURRENT_CALLS);
         while let Some(done) = steps.next().await {
             first = first.and(done);
         }
@@ -79,9 +79,11 @@ impl<L: Ledger> Applier<'_, L> {
             Err(error) if error.is_conflict() => {
                 let name = wanted.name_any();
                 let live = call("look whose a taken name is", api.get_metadata_opt(&name)).await?;
-                let owner = live.as_ref().and_then(|live| live.metadata.owner_references.as_ref()).into_iter().flatten();
+                let owner =
+                    live.as_ref().and_then(|live| live.metadata.owner_references.as_ref()).into_iter().flatten();
                 let uid = self.object.uid();
-                let ours = owner.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref());
+                let ours =
+                    owner.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref());
                 if ours { Ok(()) } else { Err(Failure::NameTaken { kind, name }) }
             }
             Err(error) => Err(error.into()),
@@ -91,7 +93,10 @@ impl<L: Ledger> Applier<'_, L> {
     /// Only the one that was observed; who is gone or another by now is not touched.
     async fn delete<K>(&self, what: &'static str, name: &str, uid: &str) -> Result<(), Failure>
     where
-        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
     {
         let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
         let params = DeleteParams::background().preconditions(only_this);

@@ -6,7 +6,7 @@ use super::decide_batches::{self, Batches};
 use super::decide_status::{self, Due};
 use super::decide_wave::{self, Waves};
 use super::memory::{Memory, Written};
-use super::observation::{Action, Declared, Decision, Observation};
+use super::observation::{Action, Decision, Declared, Observation};
 use super::{decide_events, decide_stall};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::job::SenderSettings;
@@ -29,7 +29,9 @@ pub fn decide(observation: &Observation, memory: &Memory, settings: &SenderSetti
     let observed = observation.object.status.as_ref();
     let before = Written::or_observed(memory.status.as_ref(), observed, observation.now).cloned();
     match &observation.declared {
-        Declared::Known { snapshot, batches } => known(observation, before, snapshot, batches, memory.clone(), settings),
+        Declared::Known { snapshot, batches } => {
+            known(observation, before, snapshot, batches, memory.clone(), settings)
+        }
         Declared::Refused { reason, message } => {
             refused(observation, before, &Stall::new(reason, message.clone()), memory.clone())
         }

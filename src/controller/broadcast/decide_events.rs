@@ -24,7 +24,8 @@ fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) 
     let planned = after.recipients.map_or(0, |recipients| recipients.planned);
     let batches = after.batches.map_or(0, |batches| batches.total);
     let (duplicates, excluded) = (plan.duplicates, plan.excluded);
-    let note = format!("{planned} recipients in {batches} batches; {duplicates} duplicates and {excluded} excluded left out");
+    let note =
+        format!("{planned} recipients in {batches} batches; {duplicates} duplicates and {excluded} excluded left out");
     Some(transition(false, "PlanSealed", note))
 }
 

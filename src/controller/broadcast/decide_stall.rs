@@ -47,7 +47,8 @@ pub fn observed(
 fn not_starting(observation: &Observation, waves: &Waves<'_>) -> Option<Stall> {
     let Some(job) = waves.active else { return not_made(observation) };
     let waited = observation.now - decide_wave::begun_at(job)?;
-    if job.metadata.deletion_timestamp.is_some() || waited <= START_GRACE || decide_wave::began(job, &observation.pods) {
+    if job.metadata.deletion_timestamp.is_some() || waited <= START_GRACE || decide_wave::began(job, &observation.pods)
+    {
         return None;
     }
     let name = job.name_any();

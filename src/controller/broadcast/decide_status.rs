@@ -101,11 +101,9 @@ pub fn with_credential_stop<'a>(
         (snapshot.counts.sent <= sent).then(|| stall.message.clone())
     });
     match told {
-        Some(words) if snapshot.closed.is_none() => Cow::Owned(BroadcastSnapshot {
-            closed: Some(invalid),
-            stop_message: Some(words),
-            ..snapshot.clone()
-        }),
+        Some(words) if snapshot.closed.is_none() => {
+            Cow::Owned(BroadcastSnapshot { closed: Some(invalid), stop_message: Some(words), ..snapshot.clone() })
+        }
         _ => Cow::Borrowed(snapshot),
     }
 }

@@ -35,7 +35,10 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
     Template::compile(&broadcast.spec.content.text)
         .map_err(|error| refuse("InvalidTemplate", format!("spec.content.text: {error}")))?;
     let account = AccountKey::of(&namespace, &channel.spec).ok_or_else(|| {
-        refuse("ChannelInvalid", format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"))
+        refuse(
+            "ChannelInvalid",
+            format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"),
+        )
     })?;
     let mut declaration = Declaration::of(broadcast, &channel.spec, account.clone())
         .map_err(|error| refuse("ChannelInvalid", error.to_string()))?;
@@ -45,8 +48,7 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
             declaration.account_rate = declaration.account_rate.lower(rate);
         }
     }
-    declaration.orders =
-        Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
+    declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
     Ok(declaration)
 }
 

@@ -31,5 +31,6 @@ pub(super) mod reconciler;
 pub(super) mod remembered;
 
 pub use decide::decide;
+pub use decide_stall::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
 pub use memory::Memory;
-pub use observation::{Action, Declared, Decision, JobWarning, Observation, Transition};
+pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

@@ -46,12 +46,7 @@ impl Stores {
 }
 
 /// Everything that is known of a broadcast now.
-pub async fn observe(
-    client: &Client,
-    stores: &Stores,
-    object: &BroadcastMessage,
-    declared: Declared,
-) -> Observation {
+pub async fn observe(client: &Client, stores: &Stores, object: &BroadcastMessage, declared: Declared) -> Observation {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let uid = object.uid().unwrap_or_default();
@@ -119,17 +114,20 @@ fn pods_of<'a>(job: &Job, pods: &'a [Pod]) -> impl Iterator<Item = &'a Pod> {
 
 fn is_late(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
     let ended = job.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
-        conditions.iter().any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")
+        conditions
+            .iter()
+            .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")
     });
     let runs = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let waits = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()).is_some_and(|all| {
-            all.iter().any(|one| one.state.as_ref().is_some_and(|state| state.waiting.is_some()))
-        });
+        let waits =
+            pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()).is_some_and(|all| {
+                all.iter().any(|one| one.state.as_ref().is_some_and(|state| state.waiting.is_some()))
+            });
         phase == Some("Running") && !waits
     };
-    let made = job.creation_timestamp().map_or(now, |made| {
-        Timestamp(i64::try_from(made.0.as_nanosecond()).unwrap_or(i64::MAX))
-    });
+    let made = job
+        .creation_timestamp()
+        .map_or(now, |made| Timestamp(i64::try_from(made.0.as_nanosecond()).unwrap_or(i64::MAX)));
     !ended && now - made > STARTING && !pods_of(job, pods).any(runs)
 }

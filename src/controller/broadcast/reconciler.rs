@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::applier::Applier;
 use super::decide::decide;
 use super::declaration::Declarer;
-use super::observation::{Declared, Decision, Observation};
+use super::observation::{Decision, Declared, Observation};
 use super::observer::{Stores, observe};
 use super::remembered::Remembered;
 use crate::api::{BroadcastMessage, Condition, ConditionStatus, MessageBatch};
@@ -112,7 +112,8 @@ impl<L: Ledger> Reconciler<L> {
         if let Some(error) = self.stores.unreadable_channel(broadcast) {
             self.declarer().release(&broadcast.uid().unwrap_or_default()).await?;
             let name = &broadcast.spec.channel_ref.name;
-            let message = format!("this version of Herald cannot read the MessageChannel `{name}`: {error}; correct it");
+            let message =
+                format!("this version of Herald cannot read the MessageChannel `{name}`: {error}; correct it");
             return Ok(Declared::Refused { reason: "ChannelUnreadable", message });
         }
         let channels = self.stores.channels_of(&broadcast.namespace().unwrap_or_default());

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use crate::api::channel::{ChannelMember, ChannelProvider, ChannelRateStatus};
-use crate::api::{
-    BroadcastMessage, BroadcastState, Condition, ConditionStatus, MessageChannel, MessageChannelStatus,
-};
+use crate::api::{BroadcastMessage, BroadcastState, Condition, ConditionStatus, MessageChannel, MessageChannelStatus};
 use crate::controller::broadcast::Transition;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Timestamp;
@@ -114,10 +112,9 @@ fn conditions(observation: &ChannelObservation, generation: i64, before: &[Condi
             ("Ready", False, "CredentialsInvalid", words.clone()),
             ("CredentialsVerified", False, "CredentialsInvalid", words.clone()),
         ],
-        (None, true) => vec![
-            ("Ready", True, "Ready", String::new()),
-            ("CredentialsVerified", True, "MessageTaken", String::new()),
-        ],
+        (None, true) => {
+            vec![("Ready", True, "Ready", String::new()), ("CredentialsVerified", True, "MessageTaken", String::new())]
+        }
         (None, false) => vec![
             ("Ready", True, "Ready", String::new()),
             ("CredentialsVerified", Unknown, "NotUsed", "no message has been sent through it yet".to_owned()),

@@ -74,8 +74,7 @@ impl<L: Ledger> ChannelReconciler<L> {
             None => None,
         };
         let broadcasts = readable(&self.stores.broadcasts, |broadcast| {
-            broadcast.metadata.namespace.as_ref() == Some(&namespace)
-                && broadcast.spec.channel_ref.name == name
+            broadcast.metadata.namespace.as_ref() == Some(&namespace) && broadcast.spec.channel_ref.name == name
         });
         let observation = ChannelObservation { object: channel.clone(), account, broadcasts, now: SystemClock.now() };
         let decision = decide(&observation);
