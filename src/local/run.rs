@@ -1,6 +1,5 @@
 //! A run from documents to the last recipient: plan, confirm, send, end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;

@@ -37,8 +37,8 @@ impl<L: Ledger> Applier<'_, L> {
         for action in others {
             first = first.and(self.act(action).await);
         }
-        let mut steps =
-            futures::stream::iter(batches).map(|action| self.act(action)).buffer_unordered(CONCURRENT_CALLS);
+        let steps: Vec<_> = batches.into_iter().map(|action| self.act(action)).collect();
+        let mut steps = futures::stream::iter(steps).buffer_unordered(CONCURRENT_CALLS);
         while let Some(done) = steps.next().await {
             first = first.and(done);
         }
