@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{condition::Condition, header::HEADER_VALUE, rate::Rate, reference::ObjectRef};
+use super::{condition::Condition, header::HEADER_VALUE, rate::Rate, reference::ObjectRef, sender_pods::SenderPods};
 
 /// The rate of a `messenger` channel that names none: far below the page's own limit of 300 text messages a second.
 pub const MESSENGER_RATE: Rate = Rate { messages: 40, period_seconds: 1 };
@@ -110,6 +110,10 @@ pub struct MessageChannelSpec {
     #[serde(default = "request_timeout_seconds")]
     #[schemars(range(min = 1, max = 120))]
     pub request_timeout_seconds: u32,
+    /// How the pods that send through this channel are run. Mutable; a change counts from the next pod on. `herald run`
+    /// makes no pods and does not look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<SenderPods>,
 }
 
 fn request_timeout_seconds() -> u32 {
