@@ -4,6 +4,7 @@
 //! protocol of sending is one call, [`Ledger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
+pub mod batch_status;
 pub mod brief;
 pub mod clock;
 pub mod declaration;

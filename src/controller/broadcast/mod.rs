@@ -1,5 +1,26 @@
 //! One BroadcastMessage and what it owns: MessageBatches, and one Job per wave of senders.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`observation`] | what is observed, and what is decided from it |
+//! | [`memory`] | what is remembered between two looks |
+//! | [`decide`] | the decision as a whole, pure |
+//! | `decide_wave` | whether senders are needed, and when |
+//! | `decide_stall` | why senders do not work, as far as the cluster tells |
+//! | `decide_batches` | MessageBatches and their statuses |
+//! | `decide_status` | when the status is written |
+//! | `decide_events` | what is worth an event |
 
+pub mod decide;
+mod decide_batches;
+mod decide_events;
+mod decide_stall;
+mod decide_status;
+mod decide_wave;
+pub mod memory;
 pub mod observation;
 
+pub use decide::decide;
+pub use decide_stall::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
+pub use memory::Memory;
 pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

@@ -1,0 +1,5 @@
+//! One MessageChannel: what is known of its account, and what its status says.
+
+pub mod decide;
+
+pub use decide::{ChannelDecision, ChannelObservation, decide};
