@@ -3,11 +3,12 @@
 use clap::Parser;
 use herald::api::admission::Admission;
 use herald::api::crds;
+use herald::controller::OperatorOptions;
 use herald::simulator::SimulatorOptions;
 use serde_json::{Value, json};
 
-use super::chart;
 use super::helm::{helm, render};
+use super::{chart, yaml};
 
 /// Sets of values that between them reach every template and every branch.
 pub const VALUE_SETS: [&[&str]; 5] = [
@@ -156,6 +157,39 @@ struct SimulatorLine {
 fn arguments<'a>(documents: &'a [Value], deployment: &str) -> Vec<&'a str> {
     let container = &named(documents, "Deployment", deployment)["spec"]["template"]["spec"]["containers"][0];
     container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+}
+
+#[derive(Parser)]
+struct OperatorLine {
+    #[command(flatten)]
+    options: OperatorOptions,
+}
+
+#[test]
+fn the_operator_takes_the_flags_it_is_given_and_is_served_under_the_services_name() {
+    let values = ["watch.namespaces={marketing,sales}", "sender.image=a/b:1", "image.pullPolicy=Always"];
+    let Some(documents) = render(&values) else { return };
+    let options = OperatorLine::try_parse_from(arguments(&documents, "herald")).unwrap().options;
+    assert_eq!(options.watch_namespaces, ["marketing", "sales"]);
+    assert_eq!((options.sender_image.as_str(), options.sender_image_pull_policy.as_str()), ("a/b:1", "Always"));
+    assert_eq!(options.namespace, "herald-system");
+    let expected = &yaml("values.yaml")["sender"]["resources"];
+    assert_eq!(serde_json::to_value(&options.sender_resources).unwrap(), *expected);
+
+    let service = named(&documents, "Service", "herald");
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    let ledger = ports.iter().find(|port| port["name"] == "ledger").unwrap();
+    assert_eq!(options.ledger_url(), format!("https://herald.herald-system.svc:{}", ledger["port"]));
+    let pod = &named(&documents, "Deployment", "herald")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let port = |name: &str| {
+        let ports = container["ports"].as_array().unwrap();
+        ports.iter().find(|port| port["name"] == name).unwrap()["containerPort"].as_u64().unwrap()
+    };
+    assert_eq!(port("ledger"), u64::from(options.listen.port()));
+    assert_eq!(port("metrics"), u64::from(options.health_listen.port()));
+    let volume = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    assert!(options.ledger_path.starts_with(volume), "the ledger must lie on the volume");
 }
 
 #[test]
