@@ -11,11 +11,9 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
 
-/// What was asked for: method, path with query, body.
+/// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub method: Method,
-    pub target: String,
     pub body: Value,
 }
 
@@ -49,10 +47,6 @@ impl FakeCluster {
         self.0.lock().unwrap().objects.remove(path);
     }
 
-    pub fn get(&self, path: &str) -> Option<Value> {
-        self.0.lock().unwrap().objects.get(path).cloned()
-    }
-
     pub fn set_down(&self, down: bool) {
         self.0.lock().unwrap().down = down;
     }
@@ -71,7 +65,7 @@ impl FakeCluster {
         let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let mut state = self.0.lock().unwrap();
-        state.asked.push(Asked { method: head.method.clone(), target: head.uri.to_string(), body: body.clone() });
+        state.asked.push(Asked { body: body.clone() });
         let path = head.uri.path().to_owned();
         let (status, answer) =
             if state.down { failure(503, "ServiceUnavailable") } else { state.act(&head.method, &path, body) };

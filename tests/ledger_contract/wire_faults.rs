@@ -8,7 +8,7 @@ use std::time::Duration;
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::wire::message::EXCHANGE;
 use herald::ledger::wire::{RemoteLedger, RemoteLedgerOptions, router};
-use herald::ledger::{Ledger, LedgerError, SenderLedger};
+use herald::ledger::{LedgerError, SenderLedger};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
