@@ -8,7 +8,7 @@ use std::time::Duration;
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::wire::message::EXCHANGE;
 use herald::ledger::wire::{RemoteLedger, RemoteLedgerOptions, router};
-use herald::ledger::{Ledger, LedgerError, SenderLedger};
+use herald::ledger::{LedgerError, SenderLedger};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -127,9 +127,12 @@ async fn a_sender_that_is_cut_off_at_any_moment_takes_everybody_once() {
             break;
         }
         let request = sender.request(outcomes, 2);
-        // From before the request is written to after its answer is read, wherever this machine puts that.
-        let cut = Duration::from_micros(50 * (step as u64 % 40));
-        let _ = tokio::time::timeout(cut, client.exchange(&request)).await;
+        // From before the request is written to after its answer is read: client, API and ledger take turns.
+        tokio::select! {
+            biased;
+            _ = client.exchange(&request) => {}
+            () = turns(step % 40) => {}
+        }
         world.sums_hold().await;
         let rows = client.exchange(&request).await.unwrap().rows;
         given.extend(rows.iter().map(|row| (row.seq, row.attempt)));
@@ -140,6 +143,12 @@ async fn a_sender_that_is_cut_off_at_any_moment_takes_everybody_once() {
     let everybody: Vec<(i64, u32)> = (1..count as i64).map(|seq| (seq, 1)).collect();
     assert_eq!(given, everybody, "each at its first attempt");
     assert_eq!(world.counts(broadcast).await.sent, count as i64);
+}
+
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A request of which half has been written: it takes room in the ledger's API until the rest comes.
@@ -170,7 +179,8 @@ async fn more_requests_than_the_ledger_works_on_are_sent_away_before_they_begin(
         }
     };
     assert!(refused.is_transient() && refused.to_string().contains("too many requests"), "{refused}");
-    let answer = reqwest::Client::new()
+    let http = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
+    let answer = http
         .post(format!("{}{EXCHANGE}", world.ledger.url))
         .bearer_auth(format!("{}/pod", broadcast.0))
         .body("{}")
@@ -178,8 +188,8 @@ async fn more_requests_than_the_ledger_works_on_are_sent_away_before_they_begin(
         .await
         .unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
-    let stranger = reqwest::Client::new().post(format!("{}{EXCHANGE}", world.ledger.url)).body("{}").send().await;
-    assert_eq!(stranger.unwrap().status(), 401, "who has no token is told so first");
+    let stranger = http.post(format!("{}{EXCHANGE}", world.ledger.url)).body("{}").send().await.unwrap();
+    assert_eq!(stranger.status(), 401, "who has no token is told so first");
 
     drop(busy);
     let request = sender.request(vec![], 1);
