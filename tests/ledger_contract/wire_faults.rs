@@ -112,45 +112,6 @@ async fn a_chunk_whose_answer_was_lost_is_repeated_and_adds_nobody() {
     world.sums_hold().await;
 }
 
-#[tokio::test]
-async fn a_sender_that_is_cut_off_at_any_moment_takes_everybody_once() {
-    let world = Api::new().await;
-    let count = 60;
-    let broadcast = world.planned(&declaration("one"), count).await;
-    let mut sender = Sender::proven(&world, "sender", broadcast).await;
-    let client = world.ledger.of(broadcast);
-    let mut given = Vec::new();
-    let mut outcomes = Vec::new();
-    for step in 0.. {
-        assert!(step < 10 * count, "it makes headway");
-        if world.counts(broadcast).await.pending == 0 {
-            break;
-        }
-        let request = sender.request(outcomes, 2);
-        // From before the request is written to after its answer is read: client, API and ledger take turns.
-        tokio::select! {
-            biased;
-            _ = client.exchange(&request) => {}
-            () = turns(step % 40) => {}
-        }
-        world.sums_hold().await;
-        let rows = client.exchange(&request).await.unwrap().rows;
-        given.extend(rows.iter().map(|row| (row.seq, row.attempt)));
-        outcomes = reports(&rows, &accepted());
-        world.pass(INTERVAL + INTERVAL);
-    }
-    sender.tell(&world, outcomes).await;
-    let everybody: Vec<(i64, u32)> = (1..count as i64).map(|seq| (seq, 1)).collect();
-    assert_eq!(given, everybody, "each at its first attempt");
-    assert_eq!(world.counts(broadcast).await.sent, count as i64);
-}
-
-async fn turns(count: usize) {
-    for _ in 0..count {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// A request of which half has been written: it takes room in the ledger's API until the rest comes.
 async fn half_a_request(world: &Api, broadcast: BroadcastId) -> TcpStream {
     let mut connection = TcpStream::connect(world.ledger.url.trim_start_matches("http://")).await.unwrap();
