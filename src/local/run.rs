@@ -1,6 +1,5 @@
 //! A run from documents to the last recipient: plan, confirm, send, end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,12 +19,11 @@ use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::sqlite::random_id;
+use crate::ledger::upkeep::keep_up;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sender::session::SessionError;
 use crate::sender::{Ended, PlanError, Session, Transport, planner};
 
-/// Between two slices of the ledger's upkeep when there is nothing more to do at once.
-const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the end of a closed broadcast is looked for.
 const END_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -244,19 +242,6 @@ async fn confirm(
         }
     }
     Ok(Confirmed::Yes)
-}
-
-async fn keep_up(ledger: Arc<impl Ledger>) {
-    loop {
-        match ledger.maintain().await {
-            Ok(true) => {}
-            Ok(false) => tokio::time::sleep(UPKEEP_INTERVAL).await,
-            Err(error) => {
-                tracing::warn!(reason = error.reason(), %error, "upkeep of the ledger failed");
-                tokio::time::sleep(UPKEEP_INTERVAL).await;
-            }
-        }
-    }
 }
 
 /// Sends all broadcasts side by side until each is closed or the run is interrupted.

@@ -141,6 +141,9 @@ impl Ledger for OverTheWire {
     async fn owners(&self) -> Result<Vec<Owner>> {
         self.behind.owners().await
     }
+    async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.behind.find(owner_uid).await
+    }
     async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
         self.behind.lift_credential_stop(broadcast).await
     }

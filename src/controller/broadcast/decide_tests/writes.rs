@@ -76,12 +76,13 @@ fn each_turn_of_a_broadcast_is_told_once() {
 
     let mut world = World::planned(10, 10);
     world.look();
-    let steps: [(&dyn Fn(&mut World), &str); 4] = [
-        (&|world| world.snapshot.gate.suspended = true, "Suspended"),
-        (&|world| world.snapshot.gate.suspended = false, "Resumed"),
-        (&|world| world.pod("Pending", waiting("ErrImagePull", "no")), "Stalled"),
+    type Step = fn(&mut World);
+    let steps: [(Step, &str); 4] = [
+        (|world| world.snapshot.gate.suspended = true, "Suspended"),
+        (|world| world.snapshot.gate.suspended = false, "Resumed"),
+        (|world| world.pod("Pending", waiting("ErrImagePull", "no")), "Stalled"),
         (
-            &|world| {
+            |world| {
                 world.pod("Running", Default::default());
                 world.snapshot.gate.cancelled = true;
                 world.batches[0].counts = crate::delivery::counts::Counts { skipped: 10, ..Default::default() };
