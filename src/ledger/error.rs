@@ -51,9 +51,7 @@ pub enum LedgerError {
         "the operator does not speak this version of the ledger API; it serves {served}: let the sender's image be of the operator's version"
     )]
     UnsupportedVersion { served: String },
-    #[error(
-        "the ledger API takes no such request: {message}; let the sender's image be of the operator's version"
-    )]
+    #[error("the ledger API takes no such request: {message}; let the sender's image be of the operator's version")]
     RequestRefused { message: String },
     #[error("the plan cannot change after the first attempt")]
     PlanLocked,
