@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
 use crate::content::{RenderError, Template};
@@ -52,6 +53,9 @@ pub enum PlanError {
         "the audience is empty: {read} rows were read, {excluded} of them excluded; add recipients to `spec.audience`"
     )]
     Empty { read: u64, excluded: u64 },
+    /// The panic's own words may hold a recipient, so they are not told.
+    #[error("the audience could not be planned: a fault of Herald itself; its log says where, please report it")]
+    Panicked,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -64,6 +68,7 @@ impl PlanError {
             PlanError::Rows(_) => "AudienceInvalid",
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
+            PlanError::Panicked => "PlannerFailed",
             PlanError::Ledger(error) => error.reason(),
         }
     }
@@ -121,7 +126,7 @@ impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
         for source in spec.exclude {
             let mut chunks = read_chunks(source, spec.materials.clone(), |recipient| recipient.id);
-            while let Some(chunk) = chunks.recv().await {
+            while let Some(chunk) = chunks.next().await {
                 self.chunk += 1;
                 self.ledger.exclude(self.ticket, self.chunk, &chunk?).await?;
             }
@@ -132,7 +137,7 @@ impl<L: SenderLedger> Planner<'_, L> {
             let mut chunks = read_chunks(source, spec.materials.clone(), move |recipient| {
                 Candidate::rehearse(recipient, &template, provider.as_ref())
             });
-            while let Some(chunk) = chunks.recv().await {
+            while let Some(chunk) = chunks.next().await {
                 planned += self.append(chunk?, &spec.template).await?;
             }
         }
@@ -277,15 +282,32 @@ fn weight(recipient: &Recipient) -> usize {
 
 type Chunk<T> = Result<Vec<T>, PlanError>;
 
+/// The chunks of a source, in order.
+struct Chunks<T> {
+    chunks: mpsc::Receiver<Chunk<T>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl<T> Chunks<T> {
+    /// The next chunk; `None` only when the source was read to its end. A reader that panicked has not.
+    async fn next(&mut self) -> Option<Chunk<T>> {
+        if let Some(chunk) = self.chunks.recv().await {
+            return Some(chunk);
+        }
+        let ended = self.reader.take()?.await;
+        ended.err().map(|_| Err(PlanError::Panicked))
+    }
+}
+
 /// Reads a source, and makes something of each recipient, on a thread of its own, a few chunks ahead of the ledger. After
 /// the first error nothing but it comes.
 fn read_chunks<T: Send + 'static>(
     source: Source,
     materials: Arc<dyn Materials>,
     make: impl Fn(Recipient) -> T + Send + 'static,
-) -> mpsc::Receiver<Chunk<T>> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::task::spawn_blocking(move || {
+) -> Chunks<T> {
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || {
         let rows = match source.open(materials.as_ref()) {
             Ok(rows) => rows,
             Err(error) => return drop(sender.blocking_send(Err(error.into()))),
@@ -317,5 +339,5 @@ fn read_chunks<T: Send + 'static>(
         let last = if errors.is_empty() { Ok(chunk) } else { Err(PlanError::Rows(errors)) };
         drop(sender.blocking_send(last));
     });
-    receiver
+    Chunks { chunks, reader: Some(reader) }
 }
