@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use herald::ledger::wire::RemoteLedger;
 use herald::local::{self, RunOptions};
+use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
 
@@ -18,6 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunOptions),
+    Sender(SenderOptions),
     /// Plays the APIs of providers, for trials and tests.
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
@@ -29,6 +32,7 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Sender(options) => Ok(send(options.into_process()?, stop).await),
             Command::Simulator(options) => {
                 simulator::serve(options, stopped(stop)).await?;
                 Ok(ExitCode::SUCCESS)
@@ -37,6 +41,21 @@ impl Command {
                 print!("{}", herald::api::crds_yaml());
                 Ok(ExitCode::SUCCESS)
             }
+        }
+    }
+}
+
+/// The last line says why it ended: it becomes the termination message of the container.
+async fn send(process: SenderProcess<RemoteLedger>, stop: watch::Receiver<bool>) -> ExitCode {
+    let ledger = process.ledger.clone();
+    match process.run(|| ledger.my_brief(), stop).await {
+        Ok(left) => {
+            eprintln!("{left}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
         }
     }
 }

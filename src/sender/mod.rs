@@ -12,6 +12,7 @@
 //! | [`retry`], [`patient_ledger`] | a ledger that does not answer is asked again |
 //! | [`recovery`] | takes over from a process that died |
 //! | [`process`] | `herald sender`: all of it in a pod |
+//! | [`options`] | its flags |
 //! | [`mounts`] | the pod's folders: credentials, audience, journal |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod holding;
 pub mod journal;
 pub mod mounts;
+pub mod options;
 pub mod patient_ledger;
 pub mod planner;
 pub mod process;
@@ -31,6 +33,7 @@ pub mod token;
 pub mod transport;
 
 pub use journal::{Journal, JournalError};
+pub use options::SenderOptions;
 pub use planner::{PlanError, PlanSpec};
 pub use process::{Left, SenderFailure, SenderProcess};
 pub use session::{Ended, Session};

@@ -24,6 +24,7 @@ type MaterialFolder = dyn Fn(MaterialKind, &str) -> PathBuf + Send + Sync;
 /// Where everything is.
 #[derive(Clone)]
 pub struct Folders {
+    pub token_file: PathBuf,
     pub credentials: PathBuf,
     pub journal: PathBuf,
     /// By kind and name of the object.
@@ -31,14 +32,20 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Those of a pod: see [`mount`].
-    pub fn of_pod() -> Folders {
+    /// Those of a pod, see [`mount`]; its root is `/` in the pod itself.
+    pub fn of_pod(root: &Path) -> Folders {
+        let root = root.to_owned();
+        let within = |path: &str| root.join(path.trim_start_matches('/'));
         Folders {
-            credentials: mount::CREDENTIALS_FOLDER.into(),
-            journal: mount::JOURNAL_FOLDER.into(),
-            materials: Arc::new(|kind, name| match kind {
-                MaterialKind::ConfigMap => mount::config_map_folder(name).into(),
-                MaterialKind::Secret => mount::secret_folder(name).into(),
+            token_file: within(mount::TOKEN_FILE),
+            credentials: within(mount::CREDENTIALS_FOLDER),
+            journal: within(mount::JOURNAL_FOLDER),
+            materials: Arc::new(move |kind, name| {
+                let folder = match kind {
+                    MaterialKind::ConfigMap => mount::config_map_folder(name),
+                    MaterialKind::Secret => mount::secret_folder(name),
+                };
+                root.join(folder.trim_start_matches('/'))
             }),
         }
     }
@@ -137,7 +144,8 @@ impl Materials for MountedMaterials {
         };
         Err(match error.kind() {
             ErrorKind::NotFound if is_empty(&folder) => {
-                let remedy = format!("make it in the broadcast's namespace: {command}. Senders look again by themselves");
+                let remedy =
+                    format!("make it in the broadcast's namespace: {command}. Senders look again by themselves");
                 MaterialError::NotFound { kind, name, key, remedy }
             }
             ErrorKind::NotFound => {

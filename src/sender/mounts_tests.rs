@@ -74,14 +74,12 @@ fn a_value_that_is_no_token_is_refused_without_being_shown() {
 
 #[test]
 fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
-    let folder = mounted(&[("people.csv", b"id\n1\n")]);
-    let empty = mounted(&[]);
-    let (full, none) = (folder.path().to_owned(), empty.path().to_owned());
-    let materials = MountedMaterials(Folders {
-        credentials: PathBuf::new(),
-        journal: PathBuf::new(),
-        materials: Arc::new(move |_, name| if name == "there" { full.clone() } else { none.clone() }),
-    });
+    let pod = tempfile::tempdir().unwrap();
+    let materials = MountedMaterials(Folders::of_pod(pod.path()));
+    let folder = pod.path().join("var/run/herald/audience/configmap/there");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("people.csv"), "id\n1\n").unwrap();
+    std::fs::create_dir_all(pod.path().join("var/run/herald/audience/configmap/gone/..data")).unwrap();
     let mut text = String::new();
     let mut list = materials.open(MaterialKind::ConfigMap, "there", "people.csv").unwrap();
     list.read_to_string(&mut text).unwrap();

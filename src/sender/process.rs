@@ -72,8 +72,8 @@ fn one_line(text: &str) -> String {
 /// Why a process could not go on; started again it may. What it had on the wire is in the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderFailure {
-    #[error("{reason}: {source}", reason = source.reason())]
-    Ledger { source: LedgerError },
+    #[error("{reason}: {error}", reason = error.reason())]
+    Ledger { error: LedgerError },
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -83,8 +83,8 @@ pub enum SenderFailure {
 }
 
 impl From<LedgerError> for SenderFailure {
-    fn from(source: LedgerError) -> SenderFailure {
-        SenderFailure::Ledger { source }
+    fn from(error: LedgerError) -> SenderFailure {
+        SenderFailure::Ledger { error }
     }
 }
 
@@ -103,26 +103,20 @@ impl<L: SenderLedger> SenderProcess<L> {
     ///
     /// # Errors
     /// See [`SenderFailure`].
-    pub async fn run<C>(
-        self,
-        first_brief: impl Fn() -> C,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Left, SenderFailure>
+    pub async fn run<C>(self, first_brief: impl Fn() -> C, stop: watch::Receiver<bool>) -> Result<Left, SenderFailure>
     where
         C: Future<Output = Result<Brief, LedgerError>>,
     {
         match self.work(first_brief, stop).await {
-            Err(SenderFailure::Ledger { source: LedgerError::UnknownBroadcast }) => Ok(Left::Gone),
-            Err(SenderFailure::Ledger { source: LedgerError::UnsupportedVersion { served } }) => Ok(Left::OtherVersion { served }),
+            Err(SenderFailure::Ledger { error: LedgerError::UnknownBroadcast }) => Ok(Left::Gone),
+            Err(SenderFailure::Ledger { error: LedgerError::UnsupportedVersion { served } }) => {
+                Ok(Left::OtherVersion { served })
+            }
             left => left,
         }
     }
 
-    async fn work<C>(
-        self,
-        first_brief: impl Fn() -> C,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Left, SenderFailure>
+    async fn work<C>(self, first_brief: impl Fn() -> C, stop: watch::Receiver<bool>) -> Result<Left, SenderFailure>
     where
         C: Future<Output = Result<Brief, LedgerError>>,
     {
@@ -153,11 +147,7 @@ impl<L: SenderLedger> SenderProcess<L> {
 }
 
 /// What `work` comes to; `None` once it is stopped and `grace` has passed.
-async fn unless_stopped<T>(
-    stop: &watch::Receiver<bool>,
-    grace: Duration,
-    work: impl Future<Output = T>,
-) -> Option<T> {
+async fn unless_stopped<T>(stop: &watch::Receiver<bool>, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut stop = stop.clone();
     tokio::pin!(work);
     tokio::select! {
