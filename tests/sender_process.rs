@@ -9,14 +9,19 @@ mod stage;
 #[path = "sender_pod/unreliable.rs"]
 mod unreliable;
 
+use std::io::Read;
 use std::sync::Arc;
 
+use herald::audience::{MaterialError, MaterialKind, Materials};
+use herald::content::Template;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
 use herald::ledger::sqlite::random_id;
 use herald::ledger::{Declaration, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
-use herald::sender::{Ended, Journal, JournalError, Left, SenderFailure, Session, Transport, assembly};
+use herald::sender::{
+    Ended, Journal, JournalError, Left, PlanSpec, SenderFailure, Session, Transport, assembly, planner,
+};
 use serde_json::{Value, json};
 use stage::{CANARY, Stage};
 use tokio::sync::watch;
@@ -190,6 +195,79 @@ async fn told_to_stop_it_finishes_what_it_began_and_records_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stopped_while_it_plans_it_gives_the_plan_up() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hello")).await;
+    let pod = stage.pod("one");
+    pod.write("audience/configmap/out/ids.csv", "id\n");
+    // Read from a pipe, the plan stands still until somebody writes.
+    let pipe = pod.root.join("var/run/herald/audience/configmap/list/people.csv");
+    std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (stop, stopped) = watch::channel(false);
+    let process = pod.start_until(&stage.ledger, broadcast, stopped);
+    // Opens once the planner reads.
+    let writer = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(pipe).unwrap());
+    let writer = writer.await.unwrap();
+    assert!(stage.snapshot(broadcast).await.planning);
+    stop.send_replace(true);
+    assert_eq!(process.await.unwrap().unwrap(), Left::Stopped);
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.planning, snapshot.plan), (false, None));
+    // The reader's thread ends with the pipe.
+    drop(writer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_rate_is_waited_for() {
+    let stage = Stage::open(&[]).await;
+    let slow = with(Stage::to_people(2), "/delivery", json!({"rate": {"messages": 1, "periodSeconds": 600}}));
+    let broadcast = stage.declare(RATE, slow).await;
+    let (stop, stopped) = watch::channel(false);
+    let process = stage.pod("one").start_until(&stage.ledger, broadcast, stopped);
+    stage.await_that("the first message", async || stage.snapshot(broadcast).await.counts.sent == 1).await;
+    // Long enough to be told that the next slot is ten minutes away.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!process.is_finished());
+    stop.send_replace(true);
+    assert_eq!(process.await.unwrap().unwrap(), Left::Stopped);
+}
+
+struct Broken;
+
+impl Materials for Broken {
+    fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                panic!("a fault, on purpose")
+            }
+        }
+        Ok(Box::new(b"id\nana\n".chain(Panics)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hello")).await;
+    let brief = stage.ledger.brief(broadcast).await.unwrap();
+    let pod = stage.pod("one");
+    let folders = Folders::of_pod(&pod.root);
+    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
+    let spec = PlanSpec {
+        sources: assembly::included(&brief.orders.audience),
+        exclude: Vec::new(),
+        materials: Arc::new(Broken),
+        template: Arc::new(Template::compile("Hello").unwrap()),
+        provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),
+    };
+    let error = planner::plan(stage.ledger.as_ref(), broadcast, spec).await.unwrap_err();
+    assert_eq!(error.reason(), "PlannerFailed");
+    assert_eq!(stage.snapshot(broadcast).await.plan, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_often_does_not_answer_is_asked_again() {
     let stage = Stage::open(&[]).await;
     let broadcast = stage.declare(RATE, Stage::to_people(40)).await;
@@ -256,7 +334,7 @@ async fn a_session_sends_nothing_of_a_plan_that_it_was_not_made_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_sends_the_next_in_its_pod_makes_unknown_only_what_was_on_the_wire() {
     let stage = Stage::open(&["--latency", "100"]).await;
-    let broadcast = stage.declare(100, Stage::to_people(150)).await;
+    let broadcast = stage.declare(100, Stage::to_people(400)).await;
     let pod = stage.pod("one");
     let api = child::serve(&stage, broadcast, &pod).await;
     let mut process = api.start(&pod);
@@ -271,7 +349,7 @@ async fn killed_while_it_sends_the_next_in_its_pod_makes_unknown_only_what_was_o
         rows.iter().filter(|row| row.state == RecipientState::Unknown).map(|row| (row.seq, row.attempt)).collect();
     assert_eq!(unknown, on_the_wire);
     let counts = stage.snapshot(broadcast).await.counts;
-    assert_eq!(counts.sent + counts.unknown, 150);
+    assert_eq!(counts.sent + counts.unknown, 400);
     stage.judge(broadcast).await;
 }
 
