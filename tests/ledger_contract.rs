@@ -27,6 +27,8 @@ mod repeats;
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
 mod sqlite_speed;
+#[path = "ledger_contract/wire_faults.rs"]
+mod wire_faults;
 #[path = "ledger_contract/world.rs"]
 mod world;
 

@@ -262,7 +262,8 @@ async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
         template: Arc::new(Template::compile("Hello").unwrap()),
         provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),
     };
-    let error = planner::plan(stage.ledger.as_ref(), broadcast, spec).await.unwrap_err();
+    let (_stop, stopped) = watch::channel(false);
+    let error = planner::plan(stage.ledger.as_ref(), broadcast, spec, &stopped).await.unwrap_err();
     assert_eq!(error.reason(), "PlannerFailed");
     assert_eq!(stage.snapshot(broadcast).await.plan, None);
 }

@@ -4,7 +4,7 @@
 set -euo pipefail
 source "$(dirname "$0")/place.sh"
 
-readonly job_seconds=120 # for a Job to complete; 4 s on an idle machine
+readonly job_seconds=240 # for a Job to complete; 4 s on an idle machine, a minute where the kubelet lost the API server
 readonly namespace=cluster-check
 
 k() { "$cluster_scripts/kubectl" --namespace $namespace "$@"; }
@@ -54,7 +54,7 @@ spec:
           command: [/bin/sh, -ec]
           args:
             - |
-$(sed 's/^ */              /' <<<"$2")
+$(while read -r line; do printf '%14s%s\n' '' "$line"; done <<<"$2")
           securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
           volumeMounts: [{name: data, mountPath: /data}, {name: token, mountPath: /token}]
       volumes:

@@ -6,14 +6,17 @@
 cluster_cgroup=herald-cluster-$cluster_netns
 
 # The node covers these with mounts that only it sees (node-mounts.sh), so on the machine they stay empty.
+# shellcheck disable=SC2034 # for node.sh and down.sh
 covered_folders=(/var/lib/kubelet /var/lib/cni)
 
-# A process id alone may belong to somebody else after a crash; with the time of its start it cannot.
+# A process id alone may belong to somebody else after a crash; with the time of its start it cannot. Fails for one that
+# has ended, also while nobody has asked for its exit code yet.
 start_time() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     # The second field is the name in brackets and may hold spaces; the 22nd is the 20th behind it.
     read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != [ZX] ]] || return 1
     printf '%s' "${stat[19]}"
 }
 

@@ -15,6 +15,7 @@ source "$cluster_scripts/down.sh"
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 readonly daemons=(etcd containerd apiserver controller-manager scheduler coredns kubelet proxy)
+readonly answer_seconds=60 # of patience with a cluster that is up, on a machine busy with compilers
 readonly longest_state=80 # characters: the path of a socket in it may have 107
 
 use_context() {
@@ -75,11 +76,14 @@ start_cluster() {
     : >"$cluster_state/complete"
 }
 
+answers() { "$cluster_scripts/kubectl" --request-timeout=${answer_seconds}s get --raw /readyz >/dev/null 2>&1; }
+
 # Prints what a whole cluster lacks.
 lacking() {
     local name
     [[ -e $cluster_state/complete ]] || printf 'start '
     for name in "${daemons[@]}"; do is_running "$name" || printf '%s ' "$name"; done
+    ! is_running apiserver || answers || printf 'answer'
 }
 
 describe() {

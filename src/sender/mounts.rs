@@ -85,7 +85,7 @@ impl CredentialsError {
             CredentialsError::NotNamed { .. } | CredentialsError::SecretNotFound { .. } => "SecretNotFound",
             CredentialsError::KeyNotFound { .. } => "SecretKeyNotFound",
             CredentialsError::KeyUnusable { .. } => "SecretKeyUnusable",
-            CredentialsError::Channel(_) => "ChannelUnusable",
+            CredentialsError::Channel(_) => "ChannelInvalid",
         }
     }
 }

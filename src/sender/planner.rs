@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
@@ -56,6 +56,8 @@ pub enum PlanError {
     /// The panic's own words may hold a recipient, so they are not told.
     #[error("the audience could not be planned: a fault of Herald itself; its log says where, please report it")]
     Panicked,
+    #[error("told to stop while planning; run again to plan anew")]
+    Interrupted,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -69,6 +71,7 @@ impl PlanError {
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
             PlanError::Panicked => "PlannerFailed",
+            PlanError::Interrupted => "Interrupted",
             PlanError::Ledger(error) => error.reason(),
         }
     }
@@ -78,18 +81,20 @@ fn list(errors: &[RowError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-/// Makes the plan of a broadcast anew and seals it.
+/// Makes the plan of a broadcast anew and seals it, unless `stop` becomes true before the audience is read.
 ///
 /// # Errors
-/// See [`PlanError`]; the rows of a refused plan are deleted.
+/// See [`PlanError`]; the rows of a refused plan are deleted, those of an interrupted one by the next plan.
 pub async fn plan<L: SenderLedger>(
     ledger: &L,
     broadcast: BroadcastId,
     spec: PlanSpec,
+    stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
     let ticket = ledger.begin_plan(broadcast).await?;
-    let planned = plan_with(ledger, ticket, spec).await;
-    if planned.is_err() {
+    let planned = plan_with(ledger, ticket, spec, stop).await;
+    // Deleting may take long, and who interrupts does not want to wait.
+    if planned.as_ref().is_err_and(|error| !matches!(error, PlanError::Interrupted)) {
         // Deletes what was written; if even this fails, the next plan does it.
         if let Ok(ticket) = ledger.begin_plan(broadcast).await {
             let _ = ledger.abandon_plan(ticket).await;
@@ -98,23 +103,33 @@ pub async fn plan<L: SenderLedger>(
     planned
 }
 
-/// Makes a plan that was begun, and seals it.
+/// Makes a plan that was begun, and seals it, unless `stop` becomes true before the audience is read.
 ///
 /// # Errors
-/// See [`PlanError`]; the rows of a refused plan are deleted by the next one.
+/// See [`PlanError`]; the rows of a refused or interrupted plan are deleted by the next one.
 pub async fn plan_with<L: SenderLedger>(
     ledger: &L,
     ticket: PlanTicket,
     spec: PlanSpec,
+    stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
-    Planner { ledger, ticket, chunk: 0, read: 0, excluded: 0, refusals: Refusals::default(), samples: Vec::new() }
-        .run(spec)
-        .await
+    let planner = Planner {
+        ledger,
+        ticket,
+        stop: stop.clone(),
+        chunk: 0,
+        read: 0,
+        excluded: 0,
+        refusals: Refusals::default(),
+        samples: Vec::new(),
+    };
+    planner.run(spec).await
 }
 
 struct Planner<'a, L> {
     ledger: &'a L,
     ticket: PlanTicket,
+    stop: watch::Receiver<bool>,
     chunk: u64,
     read: u64,
     excluded: u64,
@@ -126,9 +141,9 @@ impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
         for source in spec.exclude {
             let mut chunks = read_chunks(source, spec.materials.clone(), |recipient| recipient.id);
-            while let Some(chunk) = chunks.next().await {
+            while let Some(chunk) = self.next(&mut chunks).await? {
                 self.chunk += 1;
-                self.ledger.exclude(self.ticket, self.chunk, &chunk?).await?;
+                self.ledger.exclude(self.ticket, self.chunk, &chunk).await?;
             }
         }
         let mut planned = 0;
@@ -137,8 +152,8 @@ impl<L: SenderLedger> Planner<'_, L> {
             let mut chunks = read_chunks(source, spec.materials.clone(), move |recipient| {
                 Candidate::rehearse(recipient, &template, provider.as_ref())
             });
-            while let Some(chunk) = chunks.next().await {
-                planned += self.append(chunk?, &spec.template).await?;
+            while let Some(chunk) = self.next(&mut chunks).await? {
+                planned += self.append(chunk, &spec.template).await?;
             }
         }
         self.refusals.into_result()?;
@@ -146,6 +161,15 @@ impl<L: SenderLedger> Planner<'_, L> {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }
         Ok(self.ledger.seal_plan(self.ticket, &self.samples).await?)
+    }
+
+    /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping.
+    async fn next<T>(&mut self, chunks: &mut Chunks<T>) -> Result<Option<Vec<T>>, PlanError> {
+        tokio::select! {
+            biased;
+            Ok(_) = self.stop.wait_for(|stopped| *stopped) => Err(PlanError::Interrupted),
+            chunk = chunks.next() => chunk.transpose(),
+        }
     }
 
     async fn append(&mut self, candidates: Vec<Candidate>, template: &Template) -> Result<u64, PlanError> {

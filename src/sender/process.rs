@@ -221,7 +221,7 @@ impl<L: SenderLedger> Rounds<L> {
         };
         let planned = unless_stopped(&self.stop, Duration::ZERO, self.plan_with(ticket)).await;
         match planned {
-            None => {
+            None | Some(Err(PlanFailure::Interrupted)) => {
                 // Nobody else should wait for it; if this is not heard, they wait for one lease.
                 let abandoned = tokio::time::timeout(TAKE_OVER_GRACE, self.ledger.abandon_plan(ticket)).await;
                 if !matches!(abandoned, Ok(Ok(()))) {
@@ -247,13 +247,15 @@ impl<L: SenderLedger> Rounds<L> {
         let ledger = self.ledger.clone();
         // Dropped it is aborted, and writes nothing more under a ticket that was given up.
         let mut planning = tokio::task::JoinSet::new();
-        planning.spawn(async move { planner::plan_with(ledger.as_ref(), ticket, spec).await });
+        let stop = self.stop.clone();
+        planning.spawn(async move { planner::plan_with(ledger.as_ref(), ticket, spec, &stop).await });
         match planning.join_next().await {
             Some(Ok(Ok(plan))) => {
                 tracing::info!(broadcast = brief.name, planned = plan.planned, "the plan is sealed");
                 Ok(())
             }
             Some(Ok(Err(PlanError::Ledger(error)))) => Err(error.into()),
+            Some(Ok(Err(PlanError::Interrupted))) => Err(PlanFailure::Interrupted),
             Some(Ok(Err(refused))) => Err(refused_plan(&refused)),
             Some(Err(_)) | None => Err(refused_plan(&PlanError::Panicked)),
         }
@@ -306,6 +308,8 @@ impl<L: SenderLedger> Rounds<L> {
 /// Why there is no plan.
 enum PlanFailure {
     Ledger(LedgerError),
+    /// The process is to end.
+    Interrupted,
     /// What people can mend.
     Trouble(Trouble),
 }

@@ -3,8 +3,8 @@
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::Span;
-use herald::ledger::LedgerError;
-use herald::ledger::exchange::{Directive, LEASE, MAX_REPORTS, Report};
+use herald::ledger::exchange::{Directive, ExchangeReply, ExchangeRequest, LEASE, MAX_REPORTS, Report};
+use herald::ledger::{Content, Declaration, LedgerError};
 
 use super::world::*;
 
