@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use herald::controller::{self, OperatorOptions};
+use herald::ledger::wire::RemoteLedger;
 use herald::local::{self, RunOptions};
+use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
 
@@ -32,6 +34,7 @@ pub enum LogFormat {
 pub enum Command {
     Run(RunOptions),
     Operator(Box<OperatorOptions>),
+    Sender(SenderOptions),
     /// Plays the APIs of providers, for trials and tests.
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
@@ -42,7 +45,7 @@ impl Command {
     /// What is logged when HERALD_LOG does not say: a server tells what it does, a command for people only what is wrong.
     pub fn log_filter(&self) -> &'static str {
         match self {
-            Command::Operator(_) => "warn,herald=info",
+            Command::Operator(_) | Command::Sender(_) => "warn,herald=info",
             Command::Run(_) | Command::Simulator(_) | Command::Crds => "warn",
         }
     }
@@ -55,6 +58,7 @@ impl Command {
                 controller::run(*options, stop).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Sender(options) => Ok(send(options.into_process()?, stop).await),
             Command::Simulator(options) => {
                 simulator::serve(options, stopped(stop)).await?;
                 Ok(ExitCode::SUCCESS)
@@ -63,6 +67,21 @@ impl Command {
                 print!("{}", herald::api::crds_yaml());
                 Ok(ExitCode::SUCCESS)
             }
+        }
+    }
+}
+
+/// The last line says why it ended: it becomes the termination message of the container.
+async fn send(process: SenderProcess<RemoteLedger>, stop: watch::Receiver<bool>) -> ExitCode {
+    let ledger = process.ledger.clone();
+    match process.run(|| ledger.my_brief(), stop).await {
+        Ok(left) => {
+            eprintln!("{left}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -65,7 +65,7 @@ macro_rules! contract {
                     a_sender_that_leaves_hands_its_claim_back_and_is_heard_no_more
                     a_sender_that_wants_nobody_gets_nobody
                     a_request_with_too_many_outcomes_is_refused_whole
-                    the_content_comes_with_the_claim_when_asked_for
+                    the_content_comes_with_recipients_to_who_has_none_or_that_of_another_plan
                 }
                 repeats {
                     a_repeated_exchange_gives_the_same_rows_attempts_and_slots

@@ -223,7 +223,7 @@ impl World {
                 number: sender.number,
                 outcomes: std::mem::take(&mut sender.reports),
                 wants: room,
-                needs_content: false,
+                content_of: Some(1),
                 leaving: false,
             }
         });

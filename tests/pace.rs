@@ -171,7 +171,7 @@ impl World {
             number: sender.number,
             outcomes: sender.holding.ask(local(now)),
             wants,
-            needs_content: false,
+            content_of: Some(1),
             leaving: false,
         };
         sender.asking = Some((arrives, request, local(now)));

@@ -59,6 +59,8 @@ pub async fn send(task: Send) -> anyhow::Result<Sent> {
             transport: transport.clone(),
             journal: journal.clone(),
             senders: task.senders,
+            plan: None,
+            patience: None,
         };
         sessions.spawn(session.run(stopped.clone()));
     }

@@ -34,8 +34,8 @@ pub trait Materials: Send + Sync {
 /// Why a reference leads nowhere. The remedy is the implementor's to name: a flag here, a mount there.
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialError {
-    #[error("there is no {kind} \"{name}\"; {remedy}")]
-    NotFound { kind: MaterialKind, name: String, remedy: String },
+    #[error("there is no {kind} \"{name}\" with a key \"{key}\"; {remedy}")]
+    NotFound { kind: MaterialKind, name: String, key: String, remedy: String },
     #[error("the {kind} \"{name}\" has no key \"{key}\"; {remedy}")]
     KeyNotFound { kind: MaterialKind, name: String, key: String, remedy: String },
     #[error("failed to read key \"{key}\" of the {kind} \"{name}\": {source}")]

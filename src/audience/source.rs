@@ -88,7 +88,7 @@ mod tests {
                 (MaterialKind::ConfigMap, "spring-list", key) => {
                     Err(MaterialError::KeyNotFound { kind, name, key: key.to_owned(), remedy })
                 }
-                _ => Err(MaterialError::NotFound { kind, name, remedy }),
+                _ => Err(MaterialError::NotFound { kind, name, key: key.to_owned(), remedy }),
             }
         }
     }
@@ -122,7 +122,7 @@ mod tests {
         let cases = [
             (
                 material(MaterialKind::Secret, "spring-list", "people.csv"),
-                "there is no Secret \"spring-list\"; give it with --config-map",
+                "there is no Secret \"spring-list\" with a key \"people.csv\"; give it with --config-map",
             ),
             (
                 material(MaterialKind::ConfigMap, "spring-list", "other.csv"),

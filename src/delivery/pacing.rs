@@ -123,6 +123,11 @@ fn own_next_slot(flow: &Flow, own_interval: Span, ask: &Ask) -> Timestamp {
     flow.own_next_slot.clamp_to(ask.now + furthest)
 }
 
+/// The longest that [`offer`] lets a sender wait for slots at this interval before it asks again.
+pub fn longest_wait(interval: Span) -> Span {
+    HORIZON.max(interval * 6)
+}
+
 /// Offers slots to a sender of `flow`. Changes nothing: the offer is taken by [`take`] or left by [`leave`].
 pub fn offer(pace: &Pace, flow: &Flow, rivals: &[Rival], ask: &Ask) -> Offer {
     let mut start = next_slot(pace, ask).max(ask.now + GUARD).max(ask.hold_until);
@@ -178,7 +183,7 @@ pub fn offer(pace: &Pace, flow: &Flow, rivals: &[Rival], ask: &Ask) -> Offer {
     } else {
         Span(((ahead + 1.0 / weight - share) * total_weight(flow, rivals) * interval.0 as f64) as i64)
     };
-    let longest = if no_room { HORIZON.max(interval * 6) } else { Span(HORIZON.0 / 2).max(Span(interval.0 / 2)) };
+    let longest = if no_room { longest_wait(interval) } else { Span(HORIZON.0 / 2).max(Span(interval.0 / 2)) };
     Offer::Wait { until: ask.now + wait.max(MIN_WAIT).min(longest), hungry: true }
 }
 

@@ -17,12 +17,16 @@ pub const MAX_TROUBLE_MESSAGE: usize = 4_096;
 pub struct Orders {
     pub channel: MessageChannelSpec,
     pub audience: Audience,
+    /// How many senders share what the broadcast may have on the wire.
+    pub senders: u32,
 }
 
 /// What one sender is to do, at one commit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Brief {
     pub broadcast: BroadcastId,
+    /// The epoch of the plan that this belongs to; sealed or not.
+    pub plan: i64,
     /// For messages and logs.
     pub name: String,
     pub content: Content,

@@ -47,8 +47,8 @@ pub struct ExchangeRequest {
     pub outcomes: Vec<Report>,
     /// How many recipients the sender would take; 0 only reports and renews.
     pub wants: u32,
-    /// Whether the reply should carry the content.
-    pub needs_content: bool,
+    /// The plan whose content the sender has; `None` for a new sender.
+    pub content_of: Option<i64>,
     /// The sender's last request: its claim is handed back.
     pub leaving: bool,
 }
@@ -94,7 +94,17 @@ pub struct ExchangeReply {
     pub interval: Span,
     pub request_timeout: Span,
     pub directive: Directive,
-    pub content: Option<Content>,
+    /// Given with recipients whenever the sender has none, or that of another plan: a plan that nobody was attempted of
+    /// may be made anew with other content between two exchanges.
+    pub content: Option<PlannedContent>,
+}
+
+/// What the recipients of one plan are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedContent {
+    /// The epoch of the plan, as in its ticket.
+    pub plan: i64,
+    pub content: Content,
 }
 
 /// What a flight journal tells of a dead sender.

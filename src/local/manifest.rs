@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    manifest_data::{ConfigMapFlag, Data, DataObject, SecretFlag, TokenError},
+    manifest_data::{ConfigMapFlag, Data, DataObject, SecretFlag},
     manifest_document::{FieldLines, ManifestInput, RawDocument, documents},
     manifest_fault::{MAX_FAULTS, ManifestFault, ManifestFaults, Place},
     manifest_references,
@@ -16,6 +16,7 @@ use super::{
 use crate::api::{
     AudienceSource, BroadcastMessage, MessageChannel, SourceRef, admission::Admission, metadata, violation::Violations,
 };
+use crate::sender::token::TokenError;
 
 /// The namespace of a document that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";

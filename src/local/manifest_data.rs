@@ -16,11 +16,10 @@ use serde_json::{Map, Value};
 
 use super::manifest_fault::ManifestFault;
 use crate::api::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
+use crate::sender::token::{self, TokenError};
 
 /// What Kubernetes takes in one ConfigMap or Secret, all keys together.
 pub const MAX_OBJECT_BYTES: usize = 1024 * 1024;
-/// The longest token taken from a Secret's key; the longest seen are some 2 KiB (JWT).
-pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(DATA_KEY).ok());
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(OBJECT_NAME).ok());
@@ -34,21 +33,6 @@ pub enum Data {
     Inline(SecretSlice<u8>),
     /// Read when it is needed, and never as a whole.
     File(PathBuf),
-}
-
-/// Why a key does not hold a token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    #[error("failed to read {file}: {source}")]
-    Unreadable { file: String, source: io::Error },
-    #[error("is empty")]
-    Empty,
-    #[error("is longer than {MAX_TOKEN_BYTES} bytes")]
-    TooLong,
-    #[error("is not text in UTF-8")]
-    NotText,
-    #[error("holds a line break or another control character")]
-    Control,
 }
 
 impl Data {
@@ -76,28 +60,12 @@ impl Data {
         }
     }
 
-    /// All of it as one line of text, without white space at the ends (files usually end in a line break).
+    /// All of it as one token.
     ///
     /// # Errors
-    /// It is none: empty, too long, not UTF-8, with control characters, or unreadable.
+    /// It is none, or cannot be read.
     pub fn token(&self) -> Result<SecretString, TokenError> {
-        let file = || self.path().map(|path| path.display().to_string()).unwrap_or_default();
-        let unreadable = |source| TokenError::Unreadable { file: file(), source };
-        let mut bytes = Vec::new();
-        let reader = self.reader().map_err(unreadable)?;
-        reader.take(MAX_TOKEN_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::TooLong);
-        }
-        let text = String::from_utf8(bytes).map_err(|_| TokenError::NotText)?;
-        let token = text.trim();
-        if token.is_empty() {
-            return Err(TokenError::Empty);
-        }
-        if token.chars().any(char::is_control) {
-            return Err(TokenError::Control);
-        }
-        Ok(SecretString::from(token))
+        token::read(self.reader().map_err(|source| TokenError::Unreadable { source })?)
     }
 }
 

@@ -276,6 +276,8 @@ async fn send(
                 transport: transport.clone(),
                 journal: recovered.journal.clone(),
                 senders: entry.order.broadcast.spec.delivery.senders,
+                plan: None,
+                patience: None,
             };
             sessions.spawn(session.run(stop.clone()));
         }
@@ -299,7 +301,7 @@ async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> R
     while let Some(ended) = sessions.join_next().await {
         match ended {
             Ok(Ok(Ended::Stopped)) => verdict = verdict.max(Verdict::Interrupted),
-            Ok(Ok(Ended::Closed(_))) => {}
+            Ok(Ok(Ended::Closed(_) | Ended::Idle | Ended::Replanned)) => {}
             Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
             Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
         }

@@ -97,6 +97,11 @@ impl Holding {
         self.wait_until = until;
     }
 
+    /// Nothing can be taken before this instant.
+    pub fn wait_until(&self) -> Local {
+        self.wait_until
+    }
+
     pub fn in_flight_cap(&self) -> u32 {
         ((IN_FLIGHT_SECONDS.0 / self.interval.0.max(1)) as u32 / self.senders).max(1)
     }

@@ -9,17 +9,32 @@
 //! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
 //! | [`transport`] | one HTTP request to the provider, and how far it got |
 //! | [`journal`] | what a killed process had on the wire |
+//! | [`retry`], [`patient_ledger`] | a ledger that does not answer is asked again |
+//! | [`recovery`] | takes over from a process that died |
+//! | [`process`] | `herald sender`: all of it in a pod |
+//! | [`options`] | its flags |
+//! | [`mounts`] | the pod's folders: credentials, audience, journal |
+//! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
 pub mod assembly;
 pub mod clock;
 pub mod holding;
 pub mod journal;
+pub mod mounts;
+pub mod options;
+pub mod patient_ledger;
 pub mod planner;
+pub mod process;
+pub mod recovery;
+pub mod retry;
 pub mod session;
+pub mod token;
 pub mod transport;
 
 pub use journal::{Journal, JournalError};
+pub use options::SenderOptions;
 pub use planner::{PlanError, PlanSpec};
+pub use process::{Left, SenderFailure, SenderProcess};
 pub use session::{Ended, Session};
 pub use transport::Transport;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
 use crate::content::{RenderError, Template};
@@ -52,6 +53,9 @@ pub enum PlanError {
         "the audience is empty: {read} rows were read, {excluded} of them excluded; add recipients to `spec.audience`"
     )]
     Empty { read: u64, excluded: u64 },
+    /// The panic's own words may hold a recipient, so they are not told.
+    #[error("the audience could not be planned: a fault of Herald itself; its log says where, please report it")]
+    Panicked,
     #[error("told to stop while planning; run again to plan anew")]
     Interrupted,
     #[error(transparent)]
@@ -66,6 +70,7 @@ impl PlanError {
             PlanError::Rows(_) => "AudienceInvalid",
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
+            PlanError::Panicked => "PlannerFailed",
             PlanError::Interrupted => "Interrupted",
             PlanError::Ledger(error) => error.reason(),
         }
@@ -159,11 +164,11 @@ impl<L: SenderLedger> Planner<'_, L> {
     }
 
     /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping.
-    async fn next<T>(&mut self, chunks: &mut mpsc::Receiver<Chunk<T>>) -> Result<Option<Vec<T>>, PlanError> {
+    async fn next<T>(&mut self, chunks: &mut Chunks<T>) -> Result<Option<Vec<T>>, PlanError> {
         tokio::select! {
             biased;
             Ok(_) = self.stop.wait_for(|stopped| *stopped) => Err(PlanError::Interrupted),
-            chunk = chunks.recv() => chunk.transpose(),
+            chunk = chunks.next() => chunk.transpose(),
         }
     }
 
@@ -301,15 +306,32 @@ fn weight(recipient: &Recipient) -> usize {
 
 type Chunk<T> = Result<Vec<T>, PlanError>;
 
+/// The chunks of a source, in order.
+struct Chunks<T> {
+    chunks: mpsc::Receiver<Chunk<T>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl<T> Chunks<T> {
+    /// The next chunk; `None` only when the source was read to its end. A reader that panicked has not.
+    async fn next(&mut self) -> Option<Chunk<T>> {
+        if let Some(chunk) = self.chunks.recv().await {
+            return Some(chunk);
+        }
+        let ended = self.reader.take()?.await;
+        ended.err().map(|_| Err(PlanError::Panicked))
+    }
+}
+
 /// Reads a source, and makes something of each recipient, on a thread of its own, a few chunks ahead of the ledger. After
 /// the first error nothing but it comes.
 fn read_chunks<T: Send + 'static>(
     source: Source,
     materials: Arc<dyn Materials>,
     make: impl Fn(Recipient) -> T + Send + 'static,
-) -> mpsc::Receiver<Chunk<T>> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::task::spawn_blocking(move || {
+) -> Chunks<T> {
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || {
         let rows = match source.open(materials.as_ref()) {
             Ok(rows) => rows,
             Err(error) => return drop(sender.blocking_send(Err(error.into()))),
@@ -341,7 +363,7 @@ fn read_chunks<T: Send + 'static>(
         let last = if errors.is_empty() { Ok(chunk) } else { Err(PlanError::Rows(errors)) };
         drop(sender.blocking_send(last));
     });
-    receiver
+    Chunks { chunks, reader: Some(reader) }
 }
 
 #[cfg(test)]
@@ -354,8 +376,9 @@ mod tests {
     struct Nothing;
 
     impl Materials for Nothing {
-        fn open(&self, kind: MaterialKind, name: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
-            Err(MaterialError::NotFound { kind, name: name.to_owned(), remedy: String::new() })
+        fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+            let (name, key) = (name.to_owned(), key.to_owned());
+            Err(MaterialError::NotFound { kind, name, key, remedy: String::new() })
         }
     }
 
@@ -369,7 +392,7 @@ mod tests {
         let source = Source::Inline { path: "spec.audience.recipients".into(), recipients };
         let mut chunks = read_chunks(source, Arc::new(Nothing), |recipient| (recipient.id.clone(), weight(&recipient)));
         let (mut ids, mut count) = (Vec::new(), 0);
-        while let Some(chunk) = chunks.recv().await {
+        while let Some(chunk) = chunks.next().await {
             let chunk = chunk.unwrap();
             assert!(chunk.iter().map(|(_, bytes)| bytes).sum::<usize>() <= MAX_CHUNK_BYTES);
             ids.extend(chunk.into_iter().map(|(id, _)| id));

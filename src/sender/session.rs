@@ -9,21 +9,20 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use super::clock::{ClockOffset, Local, sleep_until};
 use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
+use super::retry::Retry;
 use super::transport::Transport;
 use crate::content::Template;
-use crate::delivery::backoff::scatter;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
+use crate::delivery::pacing;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::{
-    Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, Report, START_TOLERANCE,
+    Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report,
+    START_TOLERANCE,
 };
 use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::{Message, Provider};
 
-/// The wait before an unanswered request is repeated, doubled each time up to the longest.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Beyond connect and request timeout, so long a stopped sender tries to record what it knows.
 const RECORD_GRACE: Span = Span::from_secs(10);
 
@@ -40,6 +39,11 @@ pub struct Session<L> {
     pub journal: Arc<Journal>,
     /// How many senders the broadcast has: they share what may be on the wire.
     pub senders: u32,
+    /// The plan that the provider and the credentials were chosen for: recipients of another one are given back, and the
+    /// session ends. `None` where nobody else may change the broadcast meanwhile.
+    pub plan: Option<i64>,
+    /// With nothing due for longer than this the session ends; `None` waits for whatever is due.
+    pub patience: Option<Span>,
 }
 
 /// Why a session ended with everything recorded.
@@ -47,6 +51,10 @@ pub struct Session<L> {
 pub enum Ended {
     /// The broadcast takes nobody now.
     Closed(Closed),
+    /// Nothing is due within the session's patience.
+    Idle,
+    /// The plan was made anew, by orders that this session does not know.
+    Replanned,
     /// It was told to stop.
     Stopped,
 }
@@ -85,6 +93,12 @@ struct Exchanged {
     answer: Result<ExchangeReply, LedgerError>,
 }
 
+/// The template of one plan.
+struct PlannedTemplate {
+    plan: i64,
+    template: Template,
+}
+
 struct Running<L> {
     session: Session<L>,
     stop: watch::Receiver<bool>,
@@ -93,8 +107,9 @@ struct Running<L> {
     flights: JoinSet<Report>,
     exchange: Option<JoinHandle<Exchanged>>,
     number: u64,
-    failures: u32,
-    template: Option<Arc<Template>>,
+    retry: Retry,
+    template: Option<PlannedTemplate>,
+    interval: Span,
     request_timeout: Span,
     ended: Option<Ended>,
     /// When a stopped sender gives up recording.
@@ -104,6 +119,7 @@ struct Running<L> {
 impl<L: SenderLedger> Running<L> {
     fn new(session: Session<L>, stop: watch::Receiver<bool>) -> Running<L> {
         let holding = Holding::new(Local::now(), session.senders);
+        let retry = Retry::new(&session.holder);
         Running {
             session,
             stop,
@@ -112,8 +128,9 @@ impl<L: SenderLedger> Running<L> {
             flights: JoinSet::new(),
             exchange: None,
             number: 0,
-            failures: 0,
+            retry,
             template: None,
+            interval: Span::ZERO,
             request_timeout: Span::ZERO,
             ended: None,
             give_up_at: None,
@@ -130,11 +147,21 @@ impl<L: SenderLedger> Running<L> {
             if self.exchange.is_none() && self.holding.ask_at(now) <= now {
                 self.ask(now);
             }
+            if self.is_idle() {
+                self.leave(Ended::Idle);
+            }
             if self.exchange.is_none() && self.holding.is_leaving() && self.holding.is_settled() {
                 return self.say_goodbye().await;
             }
             self.wait(next_slot).await?;
         }
+    }
+
+    /// Whether there is nothing to do for longer than this session waits. Slots of a slow rate are waited for.
+    fn is_idle(&self) -> bool {
+        let Some(patience) = self.session.patience else { return false };
+        let patience = patience.max(pacing::longest_wait(self.interval));
+        self.exchange.is_none() && self.holding.is_settled() && self.holding.wait_until() > Local::now() + patience
     }
 
     fn leave(&mut self, why: Ended) {
@@ -209,7 +236,7 @@ impl<L: SenderLedger> Running<L> {
     fn encode(&self, row: &Assignment) -> Result<http::Request<bytes::Bytes>, Fault> {
         let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
         let template = self.template.as_ref().ok_or_else(|| failed(&"no content was received"))?;
-        let text = template.render(&row.vars).map_err(|error| failed(&error))?;
+        let text = template.template.render(&row.vars).map_err(|error| failed(&error))?;
         let correlation = format!("{}:{}:{}:0", self.session.broadcast.0, row.seq, row.attempt);
         let message = Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: &correlation };
         self.session.provider.encode(&message).map_err(|error| failed(&error))
@@ -255,13 +282,13 @@ impl<L: SenderLedger> Running<L> {
             Ok(reply) => reply,
             Err(error) if error.is_transient() && !self.gives_up() => {
                 tracing::warn!(reason = error.reason(), %error, "the ledger did not answer; asking again");
-                let after = self.retry_wait();
+                let Some(after) = self.retry.after_failure(received) else { return Err(error.into()) };
                 self.exchange = Some(self.post(request, after));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
-        self.failures = 0;
+        self.retry.succeeded();
         self.session.journal.acknowledged(&self.session.holder, &request.outcomes)?;
         self.holding.recorded(&request.outcomes);
         self.receive(reply, requested, received)
@@ -270,11 +297,8 @@ impl<L: SenderLedger> Running<L> {
     fn receive(&mut self, reply: ExchangeReply, requested: Local, received: Local) -> Result<(), SessionError> {
         self.offset.observe(reply.now, received);
         self.request_timeout = reply.request_timeout;
-        if let Some(content) = &reply.content {
-            let template =
-                Template::compile(&content.text).map_err(|error| SessionError::Content(error.to_string()))?;
-            self.template = Some(Arc::new(template));
-        }
+        self.interval = reply.interval;
+        let known = reply.content.map_or(Ok(true), |content| self.take_content(&content))?;
         let local = |slot| self.offset.local(slot, reply.now, requested, received);
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
         let wait_until = match reply.directive {
@@ -288,27 +312,25 @@ impl<L: SenderLedger> Running<L> {
             Directive::Plan => self.leave(Ended::Closed(Closed::NotPlanned)),
             Directive::Stop { reason } => self.leave(Ended::Closed(reason)),
         }
+        if !known {
+            self.leave(Ended::Replanned);
+        }
         if self.holding.is_leaving() {
             self.holding.release(Local::now());
         }
         Ok(())
     }
 
-    fn gives_up(&self) -> bool {
-        self.give_up_at.is_some_and(|at| Local::now() > at)
+    /// Returns whether it belongs to the plan that this session works by.
+    fn take_content(&mut self, planned: &PlannedContent) -> Result<bool, SessionError> {
+        let template =
+            Template::compile(&planned.content.text).map_err(|error| SessionError::Content(error.to_string()))?;
+        self.template = Some(PlannedTemplate { plan: planned.plan, template });
+        Ok(self.session.plan.is_none_or(|plan| plan == planned.plan))
     }
 
-    /// Doubled each time, between half and the whole by chance of the holder's name.
-    fn retry_wait(&mut self) -> Duration {
-        let ceiling = FIRST_RETRY.saturating_mul(1 << self.failures.min(10)).min(LONGEST_RETRY);
-        self.failures += 1;
-        let seed = self
-            .session
-            .holder
-            .bytes()
-            .fold(u64::from(self.failures), |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
-        let part = scatter(seed) as f64 / u64::MAX as f64;
-        ceiling.mul_f64(0.5 + part / 2.0)
+    fn gives_up(&self) -> bool {
+        self.give_up_at.is_some_and(|at| Local::now() > at)
     }
 
     /// The last request: the claim is handed back.
@@ -320,7 +342,8 @@ impl<L: SenderLedger> Running<L> {
             match exchanged.answer {
                 Ok(_) => return Ok(self.ended.unwrap_or(Ended::Stopped)),
                 Err(error) if error.is_transient() && !self.gives_up() => {
-                    after = self.retry_wait();
+                    let Some(next) = self.retry.after_failure(exchanged.received) else { return Err(error.into()) };
+                    after = next;
                     request = exchanged.request;
                 }
                 Err(error) => return Err(error.into()),
@@ -361,7 +384,7 @@ impl<L: SenderLedger> Running<L> {
             number: self.number,
             outcomes,
             wants,
-            needs_content: self.template.is_none() && !leaving,
+            content_of: self.template.as_ref().map(|template| template.plan),
             leaving,
         }
     }

@@ -3,8 +3,8 @@
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::Span;
-use herald::ledger::LedgerError;
-use herald::ledger::exchange::{Directive, LEASE, MAX_REPORTS, Report};
+use herald::ledger::exchange::{Directive, ExchangeReply, ExchangeRequest, LEASE, MAX_REPORTS, Report};
+use herald::ledger::{Content, Declaration, LedgerError};
 
 use super::world::*;
 
@@ -218,13 +218,37 @@ pub async fn a_request_with_too_many_outcomes_is_refused_whole<L: Backend>(world
     assert_eq!(world.counts(broadcast).await.inflight, 1);
 }
 
-pub async fn the_content_comes_with_the_claim_when_asked_for<L: Backend>(world: &World<L>) {
+/// One exchange of a sender that has the content of this plan.
+async fn ask_knowing<L: Backend>(
+    world: &World<L>,
+    sender: &mut Sender,
+    wants: u32,
+    content_of: Option<i64>,
+) -> ExchangeReply {
+    let request = ExchangeRequest { content_of, ..sender.request(vec![], wants) };
+    world.exchange(&request).await.unwrap()
+}
+
+pub async fn the_content_comes_with_recipients_to_who_has_none_or_that_of_another_plan<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 10).await;
     let mut sender = Sender::new("sender", broadcast);
-    let mut request = sender.request(vec![], 1);
-    request.needs_content = true;
+    assert_eq!(ask_knowing(world, &mut sender, 0, None).await.content, None);
+    // Edited before anybody was attempted: the plan is made anew.
+    let edited = Declaration {
+        content: Content { text: "edited".into() },
+        identity_hash: "second".into(),
+        generation: 2,
+        ..declaration("one")
+    };
+    world.planned(&edited, 10).await;
+    let request = ExchangeRequest { content_of: Some(1), ..sender.request(vec![], 1) };
     let reply = world.exchange(&request).await.unwrap();
-    assert_eq!(reply.content, Some(declaration("one").content));
-    assert_eq!(reply.request_timeout, declaration("one").request_timeout);
-    assert_eq!(sender.exchange(world, vec![], 1).await.content, None);
+    let planned = reply.content.clone().unwrap();
+    assert_eq!((planned.content, planned.plan > 1), (edited.content, true));
+    assert_eq!(reply.request_timeout, edited.request_timeout);
+    assert_eq!(world.exchange(&request).await.unwrap().content, reply.content, "a repeated answer holds it too");
+    world.pass(Span::from_secs(1));
+    sender.tell(world, reports(&reply.rows, &accepted())).await;
+    let again = ask_knowing(world, &mut sender, 1, Some(planned.plan)).await;
+    assert_eq!((again.rows.len(), again.content), (1, None));
 }

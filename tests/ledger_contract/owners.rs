@@ -15,6 +15,7 @@ pub fn orders() -> Orders {
     Orders {
         channel: serde_json::from_str::<MessageChannelSpec>(channel).unwrap(),
         audience: serde_json::from_str::<Audience>(audience).unwrap(),
+        senders: 2,
     }
 }
 
@@ -25,6 +26,8 @@ pub async fn a_brief_says_what_senders_work_by<L: Backend>(world: &World<L>) {
     let brief = world.ledger.brief(with).await.unwrap();
     assert_eq!((brief.broadcast, brief.name.as_str(), brief.orders), (with, "with", orders()));
     assert_eq!(brief.content.text, "hello");
+    let ticket = world.ledger.begin_plan(with).await.unwrap();
+    assert_eq!(world.ledger.brief(with).await.unwrap().plan, ticket.epoch);
 }
 
 fn trouble() -> Trouble {

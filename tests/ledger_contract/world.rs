@@ -207,7 +207,7 @@ impl Sender {
             number: self.number,
             outcomes,
             wants,
-            needs_content: false,
+            content_of: Some(1),
             leaving: false,
         }
     }

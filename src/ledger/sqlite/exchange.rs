@@ -11,7 +11,7 @@ use crate::delivery::pacing::{self, Ask, Offer, Rival, Slots};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{
-    Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, START_TOLERANCE,
+    Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, PlannedContent, START_TOLERANCE,
 };
 
 /// When everybody is in backoff or held by other senders, ask again after this long.
@@ -219,12 +219,13 @@ impl Turn<'_> {
             .await?;
         let revision = self.broadcast.store(self.connection, self.now).await?;
         let ask = self.ask(1);
-        let content = if request.needs_content {
+        let plan = self.broadcast.plan_epoch;
+        let content = if rows.is_empty() || request.content_of == Some(plan) {
+            None
+        } else {
             let content =
                 serde_json::from_str(&self.broadcast.content).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            Some(content)
-        } else {
-            None
+            Some(PlannedContent { plan, content })
         };
         Ok(ExchangeReply {
             now: self.now,

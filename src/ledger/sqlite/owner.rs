@@ -14,6 +14,7 @@ pub fn brief(row: BroadcastRow) -> sqlx::Result<Option<Brief>> {
     let Some(orders) = &row.orders else { return Ok(None) };
     Ok(Some(Brief {
         broadcast: BroadcastId(row.id),
+        plan: row.plan_epoch,
         content: serde_json::from_str(&row.content).map_err(decode)?,
         orders: serde_json::from_str(orders).map_err(decode)?,
         name: row.name,

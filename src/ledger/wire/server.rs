@@ -1,7 +1,5 @@
 //! The API in front of a ledger.
 
-#![expect(clippy::result_large_err, reason = "a refusal is the answer itself, made at most once a request")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,176 @@
+//! What a sender pod finds in its folders: the channel's Secret, the files of the audience, and room for the journal.
+//!
+//! The kubelet mounts a Secret or ConfigMap as a folder of links into a hidden one (`..data`), which it exchanges as a
+//! whole; files are therefore opened by the name of their key and nothing else in the folder is looked at. What is
+//! missing or empty in the cluster is an empty folder here, since everything is mounted as optional.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::assembly::{ChannelError, Credentials};
+use super::token;
+use crate::api::mount;
+use crate::audience::{MaterialError, MaterialKind, Materials};
+
+/// The journal's name in its folder.
+const JOURNAL_FILE: &str = "flights";
+
+type MaterialFolder = dyn Fn(MaterialKind, &str) -> PathBuf + Send + Sync;
+
+/// Where everything is.
+#[derive(Clone)]
+pub struct Folders {
+    pub token_file: PathBuf,
+    pub credentials: PathBuf,
+    pub journal: PathBuf,
+    /// By kind and name of the object.
+    pub materials: Arc<MaterialFolder>,
+}
+
+impl Folders {
+    /// Those of a pod, see [`mount`]; its root is `/` in the pod itself.
+    pub fn of_pod(root: &Path) -> Folders {
+        let root = root.to_owned();
+        let within = |path: &str| root.join(path.trim_start_matches('/'));
+        Folders {
+            token_file: within(mount::TOKEN_FILE),
+            credentials: within(mount::CREDENTIALS_FOLDER),
+            journal: within(mount::JOURNAL_FOLDER),
+            materials: Arc::new(move |kind, name| {
+                let folder = match kind {
+                    MaterialKind::ConfigMap => mount::config_map_folder(name),
+                    MaterialKind::Secret => mount::secret_folder(name),
+                };
+                root.join(folder.trim_start_matches('/'))
+            }),
+        }
+    }
+
+    pub fn journal_file(&self) -> PathBuf {
+        self.journal.join(JOURNAL_FILE)
+    }
+}
+
+/// Why a channel cannot be used from this pod. Never holds a value of the Secret.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    #[error(
+        "the channel needs the key `{key}` of a Secret and names none; set `spec.credentialsSecretRef` of the MessageChannel"
+    )]
+    NotNamed { key: String },
+    #[error(
+        "there is no Secret `{secret}` in the broadcast's namespace, or it is empty; make it with the key `{key}`: kubectl create secret generic {secret} --from-file={key}=FILE. Senders look again by themselves"
+    )]
+    SecretNotFound { secret: String, key: String },
+    #[error(
+        "the Secret `{secret}` has no key `{key}`; add it, e.g. with kubectl edit secret {secret}. Senders look again by themselves"
+    )]
+    KeyNotFound { secret: String, key: String },
+    #[error(
+        "the key `{key}` of the Secret `{secret}` {problem}; let it hold the token alone, as one line. Senders look again by themselves"
+    )]
+    KeyUnusable { secret: String, key: String, problem: String },
+    #[error("the MessageChannel cannot be used: {0}")]
+    Channel(ChannelError),
+}
+
+impl CredentialsError {
+    /// CamelCase, from a fixed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            CredentialsError::NotNamed { .. } | CredentialsError::SecretNotFound { .. } => "SecretNotFound",
+            CredentialsError::KeyNotFound { .. } => "SecretKeyNotFound",
+            CredentialsError::KeyUnusable { .. } => "SecretKeyUnusable",
+            CredentialsError::Channel(_) => "ChannelInvalid",
+        }
+    }
+}
+
+/// The channel's Secret as it is mounted.
+pub struct MountedCredentials<'a> {
+    pub folder: &'a Path,
+    /// Its name, where the channel names one.
+    pub secret: Option<&'a str>,
+}
+
+impl MountedCredentials<'_> {
+    /// What is wrong, in the words of a cluster.
+    pub fn explain(&self, error: ChannelError) -> CredentialsError {
+        let Some(secret) = self.secret.map(str::to_owned) else {
+            return match error {
+                ChannelError::MissingKey { key } => CredentialsError::NotNamed { key },
+                other => CredentialsError::Channel(other),
+            };
+        };
+        match error {
+            ChannelError::MissingKey { key } if is_empty(self.folder) => {
+                CredentialsError::SecretNotFound { secret, key }
+            }
+            ChannelError::MissingKey { key } => CredentialsError::KeyNotFound { secret, key },
+            ChannelError::UnusableKey { key, problem } => CredentialsError::KeyUnusable { secret, key, problem },
+            other => CredentialsError::Channel(other),
+        }
+    }
+}
+
+impl Credentials for MountedCredentials<'_> {
+    fn get(&self, key: &str) -> Result<Option<SecretString>, String> {
+        match open(self.folder, key) {
+            Ok(file) => token::read(file).map(Some).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("cannot be read: {error}")),
+        }
+    }
+}
+
+/// The ConfigMaps and Secrets of an audience as they are mounted.
+pub struct MountedMaterials(pub Folders);
+
+impl Materials for MountedMaterials {
+    fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+        let folder = (self.0.materials)(kind, name);
+        let error = match open(&folder, key) {
+            Ok(file) => return Ok(Box::new(BufReader::new(file))),
+            Err(error) => error,
+        };
+        let (name, key) = (name.to_owned(), key.to_owned());
+        let command = match kind {
+            MaterialKind::ConfigMap => format!("kubectl create configmap {name} --from-file={key}"),
+            MaterialKind::Secret => format!("kubectl create secret generic {name} --from-file={key}"),
+        };
+        Err(match error.kind() {
+            ErrorKind::NotFound if is_empty(&folder) => {
+                let remedy =
+                    format!("make it in the broadcast's namespace: {command}. Senders look again by themselves");
+                MaterialError::NotFound { kind, name, key, remedy }
+            }
+            ErrorKind::NotFound => {
+                let remedy = "add it, or name another in `spec.audience`. Senders look again by themselves".to_owned();
+                MaterialError::KeyNotFound { kind, name, key, remedy }
+            }
+            _ => MaterialError::Unreadable { kind, name, key, source: error },
+        })
+    }
+}
+
+/// A key is one name in the folder; what could lead elsewhere is no key that a Secret or ConfigMap has.
+fn open(folder: &Path, key: &str) -> std::io::Result<File> {
+    if key.is_empty() || key.contains('/') || key.starts_with("..") || key == "." {
+        return Err(ErrorKind::NotFound.into());
+    }
+    File::open(folder.join(key))
+}
+
+/// Whether no key is mounted. A folder that cannot be listed has none that could be told.
+fn is_empty(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return true };
+    entries.flatten().all(|entry| entry.file_name().as_encoded_bytes().starts_with(b".."))
+}
+
+#[cfg(test)]
+#[path = "mounts_tests.rs"]
+mod tests;

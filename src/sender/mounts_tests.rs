@@ -1,0 +1,94 @@
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+
+const CANARY: &str = "EAAB-canary";
+
+/// As the kubelet mounts it: links into a hidden folder.
+fn mounted(keys: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("..2026_11_24");
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::symlink("..2026_11_24", folder.path().join("..data")).unwrap();
+    for (key, value) in keys {
+        std::fs::write(data.join(key), value).unwrap();
+        std::os::unix::fs::symlink(format!("..data/{key}"), folder.path().join(key)).unwrap();
+    }
+    folder
+}
+
+fn credentials(folder: &TempDir) -> MountedCredentials<'_> {
+    MountedCredentials { folder: folder.path(), secret: Some("page") }
+}
+
+#[test]
+fn a_key_is_read_through_the_kubelets_links_without_its_line_break() {
+    let folder = mounted(&[("accessToken", b"EAAB-canary\n")]);
+    let value = credentials(&folder).get("accessToken").unwrap().unwrap();
+    assert_eq!(value.expose_secret(), CANARY);
+    for other in ["appSecret", "..data", "", ".", "../etc/passwd"] {
+        assert!(credentials(&folder).get(other).unwrap().is_none(), "{other}");
+    }
+}
+
+fn missing(key: &str) -> ChannelError {
+    ChannelError::MissingKey { key: key.to_owned() }
+}
+
+#[test]
+fn a_missing_secret_and_a_missing_key_are_told_apart_with_their_remedies() {
+    let nowhere = tempfile::tempdir().unwrap();
+    std::fs::remove_dir(nowhere.path()).unwrap();
+    for folder in [mounted(&[]), nowhere] {
+        let error = credentials(&folder).explain(missing("accessToken"));
+        assert_eq!(error.reason(), "SecretNotFound");
+        let text = error.to_string();
+        assert!(text.contains("kubectl create secret generic page --from-file=accessToken=FILE"), "{text}");
+    }
+    let folder = mounted(&[("other", b"x")]);
+    let error = credentials(&folder).explain(missing("accessToken"));
+    assert_eq!(error.reason(), "SecretKeyNotFound");
+    assert!(error.to_string().contains("the Secret `page` has no key `accessToken`"), "{error}");
+    let unnamed = MountedCredentials { folder: folder.path(), secret: None }.explain(missing("accessToken"));
+    assert!(unnamed.to_string().contains("spec.credentialsSecretRef"), "{unnamed}");
+}
+
+#[test]
+fn a_value_that_is_no_token_is_refused_without_being_shown() {
+    let cases: [(&[u8], &str); 4] = [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"EAAB-canary\nEAAB-canary", "a line break"),
+        (b"EAAB-canary\xff", "not text"),
+    ];
+    for (value, expected) in cases {
+        let folder = mounted(&[("accessToken", value)]);
+        let problem = credentials(&folder).get("accessToken").unwrap_err();
+        let error = credentials(&folder).explain(ChannelError::UnusableKey { key: "accessToken".to_owned(), problem });
+        assert_eq!(error.reason(), "SecretKeyUnusable");
+        let text = error.to_string();
+        assert!(text.contains(expected) && !text.contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
+    let pod = tempfile::tempdir().unwrap();
+    let materials = MountedMaterials(Folders::of_pod(pod.path()));
+    let folder = pod.path().join("var/run/herald/audience/configmap/there");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("people.csv"), "id\n1\n").unwrap();
+    std::fs::create_dir_all(pod.path().join("var/run/herald/audience/configmap/gone/..data")).unwrap();
+    let mut text = String::new();
+    let mut list = materials.open(MaterialKind::ConfigMap, "there", "people.csv").unwrap();
+    list.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "id\n1\n");
+    let error = |kind, name, key| materials.open(kind, name, key).err().unwrap().to_string();
+    let other_key = error(MaterialKind::ConfigMap, "there", "other.csv");
+    assert!(other_key.starts_with("the ConfigMap \"there\" has no key \"other.csv\""), "{other_key}");
+    let no_map = error(MaterialKind::ConfigMap, "gone", "people.csv");
+    assert!(no_map.contains("kubectl create configmap gone --from-file=people.csv"), "{no_map}");
+    let no_secret = error(MaterialKind::Secret, "gone", "people.csv");
+    assert!(no_secret.contains("kubectl create secret generic gone --from-file=people.csv"), "{no_secret}");
+}

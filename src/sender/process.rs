@@ -1,0 +1,331 @@
+//! `herald sender`: one process of a sender pod, from its first question to its last word.
+//!
+//! It asks what it is to do, tells what the process before it had on the wire, and then goes in rounds: a session sends;
+//! where it is asked for a plan it plans and begins the next round. What only people can mend is told as a trouble, and
+//! the process ends in order: the next wave looks again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinError;
+
+use super::assembly;
+use super::journal::{Journal, JournalError};
+use super::mounts::{Folders, MountedCredentials, MountedMaterials};
+use super::patient_ledger::PatientLedger;
+use super::planner::{self, PlanError, PlanSpec};
+use super::recovery::{RecoveryError, take_over};
+use super::retry::Retry;
+use super::session::{Ended, Session, SessionError};
+use super::transport::{Transport, TransportError};
+use crate::content::Template;
+use crate::delivery::gate::Closed;
+use crate::delivery::time::Span;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::plan::PlanTicket;
+use crate::ledger::sqlite::random_id;
+use crate::ledger::{Brief, LedgerError, SenderLedger, Trouble};
+use crate::provider::Provider;
+
+/// With nothing due for longer than this a pod would only wait: it makes room, and the next wave starts in time. Shorter,
+/// and pods would come and go with every backoff.
+const PATIENCE: Span = Span::from_secs(60);
+/// A round ends without sending only when somebody edits the broadcast or plans it at the same time. Who meets that more
+/// often leaves it to the next wave.
+const MAX_ROUNDS: u32 = 100;
+/// A process that is stopped while it takes over goes on with that for so long: what is told now need not become unknown.
+const TAKE_OVER_GRACE: Duration = Duration::from_secs(10);
+
+/// One process of a sender pod.
+pub struct SenderProcess<L> {
+    pub ledger: Arc<L>,
+    pub folders: Folders,
+    /// The pod's name, for people.
+    pub display: String,
+}
+
+/// Why a process left in order. There is nothing that starting it again would mend: the exit code is 0.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Left {
+    #[error("the broadcast takes nobody now: {}", .0.as_str())]
+    Closed(Closed),
+    #[error("nothing is due within a minute")]
+    Idle,
+    #[error("the plan was made anew too often")]
+    Outrun,
+    #[error("stopped; everything is recorded")]
+    Stopped,
+    #[error("the broadcast is gone")]
+    Gone,
+    #[error("the operator speaks another version of the ledger API; it serves {served}")]
+    OtherVersion { served: String },
+    #[error("{}: {}", .0.reason, one_line(&.0.message))]
+    Trouble(Trouble),
+}
+
+/// The last words of a container are one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Why a process could not go on; started again it may. What it had on the wire is in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderFailure {
+    #[error("{reason}: {error}", reason = error.reason())]
+    Ledger { error: LedgerError },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("a task of the sender failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+impl From<LedgerError> for SenderFailure {
+    fn from(error: LedgerError) -> SenderFailure {
+        SenderFailure::Ledger { error }
+    }
+}
+
+impl From<RecoveryError> for SenderFailure {
+    fn from(error: RecoveryError) -> SenderFailure {
+        match error {
+            RecoveryError::Ledger(error) => error.into(),
+            RecoveryError::Journal(error) => error.into(),
+        }
+    }
+}
+
+impl<L: SenderLedger> SenderProcess<L> {
+    /// Works until there is nothing to do or `stop` becomes true. `first_brief` asks the ledger for the broadcast of
+    /// this process, which knows it by nothing but its token.
+    ///
+    /// # Errors
+    /// See [`SenderFailure`].
+    pub async fn run<C>(self, first_brief: impl Fn() -> C, stop: watch::Receiver<bool>) -> Result<Left, SenderFailure>
+    where
+        C: Future<Output = Result<Brief, LedgerError>>,
+    {
+        match self.work(first_brief, stop).await {
+            Err(SenderFailure::Ledger { error: LedgerError::UnknownBroadcast }) => Ok(Left::Gone),
+            Err(SenderFailure::Ledger { error: LedgerError::UnsupportedVersion { served } }) => {
+                Ok(Left::OtherVersion { served })
+            }
+            left => left,
+        }
+    }
+
+    async fn work<C>(self, first_brief: impl Fn() -> C, stop: watch::Receiver<bool>) -> Result<Left, SenderFailure>
+    where
+        C: Future<Output = Result<Brief, LedgerError>>,
+    {
+        let name = random_id();
+        let asked = Retry::new(&name).answered(first_brief);
+        let Some(brief) = unless_stopped(&stop, Duration::ZERO, asked).await else { return Ok(Left::Stopped) };
+        let broadcast = brief?.broadcast;
+        let ledger = Arc::new(PatientLedger::new(self.ledger, name));
+        let journal = self.folders.journal_file();
+        let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
+        let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
+        let rounds = Rounds {
+            ledger,
+            broadcast,
+            folders: self.folders,
+            display: self.display,
+            journal: Arc::new(journal?),
+            transport: Transport::new()?,
+            stop,
+        };
+        for _ in 0..MAX_ROUNDS {
+            if let Some(left) = rounds.next().await? {
+                return Ok(left);
+            }
+        }
+        Ok(Left::Outrun)
+    }
+}
+
+/// What `work` comes to; `None` once it is stopped and `grace` has passed.
+async fn unless_stopped<T>(stop: &watch::Receiver<bool>, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return Some(done),
+        Ok(_) = stop.wait_for(|stopped| *stopped) => {}
+    }
+    tokio::time::timeout(grace, work).await.ok()
+}
+
+/// A process that knows its broadcast and has taken over.
+struct Rounds<L> {
+    ledger: Arc<PatientLedger<L>>,
+    broadcast: BroadcastId,
+    folders: Folders,
+    display: String,
+    journal: Arc<Journal>,
+    transport: Transport,
+    stop: watch::Receiver<bool>,
+}
+
+/// `None` goes on with the next round.
+type Round = Result<Option<Left>, SenderFailure>;
+
+impl<L: SenderLedger> Rounds<L> {
+    /// Sends by the orders of now until there is nothing to do, or plans when asked to.
+    async fn next(&self) -> Round {
+        let brief = self.ledger.brief(self.broadcast);
+        let Some(brief) = unless_stopped(&self.stop, Duration::ZERO, brief).await else {
+            return Ok(Some(Left::Stopped));
+        };
+        let brief = brief?;
+        let provider = match self.provider(&brief) {
+            Ok(provider) => provider,
+            Err(trouble) => return self.tell(trouble).await,
+        };
+        let session = Session {
+            ledger: self.ledger.clone(),
+            broadcast: self.broadcast,
+            holder: random_id(),
+            display: self.display.clone(),
+            provider,
+            transport: self.transport.clone(),
+            journal: self.journal.clone(),
+            senders: brief.orders.senders,
+            plan: Some(brief.plan),
+            patience: Some(PATIENCE),
+        };
+        match session.run(self.stop.clone()).await {
+            Ok(Ended::Closed(Closed::NotPlanned)) => self.plan().await,
+            Ok(Ended::Closed(reason)) => Ok(Some(Left::Closed(reason))),
+            Ok(Ended::Replanned) => Ok(None),
+            Ok(Ended::Idle) => Ok(Some(Left::Idle)),
+            Ok(Ended::Stopped) => Ok(Some(Left::Stopped)),
+            Err(SessionError::Content(text)) => self.tell(Trouble::new("MessageInvalid", &text)).await,
+            Err(SessionError::Ledger(error)) => Err(error.into()),
+            Err(SessionError::Journal(error)) => Err(error.into()),
+            Err(SessionError::Task(error)) => Err(error.into()),
+        }
+    }
+
+    async fn plan(&self) -> Round {
+        let begun = self.ledger.begin_plan(self.broadcast);
+        let Some(ticket) = unless_stopped(&self.stop, Duration::ZERO, begun).await else {
+            return Ok(Some(Left::Stopped));
+        };
+        let ticket = match ticket {
+            // Another sender's plan was sealed meanwhile, and somebody attempted.
+            Err(LedgerError::PlanLocked) => return Ok(None),
+            ticket => ticket?,
+        };
+        let planned = unless_stopped(&self.stop, Duration::ZERO, self.plan_with(ticket)).await;
+        match planned {
+            None | Some(Err(PlanFailure::Interrupted)) => {
+                // Nobody else should wait for it; if this is not heard, they wait for one lease.
+                let abandoned = tokio::time::timeout(TAKE_OVER_GRACE, self.ledger.abandon_plan(ticket)).await;
+                if !matches!(abandoned, Ok(Ok(()))) {
+                    tracing::warn!("the ledger was not told that the plan is given up");
+                }
+                Ok(Some(Left::Stopped))
+            }
+            Some(Ok(())) => Ok(None),
+            Some(Err(PlanFailure::Ledger(LedgerError::PlanSuperseded | LedgerError::PlanLocked))) => Ok(None),
+            Some(Err(PlanFailure::Ledger(error))) => Err(self.tell_failure(error).await),
+            Some(Err(PlanFailure::Trouble(trouble))) => {
+                tracing::warn!(reason = trouble.reason, "the plan is refused");
+                self.ledger.abandon_plan(ticket).await?;
+                self.tell(trouble).await
+            }
+        }
+    }
+
+    /// Plans on a task of its own, so that a panic is told like any other reason for having no plan.
+    async fn plan_with(&self, ticket: PlanTicket) -> Result<(), PlanFailure> {
+        let brief = self.ledger.brief(self.broadcast).await?;
+        let spec = self.plan_spec(&brief)?;
+        let ledger = self.ledger.clone();
+        // Dropped it is aborted, and writes nothing more under a ticket that was given up.
+        let mut planning = tokio::task::JoinSet::new();
+        let stop = self.stop.clone();
+        planning.spawn(async move { planner::plan_with(ledger.as_ref(), ticket, spec, &stop).await });
+        match planning.join_next().await {
+            Some(Ok(Ok(plan))) => {
+                tracing::info!(broadcast = brief.name, planned = plan.planned, "the plan is sealed");
+                Ok(())
+            }
+            Some(Ok(Err(PlanError::Ledger(error)))) => Err(error.into()),
+            Some(Ok(Err(PlanError::Interrupted))) => Err(PlanFailure::Interrupted),
+            Some(Ok(Err(refused))) => Err(refused_plan(&refused)),
+            Some(Err(_)) | None => Err(refused_plan(&PlanError::Panicked)),
+        }
+    }
+
+    fn plan_spec(&self, brief: &Brief) -> Result<PlanSpec, Trouble> {
+        let template = Template::compile(&brief.content.text)
+            .map_err(|error| Trouble::new("MessageInvalid", &format!("spec.content.text: {error}")))?;
+        Ok(PlanSpec {
+            sources: assembly::included(&brief.orders.audience),
+            exclude: assembly::excluded(&brief.orders.audience),
+            materials: Arc::new(MountedMaterials(self.folders.clone())),
+            template: Arc::new(template),
+            provider: self.provider(brief)?,
+        })
+    }
+
+    /// The provider of the channel as it is now, with the credentials as they are mounted now.
+    fn provider(&self, brief: &Brief) -> Result<Arc<dyn Provider>, Trouble> {
+        let channel = &brief.orders.channel;
+        let secret = channel.credentials_secret_ref.as_ref().map(|reference| reference.name.as_str());
+        let credentials = MountedCredentials { folder: &self.folders.credentials, secret };
+        assembly::provider(channel, &credentials).map_err(|error| {
+            let error = credentials.explain(error);
+            Trouble::new(error.reason(), &error.to_string())
+        })
+    }
+
+    async fn tell(&self, trouble: Trouble) -> Round {
+        let told = self.ledger.report_trouble(self.broadcast, &trouble);
+        let Some(told) = unless_stopped(&self.stop, TAKE_OVER_GRACE, told).await else {
+            return Ok(Some(Left::Stopped));
+        };
+        told?;
+        Ok(Some(Left::Trouble(trouble)))
+    }
+
+    /// Tells why planning failed, as far as the ledger still listens.
+    async fn tell_failure(&self, error: LedgerError) -> SenderFailure {
+        if !error.is_transient() {
+            let trouble = Trouble::new(error.reason(), &error.to_string());
+            if let Err(untold) = self.tell(trouble).await {
+                tracing::warn!(error = %untold, "the ledger was not told why planning failed");
+            }
+        }
+        error.into()
+    }
+}
+
+/// Why there is no plan.
+enum PlanFailure {
+    Ledger(LedgerError),
+    /// The process is to end.
+    Interrupted,
+    /// What people can mend.
+    Trouble(Trouble),
+}
+
+impl From<LedgerError> for PlanFailure {
+    fn from(error: LedgerError) -> PlanFailure {
+        PlanFailure::Ledger(error)
+    }
+}
+
+impl From<Trouble> for PlanFailure {
+    fn from(trouble: Trouble) -> PlanFailure {
+        PlanFailure::Trouble(trouble)
+    }
+}
+
+fn refused_plan(error: &PlanError) -> PlanFailure {
+    PlanFailure::Trouble(Trouble::new(error.reason(), &error.to_string()))
+}

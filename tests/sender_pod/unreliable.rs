@@ -1,0 +1,65 @@
+//! A ledger of which every other answer is lost, before or after it has done what it was asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{Brief, LedgerError, SenderLedger, Trouble};
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+pub struct Unreliable {
+    ledger: Arc<SqliteLedger>,
+    calls: AtomicU32,
+}
+
+impl Unreliable {
+    pub fn new(ledger: Arc<SqliteLedger>) -> Unreliable {
+        Unreliable { ledger, calls: AtomicU32::new(0) }
+    }
+
+    pub fn failures(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed) / 2
+    }
+
+    async fn perhaps<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let lost = || Err(LedgerError::Storage { message: "lost".to_owned() });
+        match self.calls.fetch_add(1, Ordering::Relaxed) % 4 {
+            0 => lost(),
+            2 => call.await.and_then(|_| lost()),
+            _ => call.await,
+        }
+    }
+}
+
+impl SenderLedger for Unreliable {
+    async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
+        self.perhaps(self.ledger.brief(broadcast)).await
+    }
+    async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
+        self.perhaps(self.ledger.begin_plan(broadcast)).await
+    }
+    async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        self.perhaps(self.ledger.exclude(ticket, chunk, recipients)).await
+    }
+    async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
+        self.perhaps(self.ledger.append_plan(ticket, chunk, rows)).await
+    }
+    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+        self.perhaps(self.ledger.seal_plan(ticket, samples)).await
+    }
+    async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
+        self.perhaps(self.ledger.abandon_plan(ticket)).await
+    }
+    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
+        self.perhaps(self.ledger.report_trouble(broadcast, trouble)).await
+    }
+    async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
+        self.perhaps(self.ledger.exchange(request)).await
+    }
+    async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
+        self.perhaps(self.ledger.settle_dead_sender(within, words)).await
+    }
+}

@@ -1,0 +1,386 @@
+//! A sender pod's process against a ledger and a provider on this machine.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+#[path = "sender_pod/child.rs"]
+mod child;
+#[path = "sender_pod/stage.rs"]
+mod stage;
+#[path = "sender_pod/unreliable.rs"]
+mod unreliable;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use herald::audience::{MaterialError, MaterialKind, Materials};
+use herald::content::Template;
+use herald::delivery::gate::Closed;
+use herald::delivery::recipient::RecipientState;
+use herald::ledger::sqlite::random_id;
+use herald::ledger::{Declaration, Ledger, SenderLedger};
+use herald::sender::mounts::{Folders, MountedCredentials};
+use herald::sender::{
+    Ended, Journal, JournalError, Left, PlanSpec, SenderFailure, Session, Transport, assembly, planner,
+};
+use serde_json::{Value, json};
+use stage::{CANARY, Stage};
+use tokio::sync::watch;
+use unreliable::Unreliable;
+
+const RATE: u32 = 200;
+
+fn with(mut spec: Value, path: &str, value: Value) -> Value {
+    let (parent, member) = path.rsplit_once('/').unwrap();
+    spec.pointer_mut(parent).unwrap()[member] = value;
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_plans_sends_and_leaves() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(60)).await;
+    let left = stage.pod("one").run(&stage.ledger, broadcast).await.unwrap();
+    assert_eq!(left, Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.counts.sent, snapshot.counts.total()), (60, 60));
+    assert_eq!(stage.requests().len(), 60);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_are_both_asked_to_plan_make_one_plan_and_share_the_sending() {
+    let stage = Stage::open(&[]).await;
+    let spec = with(Stage::to_people(160), "/delivery", json!({"senders": 2, "batchSize": 20}));
+    let broadcast = stage.declare(RATE, spec).await;
+    let (one, other) = (stage.pod("one"), stage.pod("other"));
+    let (one, other) = tokio::join!(one.run(&stage.ledger, broadcast), other.run(&stage.ledger, broadcast));
+    for left in [one, other] {
+        assert_eq!(left.unwrap(), Left::Closed(Closed::Complete));
+    }
+    assert_eq!(stage.snapshot(broadcast).await.counts.sent, 160);
+    assert_eq!(stage.requests().len(), 160);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_secret_is_told_and_the_next_process_finds_it() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(5)).await;
+    let pod = stage.bare_pod("one");
+    let left = pod.run(&stage.ledger, broadcast).await.unwrap();
+    let told = stage.snapshot(broadcast).await.trouble.expect("a trouble").trouble;
+    assert_eq!(left, Left::Trouble(told.clone()));
+    assert_eq!(told.reason, "SecretNotFound");
+    assert!(told.message.contains("`page`") && told.message.contains("`accessToken`"), "{}", told.message);
+
+    pod.write("credentials/accessToken", &format!("{CANARY}\n{CANARY}"));
+    pod.run(&stage.ledger, broadcast).await.unwrap();
+    let told = stage.snapshot(broadcast).await.trouble.expect("a trouble").trouble;
+    assert_eq!(told.reason, "SecretKeyUnusable");
+    assert!(!told.message.contains(CANARY), "{}", told.message);
+    assert!(stage.requests().is_empty());
+
+    pod.write("credentials/accessToken", CANARY);
+    assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.trouble, snapshot.counts.sent), (None, 5));
+    assert!(!stage::texts(pod.journal().parent().unwrap()).contains(CANARY));
+}
+
+fn to_list(text: &str) -> Value {
+    json!({
+        "channelRef": {"name": "page"},
+        "content": {"text": text},
+        "audience": {
+            "sources": [
+                {"name": "people", "configMapKeyRef": {"name": "list", "key": "people.csv"}},
+                {"name": "more", "secretKeyRef": {"name": "list", "key": "more.ndjson"}},
+            ],
+            "exclude": {"sources": [{"name": "out", "configMapKeyRef": {"name": "out", "key": "ids.csv"}}]},
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audience_is_read_from_what_the_pod_mounts() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hi {{ name }}")).await;
+    let pod = stage.pod("one");
+    pod.write("audience/configmap/list/people.csv", "id,name\nana,Ana\nben,Ben\n");
+    pod.write(
+        "audience/secret/list/more.ndjson",
+        "{\"id\": \"cem\", \"name\": \"Cem\"}\n{\"id\": \"ana\", \"name\": \"A\"}\n",
+    );
+    pod.write("audience/configmap/out/ids.csv", "id\nben\n");
+    assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
+    let mut reached: Vec<String> = stage.requests().iter().map(|line| line.recipient.to_string()).collect();
+    reached.sort();
+    assert_eq!(reached, ["ana", "cem"]);
+    let plan = stage.snapshot(broadcast).await.plan.unwrap();
+    assert_eq!((plan.planned, plan.duplicates, plan.excluded), (2, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_plan_is_told_with_its_text_and_nobody_is_kept_waiting_for_it() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hi {{ name }}")).await;
+    let pod = stage.pod("one");
+    pod.write("audience/configmap/out/ids.csv", "id\n");
+    pod.run(&stage.ledger, broadcast).await.unwrap();
+    let snapshot = stage.snapshot(broadcast).await;
+    let told = snapshot.trouble.expect("a trouble").trouble;
+    assert_eq!(told.reason, "AudienceUnreadable");
+    assert!(told.message.contains("kubectl create configmap list --from-file=people.csv"), "{}", told.message);
+
+    pod.write("audience/configmap/list/people.csv", "id,name\nana,Ana\nben,\n");
+    pod.write("audience/secret/list/more.ndjson", "");
+    let left = pod.run(&stage.ledger, broadcast).await.unwrap();
+    assert!(!left.to_string().contains('\n'), "{left}");
+    let snapshot = stage.snapshot(broadcast).await;
+    let told = snapshot.trouble.expect("a trouble").trouble;
+    assert_eq!(told.reason, "MessageInvalid");
+    assert!(told.message.contains("`name`") && told.message.contains("list/people.csv line 3"), "{}", told.message);
+    assert_eq!((snapshot.plan, snapshot.planning), (None, false));
+    assert!(stage.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_send_now_plans_and_leaves() {
+    let stage = Stage::open(&[]).await;
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let cases = [
+        (with(Stage::to_people(3), "/suspend", json!(true)), Left::Closed(Closed::Suspended)),
+        (with(Stage::to_people(4), "/schedule", json!({"startTime": later.to_string()})), Left::Idle),
+    ];
+    let pod = stage.pod("one");
+    for (key, (spec, expected)) in ["suspended", "later"].into_iter().zip(cases) {
+        let broadcast = stage.declare(RATE, with(spec, "/idempotencyKey", json!(key))).await;
+        assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), expected);
+        let snapshot = stage.snapshot(broadcast).await;
+        assert_eq!(snapshot.plan.unwrap().planned as i64, snapshot.counts.pending);
+        assert_eq!(snapshot.lease_until, None);
+    }
+    assert!(stage.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_that_has_ended_or_belongs_to_nobody_is_left_alone() {
+    let stage = Stage::open(&[]).await;
+    let pod = stage.pod("one");
+    let cancelled = with(Stage::to_people(3), "/cancel", json!(true));
+    let cancelled = stage.declare(RATE, with(cancelled, "/idempotencyKey", json!("cancelled"))).await;
+    assert_eq!(pod.run(&stage.ledger, cancelled).await.unwrap(), Left::Closed(Closed::Cancelled));
+    let released = stage.declare(RATE, with(Stage::to_people(3), "/idempotencyKey", json!("released"))).await;
+    stage.ledger.release("uid-1").await.unwrap();
+    assert_eq!(pod.run(&stage.ledger, released).await.unwrap(), Left::Closed(Closed::Released));
+    let gone = herald::ledger::BroadcastId(released.0 + 1);
+    assert_eq!(pod.run(&stage.ledger, gone).await.unwrap(), Left::Gone);
+    assert!(stage.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_finishes_what_it_began_and_records_it() {
+    let stage = Stage::open(&["--latency", "200"]).await;
+    let broadcast = stage.declare(50, Stage::to_people(400)).await;
+    let (stop, stopped) = watch::channel(false);
+    let process = stage.pod("one").start_until(&stage.ledger, broadcast, stopped);
+    stage.await_requests(10).await;
+    stop.send_replace(true);
+    assert_eq!(process.await.unwrap().unwrap(), Left::Stopped);
+    let counts = stage.snapshot(broadcast).await.counts;
+    assert_eq!((counts.inflight, counts.unknown), (0, 0));
+    assert_eq!(counts.sent, stage.requests().len() as i64);
+    assert!(counts.pending > 0);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_while_it_plans_it_gives_the_plan_up() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hello")).await;
+    let pod = stage.pod("one");
+    pod.write("audience/configmap/out/ids.csv", "id\n");
+    // Read from a pipe, the plan stands still until somebody writes.
+    let pipe = pod.root.join("var/run/herald/audience/configmap/list/people.csv");
+    std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (stop, stopped) = watch::channel(false);
+    let process = pod.start_until(&stage.ledger, broadcast, stopped);
+    // Opens once the planner reads.
+    let writer = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(pipe).unwrap());
+    let writer = writer.await.unwrap();
+    assert!(stage.snapshot(broadcast).await.planning);
+    stop.send_replace(true);
+    assert_eq!(process.await.unwrap().unwrap(), Left::Stopped);
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.planning, snapshot.plan), (false, None));
+    // The reader's thread ends with the pipe.
+    drop(writer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_rate_is_waited_for() {
+    let stage = Stage::open(&[]).await;
+    let slow = with(Stage::to_people(2), "/delivery", json!({"rate": {"messages": 1, "periodSeconds": 600}}));
+    let broadcast = stage.declare(RATE, slow).await;
+    let (stop, stopped) = watch::channel(false);
+    let process = stage.pod("one").start_until(&stage.ledger, broadcast, stopped);
+    stage.await_that("the first message", async || stage.snapshot(broadcast).await.counts.sent == 1).await;
+    // Long enough to be told that the next slot is ten minutes away.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!process.is_finished());
+    stop.send_replace(true);
+    assert_eq!(process.await.unwrap().unwrap(), Left::Stopped);
+}
+
+struct Broken;
+
+impl Materials for Broken {
+    fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                panic!("a fault, on purpose")
+            }
+        }
+        Ok(Box::new(b"id\nana\n".chain(Panics)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, to_list("Hello")).await;
+    let brief = stage.ledger.brief(broadcast).await.unwrap();
+    let pod = stage.pod("one");
+    let folders = Folders::of_pod(&pod.root);
+    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
+    let spec = PlanSpec {
+        sources: assembly::included(&brief.orders.audience),
+        exclude: Vec::new(),
+        materials: Arc::new(Broken),
+        template: Arc::new(Template::compile("Hello").unwrap()),
+        provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),
+    };
+    let (_stop, stopped) = watch::channel(false);
+    let error = planner::plan(stage.ledger.as_ref(), broadcast, spec, &stopped).await.unwrap_err();
+    assert_eq!(error.reason(), "PlannerFailed");
+    assert_eq!(stage.snapshot(broadcast).await.plan, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_often_does_not_answer_is_asked_again() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(40)).await;
+    let ledger = Arc::new(Unreliable::new(stage.ledger.clone()));
+    let left = stage.pod("one").run(&ledger, broadcast).await.unwrap();
+    assert_eq!(left, Left::Closed(Closed::Complete));
+    assert!(ledger.failures() > 5, "{} failures", ledger.failures());
+    assert_eq!(stage.requests().len(), 40);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_journal_nothing_is_sent() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(3)).await;
+    let pod = stage.pod("one");
+    let held = Journal::open(&pod.journal()).unwrap();
+    let failure = pod.run(&stage.ledger, broadcast).await.unwrap_err();
+    assert!(matches!(failure, SenderFailure::Journal(JournalError::Locked { .. })), "{failure}");
+    drop(held);
+    std::fs::remove_dir_all(pod.journal().parent().unwrap()).unwrap();
+    let failure = pod.run(&stage.ledger, broadcast).await.unwrap_err();
+    assert!(matches!(failure, SenderFailure::Journal(JournalError::Io { .. })), "{failure}");
+    assert!(stage.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_sends_nothing_of_a_plan_that_it_was_not_made_for() {
+    let stage = Stage::open(&[]).await;
+    let pod = stage.pod("one");
+    let suspended = with(Stage::to_people(3), "/suspend", json!(true));
+    let broadcast = stage.declare(RATE, suspended).await;
+    pod.run(&stage.ledger, broadcast).await.unwrap();
+    let old = stage.ledger.brief(broadcast).await.unwrap();
+    // Edited before anybody was attempted, and planned anew by another sender.
+    let edited = with(Stage::to_people(3), "/content", json!({"text": "Edited"}));
+    let edited = Declaration { suspended: true, ..stage.declaration(2, RATE, edited) };
+    stage.ledger.declare(&edited).await.unwrap();
+    pod.run(&stage.ledger, broadcast).await.unwrap();
+    stage.ledger.declare(&Declaration { suspended: false, generation: 3, ..edited }).await.unwrap();
+
+    let folders = Folders::of_pod(&pod.root);
+    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
+    let (_stop, stopped) = watch::channel(false);
+    let session = Session {
+        ledger: stage.ledger.clone(),
+        broadcast,
+        holder: random_id(),
+        display: "one".to_owned(),
+        provider: assembly::provider(&old.orders.channel, &credentials).unwrap(),
+        transport: Transport::new().unwrap(),
+        journal: Arc::new(Journal::open(&stage.folder.path().join("journal")).unwrap().0),
+        senders: 1,
+        plan: Some(old.plan),
+        patience: None,
+    };
+    assert_eq!(session.run(stopped).await.unwrap(), Ended::Replanned);
+    assert!(stage.requests().is_empty());
+    assert_eq!(stage.snapshot(broadcast).await.counts.pending, 3);
+    assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
+    assert_eq!(stage.snapshot(broadcast).await.counts.sent, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_sends_the_next_in_its_pod_makes_unknown_only_what_was_on_the_wire() {
+    let stage = Stage::open(&["--latency", "100"]).await;
+    let broadcast = stage.declare(100, Stage::to_people(400)).await;
+    let pod = stage.pod("one");
+    let api = child::serve(&stage, broadcast, &pod).await;
+    let mut process = api.start(&pod);
+    stage.await_requests(30).await;
+    process.kill();
+    let left = std::fs::read_to_string(pod.journal()).unwrap();
+    let on_the_wire = child::open_flights(&left);
+    let ended = api.start(&pod).wait().await;
+    assert_eq!((ended.code, ended.last_line.as_str()), (Some(0), "the broadcast takes nobody now: Complete"));
+    let rows = stage.ledger.deliveries(broadcast, 0, u32::MAX).await.unwrap();
+    let unknown: Vec<(i64, u32)> =
+        rows.iter().filter(|row| row.state == RecipientState::Unknown).map(|row| (row.seq, row.attempt)).collect();
+    assert_eq!(unknown, on_the_wire);
+    let counts = stage.snapshot(broadcast).await.counts;
+    assert_eq!(counts.sent + counts.unknown, 400);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_drains_at_sigterm_and_says_last_why_it_ended() {
+    let stage = Stage::open(&["--latency", "100"]).await;
+    let broadcast = stage.declare(50, Stage::to_people(300)).await;
+    let pod = stage.pod("one");
+    let api = child::serve(&stage, broadcast, &pod).await;
+    let process = api.start(&pod);
+    stage.await_requests(10).await;
+    process.terminate();
+    let ended = process.wait().await;
+    assert_eq!((ended.code, ended.last_line.as_str()), (Some(0), "stopped; everything is recorded"));
+    let counts = stage.snapshot(broadcast).await.counts;
+    assert_eq!((counts.inflight, counts.unknown, counts.sent), (0, 0, stage.requests().len() as i64));
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_fails_only_where_another_start_may_mend_it() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(50, Stage::to_people(3)).await;
+    let pod = stage.bare_pod("one");
+    let api = child::serve(&stage, broadcast, &pod).await;
+    let ended = api.start(&pod).wait().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.last_line.starts_with("SecretNotFound: there is no Secret `page`"), "{}", ended.last_line);
+    std::fs::remove_dir_all(pod.journal().parent().unwrap()).unwrap();
+    let ended = api.start(&pod).wait().await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.last_line.starts_with("error: failed to lock the flight journal"), "{}", ended.last_line);
+}
