@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::audience::{Materials, Place, Recipient, RowError, Source, SourceError};
+use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
 use crate::content::{RenderError, Template};
 use crate::ledger::exchange::BroadcastId;
-use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::{EncodeError, Message, Provider};
 
@@ -270,6 +270,11 @@ fn describe(cause: &str, count: u64, all: u64, places: &[Place]) -> String {
     format!("{cause} ({count} of {all} recipients: {first}{more})")
 }
 
+/// How much of a chunk's bytes a recipient takes.
+fn weight(recipient: &Recipient) -> usize {
+    recipient.id.len() + recipient.vars.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+}
+
 type Chunk<T> = Result<Vec<T>, PlanError>;
 
 /// Reads a source, and makes something of each recipient, on a thread of its own, a few chunks ahead of the ledger. After
@@ -286,10 +291,14 @@ fn read_chunks<T: Send + 'static>(
             Err(error) => return drop(sender.blocking_send(Err(error.into()))),
         };
         let mut chunk = Vec::with_capacity(MAX_CHUNK);
+        let mut bytes = 0;
         let mut errors = Vec::new();
         for row in rows {
             match row {
-                Ok(recipient) if errors.is_empty() => chunk.push(make(recipient)),
+                Ok(recipient) if errors.is_empty() => {
+                    bytes += weight(&recipient);
+                    chunk.push(make(recipient));
+                }
                 Ok(_) => {}
                 Err(error) => errors.push(error),
             }
@@ -297,7 +306,8 @@ fn read_chunks<T: Send + 'static>(
                 break;
             }
             // A closed channel means that nobody wants the rest.
-            if chunk.len() == MAX_CHUNK {
+            if chunk.len() == MAX_CHUNK || bytes > MAX_CHUNK_BYTES - MAX_ROW_BYTES {
+                bytes = 0;
                 let full = std::mem::replace(&mut chunk, Vec::with_capacity(MAX_CHUNK));
                 if sender.blocking_send(Ok(full)).is_err() {
                     return;
