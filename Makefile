@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # So that a Rust installed a minute ago is found without a new shell.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo demo-local test bench soak lint fmt generate cluster cluster-down image clean prerequisites
+.PHONY: help build demo demo-local test test-cluster bench soak lint fmt generate cluster cluster-down image clean prerequisites
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ demo-local: prerequisites ## the same without a cluster, by herald run and a kil
 
 test: lint ## run every check and every test
 	cargo test --locked
+	@dev/cluster-tests.sh
+
+test-cluster: prerequisites ## run the tests on a real cluster of their own, as root
+	@dev/cluster-tests.sh
 
 bench: prerequisites ## measure pace, efficiency and planning into docs/benchmarks.md (BENCH=quick: a minute)
 	cargo bench --locked --bench figures

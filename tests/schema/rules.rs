@@ -11,7 +11,7 @@ use super::samples::{batch, broadcast, create, http_channel, messenger_channel, 
 const NULL: Value = Value::Null;
 
 /// What a new document meets: the sample, what is bent in it, and the refusal (empty: accepted).
-fn creations() -> Vec<(Value, &'static str)> {
+pub fn creations() -> Vec<(Value, &'static str)> {
     let channel = |pointer, value| with(messenger_channel(), pointer, value);
     let http = |pointer, value| with(http_channel(), pointer, value);
     let message = |pointer, value| with(broadcast(), pointer, value);

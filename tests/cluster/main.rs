@@ -1,0 +1,15 @@
+//! The promises on a real cluster: API server, scheduler, kubelet and pods. The simulator's record is the judge.
+//!
+//! `make test-cluster` starts a cluster, installs the chart and runs these inside the cluster's network namespace. They
+//! are ignored otherwise, because they need all of that.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod crashes;
+mod disruptions;
+mod edits;
+mod installation;
+mod kubectl;
+mod pace;
+mod stage;
+mod troubles;
