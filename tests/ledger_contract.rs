@@ -75,6 +75,7 @@ macro_rules! contract {
                     a_repeat_after_the_gate_closed_releases_nobody
                     a_repeat_gives_nobody_who_was_settled_meanwhile
                     a_repeat_records_its_outcomes_once
+                    a_call_that_is_given_up_at_any_moment_has_happened_wholly_or_not_at_all
                     a_number_below_the_last_answered_one_is_refused_and_changes_nothing
                 }
                 outcomes {

@@ -365,3 +365,40 @@ fn read_chunks<T: Send + 'static>(
     });
     Chunks { chunks, reader: Some(reader) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::audience::{MAX_VALUE_CHARACTERS, MAX_VARIABLES, MaterialError, MaterialKind};
+
+    struct Nothing;
+
+    impl Materials for Nothing {
+        fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+            let (name, key) = (name.to_owned(), key.to_owned());
+            Err(MaterialError::NotFound { kind, name, key, remedy: String::new() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chunk_of_the_longest_rows_fits_into_one_request() {
+        let value = "🎈".repeat(MAX_VALUE_CHARACTERS);
+        let longest: BTreeMap<String, String> =
+            (0..MAX_VARIABLES).map(|number| (format!("v{number}"), value.clone())).collect();
+        let people = 12;
+        let recipients = (0..people).map(|number| (number.to_string(), longest.clone())).collect();
+        let source = Source::Inline { path: "spec.audience.recipients".into(), recipients };
+        let mut chunks = read_chunks(source, Arc::new(Nothing), |recipient| (recipient.id.clone(), weight(&recipient)));
+        let (mut ids, mut count) = (Vec::new(), 0);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.unwrap();
+            assert!(chunk.iter().map(|(_, bytes)| bytes).sum::<usize>() <= MAX_CHUNK_BYTES);
+            ids.extend(chunk.into_iter().map(|(id, _)| id));
+            count += 1;
+        }
+        assert_eq!(ids, (0..people).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert!(count < people, "a chunk holds more than one of them: {count}");
+    }
+}

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
 use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
-use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
 use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
@@ -265,6 +266,14 @@ async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
     request.display = "of my own choice".to_owned();
     client.exchange(&request).await.unwrap();
     assert_eq!(world.batch(broadcast, 0).await.holder.as_deref(), Some("pod"), "the token says who it is");
+
+    let fault = Fault { reason: "no word".to_owned(), code: None, message: "x".repeat(MAX_FAULT_MESSAGE + 1) };
+    let outcome = Outcome::Unknown { fault };
+    request.number += 1;
+    request.outcomes = vec![Report { seq: 0, attempt: 1, outcome }];
+    client.exchange(&request).await.unwrap();
+    let (fault, _) = world.batch(broadcast, 0).await.last_error.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.message.len()), ("SenderFault", MAX_FAULT_MESSAGE));
 }
 
 #[tokio::test]

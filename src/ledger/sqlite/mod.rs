@@ -76,6 +76,8 @@ impl SqliteLedger {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What a statement sets aside stays in memory: a container's root is read-only, and it is never much.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let classify = |error: sqlx::Error| classify(&path, error);
         let mut connection = options.connect().await.map_err(classify)?;

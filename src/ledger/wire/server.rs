@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use secrecy::SecretString;
@@ -24,7 +24,7 @@ use super::message::{
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
-use crate::ledger::exchange::{ExchangeRequest, LastWords};
+use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
 use crate::ledger::{Result as LedgerResult, SenderLedger};
 
 /// Requests in work at once. The ledger has one writer, so more would only wait and hold memory; each sender has at most
@@ -103,26 +103,31 @@ async fn trouble<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call:
 async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ExchangeRequest>) -> Response {
     if call.body.holder.len() > MAX_HOLDER {
         let message = format!("the sender's name is longer than {MAX_HOLDER} bytes");
-        return refuse(StatusCode::BAD_REQUEST, &Refusal::new(Cause::RequestRefused, message));
+        return Refused::request(StatusCode::BAD_REQUEST, message).into_response();
     }
+    let outcomes = cut(call.body.outcomes);
     // The name that people see is the pod's own.
-    let request = ExchangeRequest { display: call.admitted.pod, ..call.body };
+    let request = ExchangeRequest { display: call.admitted.pod, outcomes, ..call.body };
     answer(api.ledger.exchange(&request).await)
 }
 
 async fn last_words<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<LastWords>) -> Response {
-    done(api.ledger.settle_dead_sender(Some(call.admitted.broadcast), &call.body).await)
+    let words = LastWords { outcomes: cut(call.body.outcomes), ..call.body };
+    done(api.ledger.settle_dead_sender(Some(call.admitted.broadcast), &words).await)
 }
 
-async fn no_such_path(uri: Uri) -> Response {
+/// Whatever a sender says of faults, a status holds only what fits.
+fn cut(outcomes: Vec<Report>) -> Vec<Report> {
+    outcomes.into_iter().map(|report| Report { outcome: report.outcome.cut(), ..report }).collect()
+}
+
+async fn no_such_path(uri: Uri) -> Refused {
     let version = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
     let is_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     if is_version && version != VERSION {
-        let error = LedgerError::UnsupportedVersion { served: VERSION.to_owned() };
-        return refuse(StatusCode::UPGRADE_REQUIRED, &Refusal::of(&error));
+        return Refused::from(&LedgerError::UnsupportedVersion { served: VERSION.to_owned() });
     }
-    let message = "there is no such path; every path is a POST".to_owned();
-    refuse(StatusCode::NOT_FOUND, &Refusal::new(Cause::RequestRefused, message))
+    Refused::request(StatusCode::NOT_FOUND, "there is no such path; every path is a POST")
 }
 
 /// One admitted request: its token is good, there is room for it, and it speaks of the token's own broadcast.
@@ -139,19 +144,18 @@ struct Room {
 }
 
 impl<B: DeserializeOwned + Addressed, L: SenderLedger, G: Gatekeeper> FromRequest<Arc<Api<L, G>>> for Call<B> {
-    type Rejection = Response;
+    type Rejection = Refused;
 
-    async fn from_request(request: Request, api: &Arc<Api<L, G>>) -> Result<Call<B>, Response> {
+    async fn from_request(request: Request, api: &Arc<Api<L, G>>) -> Result<Call<B>, Refused> {
         let missing = || Denied::Unauthorized("the request has none".to_owned());
-        let token = bearer(request.headers()).ok_or_else(|| deny(missing()))?;
+        let token = bearer(request.headers()).ok_or_else(missing)?;
         // Strangers take no room from senders: how many tokens are looked up at once is the gatekeeper's to bound.
-        let admitted = api.gatekeeper.admit(&token).await.map_err(deny)?;
+        let admitted = api.gatekeeper.admit(&token).await?;
         let length = announced_length(request.headers())?;
         let room = api.room(length)?;
         let body: B = read(request, length).await?;
         if body.broadcast().is_some_and(|named| named != admitted.broadcast) {
-            let refusal = Refusal::new(Cause::Forbidden, "its token belongs to another one");
-            return Err(refuse(StatusCode::FORBIDDEN, &refusal));
+            return Err(Refused::new(StatusCode::FORBIDDEN, Cause::Forbidden, "its token belongs to another one"));
         }
         Ok(Call { admitted, body, _room: room })
     }
@@ -159,8 +163,8 @@ impl<B: DeserializeOwned + Addressed, L: SenderLedger, G: Gatekeeper> FromReques
 
 impl<L, G> Api<L, G> {
     /// Room for one more request with a body of this length.
-    fn room(&self, length: usize) -> Result<Room, Response> {
-        let full = |_| overloaded("too many requests at once");
+    fn room(&self, length: usize) -> Result<Room, Refused> {
+        let full = |_| Refused::for_now("too many requests at once");
         let kibibytes = length.div_ceil(1024) as u32;
         Ok(Room {
             _request: self.requests.clone().try_acquire_owned().map_err(full)?,
@@ -174,41 +178,35 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     value.strip_prefix("Bearer ").map(|token| SecretString::from(token.trim()))
 }
 
-fn deny(denied: Denied) -> Response {
-    let message = denied.to_string();
-    match denied {
-        Denied::Unauthorized(_) => refuse(StatusCode::UNAUTHORIZED, &Refusal::new(Cause::Unauthorized, message)),
-        Denied::Forbidden(_) => refuse(StatusCode::FORBIDDEN, &Refusal::new(Cause::Forbidden, message)),
-        Denied::Gone(_) => refuse(StatusCode::GONE, &Refusal::new(Cause::UnknownBroadcast, message)),
-        Denied::Unavailable(_) => overloaded(&message),
-    }
-}
-
 /// How long the body says it is; without that no room can be kept for it.
-fn announced_length(headers: &HeaderMap) -> Result<usize, Response> {
-    let refused = |status, message: String| Err(refuse(status, &Refusal::new(Cause::RequestRefused, message)));
+fn announced_length(headers: &HeaderMap) -> Result<usize, Refused> {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     match length {
         Some(length) if length <= MAX_BODY => Ok(length),
-        Some(_) => refused(StatusCode::PAYLOAD_TOO_LARGE, format!("its body is longer than {MAX_BODY} bytes")),
-        None => refused(StatusCode::LENGTH_REQUIRED, "it does not say how long its body is".to_owned()),
+        Some(_) => {
+            let message = format!("its body is longer than {MAX_BODY} bytes");
+            Err(Refused::request(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        None => Err(Refused::request(StatusCode::LENGTH_REQUIRED, "it does not say how long its body is")),
     }
 }
 
-async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Response> {
-    let slow = |_| overloaded("the body did not arrive in time");
-    let refused = |message: String| refuse(StatusCode::BAD_REQUEST, &Refusal::new(Cause::RequestRefused, message));
-    let arrived = tokio::time::timeout(READ_TIMEOUT, to_bytes(request.into_body(), length)).await.map_err(slow)?;
-    let bytes = arrived.map_err(|_| refused("its body broke off".to_owned()))?;
+async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Refused> {
+    let bytes = tokio::time::timeout(READ_TIMEOUT, to_bytes(request.into_body(), length))
+        .await
+        .map_err(|_| Refused::for_now("the body did not arrive in time"))?
+        .map_err(|_| Refused::request(StatusCode::BAD_REQUEST, "its body broke off"))?;
     // By place alone: the words of the error may hold a recipient.
-    serde_json::from_slice(&bytes)
-        .map_err(|error| refused(format!("its body does not fit, at line {} column {}", error.line(), error.column())))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let message = format!("its body does not fit, at line {} column {}", error.line(), error.column());
+        Refused::request(StatusCode::BAD_REQUEST, message)
+    })
 }
 
 fn answer<T: Serialize>(result: LedgerResult<T>) -> Response {
     match result {
         Ok(value) => axum::Json(value).into_response(),
-        Err(error) => refuse_for(&error),
+        Err(error) => Refused::from(&error).into_response(),
     }
 }
 
@@ -216,24 +214,65 @@ fn done(result: LedgerResult<()>) -> Response {
     answer(result.map(|()| Done {}))
 }
 
-fn refuse_for(error: &LedgerError) -> Response {
-    let refusal = Refusal::of(error);
-    match &refusal.cause {
-        Cause::Unavailable => {
-            tracing::warn!(reason = error.reason(), %error, "the ledger could not answer a sender");
-            overloaded(&refusal.message)
-        }
-        Cause::UnknownBroadcast => refuse(StatusCode::GONE, &refusal),
-        Cause::Forbidden => refuse(StatusCode::FORBIDDEN, &refusal),
-        _ => refuse(StatusCode::CONFLICT, &refusal),
+/// A refusal with its status.
+struct Refused {
+    status: StatusCode,
+    refusal: Refusal,
+}
+
+impl Refused {
+    fn new(status: StatusCode, cause: Cause, message: impl Into<String>) -> Refused {
+        Refused { status, refusal: Refusal::new(cause, message) }
+    }
+
+    /// No request of this API.
+    fn request(status: StatusCode, message: impl Into<String>) -> Refused {
+        Refused::new(status, Cause::RequestRefused, message)
+    }
+
+    /// The same request may succeed later.
+    fn for_now(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Unavailable, message)
     }
 }
 
-fn refuse(status: StatusCode, refusal: &Refusal) -> Response {
-    (status, axum::Json(refusal)).into_response()
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Refused {
+        let message = denied.to_string();
+        match denied {
+            Denied::Unauthorized(_) => Refused::new(StatusCode::UNAUTHORIZED, Cause::Unauthorized, message),
+            Denied::Forbidden(_) => Refused::new(StatusCode::FORBIDDEN, Cause::Forbidden, message),
+            Denied::Gone(_) => Refused::new(StatusCode::GONE, Cause::UnknownBroadcast, message),
+            Denied::Unavailable(_) => Refused::for_now(message),
+        }
+    }
 }
 
-fn overloaded(message: &str) -> Response {
-    let refusal = Refusal::new(Cause::Unavailable, message);
-    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_SECONDS)], axum::Json(refusal)).into_response()
+impl From<&LedgerError> for Refused {
+    fn from(error: &LedgerError) -> Refused {
+        let refusal = Refusal::of(error);
+        let status = match &refusal.cause {
+            Cause::Unavailable => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger could not answer a sender");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Cause::UnknownBroadcast => StatusCode::GONE,
+            Cause::Unauthorized => StatusCode::UNAUTHORIZED,
+            Cause::Forbidden => StatusCode::FORBIDDEN,
+            Cause::UnsupportedVersion { .. } => StatusCode::UPGRADE_REQUIRED,
+            Cause::RequestRefused => StatusCode::BAD_REQUEST,
+            _ => StatusCode::CONFLICT,
+        };
+        Refused { status, refusal }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.refusal)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
 }
