@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-const COMMANDS: [&[&str]; 5] = [&[], &["run"], &["sender"], &["simulator"], &["crds"]];
+const COMMANDS: [&[&str]; 6] = [&[], &["run"], &["operator"], &["sender"], &["simulator"], &["crds"]];
 
 /// The page.
 pub fn page() -> String {
