@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # So that a Rust installed a minute ago is found without a new shell.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo test bench soak lint fmt generate cluster cluster-down image clean prerequisites
+.PHONY: help build demo demo-local test bench soak lint fmt generate cluster cluster-down image clean prerequisites
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,10 @@ help: ## list the targets
 build: prerequisites ## build the herald binary into target/release
 	cargo build --release --locked
 
-demo: prerequisites ## watch 2,488 people being messaged, a kill half way, and the balance
+demo: prerequisites ## message 2,488 people from a cluster, delete a sender half way, compare both sides
+	@dev/demo-cluster.sh
+
+demo-local: prerequisites ## the same without a cluster, by herald run and a kill half way
 	@dev/demo.sh
 
 test: lint ## run every check and every test
@@ -35,12 +38,14 @@ lint: prerequisites ## check format, lints, documentation, licences
 	else \
 		echo "skipped: the check of licences and banned crates (cargo install --locked cargo-deny)"; \
 	fi
+	@dev/lint-chart.sh
 
 fmt: prerequisites ## format the sources
 	cargo fmt
 
-generate: prerequisites ## write crds/ and docs/reference/ anew from the code
+generate: prerequisites ## write crds/, their copy in the chart, and docs/reference/ anew from the code
 	UPDATE_CRDS=1 cargo test --locked --test schema the_committed_definitions
+	cp crds/*.yaml charts/herald/files/crds/
 	UPDATE_REFERENCE=1 cargo test --locked --test reference the_page
 
 cluster: ## start a Kubernetes of one node, as root (CLUSTER=context:NAME uses one of yours)

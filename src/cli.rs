@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use herald::controller::{self, OperatorOptions};
 use herald::local::{self, RunOptions};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
@@ -11,13 +12,26 @@ use tokio::sync::watch;
 #[derive(Debug, Parser)]
 #[command(name = "herald", version)]
 pub struct Cli {
+    /// How log lines are written to standard error.
+    #[arg(long, global = true, value_enum, env = "HERALD_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
     #[command(subcommand)]
     pub command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object for each line.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunOptions),
+    Operator(Box<OperatorOptions>),
     /// Plays the APIs of providers, for trials and tests.
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
@@ -25,10 +39,22 @@ pub enum Command {
 }
 
 impl Command {
+    /// What is logged when HERALD_LOG does not say: a server tells what it does, a command for people only what is wrong.
+    pub fn log_filter(&self) -> &'static str {
+        match self {
+            Command::Operator(_) => "warn,herald=info",
+            Command::Run(_) | Command::Simulator(_) | Command::Crds => "warn",
+        }
+    }
+
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Operator(options) => {
+                controller::run(*options, stop).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Simulator(options) => {
                 simulator::serve(options, stopped(stop)).await?;
                 Ok(ExitCode::SUCCESS)

@@ -27,6 +27,8 @@ mod repeats;
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
 mod sqlite_speed;
+#[path = "ledger_contract/wire_faults.rs"]
+mod wire_faults;
 #[path = "ledger_contract/world.rs"]
 mod world;
 
@@ -73,6 +75,7 @@ macro_rules! contract {
                     a_repeat_after_the_gate_closed_releases_nobody
                     a_repeat_gives_nobody_who_was_settled_meanwhile
                     a_repeat_records_its_outcomes_once
+                    a_call_that_is_given_up_at_any_moment_has_happened_wholly_or_not_at_all
                     a_number_below_the_last_answered_one_is_refused_and_changes_nothing
                 }
                 outcomes {

@@ -43,6 +43,35 @@ pub struct Condition {
     pub last_transition_time: Timestamp,
 }
 
+impl Condition {
+    /// The conditions of an object: type, status, reason and message of each. `before` keeps the times of those whose
+    /// status has not changed.
+    pub fn list(
+        wanted: Vec<(&str, ConditionStatus, &str, String)>,
+        generation: i64,
+        at: Timestamp,
+        before: &[Condition],
+    ) -> Vec<Condition> {
+        let condition = |(type_, status, reason, message): (&str, ConditionStatus, &str, String)| {
+            let same = Condition::find(before, type_).filter(|condition| condition.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                status,
+                reason: reason.to_owned(),
+                message,
+                observed_generation: Some(generation).filter(|generation| *generation > 0),
+                last_transition_time: same.map_or(at, |condition| condition.last_transition_time),
+            }
+        };
+        wanted.into_iter().map(condition).collect()
+    }
+
+    /// The condition of a type.
+    pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+        conditions.iter().find(|condition| condition.type_ == type_)
+    }
+}
+
 /// A list of conditions, one per type, so that several writers can own one each.
 pub(crate) fn list_schema(generator: &mut SchemaGenerator) -> Schema {
     let item = generator.subschema_for::<Condition>();

@@ -20,6 +20,7 @@ pub(crate) mod metadata;
 pub mod mount;
 pub mod rate;
 pub mod reference;
+pub mod sender_pods;
 mod structure;
 pub mod violation;
 
@@ -34,6 +35,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use crd::{crds, crds_yaml};
 pub use rate::Rate;
 pub use reference::ObjectRef;
+pub use sender_pods::{ComputeResources, SenderPods, SenderResources};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "herald.dev";

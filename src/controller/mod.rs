@@ -2,6 +2,57 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`broadcast`] | one BroadcastMessage: what is observed, decided and reported |
+//! | [`broadcast`] | one BroadcastMessage: what is observed, decided, done and reported |
+//! | [`channel`] | one MessageChannel: its status |
+//! | [`job`], `sender_pod` | the Job of one wave of senders |
+//! | `operator` | starts everything in order and ends it in order |
+//! | `scope` | the watches and reconcilers of one namespace, or of the whole cluster |
+//! | `watch`, `triggers` | what changed, and what is to be looked at because of it |
+//! | `departures` | closes the gates of broadcasts whose object is gone |
+//! | `identity` | which broadcast a sender's token stands for |
+//! | `certificate` | the authority of the ledger API, and what it is served with |
+//! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
+//! | `health`, `metrics` | probes and figures |
+//!
+//! # Rights
+//!
+//! Every verb the operator uses; a role with one more has one too many.
+//!
+//! | API group | resource | verbs | where | used by |
+//! | --- | --- | --- | --- | --- |
+//! | `herald.dev` | `broadcastmessages` | get, list, watch | watched namespaces | watches; identity and keys in use look past the cache (get) |
+//! | `herald.dev` | `messagechannels` | list, watch | watched namespaces | watches |
+//! | `herald.dev` | `messagebatches` | get, list, watch, create, delete | watched namespaces | batches of the plan; get tells whose a taken name is |
+//! | `herald.dev` | `broadcastmessages/status`, `messagechannels/status`, `messagebatches/status` | patch | watched namespaces | statuses, by server-side apply |
+//! | `herald.dev` | `broadcastmessages/finalizers` | update | watched namespaces | `blockOwnerDeletion` where the cluster enforces that right |
+//! | `batch` | `jobs` | get, list, watch, create, patch, delete | watched namespaces | waves of senders; patch changes their number; get: identity, and whose a taken name is |
+//! | `` (core) | `pods` | get, list, watch | watched namespaces | why a wave does not start; identity (get) |
+//! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
+//! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
+//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
+//! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
+//! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
 pub mod broadcast;
+mod certificate;
+pub mod channel;
+mod cluster;
+mod departures;
+mod failure;
+#[cfg(test)]
+mod fake_cluster;
+mod health;
+mod identity;
+pub mod job;
+mod metrics;
+mod operator;
+mod ownership;
+mod scope;
+pub mod sender_pod;
+mod settings;
+mod status_writer;
+mod triggers;
+mod watch;
+
+pub use operator::{OperatorError, run};
+pub use settings::OperatorOptions;

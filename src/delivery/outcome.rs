@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 /// The longest message text kept of an error, in characters; the rest is cut. Status and ledger stay small.
 pub const MAX_FAULT_MESSAGE: usize = 256;
 
+/// The longest reason, in characters: the bound of a condition's reason.
+pub const MAX_REASON: usize = 128;
+/// The longest code kept of a provider, in characters.
+pub const MAX_FAULT_CODE: usize = 64;
+
+/// Whether a word may stand where conditions and metrics hold reasons: CamelCase, at most [`MAX_REASON`] characters.
+pub fn is_reason(word: &str) -> bool {
+    word.len() <= MAX_REASON
+        && word.starts_with(|first: char| first.is_ascii_uppercase())
+        && word.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
 /// Why an attempt did not end in `Accepted`, for three readers: `reason` is the user's condition, the operator's
 /// metric label and the developer's match arm at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +38,14 @@ impl Fault {
             None => message,
         };
         Fault { reason: reason.to_owned(), code, message }
+    }
+
+    /// Cut to what a status may hold. A reason that is none, as only a sender of another version could give, becomes
+    /// `SenderFault`.
+    pub fn cut(self) -> Fault {
+        let reason = if is_reason(&self.reason) { self.reason.as_str() } else { "SenderFault" };
+        let code = self.code.map(|code| code.chars().take(MAX_FAULT_CODE).collect());
+        Fault::new(reason, code, self.message)
     }
 }
 
@@ -91,4 +111,37 @@ pub enum Outcome {
     },
     /// The sender did not begin the attempt (its slot passed, a gate closed, it was told to stop).
     NotBegun,
+}
+
+impl Outcome {
+    /// With its fault, if it has one, [cut](Fault::cut).
+    pub fn cut(mut self) -> Outcome {
+        match &mut self {
+            Outcome::Permanent { fault, .. }
+            | Outcome::Auth { fault }
+            | Outcome::Throttled { fault, .. }
+            | Outcome::Transient { fault, .. }
+            | Outcome::Blocked { fault }
+            | Outcome::Unknown { fault }
+            | Outcome::NotSent { fault } => *fault = fault.clone().cut(),
+            Outcome::Accepted { .. } | Outcome::NotBegun => {}
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_was_told_is_cut_to_what_a_status_holds() {
+        let told = Fault { reason: "not a word".into(), code: Some("9".repeat(999)), message: "ü".repeat(999) };
+        let Outcome::Unknown { fault } = (Outcome::Unknown { fault: told }).cut() else { panic!("another class") };
+        assert_eq!(fault.reason, "SenderFault");
+        assert_eq!(fault.code.map(|code| code.len()), Some(MAX_FAULT_CODE));
+        assert_eq!(fault.message.chars().count(), MAX_FAULT_MESSAGE);
+        let fitting = Outcome::NotSent { fault: Fault::new("Refused", Some("7".into()), "words") };
+        assert_eq!(fitting.clone().cut(), fitting);
+    }
 }

@@ -5,12 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::declaration::Content;
 use super::exchange::BroadcastId;
 use crate::api::{Audience, MessageChannelSpec};
+use crate::delivery::outcome::is_reason;
 use crate::delivery::time::Timestamp;
 
 /// The longest message of a trouble, in characters: a few sentences with places and remedies, small enough for a status.
 pub const MAX_TROUBLE_MESSAGE: usize = 4_096;
-/// The longest reason of a trouble: the bound of a condition's reason.
-pub const MAX_TROUBLE_REASON: usize = 128;
 
 /// The part of a declaration that senders work by. References are in the namespace of the broadcast; nothing here is
 /// secret.
@@ -43,10 +42,7 @@ impl Trouble {
     /// What is told, cut to what a status may hold. A reason that is no CamelCase word, as only a sender of another
     /// version could give, becomes `SenderTrouble`.
     pub fn new(reason: &str, message: &str) -> Trouble {
-        let is_word = reason.len() <= MAX_TROUBLE_REASON
-            && reason.starts_with(|first: char| first.is_ascii_uppercase())
-            && reason.chars().all(|letter| letter.is_ascii_alphanumeric());
-        let reason = if is_word { reason } else { "SenderTrouble" };
+        let reason = if is_reason(reason) { reason } else { "SenderTrouble" };
         Trouble { reason: reason.to_owned(), message: message.chars().take(MAX_TROUBLE_MESSAGE).collect() }
     }
 }
@@ -61,13 +57,14 @@ pub struct ToldTrouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::outcome::MAX_REASON;
 
     #[test]
     fn a_trouble_fits_into_a_condition() {
         let long = "x".repeat(MAX_TROUBLE_MESSAGE + 1);
         assert_eq!(Trouble::new("SecretNotFound", &long).message.len(), MAX_TROUBLE_MESSAGE);
         assert_eq!(Trouble::new("SecretNotFound", "").reason, "SecretNotFound");
-        for odd in ["", "secret", "Not a word", &"X".repeat(MAX_TROUBLE_REASON + 1)] {
+        for odd in ["", "secret", "Not a word", &"X".repeat(MAX_REASON + 1)] {
             assert_eq!(Trouble::new(odd, "").reason, "SenderTrouble");
         }
     }

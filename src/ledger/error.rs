@@ -51,6 +51,8 @@ pub enum LedgerError {
         "the operator does not speak this version of the ledger API; it serves {served}: let the sender's image be of the operator's version"
     )]
     UnsupportedVersion { served: String },
+    #[error("the ledger API takes no such request: {message}; let the sender's image be of the operator's version")]
+    RequestRefused { message: String },
     #[error("the plan cannot change after the first attempt")]
     PlanLocked,
     #[error("another plan has begun since")]
@@ -80,6 +82,7 @@ impl LedgerError {
             LedgerError::NoOrders => "NoOrders",
             LedgerError::Forbidden { .. } => "Forbidden",
             LedgerError::UnsupportedVersion { .. } => "UnsupportedVersion",
+            LedgerError::RequestRefused { .. } => "RequestRefused",
             LedgerError::PlanLocked => "PlanLocked",
             LedgerError::PlanSuperseded => "PlanSuperseded",
             LedgerError::RequestTooLarge { .. } => "RequestTooLarge",

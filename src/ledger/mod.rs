@@ -4,6 +4,7 @@
 //! protocol of sending is one call, [`Ledger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
+pub mod batch_status;
 pub mod brief;
 pub mod clock;
 pub mod declaration;
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod snapshot;
 pub mod sqlite;
 pub mod status;
+pub mod upkeep;
 pub mod wire;
 
 use std::future::Future;
@@ -105,6 +107,9 @@ pub trait Ledger: SenderLedger {
 
     /// Everybody who owns a broadcast and was not released; those that belong to nobody (`herald run`) are left out.
     fn owners(&self) -> impl Future<Output = Result<Vec<Owner>>> + Send;
+
+    /// The broadcast of this owner, released or not; `None` for a uid that owns nothing. Of several the newest declared.
+    fn find(&self, owner_uid: &str) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
 
     /// Opens what the provider's refusal of the account's credentials has closed. The next answer closes it again if
     /// nothing has changed.

@@ -7,14 +7,33 @@ use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOut
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::gate::Closed;
 use crate::delivery::recipient::RecipientState;
-use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
+
+pub use super::batch_status::{batch_status, differs_by_more_than_renewal};
+
+/// Why nothing goes on until a person acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// CamelCase, from a fixed set.
+    pub reason: String,
+    /// For people, with place and remedy.
+    pub message: String,
+}
+
+impl Stall {
+    pub fn new(reason: &str, message: impl Into<String>) -> Stall {
+        Stall { reason: reason.to_owned(), message: message.into() }
+    }
+}
 
 /// What is known beyond the ledger when a status is made.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Observed {
     pub generation: i64,
     /// Messages sent in the last minute, where somebody has watched.
     pub rate_per_minute: Option<i64>,
+    /// What the ledger cannot know, such as a sender that does not start.
+    pub stall: Option<Stall>,
 }
 
 /// How a broadcast ended.
@@ -57,13 +76,14 @@ pub fn broadcast_status(
     observed: Observed,
     before: &[Condition],
 ) -> BroadcastMessageStatus {
+    let stall = stall(snapshot, observed.stall);
     let counts = &snapshot.counts;
     let settled = counts.total() - counts.open();
     let planned = counts.total();
     BroadcastMessageStatus {
         observed_generation: Some(observed.generation).filter(|generation| *generation > 0),
         idempotency_key: Some(snapshot.idempotency_key.clone()),
-        conditions: conditions(snapshot, observed.generation, before),
+        conditions: conditions(snapshot, stall.as_ref(), observed.generation, before),
         state: Some(state(snapshot)),
         recipients: snapshot.plan.as_ref().map(|_| RecipientSums {
             planned,
@@ -83,7 +103,7 @@ pub fn broadcast_status(
         }),
         progress_percent: (planned > 0).then(|| (settled * 100 / planned) as u32),
         rate_per_minute: observed.rate_per_minute,
-        estimated_completion_time: completion(snapshot),
+        estimated_completion_time: completion(snapshot).filter(|_| stall.is_none()),
         plan: snapshot.plan.as_ref().map(|plan| PlanStatus {
             hash: Some(plan.hash.clone()),
             sealed_time: instant(plan.sealed_at),
@@ -104,6 +124,7 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (Some(End::Delivered | End::DeliveredWithFailures), _) => BroadcastState::Complete,
         (Some(End::Cancelled), _) => BroadcastState::Cancelled,
         (Some(End::Expired), _) => BroadcastState::Expired,
+        (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,
         (None, Some(Closed::Suspended | Closed::CredentialsInvalid | Closed::ProviderBlocked)) => {
@@ -135,44 +156,75 @@ fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {
     snapshot.outcomes.iter().filter_map(count).collect()
 }
 
-fn conditions(snapshot: &BroadcastSnapshot, generation: i64, before: &[Condition]) -> Vec<Condition> {
+/// Why a broadcast is stalled: the provider's refusal first, which no sender can get around, then what was observed, then
+/// what its senders told. One that has ended is not.
+pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<Stall> {
+    if end(snapshot).is_some() {
+        return None;
+    }
+    let blocked = snapshot.closed.filter(|reason| reason.needs_person());
+    let blocked = blocked.map(|reason| Stall::new(reason.as_str(), snapshot.stop_message.clone().unwrap_or_default()));
+    let told = snapshot.trouble.as_ref().map(|told| Stall::new(&told.trouble.reason, told.trouble.message.clone()));
+    blocked.or(observed).or(told)
+}
+
+fn conditions(
+    snapshot: &BroadcastSnapshot,
+    stall: Option<&Stall>,
+    generation: i64,
+    before: &[Condition],
+) -> Vec<Condition> {
     use ConditionStatus::{False, True};
     let ended = end(snapshot);
-    let blocked = snapshot.closed.filter(|reason| reason.needs_person());
-    let words = snapshot.stop_message.clone().unwrap_or_default();
-    let reason = ended.map_or_else(|| snapshot.closed.map_or("Sending", Closed::as_str), End::as_str);
+    let reason = match (ended, stall) {
+        (Some(end), _) => end.as_str(),
+        (None, Some(stall)) => stall.reason.as_str(),
+        (None, None) => snapshot.closed.map_or("Sending", Closed::as_str),
+    };
     let delivered = matches!(ended, Some(End::Delivered | End::DeliveredWithFailures));
-    let suspended = matches!(snapshot.closed, Some(Closed::Suspended)) || blocked.is_some();
-    let ready = blocked.is_none() && snapshot.closed != Some(Closed::NotPlanned);
+    let stopped = snapshot.closed.filter(|closed| *closed == Closed::Suspended || closed.needs_person());
+    let ready = stall.is_none() && snapshot.closed != Some(Closed::NotPlanned);
     let flag = |on| if on { True } else { False };
     let mut wanted = vec![
-        ("Ready", flag(ready), reason, if blocked.is_some() { words.clone() } else { sums(snapshot) }),
+        ("Ready", flag(ready), reason, stall.map_or_else(|| sums(snapshot), |stall| stall.message.clone())),
         ("Complete", flag(delivered), reason, String::new()),
         ("Finished", flag(ended.is_some()), reason, String::new()),
-        ("Suspended", flag(suspended), if suspended { reason } else { "NotSuspended" }, String::new()),
+        ("Suspended", flag(stopped.is_some()), stopped.map_or("NotSuspended", Closed::as_str), String::new()),
     ];
-    // Abnormal conditions are absent while all is well.
-    if let Some(blocked) = blocked {
-        wanted.push(("Stalled", True, blocked.as_str(), words));
-    }
-    if ended.is_none() && snapshot.closed == Some(Closed::NotPlanned) {
+    // Abnormal conditions are absent while all is well. Readers look at Reconciling before Stalled, so it is one of them.
+    if let Some(stall) = stall {
+        wanted.push(("Stalled", True, &stall.reason, stall.message.clone()));
+    } else if ended.is_none() && snapshot.closed == Some(Closed::NotPlanned) {
         wanted.push(("Reconciling", True, "Planning", String::new()));
     }
-    let now = instant(snapshot.now).unwrap_or_default();
-    wanted
-        .into_iter()
-        .map(|(type_, status, reason, message)| {
-            let same = before.iter().find(|condition| condition.type_ == type_ && condition.status == status);
-            Condition {
-                type_: type_.to_owned(),
-                status,
-                reason: reason.to_owned(),
-                message,
-                observed_generation: Some(generation).filter(|generation| *generation > 0),
-                last_transition_time: same.map_or(now, |condition| condition.last_transition_time),
-            }
-        })
-        .collect()
+    Condition::list(wanted, generation, instant(snapshot.now).unwrap_or_default(), before)
+}
+
+/// A broadcast of which nothing can be sent as it is written: figures of earlier stay, the conditions say why. Nothing
+/// goes on by itself, so it is stalled and not reconciling.
+pub fn refuse(
+    status: &mut BroadcastMessageStatus,
+    stall: &Stall,
+    idempotency_key: &str,
+    generation: i64,
+    now: Timestamp,
+) {
+    use ConditionStatus::{False, True};
+    let reason = stall.reason.as_str();
+    let wanted = vec![
+        ("Ready", False, reason, stall.message.clone()),
+        ("Complete", False, reason, String::new()),
+        ("Finished", False, reason, String::new()),
+        ("Suspended", False, "NotSuspended", String::new()),
+        ("Stalled", True, reason, stall.message.clone()),
+    ];
+    let at = instant(now).unwrap_or_default();
+    status.conditions = Condition::list(wanted, generation, at, &status.conditions);
+    status.observed_generation = Some(generation).filter(|generation| *generation > 0);
+    status.idempotency_key.get_or_insert_with(|| idempotency_key.to_owned());
+    status.state.get_or_insert(BroadcastState::Pending);
+    status.rate_per_minute = None;
+    status.estimated_completion_time = None;
 }
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {
@@ -188,7 +240,7 @@ fn sums(snapshot: &BroadcastSnapshot) -> String {
     )
 }
 
-fn instant(at: Timestamp) -> Option<Instant> {
-    // Seconds, as Kubernetes writes them.
-    Instant::from_second(at.0.div_euclid(1_000_000_000)).ok()
+/// An instant as a status writes it: whole seconds, like Kubernetes.
+pub fn instant(at: Timestamp) -> Option<Instant> {
+    Instant::from_second(at.0.div_euclid(NANOS_PER_SECOND)).ok()
 }

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use jiff::Timestamp as Instant;
-
 use super::manifest_fault::Place;
 use super::order::Order;
 use super::verdict::Verdict;
-use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
+use crate::api::BroadcastMessageStatus;
 use crate::delivery::time::Timestamp;
 use crate::ledger::LedgerError;
+use crate::ledger::status::{Stall, refuse};
 use crate::sender::PlanError;
 
 /// Why one broadcast of a run cannot be sent. Shown as one message with place, object, field and remedy.
@@ -53,29 +52,11 @@ impl Refused {
         Refused { verdict, place: order.lines.of(field), object, field, reason, message, at }
     }
 
-    /// Puts the refusal into a status. Nothing goes on by itself, so it is stalled and not reconciling.
+    /// Puts the refusal into a status.
     pub fn enter(&self, status: &mut BroadcastMessageStatus, order: &Order) {
-        use ConditionStatus::{False, True};
-        status.idempotency_key.get_or_insert_with(|| order.declaration.idempotency_key.clone());
-        status.state.get_or_insert(BroadcastState::Pending);
-        status.conditions = [
-            ("Ready", False, self.reason, self.message.as_str()),
-            ("Complete", False, self.reason, ""),
-            ("Finished", False, self.reason, ""),
-            ("Suspended", False, "NotSuspended", ""),
-            ("Stalled", True, self.reason, self.message.as_str()),
-        ]
-        .into_iter()
-        .map(|(type_, status, reason, message)| Condition {
-            type_: type_.to_owned(),
-            status,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            observed_generation: None,
-            // Whole seconds, as Kubernetes writes them.
-            last_transition_time: Instant::from_second(self.at.0.div_euclid(1_000_000_000)).unwrap_or_default(),
-        })
-        .collect();
+        let stall = Stall::new(self.reason, self.message.clone());
+        status.conditions.clear();
+        refuse(status, &stall, &order.declaration.idempotency_key, order.declaration.generation, self.at);
     }
 }
 

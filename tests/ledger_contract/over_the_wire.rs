@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
+use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
-use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
 use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
@@ -16,12 +19,13 @@ use herald::ledger::{AccountSnapshot, Brief, Declaration, Ledger, LedgerError, O
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
+use super::owners;
 use super::world::*;
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
 /// A token of these tests is `<broadcast>/<pod>`.
-struct ByName;
+pub struct ByName;
 
 impl Gatekeeper for ByName {
     async fn admit(&self, token: &SecretString) -> std::result::Result<Admitted, Denied> {
@@ -38,7 +42,7 @@ impl Gatekeeper for ByName {
 
 pub struct OverTheWire {
     behind: Arc<SqliteLedger>,
-    url: String,
+    pub url: String,
     tokens: TempDir,
     clients: Mutex<HashMap<String, Arc<RemoteLedger>>>,
     server: tokio::task::JoinHandle<()>,
@@ -51,7 +55,7 @@ impl Drop for OverTheWire {
 }
 
 /// As the program does first of all; whoever comes second finds it done.
-fn install_crypto() {
+pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -66,10 +70,15 @@ impl OverTheWire {
         OverTheWire { behind, url, tokens: tempfile::tempdir().unwrap(), clients: Mutex::default(), server }
     }
 
-    fn token_file(&self, name: &str, token: &str) -> PathBuf {
+    pub fn token_file(&self, name: &str, token: &str) -> PathBuf {
         let path = self.tokens.path().join(name.replace('/', "-"));
         std::fs::write(&path, format!("{token}\n")).unwrap();
         path
+    }
+
+    /// The ledger itself, for another API in front of it.
+    pub fn behind(&self) -> Arc<SqliteLedger> {
+        self.behind.clone()
     }
 
     fn with_token(&self, token: &str) -> Arc<RemoteLedger> {
@@ -82,7 +91,7 @@ impl OverTheWire {
         self.clients.lock().unwrap().entry(token.to_owned()).or_insert_with(client).clone()
     }
 
-    fn of(&self, broadcast: BroadcastId) -> Arc<RemoteLedger> {
+    pub fn of(&self, broadcast: BroadcastId) -> Arc<RemoteLedger> {
         self.with_token(&format!("{}/pod", broadcast.0))
     }
 }
@@ -132,6 +141,9 @@ impl Ledger for OverTheWire {
     async fn owners(&self) -> Result<Vec<Owner>> {
         self.behind.owners().await
     }
+    async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.behind.find(owner_uid).await
+    }
     async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
         self.behind.lift_credential_stop(broadcast).await
     }
@@ -167,7 +179,7 @@ impl Backend for OverTheWire {
     }
 }
 
-type Api = World<OverTheWire>;
+pub type Api = World<OverTheWire>;
 
 #[tokio::test]
 async fn a_sender_touches_no_other_broadcast() {
@@ -188,6 +200,7 @@ async fn a_sender_touches_no_other_broadcast() {
         client.report_trouble(other, &trouble).await.unwrap_err(),
         client.brief(other).await.unwrap_err(),
     ];
+    assert!(matches!(client.my_brief().await, Err(LedgerError::NoOrders)), "its own, which has none");
     for error in refused {
         assert!(matches!(error, LedgerError::Forbidden { .. }), "{error}");
         assert!(!error.is_transient());
@@ -222,6 +235,48 @@ async fn a_token_is_read_again_when_it_was_replaced() {
 }
 
 #[tokio::test]
+async fn a_sender_reads_its_brief_without_knowing_its_broadcast() {
+    let world = Api::new().await;
+    let declared = Declaration { orders: Some(owners::orders()), ..declaration("own") };
+    let own = world.declare(&declared).await.id;
+    let brief = world.ledger.of(own).my_brief().await.unwrap();
+    assert_eq!(brief, world.ledger.brief(own).await.unwrap());
+    assert_eq!((brief.broadcast, brief.orders), (own, owners::orders()));
+}
+
+#[tokio::test]
+async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
+    let world = Api::new().await;
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(0..2)).await.unwrap();
+    world.ledger.seal_plan(ticket, &vec!["x".repeat(MAX_SAMPLE + 1); MAX_SAMPLES + 1]).await.unwrap();
+    let samples = world.snapshot(broadcast).await.samples;
+    assert_eq!(samples.iter().map(String::len).collect::<Vec<_>>(), [MAX_SAMPLE; MAX_SAMPLES]);
+
+    let trouble = Trouble { reason: "not a reason".to_owned(), message: "x".repeat(MAX_TROUBLE_MESSAGE + 1) };
+    world.ledger.report_trouble(broadcast, &trouble).await.unwrap();
+    let told = world.snapshot(broadcast).await.trouble.unwrap().trouble;
+    assert_eq!((told.reason.as_str(), told.message.len()), ("SenderTrouble", MAX_TROUBLE_MESSAGE));
+
+    let client = world.ledger.of(broadcast);
+    let named = Sender::new(&"x".repeat(129), broadcast).request(vec![], 1);
+    assert!(matches!(client.exchange(&named).await, Err(LedgerError::RequestRefused { .. })));
+    let mut request = Sender::new("sender", broadcast).request(vec![], 1);
+    request.display = "of my own choice".to_owned();
+    client.exchange(&request).await.unwrap();
+    assert_eq!(world.batch(broadcast, 0).await.holder.as_deref(), Some("pod"), "the token says who it is");
+
+    let fault = Fault { reason: "no word".to_owned(), code: None, message: "x".repeat(MAX_FAULT_MESSAGE + 1) };
+    let outcome = Outcome::Unknown { fault };
+    request.number += 1;
+    request.outcomes = vec![Report { seq: 0, attempt: 1, outcome }];
+    client.exchange(&request).await.unwrap();
+    let (fault, _) = world.batch(broadcast, 0).await.last_error.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.message.len()), ("SenderFault", MAX_FAULT_MESSAGE));
+}
+
+#[tokio::test]
 async fn versions_paths_and_bodies_are_answered_by_their_kind() {
     let world = Api::new().await;
     let broadcast = world.planned(&declaration("one"), 3).await;
@@ -234,12 +289,21 @@ async fn versions_paths_and_bodies_are_answered_by_their_kind() {
         }
         request.send().await.unwrap().status().as_u16()
     };
+    // Fields of a newer version are ignored.
     let begin = format!(r#"{{"broadcast": {}, "of a newer version": true}}"#, broadcast.0);
     assert_eq!(ask("/v1/plan/begin", Some(&token), begin.clone()).await, 200);
     assert_eq!(ask("/v1/plan/begin", None, begin.clone()).await, 401);
     assert_eq!(ask("/v1/plan/begin", Some("nonsense"), begin.clone()).await, 401);
     assert_eq!(ask("/v2/plan/begin", Some(&token), begin.clone()).await, 426);
-    assert_eq!(ask("/v1/nothing", Some(&token), begin).await, 404);
+    assert_eq!(ask("/v1/nothing", Some(&token), begin.clone()).await, 404);
+    let get = client.get(format!("{}/v1/plan/begin", world.ledger.url)).send().await.unwrap();
+    assert_eq!(get.status(), 404);
+    let refusal: serde_json::Value = get.json().await.unwrap();
+    assert_eq!(refusal["reason"], "RequestRefused", "{refusal}");
+    let pieces = futures::stream::iter([Ok::<_, std::io::Error>(begin)]);
+    let unmeasured = client.post(format!("{}/v1/plan/begin", world.ledger.url)).bearer_auth(&token);
+    let unmeasured = unmeasured.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+    assert_eq!(unmeasured.status(), 411);
     assert_eq!(ask("/v1/plan/begin", Some(&token), "{".to_owned()).await, 400);
     let huge = format!(r#"{{"broadcast": {}, "padding": "{}"}}"#, broadcast.0, "x".repeat(17 * 1024 * 1024));
     assert_eq!(ask("/v1/plan/begin", Some(&token), huge).await, 413);
@@ -273,16 +337,17 @@ async fn a_ledger_that_is_not_there_is_asked_again() {
 }
 
 #[test]
-fn a_url_and_its_certificate_authority_go_together() {
+fn a_url_or_certificate_authority_that_cannot_be_used_is_refused_at_once() {
     install_crypto();
     let of = |url: &str, authority: Option<&str>| {
-        RemoteLedger::new(RemoteLedgerOptions {
+        let made = RemoteLedger::new(RemoteLedgerOptions {
             url: url.to_owned(),
             certificate_authority: authority.map(str::to_owned),
             token_file: "/nowhere".into(),
-        })
+        });
+        made.err().map(|error| error.to_string()).unwrap_or_default()
     };
-    assert!(of("https://herald:8443", None).is_err());
-    assert!(of("http://herald:8443", Some("pem")).is_err());
-    assert!(of("https://herald:8443", Some("no certificate")).is_err());
+    assert!(of("http://herald:8443", None).contains("must be https://"));
+    assert!(of("http://127.0.0.1:8443", Some("pem")).contains("must be https://"));
+    assert!(of("https://herald:8443", Some("no certificate")).contains("no certificate in PEM"));
 }

@@ -9,7 +9,7 @@ use herald::ledger::{Declaration, LedgerError, Orders, Trouble};
 
 use super::world::*;
 
-fn orders() -> Orders {
+pub fn orders() -> Orders {
     let channel = r#"{"http": {"url": "http://localhost/acme"}, "rate": {"messages": 100}}"#;
     let audience = r#"{"recipients": [{"id": "1", "vars": {"name": "Ana"}}]}"#;
     Orders {

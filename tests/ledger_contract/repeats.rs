@@ -1,6 +1,7 @@
 //! Requests that are sent again because their answer was lost.
 
 use herald::delivery::backoff::scatter;
+use herald::delivery::counts::Counts;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::GUARD;
 use herald::delivery::time::Span;
@@ -133,6 +134,47 @@ pub async fn a_repeat_records_its_outcomes_once<L: Backend>(world: &World<L>) {
     assert_eq!(repeated.rows, first.rows);
     assert_eq!(world.counts(broadcast).await, counts);
     assert_eq!(world.snapshot(broadcast).await.retries, retries);
+}
+
+/// Lets everybody else run so often.
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub async fn a_call_that_is_given_up_at_any_moment_has_happened_wholly_or_not_at_all<L: Backend>(world: &World<L>) {
+    let count = 200;
+    let broadcast = world.planned(&declaration("one"), count).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let (mut given, mut outcomes) = (Vec::new(), Vec::new());
+    for step in 0.. {
+        let before = world.counts(broadcast).await;
+        let taken = before.pending.min(2);
+        if taken == 0 {
+            break;
+        }
+        let request = sender.request(outcomes, 2);
+        // From before the first statement to after the answer.
+        tokio::select! {
+            biased;
+            _ = world.ledger.exchange(&request) => {}
+            () = turns(step * step / 2) => {}
+        }
+        world.sums_hold().await;
+        let sent = before.sent + before.inflight;
+        let wholly = Counts { pending: before.pending - taken, inflight: taken, sent, ..before };
+        let after = world.counts(broadcast).await;
+        assert!(after == before || after == wholly, "step {step}: {before:?} became {after:?}");
+        let rows = world.exchange(&request).await.unwrap().rows;
+        given.extend(attempts(&rows));
+        outcomes = reports(&rows, &accepted());
+        world.pass(INTERVAL + INTERVAL);
+    }
+    sender.tell(world, outcomes).await;
+    let everybody: Vec<(i64, u32)> = (1..count as i64).map(|seq| (seq, 1)).collect();
+    assert_eq!(given, everybody, "each once, at the first attempt");
+    assert_eq!(world.counts(broadcast).await.sent, count as i64);
 }
 
 pub async fn a_number_below_the_last_answered_one_is_refused_and_changes_nothing<L: Backend>(world: &World<L>) {

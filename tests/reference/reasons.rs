@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use herald::controller::broadcast::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::ledger::status::End;
@@ -74,6 +75,9 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));
     // Conditions while nothing has ended.
     reasons.extend(["Sending", "NotSuspended", "Planning"].map(str::to_owned));
+    // Conditions of batches and channels.
+    reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
+    reasons.extend([CHANNEL_NOT_FOUND, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING].map(str::to_owned));
     reasons
 }
 

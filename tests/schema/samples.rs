@@ -17,6 +17,13 @@ pub fn messenger_channel() -> Value {
             "credentialsSecretRef": {"name": "acme-page"},
             "rate": {"messages": 40, "periodSeconds": 1},
             "requestTimeoutSeconds": 20,
+            "sender": {
+                "resources": {
+                    "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+                    "requests": {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "0.5G"},
+                },
+                "imagePullSecrets": [{"name": "registry"}],
+            },
         },
     })
 }

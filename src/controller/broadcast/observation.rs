@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::memory::Memory;
 use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageBatch, MessageBatchStatus, MessageChannel};
 use crate::delivery::time::Timestamp;
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
@@ -89,5 +90,7 @@ pub struct Decision {
     /// Names and statuses of MessageBatches that are to be written now.
     pub batch_statuses: Vec<(String, MessageBatchStatus)>,
     pub transitions: Vec<Transition>,
+    /// What to remember for the next look, once all of the above is done; after a failure the old memory stands.
+    pub memory: Memory,
     pub look_again: Duration,
 }

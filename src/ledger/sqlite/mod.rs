@@ -302,6 +302,11 @@ impl Ledger for SqliteLedger {
         owner::owners(&mut writer).await.map_err(|error| self.failed(error))
     }
 
+    async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        let mut writer = self.writer().await;
+        owner::find(&mut writer, owner_uid).await.map_err(|error| self.failed(error))
+    }
+
     async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
         let mut writer = self.writer().await;
         declare::lift_credential_stop(&mut writer, broadcast).await.map_err(|error| self.failed(error))

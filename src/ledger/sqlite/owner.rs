@@ -57,3 +57,14 @@ pub async fn owners(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Owner
     let owner = |(id, uid, namespace, name)| Owner { broadcast: BroadcastId(id), uid, namespace, name };
     Ok(rows.into_iter().map(owner).collect())
 }
+
+/// An owner whose key was edited has several: the one of its latest generation is what it means now.
+pub async fn find(connection: &mut SqliteConnection, owner_uid: &str) -> sqlx::Result<Option<BroadcastId>> {
+    let row: Option<(i64,)> = sqlx::query_as(
+        "SELECT id FROM broadcast WHERE owner_uid = ? AND owner_uid <> '' ORDER BY generation DESC, released LIMIT 1",
+    )
+    .bind(owner_uid)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(id,)| BroadcastId(id)))
+}

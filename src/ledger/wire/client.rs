@@ -1,5 +1,6 @@
 //! A ledger on the other side of the network.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Done, EXCHANGE,
-    EXCLUDE, Exclude, LAST_WORDS, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
+    EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
 };
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
@@ -25,12 +26,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// longer holds slots that pass meanwhile, so it asks again instead.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Idle connections are dropped before the server or anything between closes them under a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Where the ledger is and how to be let in.
 #[derive(Clone, Debug)]
 pub struct RemoteLedgerOptions {
-    /// `https://HOST:PORT`.
+    /// `https://HOST:PORT`; `http` only to this machine, for tests.
     pub url: String,
-    /// The one authority that is trusted, as PEM; without it only plain HTTP is spoken, for tests.
+    /// The only authority that is trusted, as PEM; without it those of the system are.
     pub certificate_authority: Option<String>,
     /// The file of the token, written anew by the kubelet from time to time.
     pub token_file: PathBuf,
@@ -39,7 +43,9 @@ pub struct RemoteLedgerOptions {
 /// What keeps a sender from its ledger before the first request.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteLedgerError {
-    #[error("the ledger's URL {url} must begin with https:// and be given with its certificate authority")]
+    #[error(
+        "the ledger's URL {url} must be https://HOST:PORT: without encryption the token is anybody's who listens (http:// is taken to this machine alone, without a certificate authority)"
+    )]
     Url { url: String },
     #[error("the certificate authority of the ledger cannot be used: {0}")]
     CertificateAuthority(String),
@@ -61,13 +67,13 @@ impl RemoteLedger {
     /// A URL or certificate authority that cannot be used.
     pub fn new(options: RemoteLedgerOptions) -> std::result::Result<RemoteLedger, RemoteLedgerError> {
         let RemoteLedgerOptions { url, certificate_authority, token_file } = options;
-        let is_encrypted = url.starts_with("https://");
-        if is_encrypted != certificate_authority.is_some() {
+        if !is_safe(&url, certificate_authority.is_some()) {
             return Err(RemoteLedgerError::Url { url });
         }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -95,7 +101,7 @@ impl RemoteLedger {
             _ => answer,
         };
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(unanswered)?;
+        let bytes = receive(answer).await?;
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|error| LedgerError::Storage {
                 message: format!("its answer to {path} is not of this API: {error}"),
@@ -122,7 +128,33 @@ fn authorities(pem: &str) -> std::result::Result<Vec<reqwest::Certificate>, Remo
     if found.is_empty() { Err(unusable("it holds no certificate in PEM".to_owned())) } else { Ok(found) }
 }
 
+/// Whether a token may be sent there.
+fn is_safe(url: &str, has_authority: bool) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default();
+    let is_loopback = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => is_loopback && !has_authority,
+        _ => false,
+    }
+}
+
+async fn receive(mut answer: reqwest::Response) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(unanswered)? {
+        if bytes.len() + chunk.len() > MAX_ANSWER {
+            let message = format!("its answer is longer than {MAX_ANSWER} bytes");
+            return Err(LedgerError::Storage { message });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The whole chain of causes, without the URL: where the ledger is does not change from one line of a log to the next.
 fn unanswered(error: reqwest::Error) -> LedgerError {
+    let error = error.without_url();
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(source) = cause {
@@ -132,13 +164,19 @@ fn unanswered(error: reqwest::Error) -> LedgerError {
     LedgerError::Storage { message }
 }
 
+/// What a refusal means; where no body of this API says it, as from a proxy between, the status does.
 fn refused(status: StatusCode, body: &[u8]) -> LedgerError {
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => refusal.into_error(),
-        Err(_) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            LedgerError::Storage { message: format!("it answered {status}") }
-        }
-        Err(_) => LedgerError::Forbidden { message: format!("the ledger answered {status}") },
+    if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
+        return refusal.into_error();
+    }
+    let message = format!("it answered {status}");
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => LedgerError::Forbidden { message },
+        StatusCode::GONE => LedgerError::UnknownBroadcast,
+        StatusCode::UPGRADE_REQUIRED => LedgerError::UnsupportedVersion { served: "another".to_owned() },
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => LedgerError::Storage { message },
+        status if status.is_client_error() => LedgerError::RequestRefused { message },
+        _ => LedgerError::Storage { message },
     }
 }
 
@@ -207,7 +245,10 @@ impl TokenFile {
     fn read(&self) -> Result<SecretString> {
         let written = modified(&self.path);
         let text = std::fs::read_to_string(&self.path).map_err(|error| LedgerError::Storage {
-            message: format!("failed to read the token {}: {error}", self.path.display()),
+            message: format!(
+                "failed to read the token {}: {error}; mount the pod's service account token there",
+                self.path.display()
+            ),
         })?;
         let token = SecretString::from(text.trim());
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = written.map(|at| (at, token.clone()));
@@ -217,4 +258,39 @@ impl TokenFile {
 
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_only_where_nobody_listens() {
+        for (url, has_authority, safe) in [
+            ("https://herald.herald.svc:8443", true, true),
+            ("https://herald.example", false, true),
+            ("http://127.0.0.1:8080", false, true),
+            ("http://[::1]:8080", false, true),
+            ("http://127.0.0.1:8080", true, false),
+            ("http://herald.herald.svc:8443", false, false),
+            ("http://127.0.0.1.example", false, false),
+            ("herald.herald.svc:8443", true, false),
+            ("", true, false),
+        ] {
+            assert_eq!(is_safe(url, has_authority), safe, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_of_this_api_is_read_by_its_status() {
+        for (status, transient) in [(500, true), (502, true), (503, true), (429, true), (408, true), (302, true)]
+            .into_iter()
+            .chain([401, 403, 404, 410, 413, 426].map(|status| (status, false)))
+        {
+            let error = refused(StatusCode::from_u16(status).unwrap(), b"<html>a proxy</html>");
+            assert_eq!(error.is_transient(), transient, "{status}: {error}");
+        }
+        assert!(matches!(refused(StatusCode::GONE, b""), LedgerError::UnknownBroadcast));
+        assert!(matches!(refused(StatusCode::UPGRADE_REQUIRED, b""), LedgerError::UnsupportedVersion { .. }));
+    }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audience::MAX_ROW_BYTES;
+use crate::delivery::pacing::MAX_GROUP;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
@@ -18,6 +20,12 @@ pub const ABANDON_PLAN: &str = "/v1/plan/abandon";
 pub const TROUBLE: &str = "/v1/trouble";
 pub const EXCHANGE: &str = "/v1/exchange";
 pub const LAST_WORDS: &str = "/v1/last-words";
+
+/// The longest name of a sender: the random ones are a quarter of it.
+pub const MAX_HOLDER: usize = 128;
+
+/// The longest answer that is read: as many recipients as one exchange gives at most, each as long as a row may be.
+pub const MAX_ANSWER: usize = MAX_GROUP as usize * MAX_ROW_BYTES;
 
 /// The longest body. A planner's chunk holds at most [`MAX_CHUNK_BYTES`](crate::ledger::plan::MAX_CHUNK_BYTES) of rows, of
 /// which JSON makes six times as much at worst; 5,000 outcomes have some 2 MB, and a journal's last words at most what it
@@ -130,10 +138,20 @@ impl Addressed for LastWords {
     }
 }
 
-/// What the ledger refuses, exactly, so that the other side sees the error it would have seen in the same process.
+/// What the API refuses and why, exactly, so that the other side sees the error it would have seen in the same process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// For people; holds no path of the server, no token and no recipient.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Why a request was refused, with what a program needs of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason")]
-pub enum Refusal {
+pub enum Cause {
     UnknownBroadcast,
     StaleRequest {
         number: u64,
@@ -150,55 +168,58 @@ pub enum Refusal {
         chunk: u64,
         last: u64,
     },
-    Forbidden {
-        message: String,
-    },
+    /// The token is not valid.
+    Unauthorized,
+    Forbidden,
     UnsupportedVersion {
         served: String,
     },
     /// The ledger cannot answer now: the same request may succeed later.
-    Unavailable {
-        message: String,
-    },
-    /// Of a newer version.
+    Unavailable,
+    /// No request of this API. Also whatever a newer server has to refuse.
     #[serde(other)]
-    Other,
+    RequestRefused,
 }
 
 impl Refusal {
+    pub fn new(cause: Cause, message: impl Into<String>) -> Refusal {
+        Refusal { cause, message: message.into() }
+    }
+
     /// What a sender is told of an error. What is wrong with the ledger's disk is the operator's to know.
     pub fn of(error: &LedgerError) -> Refusal {
-        match error {
-            LedgerError::UnknownBroadcast => Refusal::UnknownBroadcast,
-            LedgerError::StaleRequest { number, last } => Refusal::StaleRequest { number: *number, last: *last },
-            LedgerError::SenderClosed => Refusal::SenderClosed,
-            LedgerError::NoOrders => Refusal::NoOrders,
-            LedgerError::PlanLocked => Refusal::PlanLocked,
-            LedgerError::PlanSuperseded => Refusal::PlanSuperseded,
-            LedgerError::RequestTooLarge { limit } => Refusal::RequestTooLarge { limit: *limit },
-            LedgerError::ChunkOutOfOrder { chunk, last } => Refusal::ChunkOutOfOrder { chunk: *chunk, last: *last },
-            LedgerError::Forbidden { message } => Refusal::Forbidden { message: message.clone() },
-            LedgerError::UnsupportedVersion { served } => Refusal::UnsupportedVersion { served: served.clone() },
-            other => Refusal::Unavailable { message: other.reason().to_owned() },
-        }
+        let cause = match error {
+            LedgerError::UnknownBroadcast => Cause::UnknownBroadcast,
+            LedgerError::StaleRequest { number, last } => Cause::StaleRequest { number: *number, last: *last },
+            LedgerError::SenderClosed => Cause::SenderClosed,
+            LedgerError::NoOrders => Cause::NoOrders,
+            LedgerError::PlanLocked => Cause::PlanLocked,
+            LedgerError::PlanSuperseded => Cause::PlanSuperseded,
+            LedgerError::RequestTooLarge { limit } => Cause::RequestTooLarge { limit: *limit },
+            LedgerError::ChunkOutOfOrder { chunk, last } => Cause::ChunkOutOfOrder { chunk: *chunk, last: *last },
+            LedgerError::UnsupportedVersion { served } => Cause::UnsupportedVersion { served: served.clone() },
+            LedgerError::Forbidden { message } => return Refusal::new(Cause::Forbidden, message),
+            LedgerError::RequestRefused { message } => return Refusal::new(Cause::RequestRefused, message),
+            other => return Refusal::new(Cause::Unavailable, other.reason()),
+        };
+        Refusal::new(cause, error.to_string())
     }
 
     pub fn into_error(self) -> LedgerError {
-        match self {
-            Refusal::UnknownBroadcast => LedgerError::UnknownBroadcast,
-            Refusal::StaleRequest { number, last } => LedgerError::StaleRequest { number, last },
-            Refusal::SenderClosed => LedgerError::SenderClosed,
-            Refusal::NoOrders => LedgerError::NoOrders,
-            Refusal::PlanLocked => LedgerError::PlanLocked,
-            Refusal::PlanSuperseded => LedgerError::PlanSuperseded,
-            Refusal::RequestTooLarge { limit } => LedgerError::RequestTooLarge { limit },
-            Refusal::ChunkOutOfOrder { chunk, last } => LedgerError::ChunkOutOfOrder { chunk, last },
-            Refusal::Forbidden { message } => LedgerError::Forbidden { message },
-            Refusal::UnsupportedVersion { served } => LedgerError::UnsupportedVersion { served },
-            Refusal::Unavailable { message } => LedgerError::Storage { message },
-            Refusal::Other => {
-                LedgerError::Forbidden { message: "for a reason that only a newer sender knows".to_owned() }
-            }
+        let message = self.message;
+        match self.cause {
+            Cause::UnknownBroadcast => LedgerError::UnknownBroadcast,
+            Cause::StaleRequest { number, last } => LedgerError::StaleRequest { number, last },
+            Cause::SenderClosed => LedgerError::SenderClosed,
+            Cause::NoOrders => LedgerError::NoOrders,
+            Cause::PlanLocked => LedgerError::PlanLocked,
+            Cause::PlanSuperseded => LedgerError::PlanSuperseded,
+            Cause::RequestTooLarge { limit } => LedgerError::RequestTooLarge { limit },
+            Cause::ChunkOutOfOrder { chunk, last } => LedgerError::ChunkOutOfOrder { chunk, last },
+            Cause::Unauthorized | Cause::Forbidden => LedgerError::Forbidden { message },
+            Cause::UnsupportedVersion { served } => LedgerError::UnsupportedVersion { served },
+            Cause::Unavailable => LedgerError::Storage { message },
+            Cause::RequestRefused => LedgerError::RequestRefused { message },
         }
     }
 }
@@ -220,11 +241,13 @@ mod tests {
             LedgerError::ChunkOutOfOrder { chunk: 4, last: 5 },
             LedgerError::Forbidden { message: "no".to_owned() },
             LedgerError::UnsupportedVersion { served: "v1".to_owned() },
+            LedgerError::RequestRefused { message: "no JSON".to_owned() },
         ];
         for error in errors {
             let text = serde_json::to_string(&Refusal::of(&error)).unwrap();
             let back = serde_json::from_str::<Refusal>(&text).unwrap().into_error();
-            assert_eq!(back.to_string(), error.to_string(), "{text}");
+            assert_eq!((back.reason(), back.to_string()), (error.reason(), error.to_string()), "{text}");
+            assert!(!back.is_transient(), "{text}");
         }
     }
 
@@ -238,7 +261,9 @@ mod tests {
 
     #[test]
     fn a_refusal_of_a_newer_version_is_no_reason_to_try_again() {
-        let refusal: Refusal = serde_json::from_str(r#"{"reason": "NotInvented", "colour": "blue"}"#).unwrap();
-        assert!(!refusal.into_error().is_transient());
+        let text = r#"{"reason": "NotInvented", "colour": "blue", "message": "paint it"}"#;
+        let error = serde_json::from_str::<Refusal>(text).unwrap().into_error();
+        assert!(!error.is_transient());
+        assert!(error.to_string().contains("paint it"), "{error}");
     }
 }

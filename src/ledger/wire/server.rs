@@ -1,12 +1,15 @@
 //! The API in front of a ledger.
 
+#![expect(clippy::result_large_err, reason = "a refusal is the answer itself, made at most once a request")]
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use secrecy::SecretString;
@@ -16,31 +19,39 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
-    ABANDON_PLAN, APPEND_PLAN, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Done,
-    EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE, VERSION,
+    ABANDON_PLAN, APPEND_PLAN, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Cause,
+    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan,
+    TROUBLE, VERSION,
 };
+use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
-use crate::ledger::exchange::{ExchangeRequest, LastWords};
+use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
 use crate::ledger::{Result as LedgerResult, SenderLedger};
 
 /// Requests in work at once. The ledger has one writer, so more would only wait and hold memory; each sender has at most
 /// one unanswered.
 const MAX_IN_WORK: usize = 256;
+/// Bodies in memory at once, in KiB: a handful of the longest, or as many of the usual ones as may be in work.
+const MAX_BODIES_KIB: usize = 64 * 1024;
+/// A body that takes longer holds room that others need; a sender gives up after a little more than this.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// What an overloaded ledger asks for, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 struct Api<L, G> {
     ledger: Arc<L>,
     gatekeeper: Arc<G>,
-    room: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
 }
 
 type Shared<L, G> = State<Arc<Api<L, G>>>;
 
 /// The API: every path is a POST with a bearer token and a body of JSON.
 pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>) -> Router {
-    let api = Api { ledger, gatekeeper, room: Arc::new(Semaphore::new(MAX_IN_WORK)) };
+    let (requests, bodies) = (Arc::new(Semaphore::new(MAX_IN_WORK)), Arc::new(Semaphore::new(MAX_BODIES_KIB)));
+    let api = Api { ledger, gatekeeper, requests, bodies };
     Router::new()
         .route(BRIEF, post(brief::<L, G>))
         .route(BEGIN_PLAN, post(begin_plan::<L, G>))
@@ -52,6 +63,7 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(EXCHANGE, post(exchange::<L, G>))
         .route(LAST_WORDS, post(last_words::<L, G>))
         .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_path)
         .with_state(Arc::new(api))
 }
 
@@ -74,7 +86,10 @@ async fn append_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, c
 }
 
 async fn seal_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<SealPlan>) -> Response {
-    answer(api.ledger.seal_plan(call.body.ticket, &call.body.samples).await)
+    let SealPlan { ticket, samples } = call.body;
+    let cut = |sample: String| sample.chars().take(MAX_SAMPLE).collect();
+    let samples: Vec<String> = samples.into_iter().take(MAX_SAMPLES).map(cut).collect();
+    answer(api.ledger.seal_plan(ticket, &samples).await)
 }
 
 async fn abandon_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<AbandonPlan>) -> Response {
@@ -83,50 +98,80 @@ async fn abandon_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, 
 
 async fn trouble<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ReportTrouble>) -> Response {
     let Trouble { reason, message } = &call.body.trouble;
-    // Whatever a sender calls itself or its troubles, a status holds only what fits.
+    // Whatever a sender says, a status holds only what fits.
     done(api.ledger.report_trouble(call.body.broadcast, &Trouble::new(reason, message)).await)
 }
 
 async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ExchangeRequest>) -> Response {
+    if call.body.holder.len() > MAX_HOLDER {
+        let message = format!("the sender's name is longer than {MAX_HOLDER} bytes");
+        return Refused::request(StatusCode::BAD_REQUEST, message).into_response();
+    }
+    let outcomes = cut(call.body.outcomes);
     // The name that people see is the pod's own.
-    let request = ExchangeRequest { display: call.admitted.pod, ..call.body };
+    let request = ExchangeRequest { display: call.admitted.pod, outcomes, ..call.body };
     answer(api.ledger.exchange(&request).await)
 }
 
 async fn last_words<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<LastWords>) -> Response {
-    done(api.ledger.settle_dead_sender(Some(call.admitted.broadcast), &call.body).await)
+    let words = LastWords { outcomes: cut(call.body.outcomes), ..call.body };
+    done(api.ledger.settle_dead_sender(Some(call.admitted.broadcast), &words).await)
 }
 
-async fn no_such_path(uri: Uri) -> Response {
+/// Whatever a sender says of faults, a status holds only what fits.
+fn cut(outcomes: Vec<Report>) -> Vec<Report> {
+    outcomes.into_iter().map(|report| Report { outcome: report.outcome.cut(), ..report }).collect()
+}
+
+async fn no_such_path(uri: Uri) -> Refused {
     let version = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
     let is_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     if is_version && version != VERSION {
-        let refusal = Refusal::UnsupportedVersion { served: VERSION.to_owned() };
-        return refuse(StatusCode::UPGRADE_REQUIRED, &refusal);
+        return Refused::from(&LedgerError::UnsupportedVersion { served: VERSION.to_owned() });
     }
-    StatusCode::NOT_FOUND.into_response()
+    Refused::request(StatusCode::NOT_FOUND, "there is no such path; every path is a POST")
 }
 
-/// One admitted request: there is room for it, its token is good, and it speaks of the token's own broadcast.
+/// One admitted request: its token is good, there is room for it, and it speaks of the token's own broadcast.
 struct Call<B> {
     admitted: Admitted,
     body: B,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
+}
+
+/// What a request takes up until it is answered.
+struct Room {
+    _request: OwnedSemaphorePermit,
+    _body: OwnedSemaphorePermit,
 }
 
 impl<B: DeserializeOwned + Addressed, L: SenderLedger, G: Gatekeeper> FromRequest<Arc<Api<L, G>>> for Call<B> {
-    type Rejection = Response;
+    type Rejection = Refused;
 
-    async fn from_request(request: Request, api: &Arc<Api<L, G>>) -> Result<Call<B>, Response> {
-        let room = api.room.clone().try_acquire_owned().map_err(|_| overloaded("too many requests at once"))?;
-        let token = bearer(request.headers()).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())?;
-        let admitted = api.gatekeeper.admit(&token).await.map_err(deny)?;
-        let body: B = read(request).await?;
+    async fn from_request(request: Request, api: &Arc<Api<L, G>>) -> Result<Call<B>, Refused> {
+        let missing = || Denied::Unauthorized("the request has none".to_owned());
+        let token = bearer(request.headers()).ok_or_else(missing)?;
+        // Strangers take no room from senders: how many tokens are looked up at once is the gatekeeper's to bound.
+        let admitted = api.gatekeeper.admit(&token).await?;
+        let length = announced_length(request.headers())?;
+        let room = api.room(length)?;
+        let body: B = read(request, length).await?;
         if body.broadcast().is_some_and(|named| named != admitted.broadcast) {
-            let message = "it belongs to another one".to_owned();
-            return Err(refuse(StatusCode::FORBIDDEN, &Refusal::Forbidden { message }));
+            return Err(Refused::new(StatusCode::FORBIDDEN, Cause::Forbidden, "its token belongs to another one"));
         }
         Ok(Call { admitted, body, _room: room })
+    }
+}
+
+impl<L, G> Api<L, G> {
+    /// Room for one more request with a body of this length.
+    fn room(&self, length: usize) -> Result<Room, Refused> {
+        let full = |_| Refused::for_now("too many requests at once");
+        let kibibytes = length.div_ceil(1024) as u32;
+        Ok(Room {
+            _request: self.requests.clone().try_acquire_owned().map_err(full)?,
+            _body: self.bodies.clone().try_acquire_many_owned(kibibytes).map_err(full)?,
+        })
     }
 }
 
@@ -135,32 +180,35 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     value.strip_prefix("Bearer ").map(|token| SecretString::from(token.trim()))
 }
 
-fn deny(denied: Denied) -> Response {
-    let message = denied.to_string();
-    match denied {
-        Denied::Unauthorized(_) => refuse(StatusCode::UNAUTHORIZED, &Refusal::Forbidden { message }),
-        Denied::Forbidden(_) => refuse(StatusCode::FORBIDDEN, &Refusal::Forbidden { message }),
-        Denied::Gone(_) => refuse(StatusCode::GONE, &Refusal::UnknownBroadcast),
-        Denied::Unavailable(_) => overloaded(&message),
+/// How long the body says it is; without that no room can be kept for it.
+fn announced_length(headers: &HeaderMap) -> Result<usize, Refused> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(length) if length <= MAX_BODY => Ok(length),
+        Some(_) => {
+            let message = format!("its body is longer than {MAX_BODY} bytes");
+            Err(Refused::request(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        None => Err(Refused::request(StatusCode::LENGTH_REQUIRED, "it does not say how long its body is")),
     }
 }
 
-async fn read<B: DeserializeOwned>(request: Request<Body>) -> Result<B, Response> {
-    let too_large = || StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    let announced =
-        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
-    }
-    let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| too_large())?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("not a request of this API: {error}")).into_response())
+async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Refused> {
+    let bytes = tokio::time::timeout(READ_TIMEOUT, to_bytes(request.into_body(), length))
+        .await
+        .map_err(|_| Refused::for_now("the body did not arrive in time"))?
+        .map_err(|_| Refused::request(StatusCode::BAD_REQUEST, "its body broke off"))?;
+    // By place alone: the words of the error may hold a recipient.
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let message = format!("its body does not fit, at line {} column {}", error.line(), error.column());
+        Refused::request(StatusCode::BAD_REQUEST, message)
+    })
 }
 
 fn answer<T: Serialize>(result: LedgerResult<T>) -> Response {
     match result {
         Ok(value) => axum::Json(value).into_response(),
-        Err(error) => refuse_for(&error),
+        Err(error) => Refused::from(&error).into_response(),
     }
 }
 
@@ -168,23 +216,65 @@ fn done(result: LedgerResult<()>) -> Response {
     answer(result.map(|()| Done {}))
 }
 
-fn refuse_for(error: &LedgerError) -> Response {
-    let refusal = Refusal::of(error);
-    match &refusal {
-        Refusal::Unavailable { message } => {
-            tracing::warn!(reason = error.reason(), %error, "the ledger could not answer a sender");
-            overloaded(message)
-        }
-        Refusal::UnknownBroadcast => refuse(StatusCode::GONE, &refusal),
-        _ => refuse(StatusCode::CONFLICT, &refusal),
+/// A refusal with its status.
+struct Refused {
+    status: StatusCode,
+    refusal: Refusal,
+}
+
+impl Refused {
+    fn new(status: StatusCode, cause: Cause, message: impl Into<String>) -> Refused {
+        Refused { status, refusal: Refusal::new(cause, message) }
+    }
+
+    /// No request of this API.
+    fn request(status: StatusCode, message: impl Into<String>) -> Refused {
+        Refused::new(status, Cause::RequestRefused, message)
+    }
+
+    /// The same request may succeed later.
+    fn for_now(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Unavailable, message)
     }
 }
 
-fn refuse(status: StatusCode, refusal: &Refusal) -> Response {
-    (status, axum::Json(refusal)).into_response()
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Refused {
+        let message = denied.to_string();
+        match denied {
+            Denied::Unauthorized(_) => Refused::new(StatusCode::UNAUTHORIZED, Cause::Unauthorized, message),
+            Denied::Forbidden(_) => Refused::new(StatusCode::FORBIDDEN, Cause::Forbidden, message),
+            Denied::Gone(_) => Refused::new(StatusCode::GONE, Cause::UnknownBroadcast, message),
+            Denied::Unavailable(_) => Refused::for_now(message),
+        }
+    }
 }
 
-fn overloaded(message: &str) -> Response {
-    let refusal = Refusal::Unavailable { message: message.to_owned() };
-    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_SECONDS)], axum::Json(refusal)).into_response()
+impl From<&LedgerError> for Refused {
+    fn from(error: &LedgerError) -> Refused {
+        let refusal = Refusal::of(error);
+        let status = match &refusal.cause {
+            Cause::Unavailable => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger could not answer a sender");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Cause::UnknownBroadcast => StatusCode::GONE,
+            Cause::Unauthorized => StatusCode::UNAUTHORIZED,
+            Cause::Forbidden => StatusCode::FORBIDDEN,
+            Cause::UnsupportedVersion { .. } => StatusCode::UPGRADE_REQUIRED,
+            Cause::RequestRefused => StatusCode::BAD_REQUEST,
+            _ => StatusCode::CONFLICT,
+        };
+        Refused { status, refusal }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.refusal)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
 }

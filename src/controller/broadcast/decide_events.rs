@@ -1,0 +1,70 @@
+//! What is worth an event: told once, when the status that shows it is written. No recipient is named.
+
+use super::decide_status::stalled;
+use super::observation::Transition;
+use crate::api::{BroadcastMessageStatus, Condition, ConditionStatus};
+
+/// The longest note, in characters: what Kubernetes takes.
+const MAX_NOTE: usize = 1_000;
+
+pub fn transitions(before: Option<&BroadcastMessageStatus>, after: &BroadcastMessageStatus) -> Vec<Transition> {
+    let nothing = BroadcastMessageStatus::default();
+    let before = before.unwrap_or(&nothing);
+    let found = [plan_sealed(before, after), started(before, after), suspended(before, after), stall(before, after)];
+    found.into_iter().chain([end(before, after)]).flatten().collect()
+}
+
+fn transition(warning: bool, reason: &'static str, note: String) -> Transition {
+    Transition { warning, reason, note: note.chars().take(MAX_NOTE).collect() }
+}
+
+fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let hash = |status: &BroadcastMessageStatus| status.plan.as_ref().and_then(|plan| plan.hash.clone());
+    let plan = after.plan.as_ref().filter(|_| hash(before) != hash(after))?;
+    let planned = after.recipients.map_or(0, |recipients| recipients.planned);
+    let batches = after.batches.map_or(0, |batches| batches.total);
+    let (duplicates, excluded) = (plan.duplicates, plan.excluded);
+    let note =
+        format!("{planned} recipients in {batches} batches; {duplicates} duplicates and {excluded} excluded left out");
+    Some(transition(false, "PlanSealed", note))
+}
+
+fn started(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let begun = before.first_attempt_time.is_none() && after.first_attempt_time.is_some();
+    begun.then(|| transition(false, "SendingStarted", "the first message was attempted".to_owned()))
+}
+
+fn suspended(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let by_wish = |status: &BroadcastMessageStatus| is_true(status, "Suspended") == Some("Suspended".to_owned());
+    match (by_wish(before), by_wish(after)) {
+        (false, true) => Some(transition(false, "Suspended", "suspended as asked; nothing is sent".to_owned())),
+        (true, false) if is_true(after, "Finished").is_none() => {
+            Some(transition(false, "Resumed", "no longer suspended".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn stall(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let earlier = stalled(before).map(|stall| &stall.reason);
+    let stall = stalled(after).filter(|stall| Some(&stall.reason) != earlier)?;
+    Some(transition(true, "Stalled", format!("{}: {}", stall.reason, stall.message)))
+}
+
+fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let reason = is_true(after, "Finished").filter(|_| is_true(before, "Finished").is_none())?;
+    let known = ["Delivered", "DeliveredWithFailures", "Cancelled", "Expired"];
+    let reason = known.into_iter().find(|known| *known == reason)?;
+    let sums = after.recipients.unwrap_or_default();
+    let note = format!(
+        "{} sent, {} failed, {} skipped, {} unknown of {} planned",
+        sums.sent, sums.failed, sums.skipped, sums.unknown, sums.planned
+    );
+    Some(transition(reason == "DeliveredWithFailures", reason, note))
+}
+
+/// The reason of a condition that holds.
+fn is_true(status: &BroadcastMessageStatus, type_: &str) -> Option<String> {
+    let condition = Condition::find(&status.conditions, type_)?;
+    (condition.status == ConditionStatus::True).then(|| condition.reason.clone())
+}

@@ -1,0 +1,168 @@
+//! Why nothing goes on, as far as the cluster tells: no channel, senders that do not start, senders that keep ending.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use kube::ResourceExt;
+
+use super::decide_status;
+use super::decide_wave::{self, FEW, START_GRACE, Waves};
+use super::memory::Memory;
+use super::observation::{JobWarning, Observation};
+use crate::api::BroadcastMessageStatus;
+use crate::controller::job;
+use crate::delivery::time::Span;
+use crate::ledger::status::Stall;
+use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
+
+pub const CHANNEL_NOT_FOUND: &str = "ChannelNotFound";
+pub const SENDER_NOT_STARTING: &str = "SenderNotStarting";
+pub const SENDER_CRASH_LOOPING: &str = "SenderCrashLooping";
+
+/// So many restarts of one container without result are no accident.
+const RESTARTS: i32 = 5;
+/// A Job whose pods do not come and of which nobody says why; an image may take a while.
+const SILENT_GRACE: Span = Span::from_secs(300);
+/// The longest text of a cause, in characters: status stays small.
+const MAX_CAUSE: usize = 1_024;
+/// What a pod that is on its way waits for.
+const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// What keeps senders from working, beyond what they tell themselves.
+pub fn observed(
+    observation: &Observation,
+    snapshot: &BroadcastSnapshot,
+    batches: &[BatchSnapshot],
+    waves: &Waves<'_>,
+    before: Option<&BroadcastMessageStatus>,
+    memory: &Memory,
+) -> Option<Stall> {
+    if observation.channel.is_none() {
+        let name = &observation.object.spec.channel_ref.name;
+        let message = format!("there is no MessageChannel `{name}` in this namespace; create it, or name another one");
+        return Some(Stall::new(CHANNEL_NOT_FOUND, message));
+    }
+    not_starting(observation, waves).or_else(|| crash_looping(observation, snapshot, batches, waves, before, memory))
+}
+
+fn not_starting(observation: &Observation, waves: &Waves<'_>) -> Option<Stall> {
+    let Some(job) = waves.active else { return not_made(observation) };
+    let waited = observation.now - decide_wave::begun_at(job)?;
+    if job.metadata.deletion_timestamp.is_some() || waited <= START_GRACE || decide_wave::began(job, &observation.pods)
+    {
+        return None;
+    }
+    let name = job.name_any();
+    let told = decide_wave::pods_of(job, &observation.pods)
+        .find_map(pod_cause)
+        .or_else(|| observation.warnings.iter().find(|warning| warning.job == name).map(warning_cause));
+    let silent = || {
+        let cause = "the cluster does not say why; see `kubectl describe` of the Job and its pods";
+        (waited > SILENT_GRACE).then(|| cause.to_owned())
+    };
+    Some(stall_of(&name, &told.or_else(silent)?))
+}
+
+/// A Job that the cluster would not take has a warning and does not exist.
+fn not_made(observation: &Observation) -> Option<Stall> {
+    let exists = |warning: &&JobWarning| observation.jobs.iter().any(|job| job.name_any() == warning.job);
+    let warning = observation.warnings.iter().find(|warning| !exists(warning))?;
+    Some(stall_of(&warning.job, &warning_cause(warning)))
+}
+
+fn stall_of(job: &str, cause: &str) -> Stall {
+    Stall::new(SENDER_NOT_STARTING, format!("no sender of Job {job} starts: {cause}"))
+}
+
+fn warning_cause(warning: &JobWarning) -> String {
+    cause(&warning.reason, Some(&warning.message))
+}
+
+fn pod_cause(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref().filter(|reason| !ON_ITS_WAY.contains(reason))?;
+        Some(cause(reason, waiting.message.as_deref()))
+    });
+    let unscheduled = || {
+        let is_scheduled = |type_: &str, is: &str| type_ == "PodScheduled" && is == "False";
+        let conditions = status.conditions.as_deref().unwrap_or_default();
+        let condition = conditions.iter().find(|condition| is_scheduled(&condition.type_, &condition.status))?;
+        Some(cause(condition.reason.as_deref().unwrap_or("Unschedulable"), condition.message.as_deref()))
+    };
+    waiting.or_else(unscheduled)
+}
+
+fn cause(reason: &str, message: Option<&str>) -> String {
+    match message.map(str::trim).filter(|message| !message.is_empty()) {
+        Some(message) => format!("{reason}: {message}").chars().take(MAX_CAUSE).collect(),
+        None => reason.to_owned(),
+    }
+}
+
+/// Senders that end again and again, settle nobody, and do not tell why.
+fn crash_looping(
+    observation: &Observation,
+    snapshot: &BroadcastSnapshot,
+    batches: &[BatchSnapshot],
+    waves: &Waves<'_>,
+    before: Option<&BroadcastMessageStatus>,
+    memory: &Memory,
+) -> Option<Stall> {
+    if snapshot.trouble.is_some() {
+        return None;
+    }
+    let reached = decide_wave::reached(snapshot);
+    let row = waves.fruitless(&reached);
+    // Senders that get answers from the provider work, whatever the answers are.
+    let answered = batches.iter().filter_map(|batch| batch.last_error.as_ref()).any(|(_, at)| Some(*at) >= row.since);
+    let in_vain = (row.waves >= FEW || row.last_gave_up) && !answered;
+    let restarting = waves
+        .active
+        .filter(|job| decide_wave::start(job) == reached)
+        .is_some_and(|job| restarts(job, &observation.pods) >= RESTARTS);
+    if !in_vain && !restarting {
+        return None;
+    }
+    let earlier = before.and_then(decide_status::stalled).filter(|stall| stall.reason == SENDER_CRASH_LOOPING);
+    let message = match (&memory.last_words, earlier) {
+        (None, Some(earlier)) => earlier.message.clone(),
+        (words, _) => {
+            let words = words.as_deref().unwrap_or("unknown, its pod is gone");
+            format!("senders keep ending and settle nobody; how the last one ended: {words}")
+        }
+    };
+    Some(Stall::new(SENDER_CRASH_LOOPING, message))
+}
+
+fn restarts(job: &Job, pods: &[Pod]) -> i32 {
+    decide_wave::pods_of(job, pods).flat_map(containers).map(|container| container.restart_count).max().unwrap_or(0)
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+/// Keeps how a container last ended in failure: its pod goes when the Job gives up.
+pub fn remember_last_words(observation: &Observation, memory: &mut Memory) {
+    let mut jobs: Vec<&Job> = observation.jobs.iter().collect();
+    jobs.sort_by_key(|job| job::wave(job));
+    let of_job = |job: &&Job| {
+        let ends = decide_wave::pods_of(job, &observation.pods).flat_map(containers).filter_map(last_failure);
+        ends.max_by_key(|end| end.finished_at.clone()).map(words)
+    };
+    if let Some(words) = jobs.iter().rev().find_map(of_job) {
+        memory.last_words = Some(words);
+    }
+}
+
+fn last_failure(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let states = [container.state.as_ref(), container.last_state.as_ref()];
+    let ends = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+    ends.into_iter().find(|end| end.exit_code != 0)
+}
+
+fn words(end: &ContainerStateTerminated) -> String {
+    let reason = end.reason.as_deref().unwrap_or("Error");
+    cause(&format!("{reason}, exit code {}", end.exit_code), end.message.as_deref())
+}

@@ -1,0 +1,108 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
+
+use super::world::{World, batch, snapshot, time};
+use crate::api::BatchState;
+use crate::controller::broadcast::Action;
+use crate::delivery::counts::Counts;
+use crate::delivery::gate::Closed;
+use crate::delivery::time::Span;
+use crate::ledger::status::{Stall, batch_status};
+
+fn names(world: &World) -> Vec<String> {
+    world.objects.iter().map(ResourceExt::name_any).collect()
+}
+
+#[test]
+fn every_batch_of_the_plan_has_an_object_that_says_its_range_and_one_deleted_by_hand_comes_back() {
+    let mut world = World::planned(25, 10);
+    world.look();
+    assert_eq!(names(&world), ["sale-00000", "sale-00001", "sale-00002"]);
+    let last = &world.objects[2];
+    assert_eq!((last.spec.index, last.spec.first_recipient, last.spec.recipient_count), (2, 20, 5));
+    assert_eq!(last.labels().get("herald.dev/broadcast").map(String::as_str), Some("sale"));
+    let owner = &last.owner_references()[0];
+    assert_eq!((owner.uid.as_str(), owner.controller), ("9f3a77aa-1111-2222-3333-444444444444", Some(true)));
+    world.objects.remove(1);
+    assert!(matches!(&world.decide().actions[..], [Action::CreateBatch(made)] if made.name_any() == "sale-00001"));
+}
+
+#[test]
+fn batches_of_a_plan_that_was_made_anew_go_by_their_uid_and_come_back_as_they_are_now() {
+    let mut world = World::planned(25, 10);
+    world.look();
+    world.seal(18, 10);
+    let decision = world.look();
+    let uids: Vec<_> = decision
+        .actions
+        .iter()
+        .map(|action| match action {
+            Action::DeleteBatch { name, uid } if uid.starts_with("uid-") => name.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(uids, ["sale-00001", "sale-00002"]);
+    world.look();
+    assert_eq!(names(&world), ["sale-00000", "sale-00001"]);
+    assert_eq!(world.objects[1].spec.recipient_count, 8);
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_left_alone_until_it_is_gone() {
+    let mut world = World::planned(10, 10);
+    world.look();
+    let foreign = OwnerReference { uid: "other".to_owned(), controller: Some(true), ..OwnerReference::default() };
+    let mut by_hand = world.objects[0].clone();
+    by_hand.metadata.name = Some("sale-00007".to_owned());
+    by_hand.metadata.owner_references = None;
+    world.objects[0].metadata.owner_references = Some(vec![foreign]);
+    world.objects.push(by_hand);
+    let decision = world.decide();
+    assert!(decision.actions.is_empty() && decision.batch_statuses.is_empty(), "{decision:?}");
+    assert!(decision.look_again <= std::time::Duration::from_secs(1));
+    world.objects[0] = World::planned(10, 10).look_and_take();
+    world.objects[0].metadata.deletion_timestamp = Some(time(world.now));
+    assert!(world.decide().actions.is_empty(), "on its way out");
+}
+
+impl World {
+    fn look_and_take(mut self) -> crate::api::MessageBatch {
+        self.look();
+        self.objects.remove(0)
+    }
+}
+
+#[test]
+fn the_state_of_a_batch_follows_from_its_figures() {
+    let mut broadcast = snapshot();
+    let state = |batch: &_, broadcast: &_| batch_status(batch, broadcast, None, 1, &[]).state;
+    let mut one = batch(0, 0, 9);
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Pending));
+    (one.started_at, one.claimed_at) = (Some(broadcast.now), Some(broadcast.now));
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Waiting), "only retries are left");
+    one.holder = Some("sale-9f3a-1-x".to_owned());
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Sending));
+    broadcast.throttled_until = Some(broadcast.now + Span::from_secs(9));
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Waiting), "the provider asked to hold");
+    one.counts = Counts { sent: 7, skipped: 3, ..Counts::default() };
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Complete));
+    broadcast.closed = Some(Closed::Cancelled);
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Cancelled));
+    one.counts = Counts { sent: 10, ..Counts::default() };
+    assert_eq!(state(&one, &broadcast), Some(BatchState::Complete), "done before it was cancelled");
+}
+
+#[test]
+fn a_claim_is_shown_while_it_is_held_and_a_stall_only_where_work_has_begun() {
+    let broadcast = snapshot();
+    let stall = Stall::new("SenderCrashLooping", "words");
+    let mut one = batch(0, 0, 9);
+    let status = batch_status(&one, &broadcast, Some(&stall), 1, &[]);
+    assert!(status.claim.is_none() && status.conditions.iter().all(|condition| condition.type_ != "Stalled"));
+    (one.started_at, one.claimed_at, one.renewed_at) = (Some(broadcast.now), Some(broadcast.now), Some(broadcast.now));
+    one.holder = Some("sale-9f3a-1-x".to_owned());
+    let status = batch_status(&one, &broadcast, Some(&stall), 1, &[]);
+    let claim = status.claim.unwrap();
+    assert_eq!((claim.holder.as_str(), claim.epoch, claim.lease_duration_seconds), ("sale-9f3a-1-x", 1, 15));
+    assert!(status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.message == "words"));
+}

@@ -1,0 +1,105 @@
+//! How kstatus (and so Argo CD, Flux and `kubectl wait` of its kind) reads a broadcast.
+
+use serde_json::Value;
+
+use super::world::World;
+use crate::api::BroadcastState;
+use crate::delivery::counts::Counts;
+
+/// The rules kstatus has for a kind it does not know, in its order.
+#[allow(clippy::if_same_then_else, reason = "one arm per rule, in its order")]
+fn kstatus(object: &Value) -> &'static str {
+    let status = &object["status"];
+    let holds = |type_: &str| {
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions
+            .into_iter()
+            .find(|condition| condition["type"] == type_)
+            .map(|condition| condition["status"] == "True")
+    };
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        "Terminating"
+    } else if status["observedGeneration"]
+        .as_i64()
+        .is_some_and(|seen| Some(seen) != object["metadata"]["generation"].as_i64())
+    {
+        "InProgress"
+    } else if holds("Reconciling") == Some(true) {
+        "InProgress"
+    } else if holds("Stalled") == Some(true) {
+        "Failed"
+    } else {
+        match holds("Ready") {
+            Some(false) => "InProgress",
+            _ => "Current",
+        }
+    }
+}
+
+#[test]
+fn every_state_is_read_as_it_is_meant() {
+    type Bend = fn(&mut World);
+    let planned: Bend = |world| world.seal(10, 10);
+    let cases: [(&str, &[Bend], BroadcastState, &str); 13] = [
+        ("new", &[], BroadcastState::Pending, "InProgress"),
+        ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
+        ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
+        ("refused", &[|world| world.refused = Some(("KeyReused", String::new()))], BroadcastState::Pending, "Failed"),
+        ("sending", &[planned], BroadcastState::Sending, "Current"),
+        (
+            "scheduled",
+            &[planned, |world| {
+                world.snapshot.gate.start_at = Some(world.now + crate::delivery::time::Span::from_secs(99))
+            }],
+            BroadcastState::Scheduled,
+            "Current",
+        ),
+        ("suspended", &[planned, |world| world.snapshot.gate.suspended = true], BroadcastState::Suspended, "Current"),
+        (
+            "credentials",
+            &[planned, |world| world.snapshot.gate.account_stopped = true],
+            BroadcastState::Suspended,
+            "Failed",
+        ),
+        (
+            "blocked",
+            &[planned, |world| world.snapshot.gate.provider_blocked = true],
+            BroadcastState::Suspended,
+            "Failed",
+        ),
+        ("no channel", &[planned, |world| world.channel = None], BroadcastState::Sending, "Failed"),
+        ("delivered", &[planned, |world| world.send(10)], BroadcastState::Complete, "Current"),
+        (
+            "cancelled",
+            &[planned, |world| {
+                world.snapshot.gate.cancelled = true;
+                world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
+                world.sum();
+            }],
+            BroadcastState::Cancelled,
+            "Current",
+        ),
+        (
+            "expired",
+            &[planned, |world| {
+                world.snapshot.gate.end_at = Some(world.now);
+                world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
+                world.sum();
+            }],
+            BroadcastState::Expired,
+            "Current",
+        ),
+    ];
+    for (name, bends, state, health) in cases {
+        let mut world = World::new();
+        bends.iter().for_each(|bend| bend(&mut world));
+        world.look();
+        let status = world.object.status.as_ref().unwrap();
+        assert_eq!(status.state, Some(state), "{name}");
+        let object = serde_json::to_value(&world.object).unwrap();
+        assert_eq!(kstatus(&object), health, "{name}: {:#}", object["status"]["conditions"]);
+        for batch in &world.objects {
+            assert_ne!(kstatus(&serde_json::to_value(batch).unwrap()), "Failed", "{name}");
+        }
+    }
+}

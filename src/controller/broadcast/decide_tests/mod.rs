@@ -1,0 +1,8 @@
+//! The decision, case by case, in a world of plain data.
+
+mod batches;
+mod health;
+mod stalls;
+mod waves;
+mod world;
+mod writes;

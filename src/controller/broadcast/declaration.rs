@@ -1,0 +1,146 @@
+//! What a BroadcastMessage wants, told to the ledger; and what keeps it from being told.
+
+use kube::{Api, Client, ResourceExt};
+
+use super::observation::Declared;
+use super::remembered::Remembered;
+use crate::api::{BroadcastMessage, MessageChannel};
+use crate::content::Template;
+use crate::controller::cluster::call;
+use crate::controller::departures::Departed;
+use crate::controller::failure::Failure;
+use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
+
+/// Why a broadcast cannot be declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal { reason, message: message.into() }
+}
+
+/// The declaration of a broadcast, from it and the channels of its namespace.
+pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Result<Declaration, Refusal> {
+    let namespace = broadcast.namespace().unwrap_or_default();
+    let wanted = &broadcast.spec.channel_ref.name;
+    let channel = channels.iter().find(|channel| channel.metadata.name.as_ref() == Some(wanted)).ok_or_else(|| {
+        let message = format!(
+            "there is no MessageChannel `{wanted}` in the namespace `{namespace}`; create it, or correct spec.channelRef"
+        );
+        refuse("ChannelNotFound", message)
+    })?;
+    Template::compile(&broadcast.spec.content.text)
+        .map_err(|error| refuse("InvalidTemplate", format!("spec.content.text: {error}")))?;
+    let account = AccountKey::of(&namespace, &channel.spec).ok_or_else(|| {
+        refuse(
+            "ChannelInvalid",
+            format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"),
+        )
+    })?;
+    let mut declaration = Declaration::of(broadcast, &channel.spec, account.clone())
+        .map_err(|error| refuse("ChannelInvalid", error.to_string()))?;
+    for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
+        if let Some(ceiling) = other.spec.ceiling() {
+            let rate = crate::delivery::rate::Rate::new(ceiling.messages, ceiling.period_seconds);
+            declaration.account_rate = declaration.account_rate.lower(rate);
+        }
+    }
+    declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
+    Ok(declaration)
+}
+
+/// Tells the ledger, and asks it how things stand.
+pub struct Declarer<'a, L> {
+    pub ledger: &'a L,
+    pub client: &'a Client,
+    pub departed: &'a Departed,
+    pub remembered: &'a Remembered,
+}
+
+impl<L: Ledger> Declarer<'_, L> {
+    /// A broadcast that is refused is released: its gate closes until it can be declared.
+    pub async fn declare(
+        &self,
+        broadcast: &BroadcastMessage,
+        channels: &[MessageChannel],
+    ) -> Result<Declared, Failure> {
+        let uid = broadcast.uid().unwrap_or_default();
+        let refusal = match wanted(broadcast, channels) {
+            Err(refusal) => refusal,
+            Ok(declaration) => match self.tell(&uid, declaration).await? {
+                Ok(snapshot) => {
+                    let batches = match snapshot.plan {
+                        Some(_) => self.ledger.batches(snapshot.id).await?,
+                        None => Vec::new(),
+                    };
+                    return Ok(Declared::Known { snapshot: Box::new(snapshot), batches });
+                }
+                Err(refusal) => refusal,
+            },
+        };
+        self.release(&uid).await?;
+        Ok(Declared::Refused { reason: refusal.reason, message: refusal.message })
+    }
+
+    /// Closes the gate of what this object owns.
+    pub async fn release(&self, uid: &str) -> Result<(), Failure> {
+        self.remembered.change(uid, |kept| kept.declared = None);
+        Ok(self.ledger.release(uid).await?)
+    }
+
+    /// A declaration that stands already is not told again: each one is a commit, and a new revision.
+    async fn tell(&self, uid: &str, wanted: Declaration) -> Result<Result<BroadcastSnapshot, Refusal>, Failure> {
+        let before = self.remembered.get(uid).declared;
+        if let Some((_, id)) = before.as_ref().filter(|(told, _)| *told == wanted) {
+            return Ok(Ok(self.ledger.snapshot(*id).await?));
+        }
+        let snapshot = match self.tell_or_take_over(&wanted).await? {
+            Ok(snapshot) => snapshot,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let same_key = before.is_some_and(|(told, _)| told.idempotency_key == wanted.idempotency_key);
+        if !same_key && self.owns_another(uid, snapshot.id).await? {
+            // Its key was edited: what stood under the old one is not wanted any more.
+            self.ledger.release(uid).await?;
+            self.ledger.declare(&wanted).await?;
+        }
+        if self.departed.contains(uid) {
+            self.ledger.release(uid).await?;
+        } else {
+            self.remembered.change(uid, |kept| kept.declared = Some((wanted, snapshot.id)));
+        }
+        Ok(Ok(snapshot))
+    }
+
+    async fn tell_or_take_over(&self, wanted: &Declaration) -> Result<Result<BroadcastSnapshot, Refusal>, Failure> {
+        let told = match self.ledger.declare(wanted).await {
+            Err(LedgerError::KeyInUse { owner, owner_uid, .. }) if self.is_gone(wanted, &owner, &owner_uid).await? => {
+                self.ledger.release(&owner_uid).await?;
+                self.ledger.declare(wanted).await
+            }
+            told => told,
+        };
+        match told {
+            Ok(snapshot) => Ok(Ok(snapshot)),
+            Err(error @ (LedgerError::KeyReused { .. } | LedgerError::KeyInUse { .. })) => {
+                Ok(Err(refuse(error.reason(), error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// By an uncached look: absence in a cache is no evidence.
+    async fn is_gone(&self, wanted: &Declaration, owner: &str, owner_uid: &str) -> Result<bool, Failure> {
+        let api: Api<BroadcastMessage> = Api::namespaced(self.client.clone(), &wanted.namespace);
+        let live = call("look for the owner of an idempotency key", api.get_metadata_opt(owner)).await?;
+        Ok(live.is_none_or(|live| live.uid().as_deref() != Some(owner_uid)))
+    }
+
+    async fn owns_another(&self, uid: &str, id: BroadcastId) -> Result<bool, Failure> {
+        let owners = self.ledger.owners().await?;
+        Ok(owners.iter().any(|owner| owner.uid == uid && owner.broadcast != id))
+    }
+}

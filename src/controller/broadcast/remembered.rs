@@ -1,0 +1,42 @@
+//! What the operator keeps of each broadcast between two looks, by uid. All of it can be lost at any time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::memory::Memory;
+use crate::ledger::{BroadcastId, Declaration};
+
+/// Broadcasts remembered at once; with more of them some are looked at as if for the first time, which costs a write.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What is kept of one broadcast.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    pub memory: Memory,
+    /// What the ledger was last told, and under which id it keeps it.
+    pub declared: Option<(Declaration, BroadcastId)>,
+    /// For an object that cannot be read: the generation and the error its status tells.
+    pub unreadable: Option<(i64, String)>,
+}
+
+/// By uid.
+#[derive(Default)]
+pub struct Remembered(Mutex<HashMap<String, Kept>>);
+
+impl Remembered {
+    pub fn get(&self, uid: &str) -> Kept {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned().unwrap_or_default()
+    }
+
+    pub fn change(&self, uid: &str, change: impl FnOnce(&mut Kept)) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_REMEMBERED && !all.contains_key(uid) {
+            all.clear();
+        }
+        change(all.entry(uid.to_owned()).or_default());
+    }
+
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}

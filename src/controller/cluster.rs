@@ -1,0 +1,83 @@
+//! The way to the Kubernetes API: one client, bounded in rate, and a bounded time for every call.
+
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use tower::limit::RateLimitLayer;
+
+/// Calls a second at most, watches included: as other controllers of Kubernetes do, well below what an API server
+/// takes. Enough to make the 500 batches of the largest broadcast in 10 s.
+const MAX_CALLS_PER_SECOND: u64 = 50;
+/// How long the API server may take to be connected to.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one call may take, the wait for its turn included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a call to the Kubernetes API came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("failed to {what}: {source}")]
+    Failed { what: &'static str, source: Box<kube::Error> },
+    #[error("failed to {what}: the Kubernetes API did not answer within {} s", CALL_TIMEOUT.as_secs())]
+    TimedOut { what: &'static str },
+}
+
+impl CallError {
+    /// CamelCase, from a fixed set.
+    pub fn reason(&self) -> &'static str {
+        match (self, self.code()) {
+            (CallError::TimedOut { .. }, _) => "ApiTimeout",
+            (_, Some(403)) => "ApiForbidden",
+            (_, Some(404)) => "ApiNotFound",
+            (_, Some(409)) => "ApiConflict",
+            (_, Some(422 | 400)) => "ApiInvalid",
+            (_, Some(429)) => "ApiThrottled",
+            _ => "ApiUnavailable",
+        }
+    }
+
+    /// The API server's own code, where it answered.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            CallError::Failed { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            CallError::TimedOut { .. } => None,
+        }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+}
+
+/// A client for the cluster this process runs in, or the one of its kubeconfig.
+///
+/// # Errors
+/// The text says what is wrong with the configuration.
+pub async fn connect() -> Result<Client, String> {
+    let mut config = Config::infer().await.map_err(|error| {
+        format!("no Kubernetes cluster is configured: {error}; run in a pod with a service account, or set KUBECONFIG")
+    })?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // The reconcilers have their own backoff; retries below it would hold a call for minutes.
+    config.default_retry = false;
+    let builder = ClientBuilder::try_from(config).map_err(|error| format!("the Kubernetes client: {error}"))?;
+    let rate = RateLimitLayer::new(MAX_CALLS_PER_SECOND, Duration::from_secs(1));
+    Ok(builder.with_layer(&rate).build())
+}
+
+/// One call in bounded time. `what` completes "failed to …".
+pub async fn call<T>(what: &'static str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(CallError::Failed { what, source: Box::new(source) }),
+        Err(_) => Err(CallError::TimedOut { what }),
+    }
+}

@@ -1,0 +1,201 @@
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{PodSpec, Volume};
+use serde_json::json;
+
+use super::*;
+
+/// Set this to write the sample anew instead of comparing.
+const UPDATE: &str = "UPDATE_SENDER_JOB";
+
+fn settings() -> SenderSettings {
+    SenderSettings {
+        image: "registry.example/herald:1".to_owned(),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        ledger_url: "https://herald.herald-system.svc:8443".to_owned(),
+        certificate_authority_pem: Some("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_owned()),
+        resources: ResourceRequirements {
+            requests: Some(BTreeMap::from([("memory".to_owned(), Quantity("64Mi".to_owned()))])),
+            ..ResourceRequirements::default()
+        },
+    }
+}
+
+fn broadcast() -> BroadcastMessage {
+    serde_json::from_value(json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "BroadcastMessage",
+        "metadata": {"name": "spring-sale", "namespace": "marketing", "uid": "9f3a77aa-1111-2222-3333-444444444444", "generation": 3},
+        "spec": {
+            "channelRef": {"name": "acme-page"},
+            "audience": {
+                "sources": [
+                    {"name": "a", "configMapKeyRef": {"name": "lists", "key": "people.csv"}},
+                    {"name": "b", "configMapKeyRef": {"name": "lists", "key": "more.csv"}},
+                    {"name": "c", "secretKeyRef": {"name": "lists", "key": "people.ndjson"}},
+                ],
+                "exclude": {"sources": [
+                    {"name": "d", "configMapKeyRef": {"name": "opt-outs", "key": "ids.csv"}},
+                    {"name": "e", "secretKeyRef": {"name": "staff.list", "key": "ids.jsonl"}},
+                ]},
+            },
+            "content": {"text": "Hi"},
+            "delivery": {"senders": 2},
+        },
+    }))
+    .unwrap()
+}
+
+fn channel() -> MessageChannel {
+    serde_json::from_value(json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "acme-page", "namespace": "marketing", "generation": 7},
+        "spec": {
+            "messenger": {"pageID": "1029384756"},
+            "credentialsSecretRef": {"name": "acme-page"},
+            "requestTimeoutSeconds": 30,
+            "sender": {"imagePullSecrets": [{"name": "registry"}]},
+        },
+    }))
+    .unwrap()
+}
+
+fn sample() -> Job {
+    job(&broadcast(), &channel(), &settings(), 1, &Start { settled: 12, plan: Some("sha256:ab".to_owned()) })
+}
+
+fn pod() -> PodSpec {
+    sample().spec.unwrap().template.spec.unwrap()
+}
+
+#[test]
+fn the_job_is_the_committed_sample() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/controller/testdata/sender_job.yaml");
+    let made = serde_saphyr::to_string(&sample()).unwrap();
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(committed, made, "{} differs; run {UPDATE}=1 cargo test --lib the_job_is", path.display());
+}
+
+#[test]
+fn the_job_is_a_work_queue_that_belongs_to_its_broadcast() {
+    let job = sample();
+    let spec = job.spec.as_ref().unwrap();
+    assert_eq!(job.metadata.name.as_deref(), Some("spring-sale-9f3a-1"));
+    assert_eq!((spec.completions, spec.parallelism), (None, Some(2)));
+    assert_eq!((spec.backoff_limit, spec.ttl_seconds_after_finished), (Some(5), Some(3_600)));
+    let owner = &job.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!(
+        (owner.kind.as_str(), owner.controller, owner.block_owner_deletion),
+        ("BroadcastMessage", Some(true), Some(true))
+    );
+    assert_eq!(job.metadata.labels, spec.template.metadata.as_ref().unwrap().labels);
+    assert_eq!(wave(&job), 1);
+}
+
+#[test]
+fn the_pod_meets_pod_security_restricted() {
+    let pod = pod();
+    let security = pod.security_context.as_ref().unwrap();
+    assert_eq!(security.run_as_non_root, Some(true));
+    assert_eq!(security.run_as_user, None, "the image has a numeric user; clusters may give another");
+    assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+    assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (None, None, None));
+    assert!(pod.init_containers.is_none() && pod.ephemeral_containers.is_none());
+    for container in &pod.containers {
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.privileged, None);
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        let capabilities = security.capabilities.as_ref().unwrap();
+        assert_eq!((capabilities.drop.as_deref(), &capabilities.add), (Some(&["ALL".to_owned()][..]), &None));
+        assert!(container.ports.is_none());
+    }
+    let allowed = |volume: &Volume| {
+        volume.config_map.is_some()
+            || volume.secret.is_some()
+            || volume.projected.is_some()
+            || volume.empty_dir.is_some()
+    };
+    assert!(pod.volumes.as_ref().unwrap().iter().all(allowed));
+    assert_eq!((pod.automount_service_account_token, pod.enable_service_links), (Some(false), Some(false)));
+    assert_eq!(pod.termination_grace_period_seconds, Some(5 + 30 + 10));
+    assert_eq!(pod.restart_policy.as_deref(), Some("OnFailure"));
+}
+
+#[test]
+fn every_source_and_exclusion_is_mounted_where_the_sender_looks_and_may_be_missing() {
+    let pod = pod();
+    let volumes = pod.volumes.unwrap();
+    let mounts = pod.containers[0].volume_mounts.clone().unwrap();
+    let at = |folder: &str| {
+        let mount = mounts.iter().find(|mount| mount.mount_path == folder).unwrap_or_else(|| panic!("no {folder}"));
+        volumes.iter().find(|volume| volume.name == mount.name).unwrap()
+    };
+    let config_map = |name: &str| at(&crate::api::mount::config_map_folder(name)).config_map.clone().unwrap();
+    let secret = |name: &str| at(&crate::api::mount::secret_folder(name)).secret.clone().unwrap();
+    let keys = |items: &Option<Vec<k8s_openapi::api::core::v1::KeyToPath>>| -> Vec<String> {
+        items.iter().flatten().map(|item| item.path.clone()).collect()
+    };
+    assert_eq!(keys(&config_map("lists").items), ["more.csv", "people.csv"]);
+    assert_eq!(keys(&config_map("opt-outs").items), ["ids.csv"]);
+    assert_eq!(keys(&secret("lists").items), ["people.ndjson"]);
+    assert_eq!(keys(&secret("staff.list").items), ["ids.jsonl"]);
+    let credentials = at(crate::api::mount::CREDENTIALS_FOLDER).secret.clone().unwrap();
+    assert_eq!((credentials.secret_name.as_deref(), credentials.items), (Some("acme-page"), None));
+    for volume in &volumes {
+        let optional = [
+            volume.config_map.as_ref().map(|source| source.optional),
+            volume.secret.as_ref().map(|source| source.optional),
+        ];
+        assert!(optional.into_iter().flatten().all(|optional| optional == Some(true)), "{}", volume.name);
+    }
+    let token = at(crate::api::mount::TOKEN_FOLDER).projected.clone().unwrap().sources.unwrap();
+    let token = token[0].service_account_token.clone().unwrap();
+    assert_eq!((token.audience.as_deref(), token.path.as_str()), (Some("herald"), "token"));
+    assert!(at(crate::api::mount::JOURNAL_FOLDER).empty_dir.is_some());
+    assert_eq!(mounts.len(), volumes.len());
+}
+
+#[test]
+fn a_job_s_name_fits_with_the_longest_name_of_a_broadcast() {
+    let mut long = broadcast();
+    long.metadata.name = Some("a".repeat(crate::api::broadcast::MAX_BROADCAST_NAME));
+    assert!(job_name(&long, 99_999).len() <= 63);
+}
+
+#[test]
+fn the_channel_s_resources_come_before_the_operator_s() {
+    let asks = |channel: &MessageChannel| {
+        let pod = job(&broadcast(), channel, &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
+        pod.containers[0].resources.clone().unwrap()
+    };
+    assert_eq!(asks(&channel()), settings().resources);
+    let mut own = channel();
+    let resources = json!({"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}, "requests": {"memory": "32Mi"}});
+    own.spec.sender.as_mut().unwrap().resources = serde_json::from_value(resources).unwrap();
+    let asked = serde_json::to_value(asks(&own)).unwrap();
+    assert_eq!(asked, json!({"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}, "requests": {"memory": "32Mi"}}));
+}
+
+#[test]
+fn the_template_hash_follows_channel_and_settings_but_not_rate_wave_or_senders() {
+    let hash = |broadcast: &BroadcastMessage, channel: &MessageChannel, settings: &SenderSettings| {
+        template_hash(broadcast, channel, settings)
+    };
+    let first = hash(&broadcast(), &channel(), &settings());
+    let mut other = settings();
+    other.image = "registry.example/herald:2".to_owned();
+    assert_ne!(hash(&broadcast(), &channel(), &other), first);
+    let mut moved = channel();
+    moved.spec.credentials_secret_ref.as_mut().unwrap().name = "other".to_owned();
+    assert_ne!(hash(&broadcast(), &moved, &settings()), first);
+    let mut slower = channel();
+    slower.spec.rate = Some(crate::api::Rate { messages: 1, period_seconds: 6 });
+    let mut more = broadcast();
+    more.spec.delivery.senders = 8;
+    assert_eq!(hash(&more, &slower, &settings()), first);
+}

@@ -1,0 +1,169 @@
+//! What is counted, under `/metrics`. Labels come from fixed sets: no name of an object is one.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::delivery::time::Timestamp;
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    controller: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    controller: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    path: String,
+    result: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PathLabels {
+    path: String,
+}
+
+/// All figures of the operator.
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<ResultLabels, Counter>,
+    reconcile_errors: Family<ErrorLabels, Counter>,
+    reconcile_duration: Histograms<ControllerLabels>,
+    status_writes: Family<KindLabels, Counter>,
+    ledger_requests: Family<RequestLabels, Counter>,
+    ledger_request_duration: Histograms<PathLabels>,
+    last_events: Family<KindLabels, Gauge>,
+}
+
+/// From 1 ms to some 16 s.
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 8))
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let mut registry = Registry::with_prefix("herald");
+        let reconciles = Family::default();
+        let reconcile_errors = Family::default();
+        let reconcile_duration = Histograms::new_with_constructor(durations as fn() -> Histogram);
+        let status_writes = Family::default();
+        let ledger_requests = Family::default();
+        let ledger_request_duration = Histograms::new_with_constructor(durations as fn() -> Histogram);
+        let last_events = Family::default();
+        registry.register("reconcile", "Reconciliations", reconciles.clone());
+        registry.register("reconcile_errors", "Reconciliations that failed, by reason", reconcile_errors.clone());
+        let unit = || Unit::Seconds;
+        registry.register_with_unit(
+            "reconcile_duration",
+            "How long a reconciliation took",
+            unit(),
+            reconcile_duration.clone(),
+        );
+        registry.register("status_writes", "Statuses written to the Kubernetes API", status_writes.clone());
+        registry.register("ledger_requests", "Requests of senders, by HTTP status", ledger_requests.clone());
+        registry.register_with_unit(
+            "ledger_request_duration",
+            "How long a request of a sender took",
+            unit(),
+            ledger_request_duration.clone(),
+        );
+        registry.register_with_unit(
+            "watch_last_event_timestamp",
+            "When a watch last said something; an old one of a busy kind is a stuck watch",
+            unit(),
+            last_events.clone(),
+        );
+        Metrics {
+            registry,
+            reconciles,
+            reconcile_errors,
+            reconcile_duration,
+            status_writes,
+            ledger_requests,
+            ledger_request_duration,
+            last_events,
+        }
+    }
+}
+
+impl Metrics {
+    pub fn reconciled(&self, controller: &'static str, took: Duration, failed: Option<&'static str>) {
+        let result = if failed.is_some() { "error" } else { "success" };
+        self.reconciles.get_or_create(&ResultLabels { controller, result }).inc();
+        self.reconcile_duration.get_or_create(&ControllerLabels { controller }).observe(took.as_secs_f64());
+        if let Some(reason) = failed {
+            self.reconcile_errors.get_or_create(&ErrorLabels { controller, reason }).inc();
+        }
+    }
+
+    pub fn status_written(&self, kind: &'static str) {
+        self.status_writes.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// `path` is the route's pattern, of which there are few.
+    pub fn ledger_answered(&self, path: &str, status: u16, took: Duration) {
+        let path = path.to_owned();
+        self.ledger_requests.get_or_create(&RequestLabels { path: path.clone(), result: status }).inc();
+        self.ledger_request_duration.get_or_create(&PathLabels { path }).observe(took.as_secs_f64());
+    }
+
+    pub fn watch_spoke(&self, kind: &'static str, now: Timestamp) {
+        self.last_events.get_or_create(&KindLabels { kind }).set(now.0.div_euclid(1_000_000_000));
+    }
+
+    /// The OpenMetrics text.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_has_its_documented_name() {
+        let metrics = Metrics::default();
+        metrics.reconciled("broadcast", Duration::from_millis(3), Some("ApiUnavailable"));
+        metrics.status_written("BroadcastMessage");
+        metrics.ledger_answered("/v1/exchange", 200, Duration::from_millis(3));
+        metrics.watch_spoke("Job", Timestamp(5_000_000_000));
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"herald_reconcile_total{controller="broadcast",result="error"} 1"#,
+            r#"herald_reconcile_errors_total{controller="broadcast",reason="ApiUnavailable"} 1"#,
+            r#"herald_reconcile_duration_seconds_count{controller="broadcast"} 1"#,
+            r#"herald_status_writes_total{kind="BroadcastMessage"} 1"#,
+            r#"herald_ledger_requests_total{path="/v1/exchange",result="200"} 1"#,
+            r#"herald_ledger_request_duration_seconds_count{path="/v1/exchange"} 1"#,
+            r#"herald_watch_last_event_timestamp_seconds{kind="Job"} 5"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! `herald operator`, started and ended in order: the ledger's lock first, so that nothing is done that is not recorded;
+//! then the ledger API, which running senders wait for; then watches and reconcilers.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::certificate::{Authority, CertificateError, Served};
+use super::cluster::{self, CallError, call};
+use super::health::{self, Readiness};
+use super::identity::Identity;
+use super::job::SenderSettings;
+use super::metrics::Metrics;
+use super::scope::{self, CONCURRENT_LOOKS, Shared};
+use super::settings::OperatorOptions;
+use super::status_writer::StatusWriter;
+use super::watch::scoped;
+use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
+use crate::ledger::clock::SystemClock;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::upkeep::keep_up;
+use crate::ledger::{LedgerError, wire};
+
+/// How long a predecessor may hold the ledger: longer than a pod's usual grace.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_INTERVAL: Duration = Duration::from_millis(250);
+/// Between two looks for definitions that are not there yet.
+const DEFINITIONS_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two tries to get at the certificate authority while the Kubernetes API is away.
+const AUTHORITY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long open requests of senders are awaited at the end; they ask again elsewhere.
+const SERVE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the operator cannot begin or go on for.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Cluster(String),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("failed to listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("a server of the operator ended: {0}")]
+    Served(String),
+}
+
+/// Runs until `stop` becomes true.
+///
+/// # Errors
+/// What keeps it from beginning, or a server that ended by itself.
+pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
+    let Some(ledger) = until_stop(&mut stop, open(&options.ledger_path)).await.transpose()? else { return Ok(()) };
+    let ledger = Arc::new(ledger);
+    tracing::info!(path = %options.ledger_path.display(), "the ledger is open");
+    let metrics = Arc::new(Metrics::default());
+    let readiness = Arc::new(Readiness::default());
+    let mut tasks = JoinSet::new();
+    let health = listen(options.health_listen)?;
+    tasks.spawn(serve_health(health, health::router(ledger.clone(), readiness.clone(), metrics.clone())));
+    tasks.spawn(ended(keep_up(ledger.clone())));
+
+    let client = cluster::connect().await.map_err(OperatorError::Cluster)?;
+    let authority = until_stop(&mut stop, authority(&client, &options.namespace)).await.transpose()?;
+    let Some(authority) = authority else { return Ok(()) };
+    let settings = Arc::new(sender_settings(&options, &authority));
+    let served = Served::new(authority, options.service_names.clone()).await?;
+    let handle = axum_server::Handle::new();
+    let identity = Arc::new(Identity::new(client.clone(), ledger.clone(), Arc::new(SystemClock)));
+    let router = measured(wire::router(ledger.clone(), identity), metrics.clone());
+    let server = axum_server::from_tcp_rustls(listen(options.listen)?, served.config())
+        .map_err(|source| OperatorError::Listen { address: options.listen, source })?
+        .handle(handle.clone());
+    tasks.spawn(async move { told(server.serve(router.into_make_service()).await) });
+    tasks.spawn(ended(served.renew()));
+    readiness.serves_the_ledger();
+    tracing::info!(address = %options.listen, url = settings.ledger_url, "the ledger is served");
+
+    let work = reconcile(&options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
+    let outcome = tokio::select! {
+        () = work => Ok(()),
+        Some(task) = tasks.join_next() => Err(task.unwrap_or_else(|error| OperatorError::Served(error.to_string()))),
+    };
+    handle.graceful_shutdown(Some(SERVE_PATIENCE));
+    let emptied = async {
+        while handle.connection_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Senders repeat what was cut off, with the same number.
+    let _ = tokio::time::timeout(SERVE_PATIENCE, emptied).await;
+    tasks.shutdown().await;
+    tracing::info!("the operator has ended");
+    outcome
+}
+
+/// `None` when the stop came first.
+async fn until_stop<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        _ = stop.wait_for(|stop| *stop) => None,
+    }
+}
+
+/// Waits for a predecessor that is ending.
+async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
+    let begun = Instant::now();
+    loop {
+        match SqliteLedger::open(path).await {
+            Err(LedgerError::Locked { path, pid }) if begun.elapsed() < LOCK_PATIENCE => {
+                tracing::debug!(path = %path.display(), pid, "another process holds the ledger; waiting for it to end");
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Waits while the Kubernetes API is away or refuses; a Secret that cannot be used is for a person.
+async fn authority(client: &Client, namespace: &str) -> Result<Authority, CertificateError> {
+    loop {
+        match Authority::load(client, namespace).await {
+            Err(CertificateError::Call(error)) => {
+                tracing::warn!(reason = error.reason(), %error, "there is no certificate authority yet; trying again");
+                tokio::time::sleep(AUTHORITY_INTERVAL).await;
+            }
+            loaded => return loaded,
+        }
+    }
+}
+
+fn sender_settings(options: &OperatorOptions, authority: &Authority) -> SenderSettings {
+    SenderSettings {
+        image: options.sender_image.clone(),
+        image_pull_policy: Some(options.sender_image_pull_policy.clone()),
+        ledger_url: options.ledger_url(),
+        certificate_authority_pem: Some(authority.certificate_pem().to_owned()),
+        resources: options.sender_resources.clone(),
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, OperatorError> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|source| OperatorError::Listen { address, source })
+}
+
+async fn serve_health(listener: TcpListener, router: Router) -> OperatorError {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return OperatorError::Served(error.to_string()),
+    };
+    told(axum::serve(listener, router).await)
+}
+
+/// A server runs until the operator ends, so its own end is an error whatever it says.
+fn told(result: std::io::Result<()>) -> OperatorError {
+    OperatorError::Served(result.err().map_or_else(|| "no reason given".to_owned(), |error| error.to_string()))
+}
+
+async fn ended(work: impl Future<Output = ()>) -> OperatorError {
+    work.await;
+    OperatorError::Served("a task ended".to_owned())
+}
+
+/// Counts requests of senders by route: an unknown path is one label, whatever it is.
+fn measured(router: Router, metrics: Arc<Metrics>) -> Router {
+    async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+        let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+        let begun = Instant::now();
+        let reply = next.run(request).await;
+        metrics.ledger_answered(&path, reply.status().as_u16(), begun.elapsed());
+        reply
+    }
+    router.layer(middleware::from_fn_with_state(metrics, measure))
+}
+
+async fn reconcile(
+    options: &OperatorOptions,
+    client: Client,
+    ledger: Arc<SqliteLedger>,
+    settings: Arc<SenderSettings>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let scopes = options.scopes();
+    let waiting = await_definitions(&client, scopes.first().and_then(Option::as_deref), &readiness);
+    if until_stop(&mut stop, waiting).await.is_none() {
+        return;
+    }
+    let shared = Arc::new(Shared {
+        writer: StatusWriter::new(client.clone(), metrics.clone()),
+        client,
+        ledger,
+        settings,
+        metrics,
+        departed: Arc::default(),
+        remembered: Arc::default(),
+        failures: Arc::default(),
+        places: Arc::new(Semaphore::new(CONCURRENT_LOOKS)),
+    });
+    let empty = Arc::new(AtomicUsize::new(scopes.len()));
+    let mut running = JoinSet::new();
+    for scope in scopes {
+        let (empty, readiness) = (empty.clone(), readiness.clone());
+        let synced = move || {
+            if empty.fetch_sub(1, Ordering::AcqRel) == 1 {
+                readiness.synced();
+                tracing::info!("the caches are filled; reconciling");
+            }
+        };
+        running.spawn(scope::run(shared.clone(), scope, stop.clone(), synced));
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// Definitions may be installed after the operator, and its rights as well: both are waited for, and said.
+async fn await_definitions(client: &Client, scope: Option<&str>, readiness: &Readiness) {
+    loop {
+        let missing = [
+            missing::<BroadcastMessage>(client, scope).await,
+            missing::<MessageChannel>(client, scope).await,
+            missing::<MessageBatch>(client, scope).await,
+        ];
+        let missing: Vec<String> = missing.into_iter().flatten().collect();
+        if missing.is_empty() {
+            readiness.waits_for_definitions(None);
+            return;
+        }
+        let why = format!("waiting for {}", missing.join(", "));
+        tracing::warn!("{why}");
+        readiness.waits_for_definitions(Some(why));
+        tokio::time::sleep(DEFINITIONS_INTERVAL).await;
+    }
+}
+
+async fn missing<K>(client: &Client, scope: Option<&str>) -> Option<String>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = scoped(client, scope);
+    let listed = call("list a kind", api.list_metadata(&ListParams::default().limit(1))).await;
+    let definition = format!("{}.{}", K::plural(&()), K::group(&()));
+    match listed {
+        Ok(_) => None,
+        Err(error) if error.is_not_found() => Some(format!("the definition {definition} (apply the crds)")),
+        Err(error @ CallError::Failed { .. }) if error.code() == Some(403) => {
+            Some(format!("the right to list {definition}"))
+        }
+        Err(error) => Some(format!("{definition}: {error}")),
+    }
+}

@@ -1,0 +1,182 @@
+//! The pod of one sender: what it mounts, and what it may not do. It meets Pod Security `restricted`, holds no credentials
+//! for the Kubernetes API, and mounts every Secret and ConfigMap as optional: the sender tells what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
+    LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, SeccompProfile,
+    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
+
+use super::job::{SenderSettings, resources};
+use crate::api::mount::{self, TOKEN_AUDIENCE};
+use crate::api::{Audience, MessageChannelSpec, SourceRef};
+use crate::delivery::time::NANOS_PER_SECOND;
+use crate::ledger::exchange::CONNECT_TIMEOUT;
+
+/// The one container.
+pub const SENDER_CONTAINER: &str = "sender";
+/// The group of the image's user (its user has the same number): mounted files are readable and the journal writable.
+const GROUP: i64 = 65_532;
+/// How long the token is good for; kubelet renews it in time.
+const TOKEN_SECONDS: i64 = 3_600;
+/// After the last answer of the provider: time to record it.
+const RECORD_SECONDS: i64 = 10;
+
+/// The pod that sends to this audience through this channel.
+pub fn pod(audience: &Audience, channel: &MessageChannelSpec, settings: &SenderSettings) -> PodSpec {
+    let mounts = mounts(audience, channel);
+    let pull_secrets = channel.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
+    let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
+    PodSpec {
+        automount_service_account_token: Some(false),
+        containers: vec![container(&mounts, channel, settings)],
+        enable_service_links: Some(false),
+        image_pull_secrets: Some(pull_secrets).filter(|secrets| !secrets.is_empty()),
+        restart_policy: Some("OnFailure".to_owned()),
+        security_context: Some(PodSecurityContext {
+            fs_group: Some(GROUP),
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+            ..PodSecurityContext::default()
+        }),
+        termination_grace_period_seconds: Some(
+            CONNECT_TIMEOUT.0 / NANOS_PER_SECOND + i64::from(channel.request_timeout_seconds) + RECORD_SECONDS,
+        ),
+        volumes: Some(mounts.into_iter().map(|mount| mount.volume).collect()),
+        ..PodSpec::default()
+    }
+}
+
+fn container(mounts: &[Mount], channel: &MessageChannelSpec, settings: &SenderSettings) -> Container {
+    let wish = channel.sender.as_ref().and_then(|sender| sender.resources.as_ref());
+    Container {
+        name: SENDER_CONTAINER.to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: settings.image_pull_policy.clone(),
+        args: Some(vec!["sender".to_owned()]),
+        env: Some(environment(settings)),
+        resources: Some(resources(wish, settings)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        // The end of the log is told where the sender could not say why it ended.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(mounts.iter().map(Mount::volume_mount).collect()),
+        ..Container::default()
+    }
+}
+
+fn environment(settings: &SenderSettings) -> Vec<EnvVar> {
+    let plain =
+        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() };
+    let mut environment = vec![plain(mount::LEDGER_URL_VARIABLE, &settings.ledger_url)];
+    environment.extend(settings.certificate_authority_pem.iter().map(|pem| plain(mount::LEDGER_CA_VARIABLE, pem)));
+    let field = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.name".to_owned() };
+    environment.push(EnvVar {
+        name: mount::POD_NAME_VARIABLE.to_owned(),
+        value_from: Some(EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() }),
+        ..EnvVar::default()
+    });
+    environment
+}
+
+/// A volume and where it is.
+struct Mount {
+    volume: Volume,
+    folder: String,
+    writable: bool,
+}
+
+impl Mount {
+    fn volume_mount(&self) -> VolumeMount {
+        VolumeMount {
+            name: self.volume.name.clone(),
+            mount_path: self.folder.clone(),
+            read_only: Some(true).filter(|_| !self.writable),
+            ..VolumeMount::default()
+        }
+    }
+}
+
+fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
+    let mut mounts = vec![token(), journal()];
+    if let Some(secret) = &channel.credentials_secret_ref {
+        mounts.push(Mount {
+            volume: secret_volume("credentials".to_owned(), &secret.name, None),
+            folder: mount::CREDENTIALS_FOLDER.to_owned(),
+            writable: false,
+        });
+    }
+    let (config_maps, secrets) = audience_keys(audience);
+    for (index, (name, keys)) in config_maps.into_iter().enumerate() {
+        let source = ConfigMapVolumeSource {
+            name: name.to_owned(),
+            items: Some(items(&keys)),
+            optional: Some(true),
+            ..ConfigMapVolumeSource::default()
+        };
+        let volume = Volume { name: format!("configmap-{index}"), config_map: Some(source), ..Volume::default() };
+        mounts.push(Mount { volume, folder: mount::config_map_folder(name), writable: false });
+    }
+    for (index, (name, keys)) in secrets.into_iter().enumerate() {
+        let volume = secret_volume(format!("secret-{index}"), name, Some(items(&keys)));
+        mounts.push(Mount { volume, folder: mount::secret_folder(name), writable: false });
+    }
+    mounts
+}
+
+fn token() -> Mount {
+    let token = ServiceAccountTokenProjection {
+        audience: Some(TOKEN_AUDIENCE.to_owned()),
+        expiration_seconds: Some(TOKEN_SECONDS),
+        path: mount::TOKEN_FILE.rsplit('/').next().unwrap_or_default().to_owned(),
+    };
+    let source = ProjectedVolumeSource {
+        sources: Some(vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }]),
+        ..ProjectedVolumeSource::default()
+    };
+    let volume = Volume { name: "ledger-token".to_owned(), projected: Some(source), ..Volume::default() };
+    Mount { volume, folder: mount::TOKEN_FOLDER.to_owned(), writable: false }
+}
+
+fn journal() -> Mount {
+    let volume =
+        Volume { name: "journal".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
+    Mount { volume, folder: mount::JOURNAL_FOLDER.to_owned(), writable: true }
+}
+
+fn secret_volume(volume: String, secret: &str, items: Option<Vec<KeyToPath>>) -> Volume {
+    let source = SecretVolumeSource {
+        secret_name: Some(secret.to_owned()),
+        items,
+        optional: Some(true),
+        ..SecretVolumeSource::default()
+    };
+    Volume { name: volume, secret: Some(source), ..Volume::default() }
+}
+
+fn items(keys: &BTreeSet<&str>) -> Vec<KeyToPath> {
+    keys.iter().map(|key| KeyToPath { key: (*key).to_owned(), path: (*key).to_owned(), mode: None }).collect()
+}
+
+type Keys<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// The keys of ConfigMaps and of Secrets that the audience and its exclusions are read from, by object.
+fn audience_keys(audience: &Audience) -> (Keys<'_>, Keys<'_>) {
+    let excluded = audience.exclude.iter().flat_map(|exclusion| &exclusion.sources);
+    let (mut config_maps, mut secrets) = (Keys::new(), Keys::new());
+    for reference in audience.sources.iter().chain(excluded).filter_map(|source| source.reference()) {
+        let objects = match reference {
+            SourceRef::ConfigMap(_) => &mut config_maps,
+            SourceRef::Secret(_) => &mut secrets,
+        };
+        let (SourceRef::ConfigMap(key) | SourceRef::Secret(key)) = reference;
+        objects.entry(key.name.as_str()).or_default().insert(key.key.as_str());
+    }
+    (config_maps, secrets)
+}
