@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs tests/cluster on a development cluster of their own, beside the one of `make cluster`, with the chart installed as
-# its values are. Needs root on Linux; skips with a word where that is not so. Everything is taken down afterwards.
+# Runs tests/cluster on a development cluster of their own, beside the one of `make cluster`, with the chart and its
+# simulator installed. Needs root on Linux; skips with a word where that is not so. Everything is taken down afterwards.
 #
 # Arguments are given to the test program, e.g. a part of a test's name.
 set -euo pipefail
@@ -52,8 +52,9 @@ dev/cluster/load.sh "${CARGO_TARGET_DIR:-target}/image/herald.tar"
 dev/cluster/kubectl create namespace $system
 dev/cluster/kubectl label namespace $system pod-security.kubernetes.io/enforce=restricted
 dev/cluster/helm install herald charts/herald --namespace $system \
-    --set image.repository=localhost/herald,image.tag=dev >/dev/null
-dev/cluster/kubectl -n $system wait --for=condition=Available --timeout=${ready_seconds}s deployment/herald || {
+    --set image.repository=localhost/herald,image.tag=dev,simulator.enabled=true >/dev/null
+dev/cluster/kubectl -n $system wait --for=condition=Available --timeout=${ready_seconds}s \
+    deployment/herald deployment/herald-simulator || {
     explain
     exit 1
 }

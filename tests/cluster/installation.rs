@@ -45,6 +45,27 @@ fn a_broadcast_completes_and_everything_shows_it() {
     assert!(events.contains("Delivered"), "{events}");
 }
 
+/// The chart's own simulator plays the provider that the examples name.
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn the_examples_complete_as_they_stand() {
+    let stage = Stage::open("examples", &[]);
+    let namespace = stage.namespace.as_str();
+    for file in ["channel.yaml", "broadcast.yaml"] {
+        let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+        kubectl(&["-n", namespace, "apply", "-f", &path]);
+    }
+    let status = stage.await_end("spring-sale", "Delivered");
+    assert_eq!(status["recipients"]["sent"], 2_488, "{status}");
+    let summary = kubectl(&[
+        "get",
+        "--raw",
+        "/api/v1/namespaces/herald-system/services/herald-simulator:8091/proxy/_simulator/summary",
+    ]);
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["accepted"], 2_488, "{summary}");
+}
+
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn every_sample_that_the_schema_rejects_is_refused_by_the_api_server() {

@@ -99,7 +99,8 @@ impl Stage {
     }
 
     pub fn try_apply(&self, yaml: &str) -> Result<String, String> {
-        kubectl_with(yaml, &["-n", &self.namespace, "apply", "-f", "-"])
+        // What begins with a brace would be read as JSON.
+        kubectl_with(&format!("---\n{yaml}"), &["-n", &self.namespace, "apply", "-f", "-"])
     }
 
     /// A merge patch of a spec.
