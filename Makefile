@@ -6,10 +6,10 @@ SHELL := /bin/bash
 # So that a Rust installed a minute ago is found without a new shell.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo test bench soak lint fmt generate clean prerequisites
+.PHONY: help build demo test bench soak lint fmt generate cluster cluster-down image clean prerequisites
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: prerequisites ## build the herald binary into target/release
 	cargo build --release --locked
@@ -42,6 +42,15 @@ fmt: prerequisites ## format the sources
 generate: prerequisites ## write crds/ and docs/reference/ anew from the code
 	UPDATE_CRDS=1 cargo test --locked --test schema the_committed_definitions
 	UPDATE_REFERENCE=1 cargo test --locked --test reference the_page
+
+cluster: ## start a Kubernetes of one node, as root (CLUSTER=context:NAME uses one of yours)
+	@dev/cluster/up.sh
+
+cluster-down: ## end it and leave nothing behind
+	@dev/cluster/down.sh
+
+image: prerequisites ## build localhost/herald:dev into target/image/herald.tar, without Docker
+	@dev/image.sh
 
 clean: ## remove what was built
 	cargo clean

@@ -59,7 +59,8 @@ const IMPURE_ENDINGS: &[&str] =
 /// The only rooms that may name these.
 const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx", &["ledger", "audience"]),
-    ("reqwest", &["sender", "audience"]),
+    ("reqwest", &["sender", "audience", "ledger"]),
+    ("axum", &["ledger", "controller"]),
     ("kube::Client", &["controller"]),
     ("kube::client", &["controller"]),
 ];
@@ -471,7 +472,7 @@ mod the_checker {
             ("src/content/text.rs", "let url = \"http://x\"; let f = std::fs::read(url);"),
             ("src/content/text.rs", "fn f<'a>(x: &'a str) { let c = '\"'; std::process::exit(1) } // \""),
             ("src/content/text.rs", "let r = r#\"a \" b\"#; std::env::var(r);"),
-            ("src/ledger/mod.rs", "let client = reqwest::Client::new();"),
+            ("src/local/mod.rs", "let client = reqwest::Client::new();"),
             ("src/main.rs", "use sqlx::SqlitePool;"),
             ("src/sender/mod.rs", "use kube::{Api, Client};"),
             ("src/delivery/helpers.rs", ""),

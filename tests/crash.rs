@@ -32,6 +32,8 @@ const LATENCY: [&str; 2] = ["--latency", "100"];
 /// What kills left behind.
 struct Killed {
     flights: Vec<Flights>,
+    /// When each was.
+    times_ns: Vec<u64>,
     last: Ended,
 }
 
@@ -47,12 +49,13 @@ impl Killed {
 fn kill(stage: &Stage, campaign: &Campaign, kills: usize, spread: Duration, after: impl Fn(&Path)) -> Killed {
     let mut chance = Chance::printed(&campaign.name);
     let campaigns = std::slice::from_ref(campaign);
-    let mut flights = Vec::new();
+    let (mut flights, mut times_ns) = (Vec::new(), Vec::new());
     for number in 1..=kills {
         let before = stage.summary().requests;
         let mut run = stage.start(campaigns);
         let gap = stage.await_requests(&mut run, before + 1);
         std::thread::sleep(chance.within(spread));
+        times_ns.push(pace::now_ns());
         let told = run.kill();
         assert_eq!(told.signal, Some(9), "it was killed while it sent");
         let sent = stage.summary().requests - before;
@@ -65,7 +68,7 @@ fn kill(stage: &Stage, campaign: &Campaign, kills: usize, spread: Duration, afte
         flights.push(left);
         after(&stage.journal_path());
     }
-    Killed { flights, last: stage.run(campaigns) }
+    Killed { flights, times_ns, last: stage.run(campaigns) }
 }
 
 fn unknown(judgement: &Judgement) -> Attempts {
@@ -88,16 +91,18 @@ fn killed_again_and_again_nobody_gets_it_twice_and_only_what_was_on_the_wire_is_
     let unknown = unknown(&judgement);
     killed.last.expect(if unknown.is_empty() { 0 } else { 2 });
     assert_eq!(judgement.sums(), [recipients - unknown.len(), 0, 0, unknown.len(), 0, 0]);
-    let most = killed.flights.iter().map(|flights| flights.open.len()).max();
-    assert!(most <= Some(UNKNOWN_PER_KILL), "{most:?} were on the wire at one kill");
+    for (flights, time_ns) in killed.flights.iter().zip(&killed.times_ns) {
+        let (open, allowed) = (flights.open.len(), UNKNOWN_PER_KILL + waits.more_on_the_wire(*time_ns, RATE));
+        assert!(open <= allowed, "{open} were on the wire at one kill, allowed {allowed}");
+    }
     assert_eq!(unknown, killed.on_the_wire(), "exactly what was on the wire is unknown");
-    waits.assert_pace("killed", &judgement.lines, RATE);
+    waits.assert_pace("killed", &judgement.lines, &stage.handed_over(), RATE);
 }
 
 /// The same with fewer people, and a journal that is not to be believed.
 fn killed_without_a_word(name: &str, treatment: impl Fn(&Path)) {
     let _machine = pace::among_others();
-    let recipients = size("HERALD_CRASH_SMALL", 800);
+    let recipients = size("HERALD_CRASH_SMALL", 1_200);
     let stage = Stage::open(&LATENCY);
     let campaign = Campaign { batch_size: Some(150), ..Campaign::new(name, recipients, RATE) };
     let killed = kill(&stage, &campaign, 3, Duration::from_millis(800), treatment);
@@ -158,7 +163,7 @@ const MOST_STARTS: usize = 20;
 #[test]
 fn killed_while_it_plans_it_plans_anew_and_the_plan_is_whole() {
     let _machine = pace::among_others();
-    let recipients = size("HERALD_CRASH_PLANNED", 80_000);
+    let recipients = size("HERALD_CRASH_PLANNED", 240_000);
     let stage = Stage::open(&[]);
     let campaigns = [Campaign::new("planning", recipients, RATE)];
     let mut chance = Chance::printed("planning");
@@ -191,7 +196,7 @@ fn killed_while_it_plans_it_plans_anew_and_the_plan_is_whole() {
 #[test]
 fn killed_while_the_provider_drops_throttles_and_errs_every_promise_holds() {
     let _machine = pace::among_others();
-    let recipients = size("HERALD_CRASH_SMALL", 500);
+    let recipients = size("HERALD_CRASH_SMALL", 1_000);
     let flags = ["--latency", "20-200", "--drop", "0.03", "--rate-limit", "180"];
     let failures = ["--fail", "2=0.03", "--fail", "613=0.01", "--fail", "551=0.03", "--fail", "http:502=0.02"];
     let stage = Stage::open(&[&flags[..], &failures[..]].concat());
@@ -215,9 +220,9 @@ fn attempt(line: &OwnedLine) -> (i64, u32) {
 }
 
 #[test]
-fn without_kills_everybody_gets_it_at_the_rate_with_one_sender_and_with_four() {
+fn without_kills_everybody_gets_it_at_the_rate_with_one_sender_with_four_and_with_eight() {
     let _machine = pace::alone();
-    for senders in [1, 4] {
+    for senders in [1, 4, 8] {
         let recipients = size("HERALD_CRASH_SMALL", 1_000);
         let stage = Stage::open(&LATENCY);
         let watcher = Watcher::start();
@@ -228,7 +233,7 @@ fn without_kills_everybody_gets_it_at_the_rate_with_one_sender_and_with_four() {
         ended.expect(0);
         let judgement = Judgement::of(&stage);
         assert_eq!(judgement.sums(), [recipients, 0, 0, 0, 0, 0]);
-        waits.assert_pace(&name, &judgement.lines, RATE);
+        waits.assert_pace(&name, &judgement.lines, &stage.handed_over(), RATE);
     }
 }
 
@@ -248,13 +253,13 @@ fn two_broadcasts_of_one_channel_keep_its_rate_together() {
     let of = |line: &OwnedLine| line.correlation.as_deref().unwrap().split(':').next().unwrap().to_owned();
     let early: BTreeSet<String> = judgement.lines[..recipients].iter().map(of).collect();
     assert_eq!(early.len(), 2, "they run side by side");
-    waits.assert_pace("two broadcasts", &judgement.lines, RATE);
+    waits.assert_pace("two broadcasts", &judgement.lines, &stage.handed_over(), RATE);
 }
 
 #[test]
 fn told_to_stop_it_awaits_what_is_on_the_wire_and_goes_on_when_run_again() {
     let _machine = pace::among_others();
-    let recipients = size("HERALD_CRASH_SMALL", 400);
+    let recipients = size("HERALD_CRASH_SMALL", 1_600);
     for signal in [Signal::TERM, Signal::INT] {
         let stage = Stage::open(&LATENCY);
         let campaigns = [Campaign::new("drained", recipients, RATE)];
@@ -268,7 +273,8 @@ fn told_to_stop_it_awaits_what_is_on_the_wire_and_goes_on_when_run_again() {
         let sent = judgement.count(RecipientState::Sent);
         assert_eq!(judgement.sums(), [sent, 0, 0, 0, recipients - sent, 0]);
         assert!(sent < recipients, "it was stopped half way");
-        stage.run(&campaigns).expect(0);
+        // The rest need not take as long.
+        stage.run(&campaigns.map(|campaign| Campaign { rate: 5 * RATE, ..campaign })).expect(0);
         assert_eq!(Judgement::of(&stage).sums(), [recipients, 0, 0, 0, 0, 0]);
     }
 }
@@ -303,12 +309,14 @@ fn frozen_for_longer_than_any_deadline_it_wakes_up_and_nobody_gets_it_twice() {
     let _machine = pace::among_others();
     // Connect timeout, request timeout and grace are 5, 1 and 5 s.
     let frozen = Duration::from_millis(12_500);
-    let recipients = size("HERALD_CRASH_SMALL", 600);
+    let recipients = size("HERALD_CRASH_SMALL", 1_200);
     let stage = Stage::open(&LATENCY);
+    let watcher = Watcher::start();
     let campaign = Campaign { request_timeout_seconds: 1, senders: 2, ..Campaign::new("frozen", recipients, RATE) };
     let mut run = stage.start(std::slice::from_ref(&campaign));
     stage.await_requests(&mut run, 150);
     run.signal(Signal::STOP);
+    let stopped_ns = pace::now_ns();
     let before = stage.summary().requests;
     // Nobody takes its place: it may wake up.
     let second = stage.run(std::slice::from_ref(&campaign));
@@ -323,7 +331,8 @@ fn frozen_for_longer_than_any_deadline_it_wakes_up_and_nobody_gets_it_twice() {
     eprintln!("frozen: {during} requests came after the stop, {unknown} are unknown");
     assert_eq!(judgement.sums(), [recipients - unknown, 0, 0, unknown, 0, 0]);
     ended.expect(if unknown == 0 { 0 } else { 2 });
-    assert!(unknown <= UNKNOWN_PER_KILL, "{unknown}: only what was on the wire");
+    let allowed = UNKNOWN_PER_KILL + watcher.stop().more_on_the_wire(stopped_ns, RATE);
+    assert!(unknown <= allowed, "{unknown}: only what was on the wire, allowed {allowed}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
 
 /// Far above what a small broadcast takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
 struct CommandLine {

@@ -13,6 +13,10 @@ mod dead_senders;
 mod gates;
 #[path = "ledger_contract/outcomes.rs"]
 mod outcomes;
+#[path = "ledger_contract/over_the_wire.rs"]
+mod over_the_wire;
+#[path = "ledger_contract/owners.rs"]
+mod owners;
 #[path = "ledger_contract/pacing.rs"]
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
@@ -136,6 +140,19 @@ macro_rules! contract {
                     a_rival_that_has_gone_holds_nobody_up_after_the_clock_was_set_back
                     a_repeat_after_the_clock_was_set_back_gives_slots_of_the_new_time
                 }
+                owners {
+                    a_brief_says_what_senders_work_by
+                    a_trouble_stands_until_a_plan_is_sealed
+                    a_trouble_stands_until_somebody_is_taken
+                    a_trouble_of_an_older_wish_is_forgotten
+                    a_key_belongs_to_one_owner_until_it_is_released
+                    a_released_broadcast_takes_nobody
+                    one_planner_is_at_work_and_others_wait
+                    a_planner_that_gives_up_keeps_nobody_waiting
+                    a_snapshot_says_until_when_senders_live_and_when_somebody_is_due
+                    an_account_says_its_rate_and_whether_its_credentials_work
+                    a_dead_sender_is_settled_only_within_its_broadcast
+                }
                 pacing {
                     a_lone_broadcast_gets_every_slot_of_the_account_and_none_between
                     senders_and_broadcasts_of_an_account_share_its_rate
@@ -153,3 +170,4 @@ macro_rules! contract {
 }
 
 contract!(sqlite, herald::ledger::sqlite::SqliteLedger);
+contract!(over_the_wire_api, crate::over_the_wire::OverTheWire);

@@ -325,7 +325,7 @@ impl World {
         if self.faults.journal {
             let begun = dead.flights.iter().map(|flight| (flight.row.seq, flight.row.attempt)).collect();
             let words = LastWords { holder: dead.holder, outcomes: dead.journal, begun, complete: true };
-            self.ledger.settle_dead_sender(&words).await.unwrap();
+            self.ledger.settle_dead_sender(None, &words).await.unwrap();
         }
     }
 

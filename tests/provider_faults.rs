@@ -16,7 +16,7 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use support::campaign::Campaign;
 use support::judge::Judgement;
-use support::pace;
+use support::pace::{self, Watcher};
 use support::size;
 use support::stage::Stage;
 
@@ -94,7 +94,9 @@ fn a_provider_that_is_away_at_first_gets_everybody_in_the_end() {
 fn told_to_stop_while_the_provider_is_away_it_stops_and_everybody_is_pending() {
     let _machine = pace::among_others();
     let stage = Stage::without_provider();
-    let run = stage.start(&[a_few("stopped")]);
+    let mut run = stage.start(&[a_few("stopped")]);
+    run.await_told("in batches of");
+    // Some attempts, and some that wait for the next.
     std::thread::sleep(Duration::from_millis(1_500));
     run.signal(Signal::TERM);
     run.finish().expect(3);
@@ -115,10 +117,10 @@ fn a_black_holed_provider_does_not_make_everybody_unknown() {
     let at_first = coded(&stage.record(), "never").count();
     // Two rounds of timeouts.
     std::thread::sleep(Duration::from_secs(13));
-    let swallowed = coded(&stage.record(), "never").count();
     stage.set(&json!({"fail": []}));
     run.finish().expect(2);
     let judgement = Judgement::of(&stage);
+    let swallowed = coded(&judgement.lines, "never").count();
     eprintln!("black-hole: {at_first}, then {swallowed} swallowed, {:?}", judgement.sums());
     assert_eq!(judgement.sums(), [recipients - swallowed, 0, 0, swallowed, 0, 0]);
     assert!(at_first > rate, "it sent at the rate when the answers stopped");
@@ -134,9 +136,11 @@ fn a_provider_that_goes_away_and_comes_back_leaves_unknown_only_what_was_on_the_
     let mut stage = Stage::open(&["--latency", "100"]);
     let recipients = 200;
     let campaigns = [Campaign::new("leaves", recipients, 50)];
+    let watcher = Watcher::start();
     let mut run = stage.start(&campaigns);
     stage.await_requests(&mut run, 40);
     stage.close_provider();
+    let closed_ns = pace::now_ns();
     std::thread::sleep(Duration::from_secs(1));
     stage.open_provider(&["--latency", "10"]);
     let ended = run.finish();
@@ -144,8 +148,9 @@ fn a_provider_that_goes_away_and_comes_back_leaves_unknown_only_what_was_on_the_
     let unknown = judgement.count(RecipientState::Unknown);
     eprintln!("leaves: {unknown} unknown");
     assert_eq!(judgement.sums(), [recipients - unknown, 0, 0, unknown, 0, 0]);
-    // 5 on the wire at 50 a second and 100 ms, and as many again for a busy machine.
-    assert!(unknown <= 10, "{unknown} unknown");
+    // Twice the 5 on the wire at 50 a second and 100 ms.
+    let allowed = 10 + watcher.stop().more_on_the_wire(closed_ns, 50);
+    assert!(unknown <= allowed, "{unknown} unknown, allowed {allowed}");
     ended.expect(if unknown == 0 { 0 } else { 2 });
 }
 
@@ -211,7 +216,7 @@ fn a_temporary_error_is_tried_again_as_often_as_the_table_says() {
 fn a_refusal_that_needs_a_person_stops_at_once_and_goes_on_when_it_is_mended() {
     let _machine = pace::among_others();
     for (code, reason) in [("190", "CredentialsInvalid"), ("368", "ProviderBlocked")] {
-        let recipients = 300;
+        let recipients = 900;
         let stage = Stage::open(&["--latency", "50", "--fail", &format!("{code}=1")]);
         let campaigns = [Campaign { senders: 2, ..Campaign::new("stopped", recipients, RATE) }];
         for _ in 0..2 {

@@ -327,12 +327,12 @@ fn a_ledger_in_use_is_told_with_the_process_that_has_it() {
     let stage = Stage::open(&[]);
     let later = format!("{}  schedule: {{startTime: \"2999-01-01T00:00:00Z\"}}\n", people(1, 3));
     stage.documents(50, &[broadcast("later", &later)]);
-    let first = stage.start(&[]);
-    stage.await_file("ledger.sqlite.journal");
+    let mut first = stage.start(&[]);
+    first.await_said("starts in");
     let pid = first.child.id().to_string();
     refused(&stage, &[], &["ledger.sqlite is in use by process", &pid, "wait for it to end", "--ledger sqlite:PATH"]);
     first.signal("TERM");
-    first.wait().exits(3).says(&["starts in"]);
+    first.wait().exits(3);
 }
 
 /// Runs a script of `sh` in a mount namespace of its own, in the stage's folder: `$HERALD` is the program, `$DISK` an
@@ -420,6 +420,9 @@ fn at_a_terminal(stage: &Stage, command: &str, typed: &str) -> Finished {
     stage.at_a_terminal(command).types_at("[y/N]", typed).wait()
 }
 
+/// What ^C types.
+const INTERRUPT: &str = "\u{3}";
+
 /// The start lies far ahead, so that not even a broken question would let a message out.
 #[test]
 fn a_person_is_asked_before_the_first_message_to_a_provider_elsewhere() {
@@ -428,15 +431,25 @@ fn a_person_is_asked_before_the_first_message_to_a_provider_elsewhere() {
     stage.documents(50, &[broadcast("sale", &later)]);
     let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
     stage.write("run.yaml", text.replace(&stage.base_url, "https://graph.facebook.com"));
-    let shown = "sale: send to 3 people through messenger 1029384756 at graph.facebook.com? [y/N]";
     let run = format!("'{}' run --ledger sqlite:ledger.sqlite", env!("CARGO_BIN_EXE_herald"));
-    let interrupt = "\u{3}";
-    for typed in ["n\n", "\n", "what\n", interrupt] {
+    let plan = "sale: send to 3 people through messenger 1029384756 at graph.facebook.com? [y/N]";
+    let test = "send a test message through graph.facebook.com? [y/N]";
+    let questions = [
+        (format!("{run} -f run.yaml"), plan),
         // Documents that come in by a pipe leave the question to the terminal.
-        for command in [format!("{run} -f run.yaml"), format!("cat run.yaml | {run} -f -")] {
-            let finished = at_a_terminal(&stage, &command, typed).exits(1);
-            assert!(finished.stdout.contains(shown), "{}", finished.stdout);
-            assert!(finished.stdout.contains("not confirmed; nothing was sent"), "{}", finished.stdout);
+        (format!("cat run.yaml | {run} -f -"), plan),
+        (format!("{run} -f run.yaml --test 2"), test),
+    ];
+    let answers = [("n\n", 1), ("\n", 1), ("what\n", 1), (INTERRUPT, 3)];
+    for (typed, code) in answers {
+        for (command, question) in &questions {
+            let finished = at_a_terminal(&stage, command, typed).exits(code);
+            assert!(finished.stdout.contains(question), "{}", finished.stdout);
+            let end = match code {
+                3 => "interrupted; nothing was sent; run the same command again to go on",
+                _ => "not confirmed; nothing was sent",
+            };
+            assert!(finished.stdout.contains(end), "{}", finished.stdout);
         }
     }
     assert_eq!(stage.requests(), []);

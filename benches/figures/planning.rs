@@ -12,6 +12,7 @@ use herald::sender::planner;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tokio::sync::watch;
 
 use crate::scope::Scope;
 use crate::summary::Summary;
@@ -65,7 +66,7 @@ pub async fn plan(task: Planning) -> anyhow::Result<Planned> {
     let broadcast = ledger.declare(&people::declaration(RATE)).await?.id;
     let spec = people::plan_spec(&task.csv, Arc::new(people::messenger("http://127.0.0.1:9")?))?;
     let meter = Meter::start()?;
-    let sealed = planner::plan(&ledger, broadcast, spec).await?;
+    let sealed = planner::plan(&ledger, broadcast, spec, &watch::channel(false).1).await?;
     let planned = meter.stop()?;
     anyhow::ensure!(sealed.planned == u64::from(task.rows), "{} rows were planned", sealed.planned);
     Ok(planned)

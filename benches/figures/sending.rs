@@ -43,11 +43,11 @@ pub async fn send(task: Send) -> anyhow::Result<Sent> {
     let journal = Arc::new(journal);
     let transport = Transport::new()?;
     let broadcast = ledger.declare(&people::declaration(task.rate)).await?.id;
-    planner::plan(ledger.as_ref(), broadcast, people::plan_spec(&csv, provider.clone())?).await?;
+    let (_stop, stopped) = watch::channel(false);
+    planner::plan(ledger.as_ref(), broadcast, people::plan_spec(&csv, provider.clone())?, &stopped).await?;
 
     let before = process::cpu_seconds();
     let upkeep = tokio::spawn(keep_up(ledger.clone()));
-    let (_stop, stopped) = watch::channel(false);
     let mut sessions = JoinSet::new();
     for number in 1..=task.senders {
         let session = Session {

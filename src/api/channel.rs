@@ -156,9 +156,13 @@ pub struct HttpChannel {
     #[x_kube(validation = Rule::new("self == oldSelf")
         .message("immutable; for another endpoint make another MessageChannel").reason(Reason::FieldValueForbidden))]
     pub url: String,
-    /// Headers of each request, at most 32, beside `Content-Type: application/json`. Names must be unique. Mutable.
+    /// Headers of each request, at most 32, beside `Content-Type: application/json`. Names must be unique, whatever their
+    /// case. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "headers_schema")]
+    #[x_kube(validation = Rule::new(
+        "self.all(h, self.exists_one(other, other.name.lowerAscii() == h.name.lowerAscii()))"
+    ).message("names of headers must be unique, whatever their case"))]
     pub headers: Vec<HttpHeader>,
 }
 
@@ -167,11 +171,13 @@ pub struct HttpChannel {
 #[serde(rename_all = "camelCase")]
 pub struct HttpHeader {
     /// The header's name, 1 to 128 characters, e.g. `Authorization`. Not one of those Herald sets itself: Host,
-    /// Content-Type, Content-Length, Transfer-Encoding, Connection. Required.
+    /// Content-Type, Content-Length, Transfer-Encoding, Connection, TE, Trailer, Upgrade, X-Herald-Correlation. Required.
     #[schemars(length(min = 1, max = 128), regex(pattern = HEADER_NAME))]
     #[x_kube(validation = Rule::new(
-        "!(self.lowerAscii() in ['host', 'content-type', 'content-length', 'transfer-encoding', 'connection'])"
-    ).message("Host, Content-Type, Content-Length, Transfer-Encoding and Connection are set by Herald"))]
+        "!(self.lowerAscii() in ['host', 'content-type', 'content-length', 'transfer-encoding', 'connection', 'te', \
+         'trailer', 'upgrade', 'x-herald-correlation'])"
+    ).message("Host, Content-Type, Content-Length, Transfer-Encoding, Connection, TE, Trailer, Upgrade and \
+         X-Herald-Correlation are set by Herald"))]
     pub name: String,
     /// The header's value, at most 4096 printable characters. `{{ secret.token }}` stands for the key `token` of the
     /// channel's Secret, e.g. `Bearer {{ secret.token }}`; secrets themselves do not belong here. Required.

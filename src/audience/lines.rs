@@ -8,7 +8,7 @@ use super::recipient::{MAX_VALUE_CHARACTERS, MAX_VARIABLES};
 
 /// The longest row, in bytes: twice what the variables of one recipient can need (a character of UTF-8 has up to 4
 /// bytes, a quoted or escaped one up to 6). It bounds the memory of a reader.
-pub(super) const MAX_ROW_BYTES: usize = 8 * MAX_VARIABLES * MAX_VALUE_CHARACTERS;
+pub const MAX_ROW_BYTES: usize = 8 * MAX_VARIABLES * MAX_VALUE_CHARACTERS;
 
 /// What is read from the source at once.
 const READ_BYTES: usize = 64 * 1024;

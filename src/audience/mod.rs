@@ -23,6 +23,7 @@ mod source;
 
 pub use format::{Format, FormatError};
 pub use inline::inline;
+pub use lines::MAX_ROW_BYTES;
 pub use materials::{MaterialError, MaterialKind, Materials};
 pub use place::{Place, Position, RowError, Spot};
 pub use recipient::{

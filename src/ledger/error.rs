@@ -47,6 +47,10 @@ pub enum LedgerError {
     NoOrders,
     #[error("this sender may not touch that broadcast: {message}")]
     Forbidden { message: String },
+    #[error(
+        "the operator does not speak this version of the ledger API; it serves {served}: let the sender's image be of the operator's version"
+    )]
+    UnsupportedVersion { served: String },
     #[error("the plan cannot change after the first attempt")]
     PlanLocked,
     #[error("another plan has begun since")]
@@ -75,6 +79,7 @@ impl LedgerError {
             LedgerError::KeyInUse { .. } => "KeyInUse",
             LedgerError::NoOrders => "NoOrders",
             LedgerError::Forbidden { .. } => "Forbidden",
+            LedgerError::UnsupportedVersion { .. } => "UnsupportedVersion",
             LedgerError::PlanLocked => "PlanLocked",
             LedgerError::PlanSuperseded => "PlanSuperseded",
             LedgerError::RequestTooLarge { .. } => "RequestTooLarge",

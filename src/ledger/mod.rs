@@ -14,6 +14,7 @@ pub mod plan;
 pub mod snapshot;
 pub mod sqlite;
 pub mod status;
+pub mod wire;
 
 use std::future::Future;
 
@@ -78,8 +79,13 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// that left or was settled as dead; recorded is nothing then.
     fn exchange(&self, request: &ExchangeRequest) -> impl Future<Output = Result<ExchangeReply>> + Send;
 
-    /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once.
-    fn settle_dead_sender(&self, words: &LastWords) -> impl Future<Output = Result<()>> + Send;
+    /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once. With
+    /// `within` nothing happens to a sender of another broadcast.
+    fn settle_dead_sender(
+        &self,
+        within: Option<BroadcastId>,
+        words: &LastWords,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// The truth, wherever it is kept, as its owner sees it: `herald run`, or the operator.

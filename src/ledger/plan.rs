@@ -11,6 +11,9 @@ use crate::delivery::time::Timestamp;
 /// The most rows of one chunk: a commit of a few milliseconds, some hundred kilobytes.
 pub const MAX_CHUNK: usize = 2_000;
 
+/// The most bytes of ids and variables in one chunk, so that it fits into one request whatever its rows hold.
+pub const MAX_CHUNK_BYTES: usize = 2 * 1024 * 1024;
+
 /// Lets one planner write one epoch of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanTicket {

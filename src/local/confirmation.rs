@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
+use super::interruption::unless_interrupted;
 use super::options::RunOptions;
 
 /// The terminal of a process whose standard input is something else.
@@ -17,23 +18,29 @@ const MAX_ANSWER: u64 = 1_000;
 #[error("failed to ask for a confirmation: {0}; give --yes to be asked nothing")]
 pub struct AskError(io::Error);
 
-/// Asks at a terminal whether to go on; no answer, an end of input and an interruption are a no. Where there is no
-/// terminal, and with `--yes`, nobody is asked.
-pub async fn ask(options: &RunOptions, question: &str, stop: &watch::Receiver<bool>) -> Result<bool, AskError> {
-    let Some(terminal) = terminal(options) else { return Ok(true) };
+/// What a person says to the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    Yes,
+    /// Anything but a yes: no answer and an end of input as well.
+    No,
+    Interrupted,
+}
+
+/// Asks at a terminal whether to go on. Where there is no terminal, and with `--yes`, nobody is asked.
+pub async fn ask(options: &RunOptions, question: &str, stop: &watch::Receiver<bool>) -> Result<Confirmed, AskError> {
+    let Some(terminal) = terminal(options) else { return Ok(Confirmed::Yes) };
     eprint!("{question} [y/N] ");
     io::stderr().flush().map_err(AskError)?;
     let reading = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();
         BufReader::new(terminal.take(MAX_ANSWER)).read_line(&mut answer).map(|_| answer)
     });
-    let mut stop = stop.clone();
-    tokio::select! {
-        _ = stop.wait_for(|stopped| *stopped) => Ok(false),
-        read = reading => {
-            let answer = read.map_err(|error| AskError(io::Error::other(error)))?.map_err(AskError)?;
-            Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-        }
+    let Some(read) = unless_interrupted(stop, reading).await else { return Ok(Confirmed::Interrupted) };
+    let answer = read.map_err(|error| AskError(io::Error::other(error)))?.map_err(AskError)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(Confirmed::Yes),
+        _ => Ok(Confirmed::No),
     }
 }
 

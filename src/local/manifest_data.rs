@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -261,15 +261,13 @@ impl ConfigMapFlag {
     /// Looks at the file without reading it.
     pub(crate) fn load(&self) -> Result<Data, ManifestFault> {
         let fault = |message: String| ManifestFault::Flag { flag: self.text(), message };
-        let opened = File::open(&self.file)
-            .map_err(|error| fault(format!("failed to read the file: {error}; check the path after the =")))?;
-        let found = opened
-            .metadata()
-            .map_err(|error| fault(format!("failed to read the file: {error}; check the path after the =")))?;
-        // A plan may be read twice, which a pipe cannot.
-        if !found.is_file() {
+        let unreadable =
+            |error: io::Error| fault(format!("failed to read the file: {error}; check the path after the ="));
+        // A plan may be read twice, which a pipe cannot; and opening one waits for who writes to it.
+        if !fs::metadata(&self.file).map_err(unreadable)?.is_file() {
             return Err(fault("not a regular file; save it to one, since it may be read twice".to_owned()));
         }
+        File::open(&self.file).map_err(unreadable)?;
         Ok(Data::File(self.file.clone()))
     }
 }

@@ -3,18 +3,23 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`options`] | the flags |
+//! | [`documents`] | reads what the flags name |
 //! | [`manifest`] | documents and flags, checked and resolved |
 //! | [`order`] | one broadcast made ready to send |
 //! | [`ledger_path`] | where the ledger lies |
 //! | [`recovery`] | settles what an earlier process left |
+//! | [`refusal`] | what a run cannot begin or go on for |
 //! | [`refused`] | a broadcast that cannot be sent as it is written, in messages and in its status |
 //! | [`confirmation`] | the question before the first message to a provider elsewhere |
+//! | [`interruption`] | a run that is told to stop before it sends |
 //! | [`mod@run`] | plan, confirm, send, end |
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod confirmation;
+pub mod documents;
+pub mod interruption;
 pub mod ledger_path;
 pub mod manifest;
 pub mod manifest_data;
@@ -27,6 +32,7 @@ pub mod options;
 pub mod order;
 pub mod progress;
 pub mod recovery;
+pub mod refusal;
 pub mod refused;
 pub mod rehearsal;
 pub mod run;

@@ -13,7 +13,7 @@ use super::manifest_data::{ConfigMapFlag, SecretFlag};
 /// delivered, or is suspended as asked; 2 one ended otherwise (failed, unknown, cancelled, expired); 3 interrupted, run
 /// again to go on; 4 stopped and needs a person (credentials, blocked, key reused); 1 could not run. The worst wins: 1,
 /// 4, 3, 2, 0.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
     /// A file of BroadcastMessage, MessageChannel, Secret and ConfigMap documents; `-` is standard input. Repeatable.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]

@@ -28,7 +28,7 @@ pub async fn recover(path: &Path) -> Result<Recovered, RecoveryError> {
     let ledger = SqliteLedger::open(path).await?;
     let (journal, last_words) = Journal::open(&journal_path(ledger.path()))?;
     for words in &last_words {
-        ledger.settle_dead_sender(words).await?;
+        ledger.settle_dead_sender(None, words).await?;
     }
     ledger.settle_all_senders_dead().await?;
     journal.start()?;

@@ -1,23 +1,20 @@
 //! A run from documents to the last recipient: plan, confirm, send, end.
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::confirmation::ask;
-use super::ledger_path;
-use super::manifest::Manifest;
-use super::manifest_document::ManifestInput;
+use super::confirmation::{Confirmed, ask};
+use super::interruption::{nothing_sent, unless_interrupted};
 use super::options::{Output, RunOptions};
-use super::order::{Order, orders};
+use super::order::Order;
 use super::recovery::{Recovered, recover};
+use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, json_line, summary};
-use super::{progress, rehearsal};
+use super::{documents, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
@@ -31,20 +28,6 @@ use crate::sender::{Ended, PlanError, Session, Transport, planner};
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the end of a closed broadcast is looked for.
 const END_INTERVAL: Duration = Duration::from_millis(50);
-
-/// What a run cannot begin or go on for; printed, and the exit code is 1.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Refusal(String);
-
-fn refuse(error: impl std::fmt::Display) -> Refusal {
-    Refusal(error.to_string())
-}
-
-/// All of several errors, each on a line of its own.
-fn refuse_all<E: std::fmt::Display>(errors: &[E]) -> Refusal {
-    Refusal(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))
-}
 
 /// One broadcast of the run, known to the ledger.
 struct Entry {
@@ -65,10 +48,13 @@ pub async fn run(options: RunOptions, stop: watch::Receiver<bool>) -> Verdict {
 }
 
 async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Verdict, Refusal> {
-    let inputs = inputs(options)?;
-    let manifest =
-        Manifest::load(&inputs, &options.config_maps, &options.secrets).map_err(|faults| refuse_all(&faults.0))?;
-    let orders = orders(Arc::new(manifest)).map_err(|errors| refuse_all(&errors))?;
+    // On a thread of its own: a pipe may keep it waiting for ever.
+    let reading = tokio::task::spawn_blocking({
+        let options = options.clone();
+        move || documents::read(&options)
+    });
+    let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
+    let orders = read.map_err(refuse)??;
     let transport = Transport::new().map_err(refuse)?;
     if let Some(id) = &options.test {
         return test(options, &orders, &transport, id, &stop).await;
@@ -82,16 +68,10 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     for order in orders {
         entries.push(declare(&recovered, order).await?);
     }
-    for entry in &mut entries {
-        prepare(&recovered, entry).await?;
-    }
-    let send_verdict = if hold_back(&entries) {
-        Ok(Verdict::CouldNotRun)
-    } else {
-        match confirm(options, &recovered, &entries, &stop).await? {
-            Confirmed::Yes => send(&recovered, &entries, &transport, stop).await,
-            Confirmed::No => return Err(Refusal("not confirmed; nothing was sent".to_owned())),
-        }
+    let send_verdict = match make_ready(options, &recovered, &mut entries, &stop).await? {
+        Readiness::Ready => send(&recovered, &entries, &transport, stop).await,
+        Readiness::HeldBack => Ok(Verdict::CouldNotRun),
+        Readiness::Interrupted => Ok(nothing_sent()),
     };
     upkeep.abort();
     let verdict = finish(options, &recovered, &entries).await?;
@@ -100,27 +80,6 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
         tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
     }
     Ok(verdict.max(send_verdict?))
-}
-
-fn inputs(options: &RunOptions) -> Result<Vec<ManifestInput>, Refusal> {
-    let mut inputs = Vec::new();
-    let mut stdin_taken = false;
-    for file in &options.files {
-        if file != Path::new("-") {
-            inputs.push(ManifestInput::File(file.clone()));
-        } else if !stdin_taken {
-            stdin_taken = true;
-            let mut text = String::new();
-            let limit = super::manifest_document::MAX_MANIFEST_BYTES + 1;
-            std::io::stdin()
-                .lock()
-                .take(limit)
-                .read_to_string(&mut text)
-                .map_err(|error| Refusal(format!("failed to read standard input: {error}")))?;
-            inputs.push(ManifestInput::Stdin(text));
-        }
-    }
-    Ok(inputs)
 }
 
 async fn test(
@@ -133,8 +92,10 @@ async fn test(
     let away = orders.iter().find(|order| !order.is_on_this_machine());
     if let Some(order) = away {
         let question = format!("send a test message through {}?", order.declaration.account.host);
-        if !ask(options, &question, stop).await.map_err(refuse)? {
-            return Err(Refusal("not confirmed; nothing was sent".to_owned()));
+        match ask(options, &question, stop).await.map_err(refuse)? {
+            Confirmed::Yes => {}
+            Confirmed::No => return Err(not_confirmed()),
+            Confirmed::Interrupted => return Ok(nothing_sent()),
         }
     }
     let mut worst = Verdict::Done;
@@ -145,6 +106,41 @@ async fn test(
         worst = worst.max(verdict);
     }
     Ok(worst)
+}
+
+fn not_confirmed() -> Refusal {
+    Refusal("not confirmed; nothing was sent".to_owned())
+}
+
+/// Whether a run may send.
+enum Readiness {
+    Ready,
+    /// A broadcast of it is refused.
+    HeldBack,
+    Interrupted,
+}
+
+/// Plans what is not planned, and has it confirmed.
+async fn make_ready(
+    options: &RunOptions,
+    recovered: &Recovered,
+    entries: &mut [Entry],
+    stop: &watch::Receiver<bool>,
+) -> Result<Readiness, Refusal> {
+    for entry in entries.iter_mut() {
+        match prepare(recovered, entry, stop).await? {
+            Prepared::Done => {}
+            Prepared::Interrupted => return Ok(Readiness::Interrupted),
+        }
+    }
+    if hold_back(entries) {
+        return Ok(Readiness::HeldBack);
+    }
+    match confirm(options, recovered, entries, stop).await? {
+        Confirmed::Yes => Ok(Readiness::Ready),
+        Confirmed::No => Err(not_confirmed()),
+        Confirmed::Interrupted => Ok(Readiness::Interrupted),
+    }
 }
 
 /// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
@@ -172,9 +168,14 @@ fn hold_back(entries: &[Entry]) -> bool {
     true
 }
 
+enum Prepared {
+    Done,
+    Interrupted,
+}
+
 /// Plans a broadcast that nobody was attempted of, and lets one go on that only a person may: running it again is that.
-async fn prepare(recovered: &Recovered, entry: &mut Entry) -> Result<(), Refusal> {
-    let Some(id) = entry.id else { return Ok(()) };
+async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receiver<bool>) -> Result<Prepared, Refusal> {
+    let Some(id) = entry.id else { return Ok(Prepared::Done) };
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
     ledger.lift_block(id).await.map_err(refuse)?;
@@ -190,32 +191,28 @@ async fn prepare(recovered: &Recovered, entry: &mut Entry) -> Result<(), Refusal
                 sealed.planned
             );
         }
-        return Ok(());
+        return Ok(Prepared::Done);
     }
     if snapshot.gate.ended(snapshot.now).is_some() {
-        return Ok(());
+        return Ok(Prepared::Done);
     }
-    match planner::plan(ledger, id, entry.order.plan_spec()).await {
+    match planner::plan(ledger, id, entry.order.plan_spec(), stop).await {
         Ok(plan) => {
             eprintln!(
                 "{name}: {} recipients, in batches of {} ({} duplicates, {} excluded)",
                 plan.planned, plan.batch_size, plan.duplicates, plan.excluded
             );
-            Ok(())
+            Ok(Prepared::Done)
         }
+        Err(PlanError::Interrupted) => Ok(Prepared::Interrupted),
         Err(PlanError::Ledger(error)) => Err(refuse(error)),
         Err(error) => {
             let refused = Refused::plan(&entry.order, &error, snapshot.now);
             eprintln!("error: {refused}");
             entry.refused = Some(refused);
-            Ok(())
+            Ok(Prepared::Done)
         }
     }
-}
-
-enum Confirmed {
-    Yes,
-    No,
 }
 
 /// Before the first message to a provider that is not on this machine, a person at a terminal is asked.
@@ -241,8 +238,9 @@ async fn confirm(
             account.account,
             account.host
         );
-        if !ask(options, &question, stop).await.map_err(refuse)? {
-            return Ok(Confirmed::No);
+        match ask(options, &question, stop).await.map_err(refuse)? {
+            Confirmed::Yes => {}
+            other => return Ok(other),
         }
     }
     Ok(Confirmed::Yes)

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::audience::{Materials, Place, Recipient, RowError, Source, SourceError};
+use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
 use crate::content::{RenderError, Template};
 use crate::ledger::exchange::BroadcastId;
-use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::{EncodeError, Message, Provider};
 
@@ -52,6 +52,8 @@ pub enum PlanError {
         "the audience is empty: {read} rows were read, {excluded} of them excluded; add recipients to `spec.audience`"
     )]
     Empty { read: u64, excluded: u64 },
+    #[error("told to stop while planning; run again to plan anew")]
+    Interrupted,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -64,6 +66,7 @@ impl PlanError {
             PlanError::Rows(_) => "AudienceInvalid",
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
+            PlanError::Interrupted => "Interrupted",
             PlanError::Ledger(error) => error.reason(),
         }
     }
@@ -73,18 +76,20 @@ fn list(errors: &[RowError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-/// Makes the plan of a broadcast anew and seals it.
+/// Makes the plan of a broadcast anew and seals it, unless `stop` becomes true before the audience is read.
 ///
 /// # Errors
-/// See [`PlanError`]; the rows of a refused plan are deleted.
+/// See [`PlanError`]; the rows of a refused plan are deleted, those of an interrupted one by the next plan.
 pub async fn plan<L: SenderLedger>(
     ledger: &L,
     broadcast: BroadcastId,
     spec: PlanSpec,
+    stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
     let ticket = ledger.begin_plan(broadcast).await?;
-    let planned = plan_with(ledger, ticket, spec).await;
-    if planned.is_err() {
+    let planned = plan_with(ledger, ticket, spec, stop).await;
+    // Deleting may take long, and who interrupts does not want to wait.
+    if planned.as_ref().is_err_and(|error| !matches!(error, PlanError::Interrupted)) {
         // Deletes what was written; if even this fails, the next plan does it.
         if let Ok(ticket) = ledger.begin_plan(broadcast).await {
             let _ = ledger.abandon_plan(ticket).await;
@@ -93,23 +98,33 @@ pub async fn plan<L: SenderLedger>(
     planned
 }
 
-/// Makes a plan that was begun, and seals it.
+/// Makes a plan that was begun, and seals it, unless `stop` becomes true before the audience is read.
 ///
 /// # Errors
-/// See [`PlanError`]; the rows of a refused plan are deleted by the next one.
+/// See [`PlanError`]; the rows of a refused or interrupted plan are deleted by the next one.
 pub async fn plan_with<L: SenderLedger>(
     ledger: &L,
     ticket: PlanTicket,
     spec: PlanSpec,
+    stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
-    Planner { ledger, ticket, chunk: 0, read: 0, excluded: 0, refusals: Refusals::default(), samples: Vec::new() }
-        .run(spec)
-        .await
+    let planner = Planner {
+        ledger,
+        ticket,
+        stop: stop.clone(),
+        chunk: 0,
+        read: 0,
+        excluded: 0,
+        refusals: Refusals::default(),
+        samples: Vec::new(),
+    };
+    planner.run(spec).await
 }
 
 struct Planner<'a, L> {
     ledger: &'a L,
     ticket: PlanTicket,
+    stop: watch::Receiver<bool>,
     chunk: u64,
     read: u64,
     excluded: u64,
@@ -121,9 +136,9 @@ impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
         for source in spec.exclude {
             let mut chunks = read_chunks(source, spec.materials.clone(), |recipient| recipient.id);
-            while let Some(chunk) = chunks.recv().await {
+            while let Some(chunk) = self.next(&mut chunks).await? {
                 self.chunk += 1;
-                self.ledger.exclude(self.ticket, self.chunk, &chunk?).await?;
+                self.ledger.exclude(self.ticket, self.chunk, &chunk).await?;
             }
         }
         let mut planned = 0;
@@ -132,8 +147,8 @@ impl<L: SenderLedger> Planner<'_, L> {
             let mut chunks = read_chunks(source, spec.materials.clone(), move |recipient| {
                 Candidate::rehearse(recipient, &template, provider.as_ref())
             });
-            while let Some(chunk) = chunks.recv().await {
-                planned += self.append(chunk?, &spec.template).await?;
+            while let Some(chunk) = self.next(&mut chunks).await? {
+                planned += self.append(chunk, &spec.template).await?;
             }
         }
         self.refusals.into_result()?;
@@ -141,6 +156,15 @@ impl<L: SenderLedger> Planner<'_, L> {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }
         Ok(self.ledger.seal_plan(self.ticket, &self.samples).await?)
+    }
+
+    /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping.
+    async fn next<T>(&mut self, chunks: &mut mpsc::Receiver<Chunk<T>>) -> Result<Option<Vec<T>>, PlanError> {
+        tokio::select! {
+            biased;
+            Ok(_) = self.stop.wait_for(|stopped| *stopped) => Err(PlanError::Interrupted),
+            chunk = chunks.recv() => chunk.transpose(),
+        }
     }
 
     async fn append(&mut self, candidates: Vec<Candidate>, template: &Template) -> Result<u64, PlanError> {
@@ -270,6 +294,11 @@ fn describe(cause: &str, count: u64, all: u64, places: &[Place]) -> String {
     format!("{cause} ({count} of {all} recipients: {first}{more})")
 }
 
+/// How much of a chunk's bytes a recipient takes.
+fn weight(recipient: &Recipient) -> usize {
+    recipient.id.len() + recipient.vars.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+}
+
 type Chunk<T> = Result<Vec<T>, PlanError>;
 
 /// Reads a source, and makes something of each recipient, on a thread of its own, a few chunks ahead of the ledger. After
@@ -286,10 +315,14 @@ fn read_chunks<T: Send + 'static>(
             Err(error) => return drop(sender.blocking_send(Err(error.into()))),
         };
         let mut chunk = Vec::with_capacity(MAX_CHUNK);
+        let mut bytes = 0;
         let mut errors = Vec::new();
         for row in rows {
             match row {
-                Ok(recipient) if errors.is_empty() => chunk.push(make(recipient)),
+                Ok(recipient) if errors.is_empty() => {
+                    bytes += weight(&recipient);
+                    chunk.push(make(recipient));
+                }
                 Ok(_) => {}
                 Err(error) => errors.push(error),
             }
@@ -297,7 +330,8 @@ fn read_chunks<T: Send + 'static>(
                 break;
             }
             // A closed channel means that nobody wants the rest.
-            if chunk.len() == MAX_CHUNK {
+            if chunk.len() == MAX_CHUNK || bytes > MAX_CHUNK_BYTES - MAX_ROW_BYTES {
+                bytes = 0;
                 let full = std::mem::replace(&mut chunk, Vec::with_capacity(MAX_CHUNK));
                 if sender.blocking_send(Ok(full)).is_err() {
                     return;

@@ -21,6 +21,9 @@ const MAX_ANSWER_READ: usize = 16 * 1024 * 1024;
 /// The reason of an attempt of which something may have been written and no complete answer came.
 pub const NO_ANSWER: &str = "NoAnswer";
 
+/// What the log says at the moment a request is handed to the HTTP client, at level trace.
+pub const HANDED_OVER: &str = "a request is handed over";
+
 /// The HTTP client of one sender.
 #[derive(Clone)]
 pub struct Transport {
@@ -68,6 +71,8 @@ impl Transport {
             Err(error) => return not_sent(describe(error)),
         };
         *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
+        // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
+        tracing::trace!("{HANDED_OVER}");
         match self.receive(request).await {
             Ok(received) => provider.classify(&Answer {
                 status: received.status,

@@ -63,7 +63,7 @@ async fn costs(people: usize) -> Cost {
         assert_eq!(reply.rows.len(), 1);
         let words = herald::ledger::LastWords { holder, outcomes: vec![], begun: vec![], complete: true };
         let start = Instant::now();
-        world.ledger.settle_dead_sender(&words).await.unwrap();
+        world.ledger.settle_dead_sender(None, &words).await.unwrap();
         settle_dead.push(start.elapsed());
         world.pass(Span::from_millis(250));
     }

@@ -144,7 +144,7 @@ impl<L: Backend> World<L> {
     }
 
     pub async fn settle_dead(&self, words: &LastWords) {
-        self.ledger.settle_dead_sender(words).await.unwrap();
+        self.ledger.settle_dead_sender(None, words).await.unwrap();
         self.sums_hold().await;
     }
 

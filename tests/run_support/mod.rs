@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// Long enough for a slow machine; a run that takes longer hangs, and is killed.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The token of [`Stage::channel`]: must never be seen outside the YAML it stands in.
@@ -113,10 +113,13 @@ impl Stage {
         Running::spawn(&mut self.herald(&arguments), None)
     }
 
-    /// A command of a shell in the folder, at a terminal; what it shows there is its standard output.
+    /// A command of a shell in the folder, at a terminal; what it shows there is its standard output. ^C goes to the shell
+    /// as well, which has to live on to hand over the command's exit code.
     pub fn at_a_terminal(&self, command: &str) -> Running {
+        let command = format!("trap : INT; {command}");
         let mut script = Command::new("script");
-        script.args(["-qefc", command, "/dev/null"]).current_dir(self.folder.path()).env("TERM", "xterm");
+        script.args(["-qefc", &command, "/dev/null"]).current_dir(self.folder.path());
+        script.env("TERM", "xterm").env("SHELL", "/bin/sh");
         self.isolate(&mut script);
         // An open input, so that the terminal does not end before the command.
         Running::spawn(&mut script, Some(b""))
@@ -151,11 +154,11 @@ impl Stage {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    /// Waits until a file is there.
-    pub fn await_file(&self, name: &str) {
+    /// Waits until a file is there, and holds so many bytes.
+    pub fn await_file(&self, name: &str, bytes: u64) {
         let began = Instant::now();
-        while !self.path(name).exists() {
-            assert!(began.elapsed() < PATIENCE, "{name} does not come to be");
+        while std::fs::metadata(self.path(name)).map_or(true, |file| file.len() < bytes) {
+            assert!(began.elapsed() < PATIENCE, "{name} does not come to hold {bytes} bytes");
             std::thread::sleep(LOOK);
         }
     }
@@ -238,6 +241,32 @@ impl Running {
         }
         self.input.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
         self
+    }
+
+    /// Waits until standard error says this.
+    pub fn await_said(&mut self, part: &str) {
+        let began = Instant::now();
+        while !self.stderr.so_far().contains(part) {
+            if began.elapsed() > PATIENCE || self.child.try_wait().unwrap().is_some() {
+                panic!("no {part:?} in:\n{}", self.stderr.so_far());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until the child has this file open.
+    pub fn await_open(&self, file: &Path) {
+        let began = Instant::now();
+        let descriptors = format!("/proc/{}/fd", self.child.id());
+        let is_open = || {
+            let open = std::fs::read_dir(&descriptors).unwrap();
+            // One that is closed meanwhile is not the one.
+            open.flatten().any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|name| name == file))
+        };
+        while !is_open() {
+            assert!(began.elapsed() < PATIENCE, "{} is not opened:\n{}", file.display(), self.stderr.so_far());
+            std::thread::sleep(LOOK);
+        }
     }
 
     pub fn wait(mut self) -> Finished {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use herald::api::crds;
+use herald::provider::http::OWN_HEADERS;
 use serde_json::{Value, json};
 
 use super::samples::{batch, broadcast, create, http_channel, messenger_channel, stored, update, with};
@@ -124,6 +125,14 @@ fn creations() -> Vec<(Value, &'static str)> {
         (
             http("/spec/http/headers/0/name", json!("content-Length")),
             "spec.http.headers[0].name: Invalid value: Host, Content-Type, Content-Length",
+        ),
+        (
+            with(
+                plain_header.clone(),
+                "/spec/http/headers",
+                json!([{"name": "X-Team", "value": "1"}, {"name": "x-team", "value": "2"}]),
+            ),
+            "spec.http.headers: Invalid value: \"array\": names of headers must be unique, whatever their case",
         ),
         (
             http("/spec/http/headers/0/value", json!("{{ env.HOME }}")),
@@ -255,5 +264,16 @@ fn rules(node: &Value, visit: &mut dyn FnMut(&Value, &str)) {
     }
     if let Some(items) = node.get("items") {
         rules(items, visit);
+    }
+}
+
+#[test]
+fn a_channel_may_not_set_the_headers_that_the_sender_sets() {
+    for name in OWN_HEADERS {
+        let verdict = create(&with(http_channel(), "/spec/http/headers/0/name", json!(name.as_str().to_uppercase())));
+        assert!(
+            matches!(&verdict[..], [line] if line.starts_with("spec.http.headers[0].name: Invalid value: Host, ")),
+            "{name}: {verdict:?}"
+        );
     }
 }

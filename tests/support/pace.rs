@@ -1,20 +1,26 @@
 //! Whether the provider saw the configured rate, on a machine that may be busy with something else.
 //!
-//! A request that the machine delays by D lets the window it falls into hold rate x D more of them. So a watcher
-//! measures how long this machine let a thread wait that had asked for nothing but a moment's sleep, and a window is
-//! judged with the longest wait around it, up to a bound.
+//! Two looks at the same requests. The log of the runs says when each was handed over: the sender's own doing, judged by
+//! the bare promise on any machine. The provider's record says when each arrived: a request that the machine delays by D
+//! lets the window it falls into hold rate x D more. So a watcher measures how long this machine let a thread wait that
+//! had asked for nothing but a moment's sleep, and a window of the record is judged with the longest wait around it, once
+//! for each thread on the way, up to a bound.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use herald::simulator::record::{OwnedLine, worst_window};
+use herald::simulator::record::OwnedLine;
 
-/// The tolerance that the promise has by itself, of a second.
-const TOLERANCE: Duration = Duration::from_millis(50);
-/// And of ten seconds.
-const TOLERANCE_OF_TEN: Duration = Duration::from_millis(50);
+/// The widths that are judged, and the tolerance that the promise has by itself: 5 % of a second, 0.5 % of ten.
+const WINDOWS: [(Duration, Duration); 2] =
+    [(Duration::from_secs(1), Duration::from_millis(50)), (Duration::from_secs(10), Duration::from_millis(50))];
+/// The log and the record are told by the same clock, the one read anew each time, the other counted on from its start.
+const SAME_CLOCK: Duration = Duration::from_millis(5);
+/// The threads that a request passes through: the sender's, its connection's, the provider's listener's and its
+/// connection's. Each may have to wait for a processor.
+const THREADS_ON_THE_WAY: u32 = 4;
 /// A wait of the machine is believed up to this long: a sender that bursts must not hide behind it.
 const MOST_BELIEVED: Duration = Duration::from_millis(500);
 const NAP: Duration = Duration::from_millis(2);
@@ -72,46 +78,88 @@ impl Watcher {
 }
 
 #[expect(clippy::disallowed_methods, reason = "compared with the wall-clock times of the simulator's record")]
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+/// I11 by the bare promise: the moments at which requests were handed over.
+fn assert_handed_over_in_pace(name: &str, handed_over: &[u64], rate: u32) {
+    for (width, tolerance) in WINDOWS {
+        let promised = promised(rate, width + tolerance);
+        let (worst, _) = windows(handed_over, width).max().unwrap_or_default();
+        eprintln!("{name}: at most {worst} requests handed over in {width:?}, promised {promised:.0}");
+        assert!(worst as f64 <= promised, "{name}: {worst} requests handed over in {width:?}, promised {promised:.0}");
+    }
+}
+
+/// Every request of the record was handed over before: none is the HTTP client's own.
+fn assert_all_handed_over(name: &str, arrived: &[u64], handed_over: &[u64]) {
+    for (index, time) in arrived.iter().enumerate() {
+        let before = handed_over.partition_point(|handed_over| *handed_over <= time + SAME_CLOCK.as_nanos() as u64);
+        assert!(before > index, "{name}: {} requests arrived when {before} had been handed over", index + 1);
+    }
+}
+
+fn promised(rate: u32, span: Duration) -> f64 {
+    f64::from(rate) * span.as_secs_f64() + 1.0
+}
+
+/// The requests within a width that ends with each request, and when the first of them was. Times in order.
+fn windows(times: &[u64], width: Duration) -> impl Iterator<Item = (usize, u64)> {
+    let mut first = 0;
+    times.iter().enumerate().map(move |(index, time)| {
+        while u128::from(time - times[first]) >= width.as_nanos() {
+            first += 1;
+        }
+        (index + 1 - first, times[first])
+    })
 }
 
 impl Waits {
     fn longest(&self, from_ns: u64, to_ns: u64) -> Duration {
         let around = |wait: &&Wait| wait.ended_ns >= from_ns && wait.ended_ns - wait.length.as_nanos() as u64 <= to_ns;
-        self.0.iter().filter(around).map(|wait| wait.length).max().unwrap_or_default().min(MOST_BELIEVED)
+        self.0.iter().filter(around).map(|wait| wait.length).max().unwrap_or_default()
     }
 
-    /// I11: requests in any sliding second and any ten seconds, over process runs and restarts alike.
-    pub fn assert_pace(&self, name: &str, lines: &[OwnedLine], rate: u32) {
-        for (width, tolerance) in [(1, TOLERANCE), (10, TOLERANCE_OF_TEN)] {
-            let width = Duration::from_secs(width);
-            let promised = f64::from(rate) * (width + tolerance).as_secs_f64() + 1.0;
-            let worst = worst_window(lines, width);
-            eprintln!("{name}: at most {worst} requests in {width:?}, promised {promised:.0}");
-            if worst as f64 > promised {
-                self.judge_windows(name, lines, rate, width, tolerance);
-            }
+    /// How long this machine may have delayed what passed through its threads in this time.
+    fn delay(&self, from_ns: u64, to_ns: u64) -> Duration {
+        (self.longest(from_ns, to_ns) * THREADS_ON_THE_WAY).min(MOST_BELIEVED)
+    }
+
+    /// How many more than usual were on the wire for this machine's delay in the second before.
+    pub fn more_on_the_wire(&self, at_ns: u64, rate: u32) -> usize {
+        let delay = self.delay(at_ns.saturating_sub(Duration::from_secs(1).as_nanos() as u64), at_ns);
+        (f64::from(rate) * delay.as_secs_f64()).ceil() as usize
+    }
+
+    /// I11: requests in any sliding second and any ten seconds, over process runs and restarts alike. `handed_over` is
+    /// what [`super::stage::Stage::handed_over`] says, after the same runs.
+    pub fn assert_pace(&self, name: &str, lines: &[OwnedLine], handed_over: &[u64], rate: u32) {
+        let mut arrived: Vec<u64> = lines.iter().map(|line| line.time_ns).collect();
+        arrived.sort_unstable();
+        assert_handed_over_in_pace(name, handed_over, rate);
+        assert_all_handed_over(name, &arrived, handed_over);
+        for (width, tolerance) in WINDOWS {
+            self.judge_arrivals(name, &arrived, rate, width, tolerance);
         }
     }
 
-    fn judge_windows(&self, name: &str, lines: &[OwnedLine], rate: u32, width: Duration, tolerance: Duration) {
-        let mut times: Vec<u64> = lines.iter().map(|line| line.time_ns).collect();
-        times.sort_unstable();
-        let width_ns = width.as_nanos() as u64;
-        let mut first = 0;
-        for (index, time) in times.iter().enumerate() {
-            while time - times[first] >= width_ns {
-                first += 1;
+    fn judge_arrivals(&self, name: &str, arrived: &[u64], rate: u32, width: Duration, tolerance: Duration) {
+        let mut worst = (0, Duration::ZERO);
+        for (index, (requests, from)) in windows(arrived, width).enumerate() {
+            if requests as f64 <= promised(rate, width + tolerance) {
+                worst = worst.max((requests, Duration::ZERO));
+                continue;
             }
-            let (requests, from) = ((index + 1 - first) as f64, times[first]);
-            let wait = self.longest(from.saturating_sub(MOST_BELIEVED.as_nanos() as u64), *time);
-            let allowed = f64::from(rate) * (width + tolerance.max(wait)).as_secs_f64() + 1.0;
+            let delay = self.delay(from.saturating_sub(MOST_BELIEVED.as_nanos() as u64), arrived[index]);
+            let allowed = promised(rate, width + tolerance + delay);
             assert!(
-                requests <= allowed,
-                "{name}: {requests} requests in {width:?}, allowed {allowed:.0} with this machine's wait of {wait:?}"
+                requests as f64 <= allowed,
+                "{name}: {requests} requests arrived in {width:?}, allowed {allowed:.0} with this machine's delay of {delay:?}"
             );
+            worst = worst.max((requests, delay));
         }
-        eprintln!("{name}: above the promise for as long as this machine made threads wait; not the sender's doing");
+        let (requests, delay) = worst;
+        eprintln!("{name}: at most {requests} requests arrived in {width:?}, with this machine's delay of {delay:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use herald::sender::transport::HANDED_OVER;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -36,10 +37,12 @@ pub struct Ended {
 impl Running {
     /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`.
     pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String]) -> Running {
-        let (output, messages) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
+        let (output, messages) = (folder.join(format!("{name}.out")), messages_of(folder, name));
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
         command.arg("run").args(arguments).args(["-o", "json", "--ledger"]).arg(format!("sqlite:{}", ledger.display()));
-        for variable in ["HERALD_LEDGER", "HERALD_LOG", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        // Says when requests were handed over; without colours, to be read by `handed_over`.
+        command.env("HERALD_LOG", "warn,herald::sender::transport=trace").env("NO_COLOR", "1");
+        for variable in ["HERALD_LEDGER", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
@@ -95,6 +98,15 @@ impl Running {
         }
     }
 
+    /// Waits until it has told people this.
+    pub fn await_told(&mut self, part: &str) {
+        let since = Instant::now();
+        while !self.told().contains(part) {
+            assert!(self.ended().is_none() && since.elapsed() < patience(), "no {part:?} in:\n{}", self.told());
+            std::thread::sleep(GLANCE);
+        }
+    }
+
     pub fn told(&self) -> String {
         std::fs::read_to_string(&self.messages).unwrap_or_default()
     }
@@ -134,6 +146,23 @@ impl Ended {
         let found = conditions.iter().find(|condition| condition["type"] == type_)?;
         found["reason"].as_str().map(str::to_owned)
     }
+}
+
+fn messages_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.err"))
+}
+
+/// What a run of this name has told people so far.
+pub fn told(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(messages_of(folder, name)).unwrap_or_default()
+}
+
+/// When requests were handed over by a run that told this, in nanoseconds since 1970.
+pub fn handed_over(told: &str) -> impl Iterator<Item = u64> {
+    told.lines().filter(|line| line.ends_with(HANDED_OVER)).map(|line| {
+        let time: jiff::Timestamp = line.split_whitespace().next().unwrap().parse().unwrap();
+        u64::try_from(time.as_nanosecond()).unwrap()
+    })
 }
 
 fn peak_kib(pid: u32) -> Option<u64> {

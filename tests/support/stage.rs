@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::campaign::{self, Campaign};
-use super::process::{Ended, Running};
+use super::process::{self, Ended, Running};
 use super::{GLANCE, patience};
 
 #[derive(Parser)]
@@ -115,6 +115,14 @@ impl Stage {
         if path.exists() { record::read(&path).unwrap() } else { Vec::new() }
     }
 
+    /// When the runs so far handed requests over, in order.
+    pub fn handed_over(&self) -> Vec<u64> {
+        let told = (1..=self.runs.get()).map(|run| process::told(self.folder.path(), &run_name(run)));
+        let mut times: Vec<u64> = told.flat_map(|told| process::handed_over(&told).collect::<Vec<_>>()).collect();
+        times.sort_unstable();
+        times
+    }
+
     pub fn ledger_path(&self) -> PathBuf {
         self.folder.path().join("ledger.sqlite")
     }
@@ -130,7 +138,7 @@ impl Stage {
     pub fn start(&self, campaigns: &[Campaign]) -> Running {
         let arguments = campaign::write(self.folder.path(), &format!("http://{}", self.address), campaigns);
         self.runs.set(self.runs.get() + 1);
-        Running::start(self.folder.path(), &format!("run-{}", self.runs.get()), &self.ledger_path(), &arguments)
+        Running::start(self.folder.path(), &run_name(self.runs.get()), &self.ledger_path(), &arguments)
     }
 
     /// Runs to the end.
@@ -150,4 +158,9 @@ impl Stage {
         }
         since.elapsed()
     }
+}
+
+/// What the files of a run's output are named by.
+fn run_name(run: u32) -> String {
+    format!("run-{run}")
 }

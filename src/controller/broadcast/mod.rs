@@ -2,4 +2,4 @@
 
 pub mod observation;
 
-pub use observation::{Action, Declared, Decision, JobWarning, Observation, Transition};
+pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

@@ -52,11 +52,20 @@ pub struct Observation {
 pub enum Action {
     CreateJob(Box<Job>),
     /// Only if it is still this one.
-    DeleteJob { name: String, uid: String },
-    ScaleJob { name: String, parallelism: i32 },
+    DeleteJob {
+        name: String,
+        uid: String,
+    },
+    ScaleJob {
+        name: String,
+        parallelism: i32,
+    },
     CreateBatch(Box<MessageBatch>),
     /// Only if it is still this one.
-    DeleteBatch { name: String, uid: String },
+    DeleteBatch {
+        name: String,
+        uid: String,
+    },
     /// Look again whether the provider takes the credentials.
     LiftCredentialStop,
     /// A person has acted.

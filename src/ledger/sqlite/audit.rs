@@ -69,6 +69,17 @@ impl SqliteLedger {
         Ok(ids.into_iter().map(|(id,)| BroadcastId(id)).collect())
     }
 
+    /// The broadcast that a sender works for, if it is known.
+    pub async fn broadcast_of(&self, holder: &str) -> Result<Option<BroadcastId>> {
+        let mut writer = self.writer().await;
+        let found: Option<(i64,)> = sqlx::query_as("SELECT broadcast_id FROM sender WHERE holder = ?")
+            .bind(holder)
+            .fetch_optional(&mut *writer)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(found.map(|(id,)| BroadcastId(id)))
+    }
+
     /// The recipients of a broadcast from sequence number `from` on, at most `limit`.
     pub async fn deliveries(&self, broadcast: BroadcastId, from: i64, limit: u32) -> Result<Vec<DeliveryView>> {
         let mut writer = self.writer().await;

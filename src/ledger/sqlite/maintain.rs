@@ -118,13 +118,21 @@ pub async fn settle_all(connection: &mut SqliteConnection, now: Timestamp) -> sq
     Ok(settled)
 }
 
-pub async fn settle_dead(connection: &mut SqliteConnection, words: &LastWords, now: Timestamp) -> sqlx::Result<()> {
+pub async fn settle_dead(
+    connection: &mut SqliteConnection,
+    within: Option<BroadcastId>,
+    words: &LastWords,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     follow_clock(connection, now).await?;
     let found: Option<(i64, i64)> = sqlx::query_as("SELECT id, broadcast_id FROM sender WHERE holder = ?")
         .bind(&words.holder)
         .fetch_optional(&mut *connection)
         .await?;
     let Some((sender, broadcast_id)) = found else { return Ok(()) };
+    if within.is_some_and(|within| within.0 != broadcast_id) {
+        return Ok(());
+    }
     let Some(mut broadcast) = rows::broadcast(connection, BroadcastId(broadcast_id)).await? else { return Ok(()) };
     record(connection, &mut broadcast, &words.outcomes, now, Evidence::Seen).await?;
     let held: Vec<(i64, i64)> = sqlx::query_as(

@@ -270,11 +270,11 @@ impl SenderLedger for SqliteLedger {
         Ok(reply)
     }
 
-    async fn settle_dead_sender(&self, words: &LastWords) -> Result<()> {
+    async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await.map_err(|error| self.failed(error))?;
         let now = self.clock.now();
-        maintain::settle_dead(&mut transaction, words, now).await.map_err(|error| self.failed(error))?;
+        maintain::settle_dead(&mut transaction, within, words, now).await.map_err(|error| self.failed(error))?;
         transaction.commit().await.map_err(|error| self.failed(error))
     }
 }

@@ -1,0 +1,220 @@
+//! A ledger on the other side of the network.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::message::{
+    ABANDON_PLAN, APPEND_PLAN, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Done, EXCHANGE,
+    EXCLUDE, Exclude, LAST_WORDS, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
+};
+use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::{Result, SenderLedger};
+
+/// A Service answers at once or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The ledger answers within milliseconds; the largest chunk of a plan on a slow disk within a few seconds. Whoever waits
+/// longer holds slots that pass meanwhile, so it asks again instead.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Where the ledger is and how to be let in.
+#[derive(Clone, Debug)]
+pub struct RemoteLedgerOptions {
+    /// `https://HOST:PORT`.
+    pub url: String,
+    /// The one authority that is trusted, as PEM; without it only plain HTTP is spoken, for tests.
+    pub certificate_authority: Option<String>,
+    /// The file of the token, written anew by the kubelet from time to time.
+    pub token_file: PathBuf,
+}
+
+/// What keeps a sender from its ledger before the first request.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteLedgerError {
+    #[error("the ledger's URL {url} must begin with https:// and be given with its certificate authority")]
+    Url { url: String },
+    #[error("the certificate authority of the ledger cannot be used: {0}")]
+    CertificateAuthority(String),
+    #[error("failed to set up the HTTP client: {0}")]
+    Client(String),
+}
+
+/// See the [module](self).
+pub struct RemoteLedger {
+    client: reqwest::Client,
+    url: String,
+    token: TokenFile,
+}
+
+impl RemoteLedger {
+    /// Makes the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// A URL or certificate authority that cannot be used.
+    pub fn new(options: RemoteLedgerOptions) -> std::result::Result<RemoteLedger, RemoteLedgerError> {
+        let RemoteLedgerOptions { url, certificate_authority, token_file } = options;
+        let is_encrypted = url.starts_with("https://");
+        if is_encrypted != certificate_authority.is_some() {
+            return Err(RemoteLedgerError::Url { url });
+        }
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = certificate_authority {
+            builder = builder.tls_certs_only(authorities(&pem)?);
+        }
+        let client = builder.build().map_err(|error| RemoteLedgerError::Client(error.to_string()))?;
+        Ok(RemoteLedger { client, url: url.trim_end_matches('/').to_owned(), token: TokenFile::new(token_file) })
+    }
+
+    /// The brief of the broadcast that the token stands for.
+    ///
+    /// # Errors
+    /// As [`SenderLedger::brief`].
+    pub async fn my_brief(&self) -> Result<Brief> {
+        self.call(BRIEF, &BriefRequest { broadcast: None }).await
+    }
+
+    /// A token that is refused is read anew once: it may have been replaced a moment ago.
+    async fn call<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let answer = self.post(path, body, self.token.current()?).await?;
+        let answer = match answer.status() {
+            StatusCode::UNAUTHORIZED => self.post(path, body, self.token.read()?).await?,
+            _ => answer,
+        };
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(unanswered)?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| LedgerError::Storage {
+                message: format!("its answer to {path} is not of this API: {error}"),
+            });
+        }
+        Err(refused(status, &bytes))
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize, token: SecretString) -> Result<reqwest::Response> {
+        self.client
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(token.expose_secret())
+            .json(body)
+            .send()
+            .await
+            .map_err(unanswered)
+    }
+}
+
+/// An empty list would trust nobody and say so only at the first request.
+fn authorities(pem: &str) -> std::result::Result<Vec<reqwest::Certificate>, RemoteLedgerError> {
+    let unusable = RemoteLedgerError::CertificateAuthority;
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unusable(error.to_string()))?;
+    if found.is_empty() { Err(unusable("it holds no certificate in PEM".to_owned())) } else { Ok(found) }
+}
+
+fn unanswered(error: reqwest::Error) -> LedgerError {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        message = format!("{message}: {source}");
+        cause = source.source();
+    }
+    LedgerError::Storage { message }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> LedgerError {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => refusal.into_error(),
+        Err(_) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            LedgerError::Storage { message: format!("it answered {status}") }
+        }
+        Err(_) => LedgerError::Forbidden { message: format!("the ledger answered {status}") },
+    }
+}
+
+impl SenderLedger for RemoteLedger {
+    async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
+        self.call(BRIEF, &BriefRequest { broadcast: Some(broadcast) }).await
+    }
+
+    async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
+        self.call(BEGIN_PLAN, &BeginPlan { broadcast }).await
+    }
+
+    async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        let body = Exclude { ticket, chunk, recipients: recipients.to_vec() };
+        self.call::<Done>(EXCLUDE, &body).await.map(drop)
+    }
+
+    async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
+        self.call(APPEND_PLAN, &AppendPlan { ticket, chunk, rows: rows.to_vec() }).await
+    }
+
+    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+        self.call(SEAL_PLAN, &SealPlan { ticket, samples: samples.to_vec() }).await
+    }
+
+    async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
+        self.call::<Done>(ABANDON_PLAN, &AbandonPlan { ticket }).await.map(drop)
+    }
+
+    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
+        let body = ReportTrouble { broadcast, trouble: trouble.clone() };
+        self.call::<Done>(TROUBLE, &body).await.map(drop)
+    }
+
+    async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
+        self.call(EXCHANGE, request).await
+    }
+
+    async fn settle_dead_sender(&self, _within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
+        // The server lets nobody speak of a sender of another broadcast.
+        self.call::<Done>(LAST_WORDS, words).await.map(drop)
+    }
+}
+
+/// A token in a file that somebody else writes anew before it runs out.
+struct TokenFile {
+    path: PathBuf,
+    known: Mutex<Option<(SystemTime, SecretString)>>,
+}
+
+impl TokenFile {
+    fn new(path: PathBuf) -> TokenFile {
+        TokenFile { path, known: Mutex::new(None) }
+    }
+
+    /// The token, read again when the file has changed.
+    fn current(&self) -> Result<SecretString> {
+        let written = modified(&self.path);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (known, written) {
+            (Some((at, token)), Some(written)) if at == written => Ok(token),
+            _ => self.read(),
+        }
+    }
+
+    fn read(&self) -> Result<SecretString> {
+        let written = modified(&self.path);
+        let text = std::fs::read_to_string(&self.path).map_err(|error| LedgerError::Storage {
+            message: format!("failed to read the token {}: {error}", self.path.display()),
+        })?;
+        let token = SecretString::from(text.trim());
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = written.map(|at| (at, token.clone()));
+        Ok(token)
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}

@@ -1,0 +1,19 @@
+//! The ledger API: what a sender in another process may do, over HTTPS.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`message`] | paths, bodies, and errors as they stand on the wire |
+//! | [`gatekeeper`] | who may touch which broadcast |
+//! | [`server`] | the API in front of a ledger |
+//! | [`client`] | a [`SenderLedger`](super::SenderLedger) on the other side |
+//!
+//! Paths carry a version and unknown fields are ignored, so that running senders outlive an upgrade of the operator.
+
+pub mod client;
+pub mod gatekeeper;
+pub mod message;
+pub mod server;
+
+pub use client::{RemoteLedger, RemoteLedgerOptions};
+pub use gatekeeper::{Admitted, Denied, Gatekeeper};
+pub use server::router;

@@ -1,0 +1,288 @@
+//! The ledger API in front of a SQLite ledger: what senders do goes over HTTP, what owners do does not. And what is
+//! special to the API: tokens, versions, bounds.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use herald::ledger::clock::ManualClock;
+use herald::ledger::declaration::AccountKey;
+use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
+use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
+use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
+use herald::ledger::{AccountSnapshot, Brief, Declaration, Ledger, LedgerError, Owner, SenderLedger, Trouble};
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+
+use super::world::*;
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+/// A token of these tests is `<broadcast>/<pod>`.
+struct ByName;
+
+impl Gatekeeper for ByName {
+    async fn admit(&self, token: &SecretString) -> std::result::Result<Admitted, Denied> {
+        match token.expose_secret() {
+            "gone" => return Err(Denied::Gone("deleted".to_owned())),
+            "busy" => return Err(Denied::Unavailable("no API server".to_owned())),
+            _ => {}
+        }
+        let parsed = token.expose_secret().split_once('/').and_then(|(id, pod)| Some((id.parse().ok()?, pod)));
+        let Some((id, pod)) = parsed else { return Err(Denied::Unauthorized("no such token".to_owned())) };
+        Ok(Admitted { broadcast: BroadcastId(id), pod: pod.to_owned() })
+    }
+}
+
+pub struct OverTheWire {
+    behind: Arc<SqliteLedger>,
+    url: String,
+    tokens: TempDir,
+    clients: Mutex<HashMap<String, Arc<RemoteLedger>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for OverTheWire {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// As the program does first of all; whoever comes second finds it done.
+fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl OverTheWire {
+    async fn before(behind: SqliteLedger) -> OverTheWire {
+        install_crypto();
+        let behind = Arc::new(behind);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let api = router(behind.clone(), Arc::new(ByName));
+        let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
+        OverTheWire { behind, url, tokens: tempfile::tempdir().unwrap(), clients: Mutex::default(), server }
+    }
+
+    fn token_file(&self, name: &str, token: &str) -> PathBuf {
+        let path = self.tokens.path().join(name.replace('/', "-"));
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        path
+    }
+
+    fn with_token(&self, token: &str) -> Arc<RemoteLedger> {
+        let client = || {
+            let token_file = self.token_file(token, token);
+            let url = self.url.clone();
+            let options = RemoteLedgerOptions { url, certificate_authority: None, token_file };
+            Arc::new(RemoteLedger::new(options).unwrap())
+        };
+        self.clients.lock().unwrap().entry(token.to_owned()).or_insert_with(client).clone()
+    }
+
+    fn of(&self, broadcast: BroadcastId) -> Arc<RemoteLedger> {
+        self.with_token(&format!("{}/pod", broadcast.0))
+    }
+}
+
+impl SenderLedger for OverTheWire {
+    async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
+        self.of(broadcast).brief(broadcast).await
+    }
+    async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
+        self.of(broadcast).begin_plan(broadcast).await
+    }
+    async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        self.of(ticket.broadcast).exclude(ticket, chunk, recipients).await
+    }
+    async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
+        self.of(ticket.broadcast).append_plan(ticket, chunk, rows).await
+    }
+    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+        self.of(ticket.broadcast).seal_plan(ticket, samples).await
+    }
+    async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
+        self.of(ticket.broadcast).abandon_plan(ticket).await
+    }
+    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
+        self.of(broadcast).report_trouble(broadcast, trouble).await
+    }
+    async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
+        self.with_token(&format!("{}/{}", request.broadcast.0, request.display)).exchange(request).await
+    }
+    async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
+        // A token is always of one broadcast; a test that names none means the one of the sender.
+        let within = match within {
+            Some(within) => within,
+            None => self.behind.broadcast_of(&words.holder).await?.unwrap_or(BroadcastId(0)),
+        };
+        self.of(within).settle_dead_sender(None, words).await
+    }
+}
+
+impl Ledger for OverTheWire {
+    async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
+        self.behind.declare(declaration).await
+    }
+    async fn release(&self, owner_uid: &str) -> Result<()> {
+        self.behind.release(owner_uid).await
+    }
+    async fn owners(&self) -> Result<Vec<Owner>> {
+        self.behind.owners().await
+    }
+    async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
+        self.behind.lift_credential_stop(broadcast).await
+    }
+    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
+        self.behind.lift_block(broadcast).await
+    }
+    async fn settle_all_senders_dead(&self) -> Result<u64> {
+        self.behind.settle_all_senders_dead().await
+    }
+    async fn maintain(&self) -> Result<bool> {
+        self.behind.maintain().await
+    }
+    async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {
+        self.behind.snapshot(broadcast).await
+    }
+    async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
+        self.behind.batches(broadcast).await
+    }
+    async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {
+        self.behind.account(account).await
+    }
+}
+
+impl Backend for OverTheWire {
+    async fn empty(clock: Arc<ManualClock>) -> OverTheWire {
+        OverTheWire::before(SqliteLedger::empty(clock).await).await
+    }
+    async fn broken(&self) -> Vec<String> {
+        self.behind.broken().await
+    }
+    async fn everybody(&self, broadcast: BroadcastId) -> Vec<DeliveryView> {
+        self.behind.everybody(broadcast).await
+    }
+}
+
+type Api = World<OverTheWire>;
+
+#[tokio::test]
+async fn a_sender_touches_no_other_broadcast() {
+    let world = Api::new().await;
+    let own = world.planned(&declaration("own"), 3).await;
+    let other = world.planned(&declaration("other"), 3).await;
+    let client = world.ledger.of(own);
+    let request = Sender::new("sender", other).request(vec![], 3);
+    let ticket = PlanTicket { broadcast: other, epoch: 1 };
+    let trouble = Trouble::new("SecretNotFound", "");
+    let refused = [
+        client.exchange(&request).await.unwrap_err(),
+        client.begin_plan(other).await.unwrap_err(),
+        client.append_plan(ticket, 1, &[]).await.unwrap_err(),
+        client.exclude(ticket, 1, &[]).await.unwrap_err(),
+        client.seal_plan(ticket, &[]).await.unwrap_err(),
+        client.abandon_plan(ticket).await.unwrap_err(),
+        client.report_trouble(other, &trouble).await.unwrap_err(),
+        client.brief(other).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, LedgerError::Forbidden { .. }), "{error}");
+        assert!(!error.is_transient());
+    }
+    assert_eq!(world.snapshot(other).await.trouble, None);
+    assert_eq!(world.counts(other).await.pending, 3);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_opens_nothing() {
+    let world = Api::new().await;
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let ask = async |token: &str| world.ledger.with_token(token).brief(broadcast).await.unwrap_err();
+    assert!(matches!(ask("nonsense").await, LedgerError::Forbidden { .. }));
+    assert!(matches!(ask("gone").await, LedgerError::UnknownBroadcast));
+    assert!(ask("busy").await.is_transient());
+    let missing = world.ledger.tokens.path().join("missing");
+    let options =
+        RemoteLedgerOptions { url: world.ledger.url.clone(), certificate_authority: None, token_file: missing };
+    let error = RemoteLedger::new(options).unwrap().brief(broadcast).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_is_read_again_when_it_was_replaced() {
+    let world = Api::new().await;
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let client = world.ledger.with_token("old");
+    assert!(client.begin_plan(broadcast).await.is_err());
+    world.ledger.token_file("old", &format!("{}/pod", broadcast.0));
+    client.begin_plan(broadcast).await.unwrap();
+}
+
+#[tokio::test]
+async fn versions_paths_and_bodies_are_answered_by_their_kind() {
+    let world = Api::new().await;
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let token = format!("{}/pod", broadcast.0);
+    let client = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
+    let ask = async |path: &str, token: Option<&str>, body: String| {
+        let mut request = client.post(format!("{}{path}", world.ledger.url)).body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    let begin = format!(r#"{{"broadcast": {}, "of a newer version": true}}"#, broadcast.0);
+    assert_eq!(ask("/v1/plan/begin", Some(&token), begin.clone()).await, 200);
+    assert_eq!(ask("/v1/plan/begin", None, begin.clone()).await, 401);
+    assert_eq!(ask("/v1/plan/begin", Some("nonsense"), begin.clone()).await, 401);
+    assert_eq!(ask("/v2/plan/begin", Some(&token), begin.clone()).await, 426);
+    assert_eq!(ask("/v1/nothing", Some(&token), begin).await, 404);
+    assert_eq!(ask("/v1/plan/begin", Some(&token), "{".to_owned()).await, 400);
+    let huge = format!(r#"{{"broadcast": {}, "padding": "{}"}}"#, broadcast.0, "x".repeat(17 * 1024 * 1024));
+    assert_eq!(ask("/v1/plan/begin", Some(&token), huge).await, 413);
+}
+
+#[tokio::test]
+async fn the_largest_chunk_that_a_planner_makes_fits() {
+    let world = Api::new().await;
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    // Each of these bytes is written as six.
+    let value = "\u{1}".repeat(herald::ledger::plan::MAX_CHUNK_BYTES / 2_000);
+    let row = |mut row: PlanRow| {
+        row.vars.insert("v".to_owned(), value.clone());
+        row
+    };
+    let rows: Vec<PlanRow> = people(0..2_000).into_iter().map(row).collect();
+    assert_eq!(world.ledger.append_plan(ticket, 1, &rows).await.unwrap().added, 2_000);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_not_there_is_asked_again() {
+    let world = Api::new().await;
+    let token_file = world.ledger.token_file("any", "1/pod");
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let client = RemoteLedger::new(RemoteLedgerOptions { url, certificate_authority: None, token_file }).unwrap();
+    let error = client.begin_plan(BroadcastId(1)).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+}
+
+#[test]
+fn a_url_and_its_certificate_authority_go_together() {
+    install_crypto();
+    let of = |url: &str, authority: Option<&str>| {
+        RemoteLedger::new(RemoteLedgerOptions {
+            url: url.to_owned(),
+            certificate_authority: authority.map(str::to_owned),
+            token_file: "/nowhere".into(),
+        })
+    };
+    assert!(of("https://herald:8443", None).is_err());
+    assert!(of("http://herald:8443", Some("pem")).is_err());
+    assert!(of("https://herald:8443", Some("no certificate")).is_err());
+}

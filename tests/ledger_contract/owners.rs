@@ -1,0 +1,166 @@
+//! Owners of broadcasts, what their senders work by, and what keeps these from it.
+
+use herald::api::{Audience, MessageChannelSpec};
+use herald::delivery::gate::Closed;
+use herald::delivery::rate::Rate;
+use herald::delivery::time::Span;
+use herald::ledger::exchange::{Directive, LEASE, LastWords};
+use herald::ledger::{Declaration, LedgerError, Orders, Trouble};
+
+use super::world::*;
+
+fn orders() -> Orders {
+    let channel = r#"{"http": {"url": "http://localhost/acme"}, "rate": {"messages": 100}}"#;
+    let audience = r#"{"recipients": [{"id": "1", "vars": {"name": "Ana"}}]}"#;
+    Orders {
+        channel: serde_json::from_str::<MessageChannelSpec>(channel).unwrap(),
+        audience: serde_json::from_str::<Audience>(audience).unwrap(),
+    }
+}
+
+pub async fn a_brief_says_what_senders_work_by<L: Backend>(world: &World<L>) {
+    let without = world.declare(&declaration("without")).await.id;
+    assert!(matches!(world.ledger.brief(without).await, Err(LedgerError::NoOrders)));
+    let with = world.declare(&Declaration { orders: Some(orders()), ..declaration("with") }).await.id;
+    let brief = world.ledger.brief(with).await.unwrap();
+    assert_eq!((brief.broadcast, brief.name.as_str(), brief.orders), (with, "with", orders()));
+    assert_eq!(brief.content.text, "hello");
+}
+
+fn trouble() -> Trouble {
+    Trouble::new("SecretNotFound", "there is no Secret \"page\"")
+}
+
+async fn told<L: Backend>(world: &World<L>, broadcast: herald::ledger::BroadcastId) -> Option<Trouble> {
+    world.snapshot(broadcast).await.trouble.map(|told| told.trouble)
+}
+
+pub async fn a_trouble_stands_until_a_plan_is_sealed<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
+    world.declare(&declaration("one")).await;
+    assert_eq!(told(world, broadcast).await, Some(trouble()));
+    world.plan(broadcast, 3).await;
+    assert_eq!(told(world, broadcast).await, None);
+    let nowhere = herald::ledger::BroadcastId(77);
+    assert!(matches!(world.ledger.report_trouble(nowhere, &trouble()).await, Err(LedgerError::UnknownBroadcast)));
+}
+
+pub async fn a_trouble_stands_until_somebody_is_taken<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
+    let mut sender = Sender::new("sender", broadcast);
+    sender.exchange(world, vec![], 0).await;
+    assert_eq!(told(world, broadcast).await, Some(trouble()), "who takes nobody shows nothing");
+    assert_eq!(sender.take(world, 1).await.len(), 1);
+    assert_eq!(told(world, broadcast).await, None);
+}
+
+pub async fn a_trouble_of_an_older_wish_is_forgotten<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
+    world.declare(&Declaration { generation: 2, ..declaration("one") }).await;
+    assert_eq!(told(world, broadcast).await, None);
+}
+
+pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let other = Declaration { owner_uid: "other".into(), name: "two".into(), ..declaration("one") };
+    match world.ledger.declare(&other).await {
+        Err(LedgerError::KeyInUse { owner, owner_uid, .. }) => {
+            assert_eq!((owner.as_str(), owner_uid.as_str()), ("one", "owner"));
+        }
+        answer => panic!("{answer:?}"),
+    }
+    let owners = world.ledger.owners().await.unwrap();
+    assert_eq!(owners.len(), 1);
+    assert_eq!((owners[0].broadcast, owners[0].uid.as_str()), (broadcast, "owner"));
+    world.ledger.release("nobody").await.unwrap();
+    world.ledger.release("owner").await.unwrap();
+    assert_eq!(world.ledger.owners().await.unwrap(), []);
+    assert_eq!(world.declare(&other).await.id, broadcast);
+    assert_eq!(world.ledger.owners().await.unwrap()[0].name, "two");
+}
+
+pub async fn a_released_broadcast_takes_nobody<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    world.ledger.release("owner").await.unwrap();
+    let reply = sender.exchange(world, vec![], 3).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::Released }));
+    world.declare(&declaration("one")).await;
+    assert_eq!(sender.take(world, 3).await.len(), 2, "applied again it goes on");
+}
+
+pub async fn one_planner_is_at_work_and_others_wait<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let mut sender = Sender::new("sender", broadcast);
+    assert_eq!(sender.exchange(world, vec![], 1).await.directive, Directive::Plan);
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    assert!(world.snapshot(broadcast).await.planning);
+    for chunk in 1..4 {
+        world.pass(LEASE - Span::from_secs(1));
+        let directive = sender.exchange(world, vec![], 1).await.directive;
+        assert!(matches!(directive, Directive::Wait { .. }), "{directive:?}");
+        world.ledger.append_plan(ticket, chunk, &people(0..chunk as usize)).await.unwrap();
+    }
+    world.pass(LEASE);
+    assert!(!world.snapshot(broadcast).await.planning);
+    assert_eq!(sender.exchange(world, vec![], 1).await.directive, Directive::Plan, "silent for a lease: dead");
+}
+
+pub async fn a_planner_that_gives_up_keeps_nobody_waiting<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let first = world.ledger.begin_plan(broadcast).await.unwrap();
+    let second = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.abandon_plan(first).await.unwrap();
+    assert!(world.snapshot(broadcast).await.planning, "a superseded ticket changes nothing");
+    world.ledger.abandon_plan(second).await.unwrap();
+    assert!(!world.snapshot(broadcast).await.planning);
+    assert_eq!(Sender::new("sender", broadcast).exchange(world, vec![], 1).await.directive, Directive::Plan);
+}
+
+pub async fn a_snapshot_says_until_when_senders_live_and_when_somebody_is_due<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.lease_until, snapshot.due_at), (None, None));
+    world.plan(broadcast, 2).await;
+    assert_eq!(world.snapshot(broadcast).await.due_at, Some(world.now()));
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 1).await;
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.lease_until, snapshot.due_at), (Some(world.now() + LEASE), None));
+    sender.tell(world, reports(&rows, &transient())).await;
+    let due = world.snapshot(broadcast).await.due_at.unwrap();
+    assert!(due > world.now(), "in backoff");
+    world.pass(LEASE + Span::from_secs(1));
+    assert_eq!(world.snapshot(broadcast).await.lease_until, None);
+}
+
+pub async fn an_account_says_its_rate_and_whether_its_credentials_work<L: Backend>(world: &World<L>) {
+    let key = declaration("one").account;
+    assert_eq!(world.ledger.account(&key).await.unwrap(), None);
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    world.planned(&Declaration { suspended: true, ..declaration("two") }, 3).await;
+    let account = world.ledger.account(&key).await.unwrap().unwrap();
+    assert_eq!((account.ceiling, account.verified, account.active_broadcasts), (Rate::new(100, 1), false, 1));
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    assert!(world.ledger.account(&key).await.unwrap().unwrap().verified);
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &auth())).await;
+    let account = world.ledger.account(&key).await.unwrap().unwrap();
+    assert!(account.stop_message.is_some());
+    assert_eq!(account.active_broadcasts, 0);
+}
+
+pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(world: &World<L>) {
+    let one = world.planned(&declaration("one"), 3).await;
+    let two = world.planned(&declaration("two"), 3).await;
+    let mut sender = Sender::proven(world, "sender", one).await;
+    let rows = sender.take(world, 1).await;
+    let words = LastWords { holder: "sender".into(), outcomes: vec![], begun: vec![], complete: true };
+    world.ledger.settle_dead_sender(Some(two), &words).await.unwrap();
+    assert_eq!(world.counts(one).await.inflight, 1);
+    sender.tell(world, reports(&rows, &accepted())).await;
+    assert_eq!(world.counts(one).await.sent, 2);
+}
