@@ -1,7 +1,7 @@
 //! The ledger: the truth about what happened to each recipient.
 //!
 //! Everything that plans, sends or shows speaks to a [`Ledger`]; [`sqlite::SqliteLedger`] keeps one in a file. The
-//! protocol of sending is one call, [`Ledger::exchange`]: a sender reports outcomes and takes the next recipients with
+//! protocol of sending is one call, [`SenderLedger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
 pub mod batch_status;

@@ -8,7 +8,7 @@
 //! | [`observation`] | what is observed, and what is decided from it |
 //! | [`memory`] | what is remembered between two looks |
 //! | `remembered` | all that is remembered, by uid |
-//! | [`decide`] | the decision as a whole, pure |
+//! | [`mod@decide`] | the decision as a whole, pure |
 //! | `decide_wave` | whether senders are needed, and when |
 //! | `decide_stall` | why senders do not work, as far as the cluster tells |
 //! | `decide_batches` | MessageBatches and their statuses |
