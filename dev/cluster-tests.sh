@@ -39,9 +39,15 @@ explain() {
     dev/cluster/kubectl -n $system logs deployment/herald --tail=100 || true
 }
 
-# The path of the test program, built.
+# The path of the test program, built. What cargo says goes on to standard error, which must not be opened anew: where it
+# is a file, that would empty it.
 program() {
-    cargo test --locked --test cluster --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable.*(\(.*\))$/\1/p'
+    local said
+    said=$(cargo test --locked --test cluster --no-run 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
+    sed -n 's/.*Executable.*(\(.*\))$/\1/p' <<<"$said"
 }
 
 test_program=$(realpath "$(program)")
