@@ -154,6 +154,7 @@ macro_rules! contract {
                     a_planner_that_gives_up_keeps_nobody_waiting
                     a_snapshot_says_until_when_senders_live_and_when_somebody_is_due
                     an_account_says_its_rate_and_whether_its_credentials_work
+                    a_slow_provider_is_known_as_long_as_senders_say_so
                     a_dead_sender_is_settled_only_within_its_broadcast
                 }
                 pacing {

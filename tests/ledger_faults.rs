@@ -223,6 +223,7 @@ impl World {
                 number: sender.number,
                 outcomes: std::mem::take(&mut sender.reports),
                 wants: room,
+                held_up: false,
                 content_of: Some(1),
                 leaving: false,
             }

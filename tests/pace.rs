@@ -171,6 +171,7 @@ impl World {
             number: sender.number,
             outcomes: sender.holding.ask(local(now)),
             wants,
+            held_up: false,
             content_of: Some(1),
             leaving: false,
         };

@@ -42,6 +42,7 @@ CREATE TABLE broadcast (
     trouble_reason TEXT,                -- why senders cannot work, as they told
     trouble_message TEXT,
     trouble_at INTEGER,
+    held_up_at INTEGER,                 -- when a sender last said that the provider is slow
     request_timeout INTEGER NOT NULL,
     rate_messages INTEGER,
     rate_period_seconds INTEGER,

@@ -17,6 +17,8 @@ pub const START_TOLERANCE: Span = Span::from_millis(20);
 pub const CONNECT_TIMEOUT: Span = Span::from_secs(5);
 /// An attempt without an outcome becomes unknown this long after its deadline.
 pub const DEADLINE_GRACE: Span = Span::from_secs(5);
+/// So long a provider counts as slow after a sender has said that it is held up: longer than between two exchanges.
+pub const SLOW_FOR: Span = Span::from_secs(10);
 /// The most outcomes of one request: as many as a sender can collect between two exchanges at the highest rate, with
 /// room for those kept back while the ledger was out of reach.
 pub const MAX_REPORTS: usize = 5_000;
@@ -49,6 +51,9 @@ pub struct ExchangeRequest {
     pub wants: u32,
     /// The plan whose content the sender has; `None` for a new sender.
     pub content_of: Option<i64>,
+    /// Slots pass unused, because the provider owes as many answers as may be on the wire.
+    #[serde(default)]
+    pub held_up: bool,
     /// The sender's last request: its claim is handed back.
     pub leaving: bool,
 }

@@ -56,6 +56,8 @@ pub struct BroadcastSnapshot {
     pub throttled_until: Option<Timestamp>,
     /// The claim that is renewed last runs out then; `None` when no sender holds one.
     pub lease_until: Option<Timestamp>,
+    /// The provider answers more slowly than the rate asks for, so slots pass unused.
+    pub provider_slow: bool,
     /// When the first pending recipient may be taken, as far as backoff goes; `None` when nobody is pending.
     pub due_at: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,

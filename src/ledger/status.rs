@@ -36,6 +36,9 @@ pub struct Observed {
     pub stall: Option<Stall>,
 }
 
+/// The reason while the provider answers more slowly than the rate asks for: it is being sent, at what the provider takes.
+pub const PROVIDER_SLOW: &str = "ProviderSlow";
+
 /// How a broadcast ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -179,7 +182,11 @@ fn conditions(
     let reason = match (ended, stall) {
         (Some(end), _) => end.as_str(),
         (None, Some(stall)) => stall.reason.as_str(),
-        (None, None) => snapshot.closed.map_or("Sending", Closed::as_str),
+        (None, None) => match snapshot.closed {
+            Some(closed) => closed.as_str(),
+            None if snapshot.provider_slow => PROVIDER_SLOW,
+            None => "Sending",
+        },
     };
     let delivered = matches!(ended, Some(End::Delivered | End::DeliveredWithFailures));
     let stopped = snapshot.closed.filter(|closed| *closed == Closed::Suspended || closed.needs_person());

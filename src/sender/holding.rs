@@ -23,6 +23,9 @@ const IN_FLIGHT_SECONDS: Span = Span::from_secs(2);
 /// not make thousands unknown.
 const SILENCE: Span = Span::from_secs(2);
 
+/// The ledger is told of a slow provider for so long after the last slot that passed: longer than between two exchanges.
+const HELD_UP_FOR: Span = ASK_ANYWAY;
+
 /// A recipient held for its slot.
 #[derive(Debug)]
 pub struct Held {
@@ -54,6 +57,8 @@ pub struct Holding {
     /// A request ended in silence, and nothing was answered since: one probe at a time, or each round of timeouts would
     /// be followed by another two seconds of sending into the hole.
     black_hole: bool,
+    /// When a slot had to pass because too many answers were owed.
+    held_up_at: Option<Local>,
     interval: Span,
     asked_at: Local,
     wait_until: Local,
@@ -76,6 +81,7 @@ impl Holding {
             in_flight: 0,
             silent_since: now,
             black_hole: false,
+            held_up_at: None,
             interval: Span(NANOS_PER_SECOND),
             asked_at: now,
             wait_until: now,
@@ -111,6 +117,11 @@ impl Holding {
         self.in_flight > 0 && (self.black_hole || now - self.silent_since > SILENCE)
     }
 
+    /// Whether slots pass unused, or did a moment ago, because the provider is slow.
+    pub fn is_held_up(&self, now: Local) -> bool {
+        self.held_up_at.is_some_and(|at| now - at < HELD_UP_FOR)
+    }
+
     fn may_begin(&self, now: Local) -> bool {
         self.in_flight < self.in_flight_cap() && !self.is_silent(now)
     }
@@ -135,6 +146,7 @@ impl Holding {
                 return Due::NotBefore(first.slot);
             }
             if !self.may_begin(now) {
+                self.held_up_at = Some(now);
                 return Due::NotBefore(start_by + Span(1));
             }
             return self.held.pop_front().map_or(Due::Nothing, Due::Begin);

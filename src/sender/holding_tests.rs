@@ -56,6 +56,18 @@ fn a_message_begins_at_its_slot_and_not_before() {
 }
 
 #[test]
+fn who_holds_slots_up_for_a_slow_provider_says_so_for_a_while() {
+    let mut holding = holding(30, 100);
+    let mut now = at(100);
+    while begins(&mut holding, now).is_some() {
+        assert!(!holding.is_held_up(now), "below the cap");
+        now = now + Span::from_millis(100);
+    }
+    assert!(holding.is_held_up(now));
+    assert!(!holding.is_held_up(now + HELD_UP_FOR));
+}
+
+#[test]
 fn a_missed_slot_is_given_back_and_never_made_up_for() {
     let mut holding = holding(3, 100);
     // Frozen until after the tolerance of the second slot: only the third is left, at its own slot.

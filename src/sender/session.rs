@@ -413,6 +413,7 @@ impl<L: SenderLedger> Running<L> {
             number: self.number,
             outcomes,
             wants,
+            held_up: self.holding.is_held_up(Local::now()),
             content_of: self.template.as_ref().map(|template| template.plan),
             leaving,
         }

@@ -4,7 +4,7 @@ use herald::api::{Audience, MessageChannelSpec};
 use herald::delivery::gate::Closed;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
-use herald::ledger::exchange::{Directive, LEASE, LastWords};
+use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
 use herald::ledger::{Declaration, LedgerError, Orders, Trouble};
 
 use super::world::*;
@@ -154,6 +154,17 @@ pub async fn an_account_says_its_rate_and_whether_its_credentials_work<L: Backen
     let account = world.ledger.account(&key).await.unwrap().unwrap();
     assert!(account.stop_message.is_some());
     assert_eq!(account.active_broadcasts, 0);
+}
+
+pub async fn a_slow_provider_is_known_as_long_as_senders_say_so<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::new("sender", broadcast);
+    assert!(!world.snapshot(broadcast).await.provider_slow);
+    let request = ExchangeRequest { held_up: true, ..sender.request(vec![], 1) };
+    world.exchange(&request).await.unwrap();
+    assert!(world.snapshot(broadcast).await.provider_slow);
+    world.pass(SLOW_FOR);
+    assert!(!world.snapshot(broadcast).await.provider_slow);
 }
 
 pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(world: &World<L>) {

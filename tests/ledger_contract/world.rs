@@ -207,6 +207,7 @@ impl Sender {
             number: self.number,
             outcomes,
             wants,
+            held_up: false,
             content_of: Some(1),
             leaving: false,
         }

@@ -49,6 +49,9 @@ pub async fn exchange(
     let recorded = record(turn.connection, &mut turn.broadcast, outcomes, now, Evidence::Seen).await?;
     turn.sender.proven |= recorded.proof;
 
+    if request.held_up {
+        turn.note_held_up().await?;
+    }
     let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
     if request.leaving {
         turn.hand_back().await?;
@@ -184,6 +187,15 @@ impl Turn<'_> {
         let mut brake = self.broadcast.brake();
         brake.clamp(self.now);
         self.broadcast.set_brake(&brake);
+    }
+
+    async fn note_held_up(&mut self) -> sqlx::Result<()> {
+        sqlx::query("UPDATE broadcast SET held_up_at = ?2 WHERE id = ?1")
+            .bind(self.broadcast.id)
+            .bind(self.now.0)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
     }
 
     async fn forget_trouble(&mut self) -> sqlx::Result<()> {

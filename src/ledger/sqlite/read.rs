@@ -65,6 +65,7 @@ pub async fn snapshot(
         effective_per_second: 1.0 / interval.as_secs_f64(),
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
+        provider_slow: broadcast.provider_is_slow(now),
         due_at: due_at(connection, id, now).await?,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),

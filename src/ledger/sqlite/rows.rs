@@ -10,7 +10,7 @@ use crate::delivery::pacing::{Flow, Pace, Rival};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::brief::{ToldTrouble, Trouble};
-use crate::ledger::exchange::{BroadcastId, LEASE};
+use crate::ledger::exchange::{BroadcastId, LEASE, SLOW_FOR};
 
 /// Many rows as one parameter, for `json_each`.
 pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
@@ -54,6 +54,7 @@ pub struct BroadcastRow {
     pub trouble_reason: Option<String>,
     pub trouble_message: Option<String>,
     pub trouble_at: Option<i64>,
+    pub held_up_at: Option<i64>,
     pub request_timeout: i64,
     pub rate_messages: Option<i64>,
     pub rate_period_seconds: Option<i64>,
@@ -176,6 +177,11 @@ impl BroadcastRow {
     /// Whether somebody makes the plan: a planner that is silent for a lease is dead.
     pub fn is_being_planned(&self, now: Timestamp) -> bool {
         self.plan_sealed_at.is_none() && self.plan_touched_at.is_some_and(|at| now < Timestamp(at) + LEASE)
+    }
+
+    /// Whether the provider answers more slowly than the rate asks for.
+    pub fn provider_is_slow(&self, now: Timestamp) -> bool {
+        self.held_up_at.is_some_and(|at| now < Timestamp(at) + SLOW_FOR && now >= Timestamp(at))
     }
 
     /// Why senders cannot work, as they told.

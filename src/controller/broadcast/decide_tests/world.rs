@@ -86,6 +86,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         effective_per_second: 100.0,
         throttled_until: None,
         lease_until: None,
+        provider_slow: false,
         due_at: None,
         first_attempt_at: None,
         finished_at: None,
