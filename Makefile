@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # So that a Rust installed a minute ago is found without a new shell.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo demo-local test test-cluster bench soak lint fmt generate cluster cluster-down image clean prerequisites
+.PHONY: help build demo demo-local test test-cluster bench bench-cluster soak lint fmt generate cluster cluster-down image clean prerequisites
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-cluster: prerequisites ## run the tests on a real cluster of their own, as 
 
 bench: prerequisites ## measure pace, efficiency and planning into docs/benchmarks.md (BENCH=quick: a minute)
 	cargo bench --locked --bench figures
+
+bench-cluster: prerequisites ## measure what a cluster pays, into docs/benchmarks-cluster.md, as root
+	@dev/cluster-bench.sh
 
 soak: prerequisites ## kill, drop and freeze in large sizes for half an hour (MINUTES=n)
 	HERALD_FAULT_RUNS=200 dev/soak.sh $(or $(MINUTES),30)

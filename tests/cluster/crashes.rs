@@ -1,29 +1,35 @@
 //! Whatever dies, sending goes on and nobody is messaged twice.
 
 use std::process::Command;
+use std::time::Duration;
+
+use herald::simulator::record::OwnedLine;
 
 use super::kubectl::{await_that, find, kubectl, list};
+use super::process::process_of;
 use super::stage::Stage;
+
+/// How long a lost sender keeps its claim.
+const LEASE: Duration = Duration::from_secs(15);
+
+fn longest_pause(record: &[OwnedLine]) -> Duration {
+    let pauses = record.windows(2).map(|pair| pair[1].time_ns.saturating_sub(pair[0].time_ns));
+    Duration::from_nanos(pauses.max().unwrap_or_default())
+}
+
+fn reclaims(stage: &Stage, name: &str) -> i64 {
+    stage.batches(name).iter().filter_map(|batch| batch["status"]["reclaims"].as_i64()).sum()
+}
 
 fn restarts(stage: &Stage, pod: &str) -> i64 {
     let found = find(&stage.namespace, "pod", pod).unwrap_or_default();
     found["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or_default()
 }
 
-/// Ends the process of a pod's container as a crash would: by its id, found by the pod's uid in its cgroup.
+/// Ends the process of a pod's container as a crash would: by its id.
 fn kill_process_of(stage: &Stage, pod: &str) {
-    let uid = find(&stage.namespace, "pod", pod).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-    let mut killed = 0;
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-        let in_pod = read("cgroup").replace('_', "-").contains(&uid);
-        if in_pod && read("cmdline").contains("herald") {
-            let process = entry.file_name().into_string().unwrap();
-            assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
-            killed += 1;
-        }
-    }
-    assert_eq!(killed, 1, "one process of {pod}");
+    let process = process_of(&stage.namespace, pod).to_string();
+    assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
 }
 
 #[test]
@@ -39,6 +45,10 @@ fn a_killed_sender_process_restarts_in_place_and_replays_its_journal() {
     let status = stage.judge("sale", 300);
     let unknown = status["recipients"]["unknown"].as_i64().unwrap();
     assert!(unknown <= 8, "at most what was on the wire: {status}");
+    let pause = longest_pause(&stage.record());
+    println!("the killed process was back at work after {pause:?}");
+    assert!(pause < LEASE, "the journal gives the claim up: nobody waits for the lease, and the pause was {pause:?}");
+    assert_eq!(reclaims(&stage, "sale"), 1, "its batch was taken over once");
     await_that("its sender leaves", || stage.sender_pods("sale").is_empty());
 }
 

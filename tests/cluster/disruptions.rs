@@ -3,19 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::kubectl::{await_that, kubectl, list};
-use super::stage::Stage;
-
-/// Where `make test-cluster` has installed the chart.
-const SYSTEM: &str = "herald-system";
-
-fn operator_pod() -> Option<String> {
-    let pods = list(SYSTEM, "pods", "app.kubernetes.io/name=herald,app.kubernetes.io/component=operator");
-    let ready = |pod: &&serde_json::Value| {
-        pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["containerStatuses"][0]["ready"] == true
-    };
-    pods.iter().find(ready).map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
-}
+use super::kubectl::{await_that, kubectl};
+use super::stage::{SYSTEM, Stage, operator_pod};
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
@@ -52,4 +41,28 @@ fn sending_goes_on_while_the_api_server_is_away() {
     await_that("the API server answers", || super::kubectl::kubectl_with("", &["get", "--raw", "/readyz"]).is_ok());
     stage.await_end("sale", "Delivered");
     stage.judge("sale", 600);
+}
+
+/// Upgrades the release so that senders are made of another image; the operator restarts for it.
+fn make_senders_of(image: &str) {
+    let before = operator_pod().unwrap();
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/herald");
+    let image = format!("sender.image={image}");
+    let upgrade = ["upgrade", "herald", chart, "--namespace", SYSTEM, "--reuse-values", "--set", &image];
+    let output = Command::new("helm").args(upgrade).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    await_that("the new operator is ready", || operator_pod().is_some_and(|now| now != before));
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn an_image_that_nobody_has_is_told_and_sending_begins_once_it_is_right() {
+    let stage = Stage::with_channel("image", &[], 50);
+    make_senders_of("localhost/herald:of-nobody");
+    stage.apply(&stage.broadcast("sale", 20, ""));
+    let message = stage.await_condition("sale", "Stalled", "SenderNotStarting");
+    assert!(message.contains("localhost/herald:of-nobody"), "{message}");
+    make_senders_of("");
+    stage.await_end("sale", "Delivered");
+    stage.judge("sale", 20);
 }

@@ -11,5 +11,6 @@ mod edits;
 mod installation;
 mod kubectl;
 mod pace;
+mod process;
 mod stage;
 mod troubles;

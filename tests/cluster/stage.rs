@@ -16,7 +16,9 @@ use super::kubectl::{PATIENCE, await_some, await_that, find, kubectl, kubectl_wi
 
 /// Must never be seen outside the Secret it stands in.
 pub const CANARY: &str = "EAAB-canary-token-77c2";
-/// Set by `make test-cluster`: the address of the node that pods reach.
+/// Where the chart is installed.
+pub const SYSTEM: &str = "herald-system";
+/// Set by `dev/with-herald.sh`: the address of the node that pods reach.
 const NODE_ADDRESS: &str = "HERALD_TEST_NODE_ADDRESS";
 
 static STAGES: AtomicU32 = AtomicU32::new(0);
@@ -40,7 +42,7 @@ impl Stage {
     pub fn open(name: &str, flags: &[&str]) -> Stage {
         let folder = tempfile::tempdir().unwrap();
         let record = folder.path().join("record.ndjson");
-        let listen = format!("{}:0", std::env::var(NODE_ADDRESS).expect("set by make test-cluster"));
+        let listen = format!("{}:0", std::env::var(NODE_ADDRESS).expect("set by dev/with-herald.sh"));
         let base = ["simulator", "--listen", &listen, "--record", record.to_str().unwrap()];
         let options = CommandLine::try_parse_from(base.iter().chain(flags)).unwrap().options;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -213,6 +215,15 @@ impl Stage {
             known = now;
         }
     }
+}
+
+/// The operator's pod, once it is ready.
+pub fn operator_pod() -> Option<String> {
+    let pods = list(SYSTEM, "pods", "app.kubernetes.io/name=herald,app.kubernetes.io/component=operator");
+    let ready = |pod: &&Value| {
+        pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["containerStatuses"][0]["ready"] == true
+    };
+    pods.iter().find(ready).map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
 }
 
 /// A condition of a status.
