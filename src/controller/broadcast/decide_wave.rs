@@ -140,7 +140,7 @@ pub fn next(
 ) -> Next {
     let Some(channel) = &observation.channel else { return Next::default() };
     if let Some(active) = waves.active {
-        return tend(observation, snapshot, active, waves.template_hash.as_deref());
+        return tend(observation, snapshot, active, waves.template_hash.as_deref(), reached);
     }
     let now = observation.now;
     let is_probe = match need(snapshot, now) {
@@ -210,7 +210,13 @@ fn due(snapshot: &BroadcastSnapshot) -> Option<Timestamp> {
 }
 
 /// The Job in progress: as many senders as wanted, and none that can never start.
-fn tend(observation: &Observation, snapshot: &BroadcastSnapshot, active: &Job, template_hash: Option<&str>) -> Next {
+fn tend(
+    observation: &Observation,
+    snapshot: &BroadcastSnapshot,
+    active: &Job,
+    template_hash: Option<&str>,
+    reached: &Start,
+) -> Next {
     if active.metadata.deletion_timestamp.is_some() {
         return Next::default();
     }
@@ -222,12 +228,28 @@ fn tend(observation: &Observation, snapshot: &BroadcastSnapshot, active: &Job, t
     if !began && (old || (ended && late)) {
         return Next::act(delete(active));
     }
+    if lost_its_pods(active, &observation.pods) && start(active) != *reached {
+        match (need(snapshot, observation.now), snapshot.lease_until.filter(|until| *until > observation.now)) {
+            (Need::Senders, None) => return Next::act(delete(active)),
+            (Need::Senders, until) => return Next::wait(until),
+            _ => {}
+        }
+    }
     let wanted = job::parallelism(&observation.object);
     let is = active.spec.as_ref().and_then(|spec| spec.parallelism);
     if !ended && is != Some(wanted) {
         return Next::act(Action::ScaleJob { name: active.name_any(), parallelism: wanted });
     }
     Next::wait(grace.filter(|_| !began && !late))
+}
+
+/// Whether the pods of a Job were deleted and it has made no other yet: Kubernetes counts that as a failure and waits 10 s
+/// and more before the next one. A new wave need not, where this one was at work.
+fn lost_its_pods(job: &Job, pods: &[Pod]) -> bool {
+    let status = job.status.as_ref();
+    let failed = status.and_then(|status| status.failed).unwrap_or_default();
+    let active = status.and_then(|status| status.active).unwrap_or_default();
+    failed > 0 && active == 0 && pods_of(job, pods).next().is_none()
 }
 
 fn delete(job: &Job) -> Action {

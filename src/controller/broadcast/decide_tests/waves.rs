@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::JobStatus;
+
 use super::world::{START, World, crashed, creates_job};
 use crate::controller::broadcast::Action;
 use crate::delivery::time::{Span, Timestamp};
@@ -208,6 +210,44 @@ fn a_job_that_cannot_start_is_replaced_when_a_new_one_would_be_another_and_one_t
     assert!(creates_job(&world.look()));
     let image = world.jobs[0].spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers[0].image.clone();
     assert_eq!(image.as_deref(), Some("registry.example/herald:2"));
+}
+
+#[test]
+fn a_job_at_work_whose_pods_were_deleted_makes_room_for_a_new_wave_once_their_claims_are_void() {
+    let at_work = || {
+        let mut world = World::planned(10, 10);
+        world.look();
+        world.send(3);
+        world.jobs[0].status = Some(JobStatus { failed: Some(1), active: Some(0), ..JobStatus::default() });
+        world
+    };
+    let mut world = at_work();
+    world.snapshot.lease_until = Some(after(9));
+    assert_eq!(world.look().actions, []);
+    world.snapshot.lease_until = None;
+    assert!(matches!(world.look().actions[..], [Action::DeleteJob { .. }]));
+    assert!(creates_job(&world.look()));
+
+    let mut replaced = at_work();
+    replaced.jobs[0].status.as_mut().unwrap().active = Some(1);
+    assert_eq!(replaced.look().actions, []);
+
+    let mut stopping = at_work();
+    stopping.pod("Running", Default::default());
+    assert_eq!(stopping.look().actions, [], "its pod is still draining");
+
+    let mut suspended = at_work();
+    suspended.snapshot.gate.suspended = true;
+    assert_eq!(suspended.look().actions, []);
+
+    let mut idle = World::planned(10, 10);
+    idle.look();
+    idle.jobs[0].status = Some(JobStatus { failed: Some(1), active: Some(0), ..JobStatus::default() });
+    assert_eq!(
+        idle.look().actions,
+        [],
+        "pods that go before they have done anything are left to the wait of Kubernetes"
+    );
 }
 
 #[test]
