@@ -160,6 +160,9 @@ macro_rules! contract {
                 pacing {
                     a_lone_broadcast_gets_every_slot_of_the_account_and_none_between
                     senders_and_broadcasts_of_an_account_share_its_rate
+                    broadcasts_share_an_account_by_their_weights
+                    an_urgent_broadcast_begins_at_once_beside_a_bulk_one_and_nobody_starves
+                    a_change_of_the_weight_counts_from_the_next_exchange
                     a_broadcast_keeps_its_own_lower_rate
                     a_slow_broadcast_leaves_the_rest_of_the_rate_to_others
                     a_broadcast_that_waits_for_its_own_rate_holds_up_nobody

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
@@ -136,6 +137,7 @@ fn declaration(suspended: bool) -> Declaration {
         orders: None,
         request_timeout: Span::from_secs(2),
         rate: None,
+        weight: NORMAL_WEIGHT,
         batch_size: Some(7),
         start_at: None,
         end_at: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
@@ -207,6 +208,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,
+        weight: NORMAL_WEIGHT,
         batch_size: Some(scenario.batch_size),
         start_at: None,
         end_at: None,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::Template;
+use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::sqlite::SqliteLedger;
@@ -174,6 +175,7 @@ fn declaration() -> Declaration {
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,
+        weight: NORMAL_WEIGHT,
         batch_size: None,
         start_at: None,
         end_at: None,

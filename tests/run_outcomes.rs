@@ -283,6 +283,22 @@ fn the_worst_of_two_broadcasts_decides_and_the_lines_keep_the_order_of_the_files
 }
 
 #[test]
+fn an_urgent_broadcast_is_served_before_a_bulk_one_on_the_same_channel() {
+    let stage = Stage::open(&[]);
+    let of = |name: &str, first: u64, priority: &str| {
+        broadcast(name, &format!("{}  delivery: {{priority: {priority}}}\n", people(first, 120)))
+    };
+    stage.documents(40, &[of("bulk", 1, "Bulk"), of("urgent", 1_001, "Urgent")]);
+    stage.run(&[]).exits(0);
+    let requests = stage.requests();
+    let is_urgent = |line: &herald::simulator::record::OwnedLine| line.recipient.len() == 4;
+    let last = requests.iter().rposition(is_urgent).unwrap();
+    let bulk = requests[..last].iter().filter(|line| !is_urgent(line)).count();
+    assert!(bulk < 60, "an eighth beside the urgent one, and not {bulk} of 120");
+    assert_eq!(stage.accepted().len(), 240);
+}
+
+#[test]
 fn the_walk_of_the_schema_finds_faults() {
     let line = json!({"status": {"state": "Dancing", "extra": 1, "recipients": {"planned": -1}, "progressPercent": 101, "conditions": [{"type": "ready"}]}});
     let found = std::panic::catch_unwind(|| assert_fits_the_schema(&line)).unwrap_err();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::Template;
+use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::{AccountKey, Content, Declaration};
@@ -73,6 +74,7 @@ pub fn declaration(rate: u32) -> Declaration {
         orders: None,
         request_timeout: Span::from_secs(10),
         rate: None,
+        weight: NORMAL_WEIGHT,
         batch_size: None,
         start_at: None,
         end_at: None,

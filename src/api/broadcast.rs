@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{audience::Audience, broadcast_status::BroadcastMessageStatus, rate::Rate, reference::ObjectRef};
@@ -126,6 +127,11 @@ pub struct Delivery {
     /// alone. May be changed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// How it shares the channel's account with other broadcasts that send at the same time: of every 13 messages
+    /// `Urgent` gets 8, `Normal` 4 and `Bulk` 1, and an urgent one begins at once. What one does not use the others get.
+    /// Default `Normal`. May be changed at any time.
+    #[serde(default)]
+    pub priority: Priority,
     /// How many senders work at once: 1 to 8, default 1. One is enough up to some 300 messages a second; the rate holds
     /// for all of them together. May be changed at any time.
     #[serde(default = "one_sender")]
@@ -141,12 +147,21 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Delivery {
-        Delivery { rate: None, senders: one_sender(), batch_size: None }
+        Delivery { rate: None, priority: Priority::default(), senders: one_sender(), batch_size: None }
     }
 }
 
 fn one_sender() -> u32 {
     1
+}
+
+/// A broadcast's part of an account that several want at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Priority {
+    Urgent,
+    #[default]
+    Normal,
+    Bulk,
 }
 
 /// When to begin and when to stop.

@@ -23,6 +23,8 @@ pub const MIN_WAIT: Span = Span::from_millis(20);
 pub const URGENT_WEIGHT: u32 = 8;
 /// The weight of an ordinary broadcast.
 pub const NORMAL_WEIGHT: u32 = 4;
+/// The weight of one that takes what others leave, and a little beside them.
+pub const BULK_WEIGHT: u32 = 1;
 
 /// The account's place in time.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use crate::api::channel::ChannelMember;
-use crate::api::{Audience, BroadcastMessage, MessageChannelSpec};
+use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority};
+use crate::delivery::pacing;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
 
@@ -77,6 +78,8 @@ pub struct Declaration {
     pub request_timeout: Span,
     /// The broadcast's own rate; the lower of this and the account's applies.
     pub rate: Option<Rate>,
+    /// Its part of the account, against the weights of others that want it at the same time; at least 1.
+    pub weight: u32,
     pub batch_size: Option<u32>,
     pub start_at: Option<Timestamp>,
     pub end_at: Option<Timestamp>,
@@ -115,12 +118,21 @@ impl Declaration {
             orders: None,
             request_timeout: Span::from_secs(i64::from(channel.request_timeout_seconds)),
             rate: spec.delivery.rate.map(rate),
+            weight: weight(spec.delivery.priority),
             batch_size: spec.delivery.batch_size,
             start_at: schedule.start_time.map(instant),
             end_at: schedule.end_time.map(instant),
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
         })
+    }
+}
+
+fn weight(priority: Priority) -> u32 {
+    match priority {
+        Priority::Urgent => pacing::URGENT_WEIGHT,
+        Priority::Normal => pacing::NORMAL_WEIGHT,
+        Priority::Bulk => pacing::BULK_WEIGHT,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One account, its rate, its brake, and the broadcasts that share it.
 
+use herald::delivery::pacing::{BULK_WEIGHT, NORMAL_WEIGHT, URGENT_WEIGHT};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::Declaration;
@@ -59,6 +60,43 @@ pub async fn senders_and_broadcasts_of_an_account_share_its_rate<L: Backend>(wor
     assert!((485..=502).contains(&all.len()), "{}", all.len());
     assert!(fewest_apart(&all) >= INTERVAL);
     assert!((200..=300).contains(&slots[2].len()), "each broadcast its half: {}", slots[2].len());
+}
+
+pub async fn broadcasts_share_an_account_by_their_weights<L: Backend>(world: &World<L>) {
+    let mut senders = Vec::new();
+    for (key, weight) in [("urgent", URGENT_WEIGHT), ("normal", NORMAL_WEIGHT), ("bulk", BULK_WEIGHT)] {
+        let broadcast = world.planned(&Declaration { weight, ..declaration(key) }, 2_000).await;
+        senders.push(Sender::proven(world, key, broadcast).await);
+    }
+    let slots = slots_within(world, &mut senders, Span::from_secs(13)).await;
+    let parts: Vec<usize> = slots.iter().map(Vec::len).collect();
+    for (part, whole) in parts.iter().zip([800, 400, 100]) {
+        assert!((whole * 85 / 100..=whole * 115 / 100).contains(part), "{parts:?} of 800, 400 and 100");
+    }
+    assert!(parts.iter().sum::<usize>() >= 1_280, "{parts:?}");
+}
+
+pub async fn an_urgent_broadcast_begins_at_once_beside_a_bulk_one_and_nobody_starves<L: Backend>(world: &World<L>) {
+    let bulk = world.planned(&Declaration { weight: BULK_WEIGHT, ..declaration("bulk") }, 2_000).await;
+    let mut senders = vec![Sender::proven(world, "bulk", bulk).await];
+    slots_within(world, &mut senders, Span::from_secs(5)).await;
+    let joined = world.now();
+    let urgent = world.planned(&Declaration { weight: URGENT_WEIGHT, ..declaration("urgent") }, 2_000).await;
+    senders.push(Sender::proven(world, "urgent", urgent).await);
+    let slots = slots_within(world, &mut senders, Span::from_secs(10)).await;
+    let first = slots[1].iter().min().copied().unwrap() - joined;
+    assert!(first <= Span::from_secs(2), "{first:?}");
+    assert!(slots[1].len() >= 8 * 1_000 / 9 * 85 / 100, "{}", slots[1].len());
+    assert!(slots[0].len() >= 1_000 / 9 * 85 / 100, "{}", slots[0].len());
+}
+
+pub async fn a_change_of_the_weight_counts_from_the_next_exchange<L: Backend>(world: &World<L>) {
+    let (one, two) = pair(world, declaration("two")).await;
+    world.declare(&Declaration { weight: BULK_WEIGHT, generation: 2, ..declaration("two") }).await;
+    let mut senders = [Sender::proven(world, "one", one).await, Sender::proven(world, "two", two).await];
+    let slots = slots_within(world, &mut senders, Span::from_secs(5)).await;
+    let parts: Vec<usize> = slots.iter().map(Vec::len).collect();
+    assert!((80..=120).contains(&parts[1]), "{parts:?} of 400 and 100");
 }
 
 pub async fn a_broadcast_keeps_its_own_lower_rate<L: Backend>(world: &World<L>) {

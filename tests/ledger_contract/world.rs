@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use herald::delivery::counts::Counts;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
@@ -69,6 +70,7 @@ pub fn declaration(key: &str) -> Declaration {
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,
+        weight: NORMAL_WEIGHT,
         batch_size: Some(10),
         start_at: None,
         end_at: None,

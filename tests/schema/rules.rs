@@ -174,7 +174,11 @@ fn changes() -> Vec<(Value, Value, &'static str)> {
         (begun.clone(), message("/spec/idempotencyKey", NULL), "spec.idempotencyKey: Forbidden: locked"),
         (named_by_itself.clone(), message("/spec/idempotencyKey", json!("spring-sale")), ""),
         (named_by_itself, message("/spec/idempotencyKey", NULL), ""),
-        (begun.clone(), message("/spec/delivery", json!({"rate": {"messages": 5}, "senders": 8})), ""),
+        (
+            begun.clone(),
+            message("/spec/delivery", json!({"rate": {"messages": 5}, "senders": 8, "priority": "Urgent"})),
+            "",
+        ),
         (begun.clone(), message("/spec/cancel", json!(true)), ""),
         (begun.clone(), message("/spec/suspend", NULL), ""),
         (begun.clone(), message("/spec/schedule/endTime", json!("2027-01-01T00:00:00Z")), ""),

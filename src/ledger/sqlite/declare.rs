@@ -4,7 +4,6 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{plan, rows};
 use crate::delivery::brake;
-use crate::delivery::pacing::NORMAL_WEIGHT;
 use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -135,7 +134,7 @@ async fn insert(connection: &mut SqliteConnection, wanted: &Declaration, account
     .bind(wanted.generation)
     .bind(account)
     .bind(&wanted.identity_hash)
-    .bind(NORMAL_WEIGHT)
+    .bind(wanted.weight)
     .fetch_one(connection)
     .await?;
     Ok(id)
@@ -147,7 +146,7 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     sqlx::query(
         "UPDATE broadcast SET name = ?2, owner_uid = ?3, generation = ?4, account_id = ?5, identity_hash = ?6, \
          trouble_reason = CASE WHEN generation = ?4 AND identity_hash = ?6 THEN trouble_reason END, released = 0, \
-         orders = ?16, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
+         orders = ?16, flow_weight = ?17, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
          start_at = CASE WHEN first_attempt_at IS NULL THEN ?12 ELSE start_at END, end_at = ?13, suspended = ?14, cancelled = cancelled OR ?15 WHERE id = ?1",
     )
     .bind(id)
@@ -166,6 +165,7 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     .bind(wanted.suspended)
     .bind(wanted.cancelled)
     .bind(orders)
+    .bind(wanted.weight)
     .execute(connection)
     .await?;
     Ok(())
