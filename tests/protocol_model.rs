@@ -1,0 +1,81 @@
+//! The exchange protocol with two senders, one batch and three recipients, through every order in which exchanges,
+//! requests, crashes, freezes, lost replies, pauses and takeovers may happen. What a recipient becomes and whether the gate
+//! is open is decided by the product's own rules; the rest is the protocol of the ledger, as small as it can be said.
+//!
+//! Time is not modelled: whatever may happen by time alone (a lease that runs out, a slot that passes) may happen at any
+//! moment, which is more than any clock allows. What could happen without end has a budget.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+#[path = "protocol_model/ledger.rs"]
+mod ledger;
+#[path = "protocol_model/sender.rs"]
+mod sender;
+#[path = "protocol_model/world.rs"]
+mod world;
+
+use std::collections::BTreeSet;
+
+use stateright::{Checker, HasDiscoveries, Model};
+use world::{Faults, Protocol};
+
+/// Looks at every state that can be reached; the names of the properties that do not hold.
+fn broken(protocol: Protocol) -> Vec<&'static str> {
+    let checker = protocol.checker().threads(2).spawn_bfs().join();
+    println!("{} states", checker.unique_state_count());
+    let mut broken: Vec<&'static str> = checker.discoveries().into_keys().collect();
+    broken.sort_unstable();
+    broken
+}
+
+/// Whether all of these properties are found not to hold; looks no further then.
+fn breaks<const N: usize>(protocol: Protocol, properties: [&'static str; N]) -> bool {
+    let until = HasDiscoveries::AllOf(BTreeSet::from(properties));
+    let checker = protocol.checker().threads(2).finish_when(until).spawn_bfs().join();
+    properties.iter().all(|property| checker.discovery(property).is_some())
+}
+
+#[track_caller]
+fn holds(faults: Faults) {
+    assert_eq!(broken(Protocol { faults, ..Protocol::default() }), Vec::<&str>::new(), "{faults:?}");
+}
+
+#[test]
+fn a_crash_and_a_takeover_repeat_nobody_and_leave_nobody_behind() {
+    holds(Faults { crashes: 1, ended_leases: 1, ..Faults::default() });
+}
+
+#[test]
+fn a_crash_without_its_journal_costs_unknowns_and_nothing_else() {
+    let faults = Faults { crashes: 1, lost_replies: 1, ..Faults::default() };
+    assert_eq!(broken(Protocol { faults, journal: false, ..Protocol::default() }), Vec::<&str>::new());
+}
+
+#[test]
+fn lost_replies_and_refusals_repeat_nobody_and_leave_nobody_behind() {
+    holds(Faults { lost_replies: 1, refusals: 1, ended_leases: 1, ..Faults::default() });
+}
+
+#[test]
+fn a_sender_that_wakes_after_its_deadline_leaves_at_most_an_unknown() {
+    holds(Faults { lost_answers: 1, passed_slots: 1, ended_leases: 1, ..Faults::default() });
+}
+
+#[test]
+fn a_pause_or_cancel_at_any_moment_gives_nobody_away_and_loses_nobody() {
+    holds(Faults { edits: 2, lost_replies: 1, ..Faults::default() });
+    holds(Faults { edits: 1, ended_leases: 1, ..Faults::default() });
+}
+
+#[test]
+fn without_the_fence_an_old_epoch_takes_recipients() {
+    let faults = Faults { ended_leases: 1, ..Faults::default() };
+    assert!(breaks(Protocol { faults, fence: false, ..Protocol::default() }, [world::ONE_HOLDER]));
+}
+
+#[test]
+fn without_the_one_rule_somebody_is_messaged_twice() {
+    let faults = Faults { lost_answers: 1, passed_slots: 1, ended_leases: 1, ..Faults::default() };
+    let broken = [world::NOBODY_TWICE, world::DEFINITE_BEFORE_NEXT];
+    assert!(breaks(Protocol { faults, one_rule: false, ..Protocol::default() }, broken));
+}
