@@ -24,14 +24,17 @@ impl Mark {
         Mark(open().metadata().unwrap().len())
     }
 
-    /// What the operator has asked for since, by verb and resource.
-    pub fn writes_of_the_operator(&self) -> BTreeMap<String, u64> {
+    /// What the operator has asked for since, by verb and resource: in this namespace, or in none.
+    pub fn writes_of_the_operator(&self, namespace: &str) -> BTreeMap<String, u64> {
         let mut log = open();
         log.seek(SeekFrom::Start(self.0)).unwrap();
         let mut writes = BTreeMap::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
             if entry["user"]["username"] != OPERATOR {
+                continue;
+            }
+            if entry["objectRef"]["namespace"].as_str().is_some_and(|other| other != namespace) {
                 continue;
             }
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

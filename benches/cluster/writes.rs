@@ -55,7 +55,7 @@ fn one(rate: u32, recipients: u32) -> Writes {
     let seconds = began.elapsed().as_secs_f64();
     stage.judge("s", i64::from(recipients));
     std::thread::sleep(AFTERMATH);
-    Writes { rate, recipients, seconds, by_request: mark.writes_of_the_operator() }
+    Writes { rate, recipients, seconds, by_request: mark.writes_of_the_operator(&stage.namespace) }
 }
 
 /// More people than fit into the object: they are in a ConfigMap of the same name.

@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use herald::ledger::Ledger;
 use herald::ledger::sqlite::{SqliteLedger, random_id};
+use herald::ledger::upkeep::keep_up;
 use herald::sender::{Journal, Session, Transport, planner};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::{people, process};
-
-/// As `herald run` has it.
-const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Send {
@@ -70,12 +67,4 @@ pub async fn send(task: Send) -> anyhow::Result<Sent> {
     upkeep.abort();
     let cpu_seconds = process::cpu_seconds() - before;
     Ok(Sent { sent: ledger.snapshot(broadcast).await?.counts.sent, cpu_seconds })
-}
-
-async fn keep_up(ledger: Arc<SqliteLedger>) {
-    loop {
-        if !matches!(ledger.maintain().await, Ok(true)) {
-            tokio::time::sleep(UPKEEP_INTERVAL).await;
-        }
-    }
 }

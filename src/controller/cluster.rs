@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
+use kube::core::Status;
 use kube::{Client, Config};
 use tower::limit::RateLimitLayer;
 
@@ -17,7 +18,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Why a call to the Kubernetes API came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    #[error("failed to {what}: {source}")]
+    #[error("failed to {what}: {}", words(.source))]
     Failed { what: &'static str, source: Box<kube::Error> },
     #[error("failed to {what}: the Kubernetes API did not answer within {} s", CALL_TIMEOUT.as_secs())]
     TimedOut { what: &'static str },
@@ -28,6 +29,7 @@ impl CallError {
     pub fn reason(&self) -> &'static str {
         match (self, self.code()) {
             (CallError::TimedOut { .. }, _) => "ApiTimeout",
+            (_, Some(403)) if self.is_of_an_ending_namespace() => "NamespaceTerminating",
             (_, Some(403)) => "ApiForbidden",
             (_, Some(404)) => "ApiNotFound",
             (_, Some(409)) => "ApiConflict",
@@ -39,13 +41,23 @@ impl CallError {
 
     /// The API server's own code, where it answered.
     pub fn code(&self) -> Option<u16> {
+        self.answer().map(|status| status.code)
+    }
+
+    fn answer(&self) -> Option<&Status> {
         match self {
             CallError::Failed { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
+                kube::Error::Api(status) => Some(status),
                 _ => None,
             },
             CallError::TimedOut { .. } => None,
         }
+    }
+
+    /// Nothing can be made in a namespace that is being deleted, and nothing needs to be.
+    pub fn is_of_an_ending_namespace(&self) -> bool {
+        let causes = self.answer().and_then(|status| status.details.as_ref()).map(|details| details.causes.as_slice());
+        causes.unwrap_or_default().iter().any(|cause| cause.reason == "NamespaceTerminating")
     }
 
     pub fn is_not_found(&self) -> bool {
@@ -54,6 +66,14 @@ impl CallError {
 
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)
+    }
+}
+
+/// What a person needs of an error: the API server's sentence without the structure around it.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -79,5 +99,33 @@ pub async fn call<T>(what: &'static str, call: impl Future<Output = Result<T, ku
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CallError::Failed { what, source: Box::new(source) }),
         Err(_) => Err(CallError::TimedOut { what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(answer: serde_json::Value) -> CallError {
+        let status: Status = serde_json::from_value(answer).unwrap();
+        CallError::Failed { what: "create a Job", source: Box::new(kube::Error::Api(Box::new(status))) }
+    }
+
+    #[test]
+    fn an_error_is_told_in_the_words_of_the_api_server_alone() {
+        let error = refused(serde_json::json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden", "message": "jobs.batch is forbidden: no such right",
+        }));
+        assert_eq!(error.to_string(), "failed to create a Job: jobs.batch is forbidden: no such right");
+        assert_eq!(error.reason(), "ApiForbidden");
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_told_from_a_missing_right() {
+        let error = refused(serde_json::json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden", "message": "it is being terminated",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "message": "", "field": "metadata.namespace"}]},
+        }));
+        assert_eq!(error.reason(), "NamespaceTerminating");
     }
 }

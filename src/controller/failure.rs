@@ -34,6 +34,11 @@ impl Failure {
             Failure::NameTaken { .. } => "NameTaken",
         }
     }
+
+    /// Whether it is the way things end, and nobody need be told.
+    pub fn is_expected(&self) -> bool {
+        matches!(self, Failure::Call(error) if error.is_of_an_ending_namespace())
+    }
 }
 
 /// How often each object has failed in a row, by uid.

@@ -119,6 +119,9 @@ impl StatusWriter {
             let name = object.name_any();
             tracing::info!(kind = %K::kind(&()), name, reason = transition.reason, note = transition.note, "changed");
             if let Err(error) = call("publish an event", self.recorder.publish(&event, &about)).await {
+                if error.is_of_an_ending_namespace() {
+                    return;
+                }
                 tracing::warn!(reason = error.reason(), %error, "an event was lost");
             }
         }

@@ -30,9 +30,6 @@ pub struct HttpEndpoint {
 
 /// A plain HTTP endpoint, ready to send to. There is no limit on the text.
 pub struct Http {
-    /// Host, port and path: a query may hold a key, so it is no part of the account's name.
-    account: String,
-    base_url: String,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -45,12 +42,6 @@ impl Http {
     /// comes twice, or one that is set anyway.
     pub fn new(endpoint: HttpEndpoint) -> Result<Http, AccountError> {
         let uri = absolute_url("http.url", &endpoint.url)?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(AccountError::new("http.url", "must be an absolute URL"));
-        };
-        let account = format!("{authority}{}", uri.path());
-        let base_url = format!("{scheme}://{authority}");
-
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (index, (given, value)) in endpoint.headers.iter().enumerate() {
@@ -59,7 +50,7 @@ impl Http {
                 return Err(AccountError::new(field(index, given), "comes twice; names are the same in any case"));
             }
         }
-        Ok(Http { account, base_url, uri, headers })
+        Ok(Http { uri, headers })
     }
 }
 
@@ -82,7 +73,8 @@ fn header(index: usize, name: &str, value: &SecretString) -> Result<(HeaderName,
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("account", &self.account).finish_non_exhaustive()
+        // A query may hold a key.
+        f.debug_struct("Http").field("host", &self.uri.host()).field("path", &self.uri.path()).finish_non_exhaustive()
     }
 }
 
@@ -96,14 +88,6 @@ struct Body<'a> {
 impl Provider for Http {
     fn name(&self) -> &'static str {
         "http"
-    }
-
-    fn account(&self) -> &str {
-        &self.account
-    }
-
-    fn base_url(&self) -> &str {
-        &self.base_url
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
@@ -191,12 +175,6 @@ mod tests {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(body, json!({"id": "24005550001", "text": "Hi Ana", "vars": {"first_name": "Ana"}}));
         assert!(!format!("{http:?} {:?}", request.headers()).contains("hunter2"));
-    }
-
-    #[test]
-    fn the_account_is_host_and_path_without_the_query() {
-        let http = Http::new(endpoint("https://gate.example:8443/send?key=1", &[])).unwrap();
-        assert_eq!((http.account(), http.base_url()), ("gate.example:8443/send", "https://gate.example:8443"));
     }
 
     #[test]

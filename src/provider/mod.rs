@@ -81,13 +81,6 @@ pub trait Provider: Send + Sync {
     /// The member of the channel's union, e.g. `messenger`.
     fn name(&self) -> &'static str;
 
-    /// The account at the provider, e.g. the page id; with [`Provider::base_url`]'s host it names who is paced.
-    /// Holds no secret.
-    fn account(&self) -> &str;
-
-    /// Where requests go: scheme, host, port and, where it has one, a path prefix. Holds no secret.
-    fn base_url(&self) -> &str;
-
     /// Builds the request for one attempt. Headers that hold a secret are marked sensitive. The URL may hold a
     /// proof made from secrets, so it does not belong into logs either.
     ///

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use herald::controller::broadcast::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
+use herald::controller::broadcast::{
+    CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING,
+    TEMPLATE_INVALID, UNREADABLE,
+};
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::ledger::status::{End, PROVIDER_SLOW};
@@ -77,7 +80,8 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW].map(str::to_owned));
     // Conditions of batches and channels.
     reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
-    reasons.extend([CHANNEL_NOT_FOUND, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING].map(str::to_owned));
+    reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
+    reasons.extend([TEMPLATE_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING].map(str::to_owned));
     reasons
 }
 

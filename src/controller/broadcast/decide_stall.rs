@@ -15,6 +15,13 @@ use crate::ledger::status::Stall;
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
 
 pub const CHANNEL_NOT_FOUND: &str = "ChannelNotFound";
+/// The channel names no provider or has no rate, which only a schema of another version lets pass.
+pub const CHANNEL_INVALID: &str = "ChannelInvalid";
+/// This version cannot read the channel.
+pub const CHANNEL_UNREADABLE: &str = "ChannelUnreadable";
+pub const TEMPLATE_INVALID: &str = "TemplateInvalid";
+/// This version cannot read the object itself.
+pub const UNREADABLE: &str = "Unreadable";
 pub const SENDER_NOT_STARTING: &str = "SenderNotStarting";
 pub const SENDER_CRASH_LOOPING: &str = "SenderCrashLooping";
 

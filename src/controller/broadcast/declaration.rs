@@ -2,6 +2,7 @@
 
 use kube::{Api, Client, ResourceExt};
 
+use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
 use super::observation::Declared;
 use super::remembered::Remembered;
 use crate::api::{BroadcastMessage, MessageChannel};
@@ -30,18 +31,15 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
         let message = format!(
             "there is no MessageChannel `{wanted}` in the namespace `{namespace}`; create it, or correct spec.channelRef"
         );
-        refuse("ChannelNotFound", message)
+        refuse(CHANNEL_NOT_FOUND, message)
     })?;
     Template::compile(&broadcast.spec.content.text)
-        .map_err(|error| refuse("InvalidTemplate", format!("spec.content.text: {error}")))?;
+        .map_err(|error| refuse(TEMPLATE_INVALID, format!("spec.content.text: {error}")))?;
     let account = AccountKey::of(&namespace, &channel.spec).ok_or_else(|| {
-        refuse(
-            "ChannelInvalid",
-            format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"),
-        )
+        refuse(CHANNEL_INVALID, format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"))
     })?;
     let mut declaration = Declaration::of(broadcast, &channel.spec, account.clone())
-        .map_err(|error| refuse("ChannelInvalid", error.to_string()))?;
+        .map_err(|error| refuse(CHANNEL_INVALID, error.to_string()))?;
     for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
         if let Some(ceiling) = other.spec.ceiling() {
             let rate = crate::delivery::rate::Rate::new(ceiling.messages, ceiling.period_seconds);

@@ -31,6 +31,9 @@ pub(super) mod reconciler;
 pub(super) mod remembered;
 
 pub use decide::decide;
-pub use decide_stall::{CHANNEL_NOT_FOUND, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING};
+pub use decide_stall::{
+    CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING,
+    TEMPLATE_INVALID, UNREADABLE,
+};
 pub use memory::Memory;
 pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

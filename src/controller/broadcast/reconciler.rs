@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::applier::Applier;
 use super::decide::decide;
+use super::decide_stall::{CHANNEL_UNREADABLE, UNREADABLE};
 use super::declaration::Declarer;
 use super::observation::{Decision, Declared, Observation};
 use super::observer::{Stores, observe};
@@ -27,8 +28,6 @@ use crate::ledger::clock::{Clock, SystemClock};
 
 /// The label of this reconciler's figures.
 const CONTROLLER: &str = "broadcast";
-/// The reason of an object that this version cannot read.
-const UNREADABLE: &str = "Unreadable";
 /// An object that cannot be read is looked at again when it changes; this is for an operator that learned to read it.
 const UNREADABLE_LOOK: Duration = Duration::from_secs(300);
 
@@ -75,7 +74,12 @@ pub fn after_failure<L>(
 ) -> Action {
     let wait = reconciler.failures.after(&object.uid().unwrap_or_default());
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    tracing::warn!(namespace, name, reason = failure.reason(), error = %failure, ?wait, "a broadcast was not reconciled");
+    let reason = failure.reason();
+    if failure.is_expected() {
+        tracing::debug!(namespace, name, reason, error = %failure, ?wait, "a broadcast was not reconciled");
+    } else {
+        tracing::warn!(namespace, name, reason, error = %failure, ?wait, "a broadcast was not reconciled");
+    }
     Action::requeue(wait)
 }
 
@@ -114,7 +118,7 @@ impl<L: Ledger> Reconciler<L> {
             let name = &broadcast.spec.channel_ref.name;
             let message =
                 format!("this version of Herald cannot read the MessageChannel `{name}`: {error}; correct it");
-            return Ok(Declared::Refused { reason: "ChannelUnreadable", message });
+            return Ok(Declared::Refused { reason: CHANNEL_UNREADABLE, message });
         }
         let channels = self.stores.channels_of(&broadcast.namespace().unwrap_or_default());
         self.declarer().declare(broadcast, &channels).await

@@ -156,14 +156,6 @@ impl Provider for Messenger {
         "messenger"
     }
 
-    fn account(&self) -> &str {
-        &self.page_id
-    }
-
-    fn base_url(&self) -> &str {
-        &self.base_url
-    }
-
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         if message.text.trim().is_empty() {
             return Err(EncodeError::TextEmpty);
