@@ -80,6 +80,7 @@ macro_rules! contract {
                 }
                 outcomes {
                     each_outcome_leads_where_the_table_says
+                    totals_count_everybody_of_all_broadcasts
                     an_outcome_told_twice_changes_nothing_the_second_time
                     an_outcome_of_an_older_attempt_changes_nothing
                     an_outcome_for_nobody_of_the_plan_changes_nothing
@@ -148,6 +149,7 @@ macro_rules! contract {
                     a_trouble_stands_until_a_plan_is_sealed
                     a_trouble_stands_until_somebody_is_taken
                     a_trouble_of_an_older_wish_is_forgotten
+                    a_trouble_of_an_overtaken_plan_is_not_heard
                     a_key_belongs_to_one_owner_until_it_is_released
                     a_released_broadcast_takes_nobody
                     one_planner_is_at_work_and_others_wait

@@ -82,6 +82,10 @@ async fn ready<L: Ledger>(State(health): State<Arc<Health<L>>>) -> impl IntoResp
 
 async fn figures<L: Ledger>(State(health): State<Arc<Health<L>>>) -> impl IntoResponse {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    // Without an answer of the ledger the other figures are still worth having.
+    if let Ok(Ok(totals)) = tokio::time::timeout(LEDGER_TIMEOUT, health.ledger.totals()).await {
+        health.metrics.counted(&totals);
+    }
     match health.metrics.encode() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text)),
         Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR),

@@ -9,7 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
+use crate::ledger::Outcomes;
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -46,6 +48,17 @@ struct PathLabels {
     path: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SettledLabels {
+    outcome: &'static str,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
 /// All figures of the operator.
 pub struct Metrics {
     registry: Registry,
@@ -56,6 +69,8 @@ pub struct Metrics {
     ledger_requests: Family<RequestLabels, Counter>,
     ledger_request_duration: Histograms<PathLabels>,
     last_events: Family<KindLabels, Gauge>,
+    settled: Family<SettledLabels, Counter>,
+    open: Family<StateLabels, Gauge>,
 }
 
 /// From 1 ms to some 16 s.
@@ -96,6 +111,14 @@ impl Default for Metrics {
             unit(),
             last_events.clone(),
         );
+        let settled = Family::default();
+        registry.register(
+            "recipients_settled",
+            "Recipients sent, failed or skipped, over all broadcasts of the ledger",
+            settled.clone(),
+        );
+        let open = Family::default();
+        registry.register("recipients", "Recipients that are not settled, or of whom nobody knows", open.clone());
         Metrics {
             registry,
             reconciles,
@@ -105,6 +128,8 @@ impl Default for Metrics {
             ledger_requests,
             ledger_request_duration,
             last_events,
+            settled,
+            open,
         }
     }
 }
@@ -134,6 +159,30 @@ impl Metrics {
         self.last_events.get_or_create(&KindLabels { kind }).set(now.0.div_euclid(1_000_000_000));
     }
 
+    /// What the ledger counts, over all its broadcasts. It keeps its counts over restarts, so these begin where they were.
+    pub fn counted(&self, totals: &[Outcomes]) {
+        let mut unknown = 0;
+        for total in totals {
+            let state = match total.state {
+                RecipientState::Unknown => {
+                    unknown += total.count;
+                    continue;
+                }
+                RecipientState::Pending | RecipientState::Inflight => {
+                    let state = total.state.as_str();
+                    self.open.get_or_create(&StateLabels { state }).set(total.count);
+                    continue;
+                }
+                RecipientState::Sent | RecipientState::Failed | RecipientState::Skipped => total.state.as_str(),
+            };
+            let labels = SettledLabels { outcome: state, reason: total.reason.clone() };
+            let counter = self.settled.get_or_create(&labels);
+            let count = u64::try_from(total.count).unwrap_or_default();
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        self.open.get_or_create(&StateLabels { state: RecipientState::Unknown.as_str() }).set(unknown);
+    }
+
     /// The OpenMetrics text.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
@@ -153,6 +202,15 @@ mod tests {
         metrics.status_written("BroadcastMessage");
         metrics.ledger_answered("/v1/exchange", 200, Duration::from_millis(3));
         metrics.watch_spoke("Job", Timestamp(5_000_000_000));
+        let total = |state, reason: &str, count| Outcomes { state, reason: reason.to_owned(), count };
+        metrics.counted(&[
+            total(RecipientState::Pending, "", 5),
+            total(RecipientState::Sent, "", 3),
+            total(RecipientState::Failed, "WindowClosed", 2),
+            total(RecipientState::Unknown, "NoAnswer", 1),
+            total(RecipientState::Unknown, "SenderLost", 1),
+        ]);
+        metrics.counted(&[total(RecipientState::Sent, "", 4), total(RecipientState::Unknown, "NoAnswer", 2)]);
         let text = metrics.encode().unwrap();
         for line in [
             r#"herald_reconcile_total{controller="broadcast",result="error"} 1"#,
@@ -162,6 +220,10 @@ mod tests {
             r#"herald_ledger_requests_total{path="/v1/exchange",result="200"} 1"#,
             r#"herald_ledger_request_duration_seconds_count{path="/v1/exchange"} 1"#,
             r#"herald_watch_last_event_timestamp_seconds{kind="Job"} 5"#,
+            r#"herald_recipients_settled_total{outcome="Sent",reason=""} 4"#,
+            r#"herald_recipients_settled_total{outcome="Failed",reason="WindowClosed"} 2"#,
+            r#"herald_recipients{state="Pending"} 5"#,
+            r#"herald_recipients{state="Unknown"} 2"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

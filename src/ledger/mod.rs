@@ -70,9 +70,9 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// changes nothing.
     fn abandon_plan(&self, ticket: PlanTicket) -> impl Future<Output = Result<()>> + Send;
 
-    /// Tells why no sender can work. It stands until a plan is sealed, a sender takes recipients, or the owner's wish
-    /// changes.
-    fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
+    /// Tells why no sender can work, as found with this plan. It stands until a plan is sealed, a sender takes recipients,
+    /// or the owner's wish changes. What is told of a plan that another has overtaken changes nothing.
+    fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
 
     /// Records outcomes, renews the lease, takes recipients and reserves their slots.
     ///
@@ -131,6 +131,10 @@ pub trait Ledger: SenderLedger {
 
     /// What a status shows of the batches of a broadcast, by index.
     fn batches(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Vec<BatchSnapshot>>> + Send;
+
+    /// Recipients of all broadcasts by state, and those that failed, were skipped or are unknown by reason too; the
+    /// largest [`snapshot::MAX_TOTALS`] kinds.
+    fn totals(&self) -> impl Future<Output = Result<Vec<Outcomes>>> + Send;
 
     /// What a status shows of an account; `None` before a broadcast used it.
     fn account(&self, account: &AccountKey) -> impl Future<Output = Result<Option<AccountSnapshot>>> + Send;

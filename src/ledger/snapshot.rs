@@ -13,7 +13,11 @@ use crate::delivery::time::Timestamp;
 /// The most (state, reason) pairs of a snapshot: status stays small; the fixed sets of reasons are shorter.
 pub const MAX_REASONS: i64 = 20;
 
-/// How many recipients stand in a state for a reason.
+/// The most (state, reason) pairs of all broadcasts together. The fixed sets of reasons of all providers are shorter; a
+/// sender that makes up reasons finds an end.
+pub const MAX_TOTALS: i64 = 200;
+
+/// How many recipients stand in a state for a reason; without one where states have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcomes {
     pub state: RecipientState,

@@ -51,8 +51,8 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.abandon_plan(ticket)).await
     }
 
-    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
-        self.retry().answered(|| self.ledger.report_trouble(broadcast, trouble)).await
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
+        self.retry().answered(|| self.ledger.report_trouble(plan, trouble)).await
     }
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

@@ -182,7 +182,7 @@ impl<L: SenderLedger> Rounds<L> {
         let brief = brief?;
         let provider = match self.provider(&brief) {
             Ok(provider) => provider,
-            Err(trouble) => return self.tell(trouble).await,
+            Err(trouble) => return self.tell(brief.plan, trouble).await,
         };
         let session = Session {
             ledger: self.ledger.clone(),
@@ -202,7 +202,7 @@ impl<L: SenderLedger> Rounds<L> {
             Ok(Ended::Replanned) => Ok(None),
             Ok(Ended::Idle) => Ok(Some(Left::Idle)),
             Ok(Ended::Stopped) => Ok(Some(Left::Stopped)),
-            Err(SessionError::Content(text)) => self.tell(Trouble::new("MessageInvalid", &text)).await,
+            Err(SessionError::Content(text)) => self.tell(brief.plan, Trouble::new("MessageInvalid", &text)).await,
             Err(SessionError::Ledger(error)) => Err(error.into()),
             Err(SessionError::Journal(error)) => Err(error.into()),
             Err(SessionError::Task(error)) => Err(error.into()),
@@ -231,11 +231,11 @@ impl<L: SenderLedger> Rounds<L> {
             }
             Some(Ok(())) => Ok(None),
             Some(Err(PlanFailure::Ledger(LedgerError::PlanSuperseded | LedgerError::PlanLocked))) => Ok(None),
-            Some(Err(PlanFailure::Ledger(error))) => Err(self.tell_failure(error).await),
+            Some(Err(PlanFailure::Ledger(error))) => Err(self.tell_failure(ticket.epoch, error).await),
             Some(Err(PlanFailure::Trouble(trouble))) => {
                 tracing::warn!(reason = trouble.reason, "the plan is refused");
                 self.ledger.abandon_plan(ticket).await?;
-                self.tell(trouble).await
+                self.tell(ticket.epoch, trouble).await
             }
         }
     }
@@ -284,8 +284,10 @@ impl<L: SenderLedger> Rounds<L> {
         })
     }
 
-    async fn tell(&self, trouble: Trouble) -> Round {
-        let told = self.ledger.report_trouble(self.broadcast, &trouble);
+    /// `plan` is the epoch it was found with: after an edit it is of no interest any more.
+    async fn tell(&self, plan: i64, trouble: Trouble) -> Round {
+        let plan = PlanTicket { broadcast: self.broadcast, epoch: plan };
+        let told = self.ledger.report_trouble(plan, &trouble);
         let Some(told) = unless_stopped(&self.stop, TAKE_OVER_GRACE, told).await else {
             return Ok(Some(Left::Stopped));
         };
@@ -294,10 +296,10 @@ impl<L: SenderLedger> Rounds<L> {
     }
 
     /// Tells why planning failed, as far as the ledger still listens.
-    async fn tell_failure(&self, error: LedgerError) -> SenderFailure {
+    async fn tell_failure(&self, plan: i64, error: LedgerError) -> SenderFailure {
         if !error.is_transient() {
             let trouble = Trouble::new(error.reason(), &error.to_string());
-            if let Err(untold) = self.tell(trouble).await {
+            if let Err(untold) = self.tell(plan, trouble).await {
                 tracing::warn!(error = %untold, "the ledger was not told why planning failed");
             }
         }

@@ -29,6 +29,22 @@ pub async fn each_outcome_leads_where_the_table_says<L: Backend>(world: &World<L
     assert_eq!(world.tally(broadcast, Unknown, "Timeout").await, 1);
 }
 
+pub async fn totals_count_everybody_of_all_broadcasts<L: Backend>(world: &World<L>) {
+    for key in ["one", "two"] {
+        let broadcast = world.planned(&declaration(key), 10).await;
+        let mut sender = Sender::proven(world, &format!("sender-{key}"), broadcast).await;
+        let rows = sender.take(world, 3).await;
+        sender.tell(world, vec![report(&rows[0], &permanent()), report(&rows[1], &unknown())]).await;
+    }
+    let totals = world.ledger.totals().await.unwrap();
+    let of = |state, reason: &str| {
+        let found = totals.iter().find(|total| total.state == state && total.reason == reason);
+        found.map_or(0, |total| total.count)
+    };
+    assert_eq!((of(Pending, ""), of(Inflight, ""), of(Sent, "")), (12, 2, 2));
+    assert_eq!((of(Failed, "NoSuchUser"), of(Unknown, "Timeout")), (2, 2));
+}
+
 pub async fn an_outcome_told_twice_changes_nothing_the_second_time<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 10).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;

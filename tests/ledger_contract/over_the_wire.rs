@@ -12,7 +12,7 @@ use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
+use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
 use herald::ledger::{AccountSnapshot, Brief, Declaration, Ledger, LedgerError, Owner, SenderLedger, Trouble};
@@ -115,8 +115,8 @@ impl SenderLedger for OverTheWire {
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         self.of(ticket.broadcast).abandon_plan(ticket).await
     }
-    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
-        self.of(broadcast).report_trouble(broadcast, trouble).await
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
+        self.of(plan.broadcast).report_trouble(plan, trouble).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.with_token(&format!("{}/{}", request.broadcast.0, request.display)).exchange(request).await
@@ -162,6 +162,9 @@ impl Ledger for OverTheWire {
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         self.behind.batches(broadcast).await
     }
+    async fn totals(&self) -> Result<Vec<Outcomes>> {
+        self.behind.totals().await
+    }
     async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {
         self.behind.account(account).await
     }
@@ -197,7 +200,7 @@ async fn a_sender_touches_no_other_broadcast() {
         client.exclude(ticket, 1, &[]).await.unwrap_err(),
         client.seal_plan(ticket, &[]).await.unwrap_err(),
         client.abandon_plan(ticket).await.unwrap_err(),
-        client.report_trouble(other, &trouble).await.unwrap_err(),
+        client.report_trouble(ticket, &trouble).await.unwrap_err(),
         client.brief(other).await.unwrap_err(),
     ];
     assert!(matches!(client.my_brief().await, Err(LedgerError::NoOrders)), "its own, which has none");
@@ -255,7 +258,7 @@ async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
     assert_eq!(samples.iter().map(String::len).collect::<Vec<_>>(), [MAX_SAMPLE; MAX_SAMPLES]);
 
     let trouble = Trouble { reason: "not a reason".to_owned(), message: "x".repeat(MAX_TROUBLE_MESSAGE + 1) };
-    world.ledger.report_trouble(broadcast, &trouble).await.unwrap();
+    world.ledger.report_trouble(ticket, &trouble).await.unwrap();
     let told = world.snapshot(broadcast).await.trouble.unwrap().trouble;
     assert_eq!((told.reason.as_str(), told.message.len()), ("SenderTrouble", MAX_TROUBLE_MESSAGE));
 

@@ -5,7 +5,7 @@ use herald::delivery::gate::Closed;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
-use herald::ledger::{Declaration, LedgerError, Orders, Trouble};
+use herald::ledger::{BroadcastId, Declaration, LedgerError, Orders, PlanTicket, Trouble};
 
 use super::world::*;
 
@@ -34,24 +34,36 @@ fn trouble() -> Trouble {
     Trouble::new("SecretNotFound", "there is no Secret \"page\"")
 }
 
-async fn told<L: Backend>(world: &World<L>, broadcast: herald::ledger::BroadcastId) -> Option<Trouble> {
+fn with_orders(key: &str) -> Declaration {
+    Declaration { orders: Some(orders()), ..declaration(key) }
+}
+
+/// The plan that senders of a broadcast with orders work by.
+async fn plan_of<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> PlanTicket {
+    PlanTicket { broadcast, epoch: world.ledger.brief(broadcast).await.unwrap().plan }
+}
+
+async fn told<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> Option<Trouble> {
     world.snapshot(broadcast).await.trouble.map(|told| told.trouble)
 }
 
 pub async fn a_trouble_stands_until_a_plan_is_sealed<L: Backend>(world: &World<L>) {
-    let broadcast = world.declare(&declaration("one")).await.id;
-    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
-    world.declare(&declaration("one")).await;
+    let broadcast = world.declare(&with_orders("one")).await.id;
+    world.ledger.report_trouble(plan_of(world, broadcast).await, &trouble()).await.unwrap();
+    world.declare(&with_orders("one")).await;
     assert_eq!(told(world, broadcast).await, Some(trouble()));
     world.plan(broadcast, 3).await;
     assert_eq!(told(world, broadcast).await, None);
-    let nowhere = herald::ledger::BroadcastId(77);
-    assert!(matches!(world.ledger.report_trouble(nowhere, &trouble()).await, Err(LedgerError::UnknownBroadcast)));
+    let nowhere = BroadcastId(77);
+    assert!(matches!(
+        world.ledger.report_trouble(PlanTicket { broadcast: nowhere, epoch: 1 }, &trouble()).await,
+        Err(LedgerError::UnknownBroadcast)
+    ));
 }
 
 pub async fn a_trouble_stands_until_somebody_is_taken<L: Backend>(world: &World<L>) {
-    let broadcast = world.planned(&declaration("one"), 3).await;
-    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
+    let broadcast = world.planned(&with_orders("one"), 3).await;
+    world.ledger.report_trouble(plan_of(world, broadcast).await, &trouble()).await.unwrap();
     let mut sender = Sender::new("sender", broadcast);
     sender.exchange(world, vec![], 0).await;
     assert_eq!(told(world, broadcast).await, Some(trouble()), "who takes nobody shows nothing");
@@ -60,10 +72,22 @@ pub async fn a_trouble_stands_until_somebody_is_taken<L: Backend>(world: &World<
 }
 
 pub async fn a_trouble_of_an_older_wish_is_forgotten<L: Backend>(world: &World<L>) {
-    let broadcast = world.planned(&declaration("one"), 3).await;
-    world.ledger.report_trouble(broadcast, &trouble()).await.unwrap();
-    world.declare(&Declaration { generation: 2, ..declaration("one") }).await;
+    let broadcast = world.planned(&with_orders("one"), 3).await;
+    world.ledger.report_trouble(plan_of(world, broadcast).await, &trouble()).await.unwrap();
+    world.declare(&Declaration { generation: 2, ..with_orders("one") }).await;
     assert_eq!(told(world, broadcast).await, None);
+}
+
+pub async fn a_trouble_of_an_overtaken_plan_is_not_heard<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let overtaken = world.ledger.begin_plan(broadcast).await.unwrap();
+    let edited = Declaration { identity_hash: "second".into(), generation: 2, ..declaration("one") };
+    world.declare(&edited).await;
+    world.ledger.report_trouble(overtaken, &trouble()).await.unwrap();
+    assert_eq!(told(world, broadcast).await, None);
+    let present = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.report_trouble(present, &trouble()).await.unwrap();
+    assert!(told(world, broadcast).await.is_some());
 }
 
 pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: &World<L>) {

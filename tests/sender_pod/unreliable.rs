@@ -53,8 +53,8 @@ impl SenderLedger for Unreliable {
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         self.perhaps(self.ledger.abandon_plan(ticket)).await
     }
-    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
-        self.perhaps(self.ledger.report_trouble(broadcast, trouble)).await
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
+        self.perhaps(self.ledger.report_trouble(plan, trouble)).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.perhaps(self.ledger.exchange(request)).await

@@ -30,7 +30,7 @@ use super::error::LedgerError;
 use super::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use super::owner::{AccountSnapshot, Owner};
 use super::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use super::snapshot::{BatchSnapshot, BroadcastSnapshot};
+use super::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use super::{Ledger, Result, SenderLedger};
 use crate::delivery::time::Timestamp;
 pub use audit::DeliveryView;
@@ -256,10 +256,10 @@ impl SenderLedger for SqliteLedger {
         plan::abandon(&mut writer, ticket).await.map_err(|error| self.failed(error))
     }
 
-    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         let mut writer = self.writer().await;
         let now = self.clock.now();
-        let known = owner::report_trouble(&mut writer, broadcast, trouble, now).await;
+        let known = owner::report_trouble(&mut writer, plan, trouble, now).await;
         if known.map_err(|error| self.failed(error))? { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
     }
 
@@ -354,6 +354,11 @@ impl Ledger for SqliteLedger {
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         let mut writer = self.writer().await;
         read::batches(&mut writer, broadcast).await.map_err(|error| self.failed(error))
+    }
+
+    async fn totals(&self) -> Result<Vec<Outcomes>> {
+        let mut writer = self.writer().await;
+        read::totals(&mut writer).await.map_err(|error| self.failed(error))
     }
 
     async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {

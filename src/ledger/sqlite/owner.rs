@@ -7,6 +7,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::owner::Owner;
+use crate::ledger::plan::PlanTicket;
 
 /// `None` for a broadcast that was declared without orders.
 pub fn brief(row: BroadcastRow) -> sqlx::Result<Option<Brief>> {
@@ -24,21 +25,29 @@ pub fn brief(row: BroadcastRow) -> sqlx::Result<Option<Brief>> {
 /// Returns whether there is such a broadcast.
 pub async fn report_trouble(
     connection: &mut SqliteConnection,
-    id: BroadcastId,
+    plan: PlanTicket,
     trouble: &Trouble,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let updated = sqlx::query(
         "UPDATE broadcast SET trouble_reason = ?2, trouble_message = ?3, trouble_at = ?4, plan_touched_at = NULL \
-         WHERE id = ?1",
+         WHERE id = ?1 AND plan_epoch = ?5",
     )
-    .bind(id.0)
+    .bind(plan.broadcast.0)
     .bind(&trouble.reason)
     .bind(&trouble.message)
     .bind(now.0)
-    .execute(connection)
+    .bind(plan.epoch)
+    .execute(&mut *connection)
     .await?;
-    Ok(updated.rows_affected() > 0)
+    if updated.rows_affected() > 0 {
+        return Ok(true);
+    }
+    let known: Option<(i64,)> = sqlx::query_as("SELECT id FROM broadcast WHERE id = ?")
+        .bind(plan.broadcast.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(known.is_some())
 }
 
 pub async fn release(connection: &mut SqliteConnection, owner_uid: &str) -> sqlx::Result<()> {

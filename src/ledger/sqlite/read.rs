@@ -11,7 +11,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::owner::AccountSnapshot;
-use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, Outcomes};
+use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, MAX_TOTALS, Outcomes};
 
 #[derive(FromRow)]
 struct BatchTotals {
@@ -154,10 +154,32 @@ async fn outcomes(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::R
     .bind(MAX_REASONS)
     .fetch_all(connection)
     .await?;
-    let named = |(state, reason, count): (i64, String, i64)| {
-        RecipientState::from_code(state).map(|state| Outcomes { state, reason, count })
-    };
     Ok(rows.into_iter().filter_map(named).collect())
+}
+
+fn named((state, reason, count): (i64, String, i64)) -> Option<Outcomes> {
+    RecipientState::from_code(state).map(|state| Outcomes { state, reason, count })
+}
+
+/// From the counters of the broadcasts: nobody is counted by walking over recipients.
+pub async fn totals(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Outcomes>> {
+    let (pending, inflight, sent): (i64, i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(pending), 0), coalesce(sum(inflight), 0), coalesce(sum(sent), 0) FROM broadcast",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let states =
+        [(RecipientState::Pending, pending), (RecipientState::Inflight, inflight), (RecipientState::Sent, sent)];
+    let mut totals: Vec<Outcomes> =
+        states.into_iter().map(|(state, count)| Outcomes { state, reason: String::new(), count }).collect();
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "SELECT state, reason, sum(count) AS total FROM tally GROUP BY state, reason ORDER BY total DESC, reason LIMIT ?",
+    )
+    .bind(MAX_TOTALS)
+    .fetch_all(connection)
+    .await?;
+    totals.extend(rows.into_iter().filter_map(named));
+    Ok(totals)
 }
 
 #[derive(FromRow)]

@@ -206,8 +206,8 @@ impl SenderLedger for RemoteLedger {
         self.call::<Done>(ABANDON_PLAN, &AbandonPlan { ticket }).await.map(drop)
     }
 
-    async fn report_trouble(&self, broadcast: BroadcastId, trouble: &Trouble) -> Result<()> {
-        let body = ReportTrouble { broadcast, trouble: trouble.clone() };
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
+        let body = ReportTrouble { plan, trouble: trouble.clone() };
         self.call::<Done>(TROUBLE, &body).await.map(drop)
     }
 

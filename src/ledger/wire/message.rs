@@ -76,7 +76,7 @@ pub struct AbandonPlan {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReportTrouble {
-    pub broadcast: BroadcastId,
+    pub plan: PlanTicket,
     pub trouble: Trouble,
 }
 
@@ -122,7 +122,7 @@ impl Addressed for AbandonPlan {
 
 impl Addressed for ReportTrouble {
     fn broadcast(&self) -> Option<BroadcastId> {
-        Some(self.broadcast)
+        Some(self.plan.broadcast)
     }
 }
 

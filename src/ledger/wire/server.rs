@@ -97,7 +97,7 @@ async fn abandon_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, 
 async fn trouble<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ReportTrouble>) -> Response {
     let Trouble { reason, message } = &call.body.trouble;
     // Whatever a sender says, a status holds only what fits.
-    done(api.ledger.report_trouble(call.body.broadcast, &Trouble::new(reason, message)).await)
+    done(api.ledger.report_trouble(call.body.plan, &Trouble::new(reason, message)).await)
 }
 
 async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ExchangeRequest>) -> Response {
