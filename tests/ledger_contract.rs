@@ -90,6 +90,7 @@ macro_rules! contract {
                     unknown_holds_and_is_never_tried_again_by_itself
                     an_answer_is_recorded_whoever_brings_it
                     a_transient_failure_waits_and_the_fifth_ends_it
+                    a_broadcast_says_how_often_and_how_late_it_tries_again
                     a_recipient_put_off_is_not_taken_before_its_time
                     what_costs_no_try_never_fails_anybody
                     a_broadcast_is_finished_when_nobody_is_open_and_only_then
@@ -97,6 +98,7 @@ macro_rules! contract {
                 gates {
                     refused_credentials_stop_every_broadcast_of_the_account_until_lifted
                     a_block_stops_only_its_broadcast
+                    twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_person_has_looked
                     cancelling_is_latched_and_skips_whoever_is_not_begun
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
@@ -138,6 +139,7 @@ fn declaration(suspended: bool) -> Declaration {
         request_timeout: Span::from_secs(2),
         rate: None,
         weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
         batch_size: Some(7),
         start_at: None,
         end_at: None,

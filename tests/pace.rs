@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::NORMAL_WEIGHT;
@@ -209,6 +210,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         request_timeout: Span::from_secs(20),
         rate: None,
         weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
         batch_size: Some(scenario.batch_size),
         start_at: None,
         end_at: None,

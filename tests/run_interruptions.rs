@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::Template;
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
@@ -176,6 +177,7 @@ fn declaration() -> Declaration {
         request_timeout: Span::from_secs(20),
         rate: None,
         weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
         batch_size: None,
         start_at: None,
         end_at: None,

@@ -299,6 +299,31 @@ fn an_urgent_broadcast_is_served_before_a_bulk_one_on_the_same_channel() {
 }
 
 #[test]
+fn a_broadcast_says_how_often_it_tries_again() {
+    let stage = Stage::open(&["--fail", "2=1"]);
+    let retry = "  delivery: {retry: {maxAttempts: 2, initialBackoffSeconds: 1, maxBackoffSeconds: 1}}\n";
+    stage.documents(100, &[broadcast("sale", &format!("{}{retry}", people(1, 3)))]);
+    let line = only(&stage.run(&JSON).exits(2));
+    assert_eq!(balance(&line), (0, 3, 0, 0, 0));
+    assert_eq!(text(&line, "/status/reasons/0/reason"), "RetriesExhausted");
+    assert_eq!(stage.requests().len(), 6);
+}
+
+#[test]
+fn a_message_that_is_refused_again_and_again_is_held_for_a_person() {
+    let stage = Stage::open(&["--fail", "100/2018034=1"]);
+    stage.documents(50, &[broadcast("sale", &people(1, 200))]);
+    let line = only(&stage.run(&JSON).exits(4));
+    assert_eq!(condition(&line, "Stalled")["reason"], "MessageRejected");
+    let (sent, failed, skipped, unknown, pending) = balance(&line);
+    assert_eq!((sent, skipped, unknown, failed + pending), (0, 0, 0, 200));
+    assert!((20..100).contains(&failed), "{failed} were refused before it stopped");
+    stage.settings(r#"{"fail": []}"#);
+    let line = only(&stage.run(&JSON).exits(2));
+    assert_eq!(balance(&line), (pending, failed, 0, 0, 0));
+}
+
+#[test]
 fn the_walk_of_the_schema_finds_faults() {
     let line = json!({"status": {"state": "Dancing", "extra": 1, "recipients": {"planned": -1}, "progressPercent": 101, "conditions": [{"type": "ready"}]}});
     let found = std::panic::catch_unwind(|| assert_fits_the_schema(&line)).unwrap_err();

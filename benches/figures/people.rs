@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::Template;
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
@@ -75,6 +76,7 @@ pub fn declaration(rate: u32) -> Declaration {
         request_timeout: Span::from_secs(10),
         rate: None,
         weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
         batch_size: None,
         start_at: None,
         end_at: None,

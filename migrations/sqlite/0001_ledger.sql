@@ -51,7 +51,13 @@ CREATE TABLE broadcast (
     end_at INTEGER,
     suspended INTEGER NOT NULL,
     cancelled INTEGER NOT NULL,         -- latched
-    blocked_message TEXT,               -- provider blocked: why
+    block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
+    block_message TEXT,
+    refused_fault TEXT,                 -- the last refusal of the message itself
+    refused_in_a_row INTEGER NOT NULL DEFAULT 0,
+    retry_max_tries INTEGER NOT NULL DEFAULT 1,
+    retry_initial_backoff INTEGER NOT NULL DEFAULT 0,
+    retry_max_backoff INTEGER NOT NULL DEFAULT 0,
     flow_weight INTEGER NOT NULL,
     flow_virtual_time REAL NOT NULL DEFAULT 0,
     flow_hungry_until INTEGER NOT NULL DEFAULT 0,

@@ -15,6 +15,8 @@ pub const MAX_TEXT: usize = 16_384;
 pub const MAX_IDEMPOTENCY_KEY: usize = 253;
 /// The most senders of a broadcast: one holds 300 messages a second with ease.
 pub const MAX_SENDERS: u32 = 8;
+/// The most attempts of a recipient: what fails so often is no passing trouble.
+pub const MAX_ATTEMPTS: u32 = 20;
 /// The most recipients of a batch.
 pub const MAX_BATCH_SIZE: u32 = 20_000;
 
@@ -132,6 +134,9 @@ pub struct Delivery {
     /// Default `Normal`. May be changed at any time.
     #[serde(default)]
     pub priority: Priority,
+    /// How often and how late a recipient is tried again after a temporary error. May be changed at any time.
+    #[serde(default)]
+    pub retry: Retry,
     /// How many senders work at once: 1 to 8, default 1. One is enough up to some 300 messages a second; the rate holds
     /// for all of them together. May be changed at any time.
     #[serde(default = "one_sender")]
@@ -147,7 +152,13 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Delivery {
-        Delivery { rate: None, priority: Priority::default(), senders: one_sender(), batch_size: None }
+        Delivery {
+            rate: None,
+            priority: Priority::default(),
+            retry: Retry::default(),
+            senders: one_sender(),
+            batch_size: None,
+        }
     }
 }
 
@@ -162,6 +173,51 @@ pub enum Priority {
     #[default]
     Normal,
     Bulk,
+}
+
+/// How often and how late a recipient is tried again after a temporary error of the provider. What never reached the
+/// provider, and what it throttles for the account, costs no attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.maxBackoffSeconds >= self.initialBackoffSeconds")
+    .message("must not be less than initialBackoffSeconds").field_path(".maxBackoffSeconds"))]
+pub struct Retry {
+    /// How many attempts a recipient gets, the first one included: 1 to 20, default 5. After the last it has failed
+    /// (RetriesExhausted).
+    #[serde(default = "five_attempts")]
+    #[schemars(range(min = 1, max = MAX_ATTEMPTS))]
+    pub max_attempts: u32,
+    /// The longest wait before the second attempt, in seconds: 1 to 3600, default 5. It doubles with each further one;
+    /// the wait itself is random, from nothing up to it, so that many recipients do not come back together.
+    #[serde(default = "five_seconds")]
+    #[schemars(range(min = 1, max = 3_600))]
+    pub initial_backoff_seconds: u32,
+    /// What the doubling ends at, in seconds: 1 to 86400, default 900.
+    #[serde(default = "fifteen_minutes")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub max_backoff_seconds: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            max_attempts: five_attempts(),
+            initial_backoff_seconds: five_seconds(),
+            max_backoff_seconds: fifteen_minutes(),
+        }
+    }
+}
+
+fn five_attempts() -> u32 {
+    5
+}
+
+fn five_seconds() -> u32 {
+    5
+}
+
+fn fifteen_minutes() -> u32 {
+    900
 }
 
 /// When to begin and when to stop.

@@ -20,6 +20,8 @@ pub enum Closed {
     CredentialsInvalid,
     /// The provider blocked sending for reasons of policy.
     ProviderBlocked,
+    /// The provider refused the message itself, again and again.
+    MessageRejected,
     /// `spec.cancel`; latched.
     Cancelled,
     /// `schedule.endTime` has passed.
@@ -37,6 +39,7 @@ impl Closed {
             Closed::Suspended => "Suspended",
             Closed::CredentialsInvalid => "CredentialsInvalid",
             Closed::ProviderBlocked => "ProviderBlocked",
+            Closed::MessageRejected => "MessageRejected",
             Closed::Cancelled => "Cancelled",
             Closed::Expired => "Expired",
             Closed::Complete => "Complete",
@@ -45,7 +48,30 @@ impl Closed {
 
     /// Whether only a person can open it again.
     pub fn needs_person(self) -> bool {
-        matches!(self, Closed::CredentialsInvalid | Closed::ProviderBlocked)
+        matches!(self, Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected)
+    }
+}
+
+/// What the provider's answers have closed for one broadcast, until a person has looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// For reasons of policy.
+    Provider,
+    /// The message itself is refused.
+    Message,
+}
+
+impl Block {
+    pub fn closed(self) -> Closed {
+        match self {
+            Block::Provider => Closed::ProviderBlocked,
+            Block::Message => Closed::MessageRejected,
+        }
+    }
+
+    /// From the reason that [`Block::closed`] gives.
+    pub fn from_reason(reason: &str) -> Option<Block> {
+        [Block::Provider, Block::Message].into_iter().find(|block| block.closed().as_str() == reason)
     }
 }
 
@@ -57,7 +83,7 @@ pub struct Gate {
     pub released: bool,
     pub suspended: bool,
     pub cancelled: bool,
-    pub provider_blocked: bool,
+    pub block: Option<Block>,
     /// The account's credentials were refused: closes every broadcast of the account.
     pub account_stopped: bool,
     pub start_at: Option<Timestamp>,
@@ -85,8 +111,8 @@ impl Gate {
         if self.account_stopped {
             return Some(Closed::CredentialsInvalid);
         }
-        if self.provider_blocked {
-            return Some(Closed::ProviderBlocked);
+        if let Some(block) = self.block {
+            return Some(block.closed());
         }
         if self.suspended {
             return Some(Closed::Suspended);
@@ -121,7 +147,7 @@ mod tests {
             released: false,
             suspended: false,
             cancelled: false,
-            provider_blocked: false,
+            block: None,
             account_stopped: false,
             start_at: None,
             end_at: None,
@@ -140,7 +166,8 @@ mod tests {
             (Gate { suspended: true, ..open() }, Some(Closed::Suspended)),
             (Gate { suspended: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
             (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),
-            (Gate { provider_blocked: true, ..open() }, Some(Closed::ProviderBlocked)),
+            (Gate { block: Some(Block::Provider), ..open() }, Some(Closed::ProviderBlocked)),
+            (Gate { block: Some(Block::Message), ..open() }, Some(Closed::MessageRejected)),
             (Gate { start_at: Some(Timestamp::from_secs(101)), ..open() }, Some(Closed::Scheduled)),
             (Gate { start_at: Some(now), ..open() }, None),
             (Gate { end_at: Some(now), ..open() }, Some(Closed::Expired)),

@@ -6,6 +6,7 @@
 //! | [`recipient`] | how an outcome changes a recipient: the state machine |
 //! | [`backoff`] | when a recipient may be tried again |
 //! | [`pacing`] | which slots of the account a sender gets |
+//! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`counts`] | sums that always hold |
@@ -20,4 +21,5 @@ pub mod outcome;
 pub mod pacing;
 pub mod rate;
 pub mod recipient;
+pub mod refusal_streak;
 pub mod time;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use crate::api::channel::ChannelMember;
-use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority};
+use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority, Retry};
+use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
@@ -80,6 +81,8 @@ pub struct Declaration {
     pub rate: Option<Rate>,
     /// Its part of the account, against the weights of others that want it at the same time; at least 1.
     pub weight: u32,
+    /// How often and how late a recipient is tried again.
+    pub retry: RetryPolicy,
     pub batch_size: Option<u32>,
     pub start_at: Option<Timestamp>,
     pub end_at: Option<Timestamp>,
@@ -119,6 +122,7 @@ impl Declaration {
             request_timeout: Span::from_secs(i64::from(channel.request_timeout_seconds)),
             rate: spec.delivery.rate.map(rate),
             weight: weight(spec.delivery.priority),
+            retry: retry(&spec.delivery.retry),
             batch_size: spec.delivery.batch_size,
             start_at: schedule.start_time.map(instant),
             end_at: schedule.end_time.map(instant),
@@ -133,6 +137,14 @@ fn weight(priority: Priority) -> u32 {
         Priority::Urgent => pacing::URGENT_WEIGHT,
         Priority::Normal => pacing::NORMAL_WEIGHT,
         Priority::Bulk => pacing::BULK_WEIGHT,
+    }
+}
+
+fn retry(retry: &Retry) -> RetryPolicy {
+    RetryPolicy {
+        max_tries: retry.max_attempts,
+        initial_backoff: Span::from_secs(i64::from(retry.initial_backoff_seconds)),
+        max_backoff: Span::from_secs(i64::from(retry.max_backoff_seconds)),
     }
 }
 

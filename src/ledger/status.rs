@@ -130,9 +130,10 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,
-        (None, Some(Closed::Suspended | Closed::CredentialsInvalid | Closed::ProviderBlocked)) => {
-            BroadcastState::Suspended
-        }
+        (
+            None,
+            Some(Closed::Suspended | Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected),
+        ) => BroadcastState::Suspended,
         (None, _) => BroadcastState::Sending,
     }
 }

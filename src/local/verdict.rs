@@ -111,6 +111,9 @@ fn headline(snapshot: &BroadcastSnapshot) -> String {
         (None, Some(Closed::ProviderBlocked)) => {
             format!("stopped: the provider blocked sending: {words}; settle it with the provider and run again")
         }
+        (None, Some(Closed::MessageRejected)) => format!(
+            "stopped: the provider refuses this message: {words}; cancel it and send another under a new key, or run again once the provider takes it"
+        ),
         (None, _) => "interrupted; run the same command again to go on".to_owned(),
     }
 }

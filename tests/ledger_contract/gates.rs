@@ -2,7 +2,7 @@
 
 use herald::delivery::gate::Closed;
 use herald::delivery::outcome::Outcome;
-use herald::delivery::recipient::RecipientState::{Inflight, Pending, Sent, Skipped};
+use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::Directive;
 use herald::ledger::{Declaration, LedgerError};
@@ -49,6 +49,26 @@ pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {
     assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::ProviderBlocked));
     world.ledger.lift_block(one).await.unwrap();
     assert_eq!(sender.take(world, 5).await.len(), 5);
+}
+
+pub async fn twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_person_has_looked<L: Backend>(
+    world: &World<L>,
+) {
+    let broadcast = world.planned(&declaration("one"), 60).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let first = sender.take(world, 19).await;
+    let second = sender.exchange(world, reports(&first, &rejected()), 5).await;
+    assert_eq!(second.rows.len(), 5, "nineteen may still be so many people");
+    let stop = sender.exchange(world, reports(&second.rows, &rejected()), 5).await;
+    assert_eq!((stop.rows, stop.directive), (vec![], stopped(Closed::MessageRejected)));
+    let snapshot = world.snapshot(broadcast).await;
+    assert!(snapshot.stop_message.unwrap().contains("EmptyMessage"));
+    assert_eq!(world.tally(broadcast, Failed, "EmptyMessage").await, 24);
+    world.ledger.lift_block(broadcast).await.unwrap();
+    let again = sender.take(world, 5).await;
+    assert_eq!(again.len(), 5);
+    sender.tell(world, reports(&again, &rejected())).await;
+    assert_eq!(sender.take(world, 5).await.len(), 5, "it is counted anew");
 }
 
 pub async fn cancelling_is_latched_and_skips_whoever_is_not_begun<L: Backend>(world: &World<L>) {

@@ -1,5 +1,6 @@
 //! What becomes of recipients by what is reported of them, or by silence.
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Unknown};
 use herald::delivery::time::Span;
@@ -174,6 +175,24 @@ pub async fn a_transient_failure_waits_and_the_fifth_ends_it<L: Backend>(world: 
     assert_eq!(world.tally(broadcast, Failed, "RetriesExhausted").await, 1);
     assert_eq!(world.snapshot(broadcast).await.retries, 4);
     assert_eq!(sender.take(world, 1).await, []);
+}
+
+pub async fn a_broadcast_says_how_often_and_how_late_it_tries_again<L: Backend>(world: &World<L>) {
+    let retry = RetryPolicy { max_tries: 2, initial_backoff: Span::from_millis(1), max_backoff: Span::from_millis(1) };
+    let broadcast = world.planned(&Declaration { retry, ..declaration("one") }, 2).await;
+    let mut sender = Sender::new("sender", broadcast);
+    for _ in 1..=2 {
+        let rows = sender.take(world, 1).await;
+        assert_eq!(rows[0].seq, 0, "the first is due again at once");
+        sender.tell(world, reports(&rows, &transient())).await;
+        world.pass(Span::from_millis(1));
+    }
+    assert_eq!(world.state(broadcast, 0).await, Failed);
+    let once = RetryPolicy { max_tries: 1, ..retry };
+    world.declare(&Declaration { retry: once, generation: 2, ..declaration("one") }).await;
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &transient())).await;
+    assert_eq!(world.tally(broadcast, Failed, "RetriesExhausted").await, 2, "the change counts from the next outcome");
 }
 
 pub async fn a_recipient_put_off_is_not_taken_before_its_time<L: Backend>(world: &World<L>) {

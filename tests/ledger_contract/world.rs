@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::counts::Counts;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
@@ -71,6 +72,7 @@ pub fn declaration(key: &str) -> Declaration {
         request_timeout: Span::from_secs(20),
         rate: None,
         weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
         batch_size: Some(10),
         start_at: None,
         end_at: None,
@@ -263,6 +265,10 @@ pub fn not_sent() -> Outcome {
 
 pub fn permanent() -> Outcome {
     Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault("NoSuchUser") }
+}
+
+pub fn rejected() -> Outcome {
+    Outcome::Permanent { scope: PermanentScope::Message, fault: fault("EmptyMessage") }
 }
 
 pub fn auth() -> Outcome {

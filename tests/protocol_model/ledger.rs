@@ -114,7 +114,7 @@ impl Ledger {
             released: false,
             suspended: self.suspended,
             cancelled: self.cancelled,
-            provider_blocked: false,
+            block: None,
             account_stopped: false,
             start_at: None,
             end_at: None,

@@ -68,6 +68,7 @@ fn in_code() -> BTreeSet<String> {
         Closed::Suspended,
         Closed::CredentialsInvalid,
         Closed::ProviderBlocked,
+        Closed::MessageRejected,
         Closed::Cancelled,
         Closed::Expired,
     ];

@@ -12,7 +12,14 @@ fn defaults_are_filled_in_and_nothing_else() {
         "metadata": {"name": "hello"},
         "spec": {"channelRef": {"name": "page"}, "audience": {"recipients": [{"id": "1"}]}, "content": {"text": "Hi"}},
     });
-    assert_eq!(stored(&minimal), with(minimal.clone(), "/spec/delivery", json!({"senders": 1, "priority": "Normal"})));
+    assert_eq!(
+        stored(&minimal),
+        with(
+            minimal.clone(),
+            "/spec/delivery",
+            json!({"senders": 1, "priority": "Normal", "retry": {"maxAttempts": 5, "initialBackoffSeconds": 5, "maxBackoffSeconds": 900}})
+        )
+    );
 
     let channel = json!({
         "apiVersion": "herald.dev/v1alpha1",

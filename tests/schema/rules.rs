@@ -46,6 +46,11 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             message("/kind", json!("Broadcast")),
             "kind: Unsupported value: \"Broadcast\": supported values: \"MessageChannel\", \"BroadcastMessage\", \"MessageBatch\"",
         ),
+        (message("/spec/delivery/retry", json!({"initialBackoffSeconds": 900})), ""),
+        (
+            message("/spec/delivery/retry", json!({"initialBackoffSeconds": 901})),
+            "spec.delivery.retry.maxBackoffSeconds: Invalid value: 900: must not be less than initialBackoffSeconds",
+        ),
         (message("/spec/audience/sources", NULL), ""),
         (message("/spec/audience/recipients", json!([])), ""),
         (

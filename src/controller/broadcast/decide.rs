@@ -131,13 +131,13 @@ fn report(
     (Some(wanted), transitions)
 }
 
-/// The provider's block of a message stands until a person has changed the broadcast after it was told.
+/// A block stands until a person has changed the broadcast after it was told.
 fn lift_block(
     observation: &Observation,
     snapshot: &BroadcastSnapshot,
     before: Option<&BroadcastMessageStatus>,
 ) -> Option<Action> {
-    let blocked = crate::delivery::gate::Closed::ProviderBlocked;
+    let blocked = snapshot.gate.block?.closed();
     let told = decide_status::stalled(before?).filter(|stall| stall.reason == blocked.as_str())?;
     let edited = told.observed_generation < observation.object.metadata.generation;
     (snapshot.closed == Some(blocked) && edited).then_some(Action::LiftBlock)

@@ -146,7 +146,8 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     sqlx::query(
         "UPDATE broadcast SET name = ?2, owner_uid = ?3, generation = ?4, account_id = ?5, identity_hash = ?6, \
          trouble_reason = CASE WHEN generation = ?4 AND identity_hash = ?6 THEN trouble_reason END, released = 0, \
-         orders = ?16, flow_weight = ?17, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
+         orders = ?16, flow_weight = ?17, retry_max_tries = ?18, retry_initial_backoff = ?19, \
+         retry_max_backoff = ?20, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
          start_at = CASE WHEN first_attempt_at IS NULL THEN ?12 ELSE start_at END, end_at = ?13, suspended = ?14, cancelled = cancelled OR ?15 WHERE id = ?1",
     )
     .bind(id)
@@ -166,6 +167,9 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     .bind(wanted.cancelled)
     .bind(orders)
     .bind(wanted.weight)
+    .bind(wanted.retry.max_tries)
+    .bind(wanted.retry.initial_backoff.0)
+    .bind(wanted.retry.max_backoff.0)
     .execute(connection)
     .await?;
     Ok(())
@@ -180,9 +184,12 @@ pub async fn lift_credential_stop(connection: &mut SqliteConnection, broadcast: 
 }
 
 pub async fn lift_block(connection: &mut SqliteConnection, broadcast: BroadcastId) -> sqlx::Result<()> {
-    sqlx::query("UPDATE broadcast SET blocked_message = NULL WHERE id = ?")
-        .bind(broadcast.0)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE broadcast SET block_reason = NULL, block_message = NULL, refused_fault = NULL, refused_in_a_row = 0 \
+         WHERE id = ?",
+    )
+    .bind(broadcast.0)
+    .execute(connection)
+    .await?;
     Ok(())
 }

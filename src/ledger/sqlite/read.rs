@@ -50,7 +50,7 @@ pub async fn snapshot(
         revision,
         gate,
         closed: gate.closed(now),
-        stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.blocked_message.clone()),
+        stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
@@ -125,7 +125,7 @@ pub async fn account(
     let Some(row) = row else { return Ok(None) };
     let (verified, active): (bool, i64) = sqlx::query_as(
         "SELECT coalesce(max(sent > 0), 0), count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
-         AND NOT suspended AND NOT cancelled AND NOT released AND blocked_message IS NULL \
+         AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL \
          AND (start_at IS NULL OR start_at <= ?2) AND (end_at IS NULL OR end_at > ?2)) \
          FROM broadcast WHERE account_id = ?1",
     )

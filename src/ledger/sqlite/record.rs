@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::rows::{BroadcastRow, json};
-use crate::delivery::backoff::{RetryPolicy, scatter};
+use crate::delivery::backoff::scatter;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle};
@@ -118,7 +118,7 @@ impl Book {
         let around = Circumstances {
             now: self.now,
             ended: self.ended,
-            retry: RetryPolicy::default(),
+            retry: broadcast.retry(),
             seed: scatter(broadcast.id as u64) ^ ((row.seq as u64) << 16) ^ row.attempt as u64,
         };
         let Some(after) = settle(before, report.attempt, &report.outcome, &around) else { return };
@@ -183,11 +183,10 @@ impl Book {
         let mut brake = broadcast.brake();
         brake.observe(outcome, slot, self.now);
         broadcast.set_brake(&brake);
-        match outcome {
-            Outcome::Auth { fault } => broadcast.account.stopped_message = Some(describe(fault)),
-            Outcome::Blocked { fault } => broadcast.blocked_message = Some(describe(fault)),
-            _ => {}
+        if let Outcome::Auth { fault } = outcome {
+            broadcast.account.stopped_message = Some(describe(fault));
         }
+        broadcast.observe(outcome, describe);
     }
 
     async fn write(self, connection: &mut SqliteConnection, broadcast: &mut BroadcastRow) -> sqlx::Result<Recorded> {

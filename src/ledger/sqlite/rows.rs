@@ -3,11 +3,14 @@
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::brake::Brake;
 use crate::delivery::counts::Counts;
-use crate::delivery::gate::Gate;
+use crate::delivery::gate::{Block, Gate};
+use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::pacing::{Flow, Pace, Rival};
 use crate::delivery::rate::Rate;
+use crate::delivery::refusal_streak::RefusalStreak;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::brief::{ToldTrouble, Trouble};
 use crate::ledger::exchange::{BroadcastId, LEASE, SLOW_FOR};
@@ -63,7 +66,13 @@ pub struct BroadcastRow {
     pub end_at: Option<i64>,
     pub suspended: bool,
     pub cancelled: bool,
-    pub blocked_message: Option<String>,
+    pub block_reason: Option<String>,
+    pub block_message: Option<String>,
+    pub refused_fault: Option<String>,
+    pub refused_in_a_row: i64,
+    pub retry_max_tries: i64,
+    pub retry_initial_backoff: i64,
+    pub retry_max_backoff: i64,
     pub flow_weight: i64,
     pub flow_virtual_time: f64,
     pub flow_hungry_until: i64,
@@ -166,12 +175,38 @@ impl BroadcastRow {
             released: self.released,
             suspended: self.suspended,
             cancelled: self.cancelled,
-            provider_blocked: self.blocked_message.is_some(),
+            block: self.block_reason.as_deref().and_then(Block::from_reason),
             account_stopped: self.account.stopped_message.is_some(),
             start_at: self.start_at.map(Timestamp),
             end_at: self.end_at.map(Timestamp),
             open_recipients: self.counts().open(),
         }
+    }
+
+    pub fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            max_tries: self.retry_max_tries.clamp(1, i64::from(u32::MAX)) as u32,
+            initial_backoff: Span(self.retry_initial_backoff),
+            max_backoff: Span(self.retry_max_backoff),
+        }
+    }
+
+    /// Takes an outcome in that says something about the message; closes the broadcast when it must be looked at.
+    pub fn observe(&mut self, outcome: &Outcome, describe: impl Fn(&Fault) -> String) {
+        let mut streak =
+            RefusalStreak { fault: self.refused_fault.take(), length: self.refused_in_a_row.max(0) as u32 };
+        let rejected = streak.observe(outcome);
+        let block = match outcome {
+            Outcome::Blocked { fault } => Some((Block::Provider, fault)),
+            Outcome::Permanent { fault, .. } if rejected => Some((Block::Message, fault)),
+            _ => None,
+        };
+        if let Some((block, fault)) = block {
+            self.block_reason = Some(block.closed().as_str().to_owned());
+            self.block_message = Some(describe(fault));
+        }
+        self.refused_fault = streak.fault;
+        self.refused_in_a_row = i64::from(streak.length);
     }
 
     /// Whether somebody makes the plan: a planner that is silent for a lease is dead.
@@ -257,8 +292,9 @@ impl BroadcastRow {
         self.finished_at = finished.then(|| self.finished_at.unwrap_or(now.0));
         sqlx::query(
             "UPDATE broadcast SET pending = ?2, inflight = ?3, sent = ?4, failed = ?5, skipped = ?6, unknown = ?7, \
-             first_attempt_at = ?8, finished_at = ?9, blocked_message = ?10, flow_virtual_time = ?11, \
-             flow_hungry_until = ?12, own_next_slot = ?13 WHERE id = ?1",
+             first_attempt_at = ?8, finished_at = ?9, block_message = ?10, flow_virtual_time = ?11, \
+             flow_hungry_until = ?12, own_next_slot = ?13, block_reason = ?14, refused_fault = ?15, \
+             refused_in_a_row = ?16 WHERE id = ?1",
         )
         .bind(self.id)
         .bind(counts.pending)
@@ -269,10 +305,13 @@ impl BroadcastRow {
         .bind(counts.unknown)
         .bind(self.first_attempt_at)
         .bind(self.finished_at)
-        .bind(&self.blocked_message)
+        .bind(&self.block_message)
         .bind(self.flow_virtual_time)
         .bind(self.flow_hungry_until)
         .bind(self.own_next_slot)
+        .bind(&self.block_reason)
+        .bind(&self.refused_fault)
+        .bind(self.refused_in_a_row)
         .execute(&mut *connection)
         .await?;
         sqlx::query(

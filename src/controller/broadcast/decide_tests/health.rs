@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::world::World;
 use crate::api::BroadcastState;
 use crate::delivery::counts::Counts;
+use crate::delivery::gate::Block;
 
 /// The rules kstatus has for a kind it does not know, in its order.
 #[allow(clippy::if_same_then_else, reason = "one arm per rule, in its order")]
@@ -63,7 +64,7 @@ fn every_state_is_read_as_it_is_meant() {
         ),
         (
             "blocked",
-            &[planned, |world| world.snapshot.gate.provider_blocked = true],
+            &[planned, |world| world.snapshot.gate.block = Some(Block::Provider)],
             BroadcastState::Suspended,
             "Failed",
         ),

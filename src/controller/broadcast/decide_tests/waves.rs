@@ -4,6 +4,7 @@ use k8s_openapi::api::batch::v1::JobStatus;
 
 use super::world::{START, World, crashed, creates_job};
 use crate::controller::broadcast::Action;
+use crate::delivery::gate::Block;
 use crate::delivery::time::{Span, Timestamp};
 
 fn after(seconds: i64) -> Timestamp {
@@ -22,7 +23,7 @@ fn a_wave_is_made_exactly_when_senders_have_something_to_do() {
     assert!(!case(&|world| world.snapshot.gate.suspended = true), "suspended");
     assert!(!case(&|world| world.snapshot.gate.cancelled = true), "cancelled");
     assert!(!case(&|world| world.snapshot.gate.released = true), "released");
-    assert!(!case(&|world| world.snapshot.gate.provider_blocked = true), "blocked");
+    assert!(!case(&|world| world.snapshot.gate.block = Some(Block::Provider)), "blocked");
     assert!(!case(&|world| world.snapshot.gate.end_at = Some(START)), "expired");
     assert!(!case(&|world| world.send(10)), "complete");
     assert!(!case(&|world| world.snapshot.gate.start_at = Some(after(21))), "much before its time");
@@ -173,7 +174,7 @@ fn a_trouble_that_a_sender_told_is_looked_at_again_with_growing_waits() {
 #[test]
 fn a_block_is_lifted_once_a_person_has_changed_the_broadcast_after_it_was_told() {
     let mut world = World::planned(10, 10);
-    world.snapshot.gate.provider_blocked = true;
+    world.snapshot.gate.block = Some(Block::Provider);
     world.look();
     world.wait(10);
     assert!(!world.look().actions.contains(&Action::LiftBlock));

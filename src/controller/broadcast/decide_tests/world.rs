@@ -56,7 +56,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         released: false,
         suspended: false,
         cancelled: false,
-        provider_blocked: false,
+        block: None,
         account_stopped: false,
         start_at: None,
         end_at: None,
@@ -277,7 +277,7 @@ impl World {
                 self.objects.retain(|batch| !(batch.name_any() == *name && batch.metadata.uid.as_ref() == Some(uid)));
             }
             Action::LiftCredentialStop => self.snapshot.gate.account_stopped = false,
-            Action::LiftBlock => self.snapshot.gate.provider_blocked = false,
+            Action::LiftBlock => self.snapshot.gate.block = None,
         }
     }
 

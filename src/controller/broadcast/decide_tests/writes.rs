@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::world::{World, waiting};
+use crate::delivery::gate::Block;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
 
@@ -177,7 +178,7 @@ fn happen(world: &mut World, what: u8) {
     match what % 14 {
         0 => gate.suspended = !gate.suspended,
         1 => gate.account_stopped = gate.sealed,
-        2 => gate.provider_blocked = !gate.provider_blocked,
+        2 => gate.block = gate.block.is_none().then_some(Block::Provider),
         3 => world.object.metadata.generation = world.object.metadata.generation.map(|generation| generation + 1),
         4 if world.snapshot.first_attempt_at.is_none() => world.seal(35 + i64::from(what), 10),
         5 | 6 if gate.sealed && gate.closed(world.now).is_none() => world.send(i64::from(what % 9) + 1),

@@ -1,0 +1,75 @@
+//! Many refusals of the message itself in a row: whoever comes next would be refused alike.
+
+use super::outcome::{Outcome, PermanentScope};
+
+/// So many equal refusals in a row are the message's fault and not that of so many people.
+pub const LONGEST_STREAK: u32 = 20;
+
+/// How often in a row the provider has refused the message with the same words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusalStreak {
+    /// Reason and code of the last refusal; `None` after anything else.
+    pub fault: Option<String>,
+    pub length: u32,
+}
+
+impl RefusalStreak {
+    /// Takes an outcome in; returns whether the message is to be held as rejected. What never reached the provider, and
+    /// what nobody answered, neither adds to a streak nor ends it.
+    pub fn observe(&mut self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Permanent { scope: PermanentScope::Message, fault } => {
+                let name = format!("{} {}", fault.reason, fault.code.as_deref().unwrap_or_default());
+                let length = if self.fault.as_ref() == Some(&name) { self.length.saturating_add(1) } else { 1 };
+                *self = RefusalStreak { fault: Some(name), length };
+            }
+            Outcome::Unknown { .. } | Outcome::NotSent { .. } | Outcome::NotBegun => {}
+            _ => *self = RefusalStreak::default(),
+        }
+        self.length >= LONGEST_STREAK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::outcome::Fault;
+
+    fn refused(reason: &str) -> Outcome {
+        Outcome::Permanent { scope: PermanentScope::Message, fault: Fault::new(reason, Some("100".into()), "") }
+    }
+
+    #[test]
+    fn the_twentieth_equal_refusal_in_a_row_rejects_the_message() {
+        let mut streak = RefusalStreak::default();
+        let verdicts: Vec<bool> = (0..20).map(|_| streak.observe(&refused("EmptyMessage"))).collect();
+        assert_eq!(verdicts.iter().position(|rejected| *rejected), Some(19));
+    }
+
+    #[test]
+    fn another_error_or_a_message_that_is_taken_begins_anew() {
+        let others = [
+            Outcome::Accepted { provider_id: None },
+            refused("TooLong"),
+            Outcome::Permanent { scope: PermanentScope::Recipient, fault: Fault::new("Gone", None, "") },
+            Outcome::Transient { max_tries: None, fault: Fault::new("Busy", None, "") },
+        ];
+        for other in others {
+            let mut streak = RefusalStreak::default();
+            (0..19).for_each(|_| assert!(!streak.observe(&refused("EmptyMessage"))));
+            assert!(!streak.observe(&other), "{other:?}");
+            assert!(!streak.observe(&refused("EmptyMessage")), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn silence_says_nothing_about_the_message() {
+        let mut streak = RefusalStreak::default();
+        for _ in 0..19 {
+            streak.observe(&refused("EmptyMessage"));
+            assert!(!streak.observe(&Outcome::NotBegun));
+            assert!(!streak.observe(&Outcome::Unknown { fault: Fault::new("Timeout", None, "") }));
+        }
+        assert!(streak.observe(&refused("EmptyMessage")));
+    }
+}
