@@ -26,7 +26,7 @@ end
 if holds("Stalled") then
   return say("Degraded", conditions.Stalled)
 end
--- Every end is one: delivered, and cancelled or expired as written in the document.
+-- Every end is one: delivered, and cancelled, expired or missed as written in the document.
 if holds("Finished") then
   return say("Healthy", conditions.Finished)
 end

@@ -103,6 +103,7 @@ macro_rules! contract {
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits
                     after_its_end_a_broadcast_skips_whoever_is_not_begun
+                    what_did_not_begin_in_time_is_missed_and_what_did_goes_on
                     nobody_is_given_a_slot_after_the_end
                     a_repeat_moves_nobody_past_the_end
                     a_suspended_broadcast_takes_nobody_until_it_is_resumed

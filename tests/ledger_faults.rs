@@ -143,6 +143,7 @@ fn declaration(suspended: bool) -> Declaration {
         batch_size: Some(7),
         start_at: None,
         end_at: None,
+        start_by: None,
         suspended,
         cancelled: false,
     }

@@ -214,6 +214,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         batch_size: Some(scenario.batch_size),
         start_at: None,
         end_at: None,
+        start_by: None,
         suspended: false,
         cancelled: false,
     }

@@ -181,6 +181,7 @@ fn declaration() -> Declaration {
         batch_size: None,
         start_at: None,
         end_at: None,
+        start_by: None,
         suspended: false,
         cancelled: false,
     }

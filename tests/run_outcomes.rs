@@ -150,6 +150,22 @@ fn an_end_in_the_past_is_2_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_start_that_was_missed_is_2_and_nothing_is_sent() {
+    let stage = Stage::open(&[]);
+    let schedule = "  schedule: {startTime: \"2020-01-01T00:00:00Z\", startingDeadlineSeconds: 60}\n";
+    stage.documents(100, &[broadcast("sale", &format!("{}{schedule}", people(1, 3)))]);
+    for _ in 0..2 {
+        let line = only(&stage.run(&JSON).exits(2));
+        assert_eq!(
+            (text(&line, "/status/state"), &condition(&line, "Finished")["reason"]),
+            ("Missed", &json!("Missed"))
+        );
+        assert_fits_the_schema(&line);
+    }
+    assert_eq!(stage.requests(), []);
+}
+
+#[test]
 fn an_end_that_passes_while_sending_skips_the_rest() {
     let stage = Stage::open(&[]);
     stage.documents(

@@ -80,6 +80,7 @@ pub fn declaration(rate: u32) -> Declaration {
         batch_size: None,
         start_at: None,
         end_at: None,
+        start_by: None,
         suspended: false,
         cancelled: false,
     }

@@ -49,6 +49,7 @@ CREATE TABLE broadcast (
     batch_size_wish INTEGER,
     start_at INTEGER,
     end_at INTEGER,
+    start_by INTEGER,                   -- the first attempt may not come after this
     suspended INTEGER NOT NULL,
     cancelled INTEGER NOT NULL,         -- latched
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked

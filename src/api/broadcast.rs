@@ -17,6 +17,8 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 253;
 pub const MAX_SENDERS: u32 = 8;
 /// The most attempts of a recipient: what fails so often is no passing trouble.
 pub const MAX_ATTEMPTS: u32 = 20;
+/// The longest starting deadline: a year.
+pub const MAX_STARTING_DEADLINE_SECONDS: u32 = 31_536_000;
 /// The most recipients of a batch.
 pub const MAX_BATCH_SIZE: u32 = 20_000;
 
@@ -225,12 +227,20 @@ fn fifteen_minutes() -> u32 {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.startTime) || !has(self.endTime) || self.endTime > self.startTime")
     .message("must be after startTime").field_path(".endTime"))]
+#[x_kube(validation = Rule::new("!has(self.startingDeadlineSeconds) || has(self.startTime)")
+    .message("counts from startTime: set startTime too").field_path(".startingDeadlineSeconds"))]
 pub struct Schedule {
     /// Nothing is sent before this instant; the plan is made at once. RFC 3339 with a time zone, e.g.
     /// `2026-12-01T09:00:00Z`. Default: now. May be changed until the sending has begun; later changes have no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
     pub start_time: Option<Timestamp>,
+    /// How late the sending may begin after `startTime`, in seconds: 0 to 31536000. Where nobody was attempted by then,
+    /// because the cluster was down or the broadcast suspended, nothing is sent: everybody is skipped (Missed). Default:
+    /// as late as it comes. May be changed until the sending has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_STARTING_DEADLINE_SECONDS))]
+    pub starting_deadline_seconds: Option<u32>,
     /// Nothing is sent at or after this instant; who has not been attempted by then is skipped (Expired). RFC 3339 with a
     /// time zone, after `startTime`. Default: never. May be changed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

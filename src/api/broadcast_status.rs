@@ -25,7 +25,7 @@ pub enum BroadcastState {
     Complete,
     Cancelled,
     Expired,
-    Failed,
+    Missed,
 }
 
 /// How a recipient ended, where there is a reason to count.
@@ -49,12 +49,12 @@ pub struct BroadcastMessageStatus {
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY))]
     pub idempotency_key: Option<String>,
     /// `Ready`, `Reconciling`, `Stalled` (a person must act), `Suspended`, `Complete` (everybody was attempted) and
-    /// `Finished` (every end; its reason is `Delivered`, `DeliveredWithFailures`, `Cancelled`, `Expired` or `Failed`).
+    /// `Finished` (every end; its reason is `Delivered`, `DeliveredWithFailures`, `Cancelled`, `Expired` or `Missed`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
     /// What the broadcast is doing, for people: `Pending`, `Planning`, `Scheduled`, `Sending`, `Suspended`, `Complete`,
-    /// `Cancelled`, `Expired` or `Failed`. Programs should read the conditions.
+    /// `Cancelled`, `Expired` or `Missed`. Programs should read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BroadcastState>,
     /// The balance of recipients: planned = pending + sent + failed + skipped + unknown, always.

@@ -26,6 +26,8 @@ pub enum Closed {
     Cancelled,
     /// `schedule.endTime` has passed.
     Expired,
+    /// Nobody was attempted within `schedule.startingDeadlineSeconds` of the start.
+    Missed,
     /// Nobody is pending or in flight.
     Complete,
 }
@@ -42,6 +44,7 @@ impl Closed {
             Closed::MessageRejected => "MessageRejected",
             Closed::Cancelled => "Cancelled",
             Closed::Expired => "Expired",
+            Closed::Missed => "Missed",
             Closed::Complete => "Complete",
         }
     }
@@ -88,6 +91,10 @@ pub struct Gate {
     pub account_stopped: bool,
     pub start_at: Option<Timestamp>,
     pub end_at: Option<Timestamp>,
+    /// The first attempt may not come after this.
+    pub start_by: Option<Timestamp>,
+    /// Somebody was attempted.
+    pub begun: bool,
     /// Recipients pending or in flight.
     pub open_recipients: i64,
 }
@@ -125,13 +132,17 @@ impl Gate {
         if self.cancelled {
             return Some(Closed::Cancelled);
         }
-        self.end_at.filter(|end| now >= *end).map(|_| Closed::Expired)
+        if self.end_at.is_some_and(|end| now >= end) {
+            return Some(Closed::Expired);
+        }
+        self.start_by.filter(|by| !self.begun && now > *by).map(|_| Closed::Missed)
     }
 
     /// What a recipient becomes that would go back to pending at `now`.
     pub fn skip_reason(&self, now: Timestamp) -> Option<SkipReason> {
         match self.ended(now)? {
             Closed::Cancelled => Some(SkipReason::Cancelled),
+            Closed::Missed => Some(SkipReason::Missed),
             _ => Some(SkipReason::Expired),
         }
     }
@@ -151,6 +162,8 @@ mod tests {
             account_stopped: false,
             start_at: None,
             end_at: None,
+            start_by: None,
+            begun: false,
             open_recipients: 10,
         }
     }
@@ -172,6 +185,10 @@ mod tests {
             (Gate { start_at: Some(now), ..open() }, None),
             (Gate { end_at: Some(now), ..open() }, Some(Closed::Expired)),
             (Gate { end_at: Some(now), sealed: false, ..open() }, Some(Closed::Expired)),
+            (Gate { start_by: Some(now), ..open() }, None),
+            (Gate { start_by: Some(Timestamp::from_secs(99)), ..open() }, Some(Closed::Missed)),
+            (Gate { start_by: Some(Timestamp::from_secs(99)), begun: true, ..open() }, None),
+            (Gate { start_by: Some(Timestamp::from_secs(99)), suspended: true, ..open() }, Some(Closed::Missed)),
             (Gate { open_recipients: 0, end_at: Some(now), ..open() }, Some(Closed::Complete)),
             (Gate { open_recipients: 0, cancelled: true, ..open() }, Some(Closed::Cancelled)),
         ];

@@ -66,6 +66,7 @@ impl RecipientState {
 pub enum SkipReason {
     Cancelled,
     Expired,
+    Missed,
 }
 
 impl SkipReason {
@@ -73,6 +74,7 @@ impl SkipReason {
         match self {
             SkipReason::Cancelled => "Cancelled",
             SkipReason::Expired => "Expired",
+            SkipReason::Missed => "Missed",
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use crate::api::channel::ChannelMember;
-use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority, Retry};
+use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority, Retry, Schedule};
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
 use crate::delivery::rate::Rate;
@@ -86,6 +86,8 @@ pub struct Declaration {
     pub batch_size: Option<u32>,
     pub start_at: Option<Timestamp>,
     pub end_at: Option<Timestamp>,
+    /// The first attempt may not come after this.
+    pub start_by: Option<Timestamp>,
     pub suspended: bool,
     /// Latched: once true in the ledger it stays.
     pub cancelled: bool,
@@ -125,6 +127,7 @@ impl Declaration {
             retry: retry(&spec.delivery.retry),
             batch_size: spec.delivery.batch_size,
             start_at: schedule.start_time.map(instant),
+            start_by: start_by(&schedule),
             end_at: schedule.end_time.map(instant),
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
@@ -146,6 +149,11 @@ fn retry(retry: &Retry) -> RetryPolicy {
         initial_backoff: Span::from_secs(i64::from(retry.initial_backoff_seconds)),
         max_backoff: Span::from_secs(i64::from(retry.max_backoff_seconds)),
     }
+}
+
+fn start_by(schedule: &Schedule) -> Option<Timestamp> {
+    let deadline = Span::from_secs(i64::from(schedule.starting_deadline_seconds?));
+    schedule.start_time.map(|start| instant(start) + deadline)
 }
 
 fn rate(rate: crate::api::Rate) -> Rate {

@@ -6,7 +6,7 @@ use super::snapshot::BroadcastSnapshot;
 use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, RecipientSums};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::gate::Closed;
-use crate::delivery::recipient::RecipientState;
+use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
 
 pub use super::batch_status::{batch_status, differs_by_more_than_renewal};
@@ -46,6 +46,7 @@ pub enum End {
     DeliveredWithFailures,
     Cancelled,
     Expired,
+    Missed,
 }
 
 impl End {
@@ -55,6 +56,7 @@ impl End {
             End::DeliveredWithFailures => "DeliveredWithFailures",
             End::Cancelled => "Cancelled",
             End::Expired => "Expired",
+            End::Missed => "Missed",
         }
     }
 }
@@ -66,11 +68,18 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
     match snapshot.closed {
         Some(Closed::Cancelled) if unsealed || counts.open() == 0 => Some(End::Cancelled),
         Some(Closed::Expired) if unsealed => Some(End::Expired),
+        Some(Closed::Missed) if unsealed => Some(End::Missed),
+        Some(Closed::Complete) if skipped_for(snapshot, SkipReason::Missed) => Some(End::Missed),
         Some(Closed::Complete) if counts.skipped > 0 => Some(End::Expired),
         Some(Closed::Complete) if counts.failed + counts.unknown > 0 => Some(End::DeliveredWithFailures),
         Some(Closed::Complete) => Some(End::Delivered),
         _ => None,
     }
+}
+
+fn skipped_for(snapshot: &BroadcastSnapshot, reason: SkipReason) -> bool {
+    let so = |row: &super::snapshot::Outcomes| row.state == RecipientState::Skipped && row.reason == reason.as_str();
+    snapshot.outcomes.iter().any(so)
 }
 
 /// The whole status. `before` keeps the times of conditions that have not changed.
@@ -127,6 +136,7 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (Some(End::Delivered | End::DeliveredWithFailures), _) => BroadcastState::Complete,
         (Some(End::Cancelled), _) => BroadcastState::Cancelled,
         (Some(End::Expired), _) => BroadcastState::Expired,
+        (Some(End::Missed), _) => BroadcastState::Missed,
         (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,

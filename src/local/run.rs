@@ -314,7 +314,8 @@ async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> R
 async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receiver<bool>) -> Result<(), Refusal> {
     loop {
         let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
-        let ending = matches!(snapshot.closed, Some(Closed::Cancelled | Closed::Expired)) && snapshot.plan.is_some();
+        let ending = matches!(snapshot.closed, Some(Closed::Cancelled | Closed::Expired | Closed::Missed))
+            && snapshot.plan.is_some();
         if !ending || snapshot.counts.open() == 0 || *stop.borrow() {
             return Ok(());
         }

@@ -104,6 +104,9 @@ fn headline(snapshot: &BroadcastSnapshot) -> String {
         (Some(End::DeliveredWithFailures), _) => "complete, but not everybody got it".to_owned(),
         (Some(End::Cancelled), _) => "cancelled".to_owned(),
         (Some(End::Expired), _) => "expired: spec.schedule.endTime has passed".to_owned(),
+        (Some(End::Missed), _) => {
+            "missed: nobody was attempted within spec.schedule.startingDeadlineSeconds of its start".to_owned()
+        }
         (None, Some(Closed::Suspended)) => "suspended as asked; nothing is sent".to_owned(),
         (None, Some(Closed::CredentialsInvalid)) => {
             format!("stopped: the provider refused the credentials: {words}; mend the Secret and run again")

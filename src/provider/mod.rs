@@ -5,7 +5,7 @@ pub mod messenger;
 
 use std::collections::BTreeMap;
 
-use ::http::header::RETRY_AFTER;
+use ::http::header::{DATE, RETRY_AFTER};
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use bytes::Bytes;
 
@@ -92,15 +92,25 @@ pub trait Provider: Send + Sync {
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
 }
 
-/// The wait asked for by `Retry-After` in seconds, clamped to [`MAX_RETRY_AFTER_MS`]; a date or nonsense is no wish.
+/// The wait asked for by `Retry-After`, clamped to [`MAX_RETRY_AFTER_MS`]: in seconds, or as a date, which is counted from
+/// the answer's own `Date`, so that nobody's clock matters. A date without that, and nonsense, are no wish.
 fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+    let wish = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if wish.is_empty() {
         return None;
     }
+    if !wish.bytes().all(|byte| byte.is_ascii_digit()) {
+        let wait = http_date(wish)?.as_millisecond() - http_date(headers.get(DATE)?.to_str().ok()?)?.as_millisecond();
+        return Some(u64::try_from(wait).unwrap_or(0).min(MAX_RETRY_AFTER_MS));
+    }
     // More digits than fit are a very long wait, which is clamped like any other.
-    let seconds: u64 = seconds.parse().unwrap_or(u64::MAX);
+    let seconds: u64 = wish.parse().unwrap_or(u64::MAX);
     Some(seconds.saturating_mul(1000).min(MAX_RETRY_AFTER_MS))
+}
+
+/// `Wed, 21 Oct 2026 07:28:00 GMT`, the only form that senders may generate by RFC 9110, section 5.6.7.
+fn http_date(text: &str) -> Option<jiff::Timestamp> {
+    jiff::fmt::rfc2822::parse(text.trim()).ok().map(|date| date.timestamp())
 }
 
 /// A header value that is never shown by `Debug` and not indexed by HTTP/2.
@@ -155,6 +165,20 @@ mod tests {
             assert_eq!(wish(value), None, "{value}");
         }
         assert_eq!(retry_after_ms(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn retry_after_as_a_date_is_counted_from_the_date_of_the_answer_and_clamped() {
+        let dated = |until: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT"));
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(until).unwrap());
+            retry_after_ms(&headers)
+        };
+        assert_eq!(dated("Wed, 21 Oct 2026 07:28:30 GMT"), Some(30_000));
+        assert_eq!(dated("Wed, 21 Oct 2026 07:27:00 GMT"), Some(0), "it has passed");
+        assert_eq!(dated("Thu, 22 Oct 2026 07:28:00 GMT"), Some(MAX_RETRY_AFTER_MS));
+        assert_eq!(dated("Wed, 42 Oct 2026 07:28:00 GMT"), None);
     }
 
     #[test]

@@ -139,6 +139,20 @@ pub async fn after_its_end_a_broadcast_skips_whoever_is_not_begun<L: Backend>(wo
     assert!(world.snapshot(broadcast).await.finished_at.is_some());
 }
 
+pub async fn what_did_not_begin_in_time_is_missed_and_what_did_goes_on<L: Backend>(world: &World<L>) {
+    let start_by = Some(world.now() + Span::from_secs(10));
+    let late = world.planned(&Declaration { start_by, ..declaration("late") }, 12).await;
+    let begun = world.planned(&Declaration { start_by, ..declaration("begun") }, 12).await;
+    let mut sender = Sender::proven(world, "begun", begun).await;
+    world.pass(Span::from_secs(11));
+    let told = Sender::new("late", late).exchange(world, vec![], 5).await;
+    assert_eq!((told.rows, told.directive), (vec![], stopped(Closed::Missed)));
+    world.maintain_all().await;
+    assert_eq!(world.tally(late, Skipped, "Missed").await, 12);
+    assert!(world.snapshot(late).await.finished_at.is_some());
+    assert_eq!(sender.take(world, 5).await.len(), 5);
+}
+
 pub async fn nobody_is_given_a_slot_after_the_end<L: Backend>(world: &World<L>) {
     let end = world.now() + Span::from_millis(200);
     let broadcast = world.planned(&Declaration { end_at: Some(end), ..declaration("one") }, 100).await;

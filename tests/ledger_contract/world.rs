@@ -76,6 +76,7 @@ pub fn declaration(key: &str) -> Declaration {
         batch_size: Some(10),
         start_at: None,
         end_at: None,
+        start_by: None,
         suspended: false,
         cancelled: false,
     }

@@ -118,6 +118,8 @@ impl Ledger {
             account_stopped: false,
             start_at: None,
             end_at: None,
+            start_by: None,
+            begun: false,
             open_recipients: self.rows.iter().filter(open).count() as i64,
         }
     }

@@ -71,9 +71,10 @@ fn in_code() -> BTreeSet<String> {
         Closed::MessageRejected,
         Closed::Cancelled,
         Closed::Expired,
+        Closed::Missed,
     ];
     reasons.extend(closed.map(|closed| closed.as_str().to_owned()));
-    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired];
+    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
     reasons.extend(ends.map(|end| end.as_str().to_owned()));
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));

@@ -46,6 +46,10 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             message("/kind", json!("Broadcast")),
             "kind: Unsupported value: \"Broadcast\": supported values: \"MessageChannel\", \"BroadcastMessage\", \"MessageBatch\"",
         ),
+        (
+            message("/spec/schedule", json!({"startingDeadlineSeconds": 60})),
+            "spec.schedule.startingDeadlineSeconds: Invalid value: 60: counts from startTime: set startTime too",
+        ),
         (message("/spec/delivery/retry", json!({"initialBackoffSeconds": 900})), ""),
         (
             message("/spec/delivery/retry", json!({"initialBackoffSeconds": 901})),

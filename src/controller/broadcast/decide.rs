@@ -78,8 +78,9 @@ fn known(
         (None, Some(_)) if waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0 => MOVING,
         (None, Some(_)) => RESTING,
     };
-    let edge = [snapshot.gate.start_at, snapshot.gate.end_at].map(|at| at.filter(|at| *at > observation.now));
-    let looks = [at(pace), next.look_at, again, due.look_at(), edge[0], edge[1]];
+    let gate = &snapshot.gate;
+    let edges = [gate.start_at, gate.start_by, gate.end_at].map(|at| at.filter(|at| *at > observation.now));
+    let looks = [at(pace), next.look_at, again, due.look_at()].into_iter().chain(edges);
     let (status, transitions) = report(before.as_ref(), wanted, &due, &mut memory, observation.now);
     Decision {
         actions,
@@ -87,7 +88,7 @@ fn known(
         batch_statuses: statuses,
         transitions,
         memory,
-        look_again: soonest(observation.now, looks.into_iter().flatten()),
+        look_again: soonest(observation.now, looks.flatten()),
     }
 }
 

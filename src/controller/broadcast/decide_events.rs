@@ -53,7 +53,7 @@ fn stall(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Opt
 
 fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
     let reason = is_true(after, "Finished").filter(|_| is_true(before, "Finished").is_none())?;
-    let known = ["Delivered", "DeliveredWithFailures", "Cancelled", "Expired"];
+    let known = ["Delivered", "DeliveredWithFailures", "Cancelled", "Expired", "Missed"];
     let reason = known.into_iter().find(|known| *known == reason)?;
     let sums = after.recipients.unwrap_or_default();
     let note = format!(

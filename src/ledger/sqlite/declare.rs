@@ -148,7 +148,7 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
          trouble_reason = CASE WHEN generation = ?4 AND identity_hash = ?6 THEN trouble_reason END, released = 0, \
          orders = ?16, flow_weight = ?17, retry_max_tries = ?18, retry_initial_backoff = ?19, \
          retry_max_backoff = ?20, content = ?7, request_timeout = ?8, rate_messages = ?9, rate_period_seconds = ?10, batch_size_wish = ?11, \
-         start_at = CASE WHEN first_attempt_at IS NULL THEN ?12 ELSE start_at END, end_at = ?13, suspended = ?14, cancelled = cancelled OR ?15 WHERE id = ?1",
+         start_at = CASE WHEN first_attempt_at IS NULL THEN ?12 ELSE start_at END, end_at = ?13, start_by = ?21, suspended = ?14, cancelled = cancelled OR ?15 WHERE id = ?1",
     )
     .bind(id)
     .bind(&wanted.name)
@@ -170,6 +170,7 @@ async fn update(connection: &mut SqliteConnection, wanted: &Declaration, id: i64
     .bind(wanted.retry.max_tries)
     .bind(wanted.retry.initial_backoff.0)
     .bind(wanted.retry.max_backoff.0)
+    .bind(wanted.start_by.map(|at| at.0))
     .execute(connection)
     .await?;
     Ok(())

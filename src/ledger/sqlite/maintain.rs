@@ -173,7 +173,8 @@ pub async fn settle_dead(
 async fn skip_ended(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<u64> {
     let ended: Option<(i64,)> = sqlx::query_as(
         "SELECT id FROM broadcast INDEXED BY broadcast_open \
-         WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND (cancelled OR end_at <= ?) LIMIT 1",
+         WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND (cancelled OR end_at <= ?1 \
+         OR (first_attempt_at IS NULL AND start_by < ?1)) LIMIT 1",
     )
     .bind(now.0)
     .fetch_optional(&mut *connection)

@@ -126,7 +126,8 @@ pub async fn account(
     let (verified, active): (bool, i64) = sqlx::query_as(
         "SELECT coalesce(max(sent > 0), 0), count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
          AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL \
-         AND (start_at IS NULL OR start_at <= ?2) AND (end_at IS NULL OR end_at > ?2)) \
+         AND (start_at IS NULL OR start_at <= ?2) AND (end_at IS NULL OR end_at > ?2) \
+         AND (start_by IS NULL OR first_attempt_at IS NOT NULL OR start_by >= ?2)) \
          FROM broadcast WHERE account_id = ?1",
     )
     .bind(row.id)

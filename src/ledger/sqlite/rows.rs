@@ -64,6 +64,7 @@ pub struct BroadcastRow {
     pub batch_size_wish: Option<i64>,
     pub start_at: Option<i64>,
     pub end_at: Option<i64>,
+    pub start_by: Option<i64>,
     pub suspended: bool,
     pub cancelled: bool,
     pub block_reason: Option<String>,
@@ -179,6 +180,8 @@ impl BroadcastRow {
             account_stopped: self.account.stopped_message.is_some(),
             start_at: self.start_at.map(Timestamp),
             end_at: self.end_at.map(Timestamp),
+            start_by: self.start_by.map(Timestamp),
+            begun: self.first_attempt_at.is_some(),
             open_recipients: self.counts().open(),
         }
     }

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use super::world::World;
+use super::world::{START, World};
 use crate::api::BroadcastState;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Block;
+use crate::delivery::recipient::RecipientState;
+use crate::ledger::Outcomes;
 
 /// The rules kstatus has for a kind it does not know, in its order.
 #[allow(clippy::if_same_then_else, reason = "one arm per rule, in its order")]
@@ -41,7 +43,7 @@ fn kstatus(object: &Value) -> &'static str {
 fn every_state_is_read_as_it_is_meant() {
     type Bend = fn(&mut World);
     let planned: Bend = |world| world.seal(10, 10);
-    let cases: [(&str, &[Bend], BroadcastState, &str); 13] = [
+    let cases: [(&str, &[Bend], BroadcastState, &str); 14] = [
         ("new", &[], BroadcastState::Pending, "InProgress"),
         ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
         ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
@@ -88,6 +90,18 @@ fn every_state_is_read_as_it_is_meant() {
                 world.sum();
             }],
             BroadcastState::Expired,
+            "Current",
+        ),
+        (
+            "missed",
+            &[planned, |world| {
+                world.snapshot.gate.start_by = Some(START);
+                world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
+                let reason = "Missed".to_owned();
+                world.snapshot.outcomes = vec![Outcomes { state: RecipientState::Skipped, reason, count: 10 }];
+                world.sum();
+            }],
+            BroadcastState::Missed,
             "Current",
         ),
     ];

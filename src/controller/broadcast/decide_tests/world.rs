@@ -60,6 +60,8 @@ pub fn snapshot() -> BroadcastSnapshot {
         account_stopped: false,
         start_at: None,
         end_at: None,
+        start_by: None,
+        begun: false,
         open_recipients: 0,
     };
     BroadcastSnapshot {
