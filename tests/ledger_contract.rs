@@ -52,6 +52,7 @@ macro_rules! contract {
             cases! { $ledger:
                 claims {
                     claims_are_exclusive
+                    a_reply_says_how_many_senders_are_at_work
                     a_lease_that_runs_out_gives_the_batch_to_another_and_is_counted
                     a_lease_is_renewed_by_every_exchange
                     a_lost_claim_takes_no_row_but_its_outcomes_are_recorded

@@ -71,7 +71,7 @@ impl World {
         ledger.seal_plan(ticket, &[]).await.unwrap();
         let sender = |n| Sender {
             holder: format!("sender-{n}"),
-            holding: Holding::new(local(START), scenario.senders as u32),
+            holding: Holding::new(local(START)),
             offset: ClockOffset::default(),
             number: 0,
             asking: None,
@@ -139,7 +139,7 @@ impl World {
             }
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();
-            sender.holding.receive(rows, reply.interval);
+            sender.holding.receive(rows, reply.interval, reply.sharing);
         }
     }
 
@@ -273,6 +273,17 @@ async fn eight_senders_share_the_rate_across_the_ends_of_many_small_batches() {
         for senders in [2, 4, 8] {
             let (rate, latency) = (Rate::new(messages, 1), Span::from_millis(170));
             keeps_pace(Scenario { rate, senders, latency, exchange: EXCHANGE, batch_size: 7 }, seconds).await;
+        }
+    }
+}
+
+/// Three of the four have nothing to take: what may be on the wire is not kept for them.
+#[tokio::test]
+async fn one_sender_of_several_keeps_the_rate_alone_while_a_single_batch_is_left() {
+    for messages in [10, 300] {
+        for latency in [500, 1_500] {
+            let (rate, latency) = (Rate::new(messages, 1), Span::from_millis(latency));
+            keeps_pace(Scenario { rate, senders: 4, latency, exchange: EXCHANGE, batch_size: 20_000 }, 20).await;
         }
     }
 }

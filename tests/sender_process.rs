@@ -321,7 +321,6 @@ async fn a_session_sends_nothing_of_a_plan_that_it_was_not_made_for() {
         provider: assembly::provider(&old.orders.channel, &credentials).unwrap(),
         transport: Transport::new().unwrap(),
         journal: Arc::new(Journal::open(&stage.folder.path().join("journal")).unwrap().0),
-        senders: 1,
         plan: Some(old.plan),
         patience: None,
     };

@@ -55,7 +55,6 @@ pub async fn send(task: Send) -> anyhow::Result<Sent> {
             provider: provider.clone(),
             transport: transport.clone(),
             journal: journal.clone(),
-            senders: task.senders,
             plan: None,
             patience: None,
         };

@@ -17,8 +17,6 @@ pub const MAX_TROUBLE_MESSAGE: usize = 4_096;
 pub struct Orders {
     pub channel: MessageChannelSpec,
     pub audience: Audience,
-    /// How many senders share what the broadcast may have on the wire.
-    pub senders: u32,
 }
 
 /// What one sender is to do, at one commit.

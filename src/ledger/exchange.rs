@@ -98,6 +98,8 @@ pub struct ExchangeReply {
     /// Between two slots at the rate that applies now.
     pub interval: Span,
     pub request_timeout: Span,
+    /// How many senders hold a batch of the broadcast now: they share what may be on the wire. At least 1.
+    pub sharing: u32,
     pub directive: Directive,
     /// Given with recipients whenever the sender has none, or that of another plan: a plan that nobody was attempted of
     /// may be made anew with other content between two exchanges.

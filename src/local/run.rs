@@ -275,7 +275,6 @@ async fn send(
                 provider: entry.order.provider.clone(),
                 transport: transport.clone(),
                 journal: recovered.journal.clone(),
-                senders: entry.order.broadcast.spec.delivery.senders,
                 plan: None,
                 patience: None,
             };

@@ -67,14 +67,14 @@ pub struct Holding {
     /// Whether an outcome was recorded: before, the first is reported at once, since the group grows by it.
     proven: bool,
     leaving: bool,
-    senders: u32,
+    /// Senders that are at work: they share what the broadcast may have on the wire.
+    sharing: u32,
 }
 
 impl Holding {
-    /// `senders` share what the broadcast may have on the wire.
-    pub fn new(now: Local, senders: u32) -> Holding {
+    pub fn new(now: Local) -> Holding {
         Holding {
-            senders: senders.max(1),
+            sharing: 1,
             held: VecDeque::new(),
             reports: Vec::new(),
             oldest_report: None,
@@ -91,9 +91,10 @@ impl Holding {
         }
     }
 
-    /// Takes new assignments, in the order of their slots, and the rate they come at.
-    pub fn receive(&mut self, rows: impl IntoIterator<Item = Held>, interval: Span) {
+    /// Takes new assignments, in the order of their slots, the rate they come at, and how many senders are at work.
+    pub fn receive(&mut self, rows: impl IntoIterator<Item = Held>, interval: Span, sharing: u32) {
         self.interval = interval;
+        self.sharing = sharing.max(1);
         self.held.extend(rows);
         self.held.make_contiguous().sort_by_key(|held| held.slot);
     }
@@ -109,7 +110,7 @@ impl Holding {
     }
 
     pub fn in_flight_cap(&self) -> u32 {
-        ((IN_FLIGHT_SECONDS.0 / self.interval.0.max(1)) as u32 / self.senders).max(1)
+        ((IN_FLIGHT_SECONDS.0 / self.interval.0.max(1)) as u32 / self.sharing).max(1)
     }
 
     /// Whether the provider owes answers and has given none for too long.

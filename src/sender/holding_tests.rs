@@ -22,9 +22,9 @@ fn held(seq: i64, slot: Local) -> Held {
 
 /// A desk that holds recipients every `interval` milliseconds from 100 ms on.
 fn holding(count: i64, interval: i64) -> Holding {
-    let mut holding = Holding::new(at(0), 1);
+    let mut holding = Holding::new(at(0));
     holding.ask(at(0));
-    holding.receive((0..count).map(|seq| held(seq, at(100 + seq * interval))), Span::from_millis(interval));
+    holding.receive((0..count).map(|seq| held(seq, at(100 + seq * interval))), Span::from_millis(interval), 1);
     holding
 }
 
@@ -83,6 +83,8 @@ fn requests_on_the_wire_are_bounded_by_two_seconds_of_slots() {
     let begun = (0..30).filter_map(|n| begins(&mut holding, at(100 + n * 100))).count();
     assert_eq!(begun, 20);
     assert_eq!(holding.in_flight_cap(), 20);
+    holding.receive([], Span::from_millis(100), 4);
+    assert_eq!(holding.in_flight_cap(), 5, "a quarter of it beside three others at work");
 }
 
 #[test]
@@ -151,12 +153,12 @@ fn an_answer_is_recorded_within_a_quarter_of_a_second_and_the_first_at_once() {
 #[test]
 fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
     // Nothing more fits: two recipients are what one group and two seconds of such slow slots leave room for.
-    let mut far = Holding::new(at(0), 1);
+    let mut far = Holding::new(at(0));
     far.ask(at(0));
-    far.receive([held(1, at(30_000)), held(2, at(30_001))], Span::from_secs(60));
+    far.receive([held(1, at(30_000)), held(2, at(30_001))], Span::from_secs(60), 1);
     assert_eq!(far.ask_at(at(10)), at(1_000));
 
-    let mut idle = Holding::new(at(0), 1);
+    let mut idle = Holding::new(at(0));
     idle.ask(at(0));
     idle.wait(at(60_000));
     assert_eq!(idle.ask_at(at(10)), at(5_000));
@@ -177,7 +179,7 @@ fn a_sender_that_leaves_gives_everything_back_and_asks_for_nothing() {
 
 #[test]
 fn reports_beyond_one_requests_worth_are_kept_for_the_next() {
-    let mut holding = Holding::new(at(0), 1);
+    let mut holding = Holding::new(at(0));
     for seq in 0..(MAX_REPORTS as i64 + 10) {
         holding.begun(at(0));
         holding.ended(accepted(seq), at(0));
@@ -192,8 +194,8 @@ fn no_answer(seq: i64) -> Report {
 
 /// Ten requests on the wire at 10 a second.
 fn sending() -> Holding {
-    let mut holding = Holding::new(at(0), 1);
-    holding.receive([], Span::from_millis(100));
+    let mut holding = Holding::new(at(0));
+    holding.receive([], Span::from_millis(100), 1);
     (0..10).for_each(|number| holding.begun(at(number * 100)));
     holding
 }

@@ -192,7 +192,6 @@ impl<L: SenderLedger> Rounds<L> {
             provider,
             transport: self.transport.clone(),
             journal: self.journal.clone(),
-            senders: brief.orders.senders,
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
         };

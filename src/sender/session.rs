@@ -41,8 +41,6 @@ pub struct Session<L> {
     pub provider: Arc<dyn Provider>,
     pub transport: Transport,
     pub journal: Arc<Journal>,
-    /// How many senders the broadcast has: they share what may be on the wire.
-    pub senders: u32,
     /// The plan that the provider and the credentials were chosen for: recipients of another one are given back, and the
     /// session ends. `None` where nobody else may change the broadcast meanwhile.
     pub plan: Option<i64>,
@@ -125,7 +123,7 @@ struct Running<L> {
 impl<L: SenderLedger> Running<L> {
     fn new(session: Session<L>, stop: watch::Receiver<bool>) -> Running<L> {
         let now = Local::now();
-        let holding = Holding::new(now, session.senders);
+        let holding = Holding::new(now);
         let retry = Retry::new(&session.holder);
         Running {
             session,
@@ -334,7 +332,7 @@ impl<L: SenderLedger> Running<L> {
             Directive::Wait { until } => Some(local(until)),
             _ => None,
         };
-        self.holding.receive(rows, reply.interval);
+        self.holding.receive(rows, reply.interval, reply.sharing);
         match reply.directive {
             Directive::Continue => {}
             Directive::Wait { .. } => wait_until.into_iter().for_each(|until| self.holding.wait(until)),
@@ -394,7 +392,7 @@ impl<L: SenderLedger> Running<L> {
             && let Ok(Exchanged { answer: Ok(reply), .. }) = exchange.await
         {
             let rows = reply.rows.into_iter().map(|row| Held { slot: Local::now(), row });
-            self.holding.receive(rows, reply.interval);
+            self.holding.receive(rows, reply.interval, reply.sharing);
             self.holding.release(Local::now());
         }
         let outcomes = self.holding.ask(Local::now());

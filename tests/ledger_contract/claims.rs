@@ -22,6 +22,18 @@ pub async fn claims_are_exclusive<L: Backend>(world: &World<L>) {
     assert_eq!(world.batch(broadcast, 1).await.holder.as_deref(), Some("second"));
 }
 
+pub async fn a_reply_says_how_many_senders_are_at_work<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 20).await;
+    let mut one = Sender::proven(world, "one", broadcast).await;
+    assert_eq!(one.exchange(world, vec![], 1).await.sharing, 1);
+    let mut two = Sender::new("two", broadcast);
+    assert_eq!(two.exchange(world, vec![], 1).await.sharing, 2);
+    let mut idle = Sender::new("idle", broadcast);
+    assert_eq!(idle.exchange(world, vec![], 1).await.sharing, 2, "who has no batch has no part");
+    world.pass(LEASE);
+    assert_eq!(one.exchange(world, vec![], 1).await.sharing, 1, "a lost one has none either");
+}
+
 pub async fn a_lease_that_runs_out_gives_the_batch_to_another_and_is_counted<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 10).await;
     let mut lost = Sender::proven(world, "lost", broadcast).await;

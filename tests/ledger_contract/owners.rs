@@ -15,7 +15,6 @@ pub fn orders() -> Orders {
     Orders {
         channel: serde_json::from_str::<MessageChannelSpec>(channel).unwrap(),
         audience: serde_json::from_str::<Audience>(audience).unwrap(),
-        senders: 2,
     }
 }
 

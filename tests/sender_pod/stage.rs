@@ -82,8 +82,7 @@ impl Stage {
         .unwrap();
         let account = AccountKey::of("default", &channel).unwrap();
         let mut declaration = Declaration::of(&broadcast, &channel, account).unwrap();
-        let senders = broadcast.spec.delivery.senders;
-        declaration.orders = Some(Orders { channel, audience: broadcast.spec.audience, senders });
+        declaration.orders = Some(Orders { channel, audience: broadcast.spec.audience });
         declaration
     }
 

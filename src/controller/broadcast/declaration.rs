@@ -46,11 +46,7 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
             declaration.account_rate = declaration.account_rate.lower(rate);
         }
     }
-    declaration.orders = Some(Orders {
-        channel: channel.spec.clone(),
-        audience: broadcast.spec.audience.clone(),
-        senders: broadcast.spec.delivery.senders,
-    });
+    declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
     Ok(declaration)
 }
 

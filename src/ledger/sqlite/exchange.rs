@@ -231,6 +231,7 @@ impl Turn<'_> {
             .await?;
         let revision = self.broadcast.store(self.connection, self.now).await?;
         let ask = self.ask(1);
+        let sharing = take::holders(&mut self).await?;
         let plan = self.broadcast.plan_epoch;
         let content = if rows.is_empty() || request.content_of == Some(plan) {
             None
@@ -245,6 +246,7 @@ impl Turn<'_> {
             rows,
             interval: ask.own_interval.unwrap_or(ask.interval),
             request_timeout: self.broadcast.request_timeout(),
+            sharing,
             directive,
             content,
         })

@@ -80,6 +80,18 @@ async fn held(turn: &mut Turn<'_>) -> sqlx::Result<Option<BatchRow>> {
     .await
 }
 
+/// How many senders hold a batch of the broadcast; at least 1.
+pub async fn holders(turn: &mut Turn<'_>) -> sqlx::Result<u32> {
+    let (holders,): (i64,) = sqlx::query_as(
+        "SELECT count(DISTINCT sender_id) FROM batch WHERE broadcast_id = ? AND sender_id IS NOT NULL AND lease_until > ?",
+    )
+    .bind(turn.broadcast.id)
+    .bind(turn.now.0)
+    .fetch_one(&mut *turn.connection)
+    .await?;
+    Ok(holders.max(1) as u32)
+}
+
 async fn hand_back(turn: &mut Turn<'_>, batch: &BatchRow) -> sqlx::Result<()> {
     sqlx::query("UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = ? AND idx = ?")
         .bind(turn.broadcast.id)
