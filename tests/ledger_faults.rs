@@ -18,7 +18,7 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Ledger, LedgerError, SenderLedger};
+use herald::ledger::{Clock, Inspect, Ledger, LedgerError, SenderLedger};
 
 const RECIPIENTS: usize = 60;
 const SENDERS: usize = 3;

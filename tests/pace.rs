@@ -17,7 +17,7 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Ledger, SenderLedger};
+use herald::ledger::{Clock, Inspect, Ledger, SenderLedger};
 use herald::sender::clock::{ClockOffset, Local};
 use herald::sender::holding::{Due, Held, Holding};
 

@@ -16,8 +16,8 @@ use herald::audience::{MaterialError, MaterialKind, Materials};
 use herald::content::Template;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
-use herald::ledger::sqlite::random_id;
-use herald::ledger::{Declaration, Ledger, SenderLedger};
+use herald::ledger::random::random_id;
+use herald::ledger::{Declaration, Inspect, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
 use herald::sender::{
     Ended, Journal, JournalError, Left, PlanSpec, SenderFailure, Session, Transport, assembly, planner,

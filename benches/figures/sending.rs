@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use herald::ledger::Ledger;
-use herald::ledger::sqlite::{SqliteLedger, random_id};
+use herald::ledger::random::random_id;
+use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::upkeep::keep_up;
 use herald::sender::{Journal, Session, Transport, planner};
 use serde::{Deserialize, Serialize};

@@ -119,8 +119,8 @@ async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
     let begun = Instant::now();
     loop {
         match SqliteLedger::open(path).await {
-            Err(LedgerError::Locked { path, pid }) if begun.elapsed() < LOCK_PATIENCE => {
-                tracing::debug!(path = %path.display(), pid, "another process holds the ledger; waiting for it to end");
+            Err(LedgerError::Locked { place, pid }) if begun.elapsed() < LOCK_PATIENCE => {
+                tracing::debug!(place, pid, "another process holds the ledger; waiting for it to end");
                 tokio::time::sleep(LOCK_INTERVAL).await;
             }
             opened => return opened,

@@ -12,7 +12,10 @@ pub mod error;
 pub mod exchange;
 pub mod owner;
 pub mod plan;
+pub mod postgres;
+pub mod random;
 pub mod snapshot;
+mod sql;
 pub mod sqlite;
 pub mod status;
 pub mod upkeep;
@@ -28,6 +31,7 @@ pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
+pub use sql::{DeliveryView, Inspect};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 

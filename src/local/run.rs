@@ -18,7 +18,7 @@ use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::BroadcastSnapshot;
-use crate::ledger::sqlite::random_id;
+use crate::ledger::random::random_id;
 use crate::ledger::upkeep::keep_up;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sender::session::SessionError;

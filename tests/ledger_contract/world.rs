@@ -16,8 +16,8 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanRow, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
-use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
-use herald::ledger::{Clock, Ledger, LedgerError};
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{Clock, DeliveryView, Inspect, Ledger, LedgerError};
 
 /// A ledger that can be put through the contract: what the suite needs beside the calls of a sender.
 pub trait Backend: Ledger + Sized {
