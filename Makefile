@@ -21,7 +21,7 @@ demo-local: prerequisites ## the same without a cluster, by herald run and a kil
 	@dev/demo.sh
 
 test: lint ## run every check and every test
-	cargo test --locked
+	dev/with-postgres.sh cargo test --locked
 	@dev/cluster-tests.sh
 
 test-cluster: prerequisites ## run the tests on a real cluster of their own, as root

@@ -21,6 +21,10 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "support/postgres.rs"]
+mod postgres_server;
+#[path = "ledger_contract/postgres_statements.rs"]
+mod postgres_statements;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
 #[path = "ledger_contract/sqlite_files.rs"]
@@ -184,3 +188,4 @@ macro_rules! contract {
 
 contract!(sqlite, herald::ledger::sqlite::SqliteLedger);
 contract!(over_the_wire_api, crate::over_the_wire::OverTheWire);
+contract!(postgres, herald::ledger::postgres::PostgresLedger);

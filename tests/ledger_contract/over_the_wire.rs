@@ -15,7 +15,9 @@ use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
-use herald::ledger::{AccountSnapshot, Brief, Declaration, DeliveryView, Inspect, Ledger, LedgerError, Owner, SenderLedger, Trouble};
+use herald::ledger::{
+    AccountSnapshot, Brief, Declaration, DeliveryView, Inspect, Ledger, LedgerError, Owner, SenderLedger, Trouble,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 

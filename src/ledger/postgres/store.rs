@@ -338,12 +338,7 @@ impl Store for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn places(
-        &mut self,
-        statement: &'static str,
-        broadcast: i64,
-        recipients: &[&str],
-    ) -> sqlx::Result<Vec<i64>> {
+    async fn places(&mut self, statement: &'static str, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
         sqlx::query_scalar(statement).bind(broadcast).bind(recipients).fetch_all(self.connection()).await
     }
 }

@@ -17,7 +17,7 @@ const CHECKS: [(&str, &str); 4] = [
     (
         "I2: a broadcast's counters are the sums of its batches'",
         "SELECT name FROM broadcast JOIN (SELECT broadcast_id, sum(pending) AS p, sum(inflight) AS i, sum(sent) AS s, \
-         sum(failed) AS f, sum(skipped) AS k, sum(unknown) AS u FROM batch GROUP BY 1) ON broadcast_id = broadcast.id \
+         sum(failed) AS f, sum(skipped) AS k, sum(unknown) AS u FROM batch GROUP BY 1) AS batches ON broadcast_id = broadcast.id \
          WHERE (pending, inflight, sent, failed, skipped, unknown) <> (p, i, s, f, k, u)",
     ),
     (

@@ -69,10 +69,7 @@ pub async fn declare<S: Store>(
     }
 }
 
-async fn make_known<S: Store>(
-    store: &mut S,
-    wanted: &Declaration,
-) -> sqlx::Result<Result<BroadcastId, Refused>> {
+async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Result<BroadcastId, Refused>> {
     let account = account(store, wanted).await?;
     let known: Option<Known> = store
         .optional(

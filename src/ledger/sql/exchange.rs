@@ -3,8 +3,8 @@
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened, SenderRow};
 use super::store::{Asking, Store, Survey};
-use super::value::args;
 use super::take;
+use super::value::args;
 use crate::delivery::gate::Closed;
 use crate::delivery::pacing::{self, Ask, Offer, Slots};
 use crate::delivery::time::{Span, Timestamp};

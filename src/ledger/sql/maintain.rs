@@ -86,11 +86,7 @@ pub async fn settle_all<S: Store>(store: &mut S) -> sqlx::Result<u64> {
     Ok(settled)
 }
 
-pub async fn settle_dead<S: Store>(
-    store: &mut S,
-    within: Option<BroadcastId>,
-    words: &LastWords,
-) -> sqlx::Result<()> {
+pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, words: &LastWords) -> sqlx::Result<()> {
     let found: Option<(i64,)> =
         store.optional("SELECT broadcast_id FROM sender WHERE holder = $1", args![&words.holder]).await?;
     let Some((id,)) = found else { return Ok(()) };

@@ -187,9 +187,8 @@ async fn enter<S: Store>(
 }
 
 async fn excluded<S: Store>(store: &mut S, broadcast: i64, recipients: &[&str]) -> sqlx::Result<HashSet<usize>> {
-    let (any,): (bool,) = store
-        .one("SELECT EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1)", args![broadcast])
-        .await?;
+    let (any,): (bool,) =
+        store.one("SELECT EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1)", args![broadcast]).await?;
     if any { Ok(places(store.excluded_among(broadcast, recipients).await?)) } else { Ok(HashSet::new()) }
 }
 
@@ -245,11 +244,7 @@ pub enum Seal {
     More,
 }
 
-pub async fn seal<S: Store>(
-    store: &mut S,
-    ticket: PlanTicket,
-    samples: &[String],
-) -> sqlx::Result<Refused<Seal>> {
+pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String]) -> sqlx::Result<Refused<Seal>> {
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, ticket.broadcast, "").await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };

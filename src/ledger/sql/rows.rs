@@ -175,7 +175,8 @@ const NOBODY: &str = "";
 
 /// Reads a broadcast without any lock, for a transaction that changes nothing by what it says.
 pub async fn read<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
-    let row: Option<OpenedRow> = store.optional(&select_broadcast("CAST(0 AS BIGINT)", ""), args![id.0, NOBODY]).await?;
+    let row: Option<OpenedRow> =
+        store.optional(&select_broadcast("CAST(0 AS BIGINT)", ""), args![id.0, NOBODY]).await?;
     Ok(row.map(|row| row.broadcast))
 }
 

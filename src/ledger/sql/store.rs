@@ -197,11 +197,7 @@ pub trait Store: Send {
         async move { Ok(self.all(sql, arguments).await?.into_iter().next()) }
     }
 
-    fn one<T: Portable>(
-        &mut self,
-        sql: &str,
-        arguments: Vec<Value>,
-    ) -> impl Future<Output = sqlx::Result<T>> + Send {
+    fn one<T: Portable>(&mut self, sql: &str, arguments: Vec<Value>) -> impl Future<Output = sqlx::Result<T>> + Send {
         async move { self.optional(sql, arguments).await?.ok_or(sqlx::Error::RowNotFound) }
     }
 
@@ -210,11 +206,8 @@ pub trait Store: Send {
     fn lock_account_of(&mut self, broadcast: BroadcastId) -> impl Future<Output = sqlx::Result<Option<i64>>> + Send;
 
     /// How these recipients stand.
-    fn standing(
-        &mut self,
-        broadcast: i64,
-        seqs: &[i64],
-    ) -> impl Future<Output = sqlx::Result<Vec<DeliveryRow>>> + Send;
+    fn standing(&mut self, broadcast: i64, seqs: &[i64])
+    -> impl Future<Output = sqlx::Result<Vec<DeliveryRow>>> + Send;
 
     fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
 
@@ -247,11 +240,7 @@ pub trait Store: Send {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Appends recipients to a plan. `false`, with nothing changed, when one of them is in it already.
-    fn append(
-        &mut self,
-        broadcast: i64,
-        rows: &[PlannedRow<'_>],
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// The places in `recipients` of those who are in the plan already.
     fn planned_among(

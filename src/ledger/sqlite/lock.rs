@@ -14,8 +14,10 @@ pub struct LockFile {
 impl LockFile {
     pub fn acquire(ledger: &Path) -> Result<LockFile, LedgerError> {
         let path = lock_path(ledger);
-        let unreadable =
-            |error: std::io::Error| LedgerError::Open { place: ledger.display().to_string(), message: error.to_string() };
+        let unreadable = |error: std::io::Error| LedgerError::Open {
+            place: ledger.display().to_string(),
+            message: error.to_string(),
+        };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreadable)?;
         match file.try_lock() {

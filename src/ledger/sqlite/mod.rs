@@ -135,7 +135,9 @@ fn make_private(path: &Path) -> Result<()> {
             Err(LedgerError::DiskFull { place: path.display().to_string() })
         }
         // Whatever else is wrong with an existing file, SQLite says more precisely.
-        Err(error) if !path.exists() => Err(LedgerError::Open { place: path.display().to_string(), message: error.to_string() }),
+        Err(error) if !path.exists() => {
+            Err(LedgerError::Open { place: path.display().to_string(), message: error.to_string() })
+        }
         _ => Ok(()),
     }
 }

@@ -138,10 +138,8 @@ impl Store for SqliteStore {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let taken: Vec<Taken> = (wanted.from..)
-            .zip(candidates)
-            .map(|(place, candidate)| candidate.at(wanted.slots.at(place)))
-            .collect();
+        let taken: Vec<Taken> =
+            (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
         self.give(asking, batch, &taken).await?;
         Ok(taken)
     }
