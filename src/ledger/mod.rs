@@ -10,6 +10,7 @@ pub mod clock;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
+pub mod location;
 pub mod owner;
 pub mod plan;
 pub mod postgres;

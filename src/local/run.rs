@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -9,7 +10,7 @@ use super::confirmation::{Confirmed, ask};
 use super::interruption::{nothing_sent, unless_interrupted};
 use super::options::{Output, RunOptions};
 use super::order::Order;
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, json_line, summary};
@@ -17,6 +18,7 @@ use super::{documents, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::location::LedgerLocation;
 use crate::ledger::random::random_id;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::upkeep::keep_up;
@@ -58,25 +60,45 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
         return test(options, &orders, &transport, id, &stop).await;
     }
 
-    let path = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
-    eprintln!("ledger: {}", path.display());
-    let recovered = recover(&path).await.map_err(refuse)?;
+    let location = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
+    eprintln!("ledger: {location}");
+    match location {
+        LedgerLocation::File(path) => {
+            let recovered = recover_file(&path).await.map_err(refuse)?;
+            let verdict = run_on(options, &recovered, orders, &transport, stop).await;
+            // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
+            if let Err(error) = recovered.ledger.kept().checkpoint().await {
+                tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
+            }
+            verdict
+        }
+        LedgerLocation::Server(url) => {
+            let recovered = recover_server(url.expose_secret()).await.map_err(refuse)?;
+            run_on(options, &recovered, orders, &transport, stop).await
+        }
+    }
+}
+
+/// Plans, confirms and sends on an open ledger.
+async fn run_on<L: Ledger>(
+    options: &RunOptions,
+    recovered: &Recovered<L>,
+    orders: Vec<Order>,
+    transport: &Transport,
+    stop: watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
     let upkeep = tokio::spawn(keep_up(recovered.ledger.clone()));
     let mut entries = Vec::new();
     for order in orders {
-        entries.push(declare(&recovered, order).await?);
+        entries.push(declare(recovered, order).await?);
     }
-    let send_verdict = match make_ready(options, &recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(&recovered, &entries, &transport, stop).await,
+    let send_verdict = match make_ready(options, recovered, &mut entries, &stop).await? {
+        Readiness::Ready => send(recovered, &entries, transport, stop).await,
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
     upkeep.abort();
-    let verdict = finish(options, &recovered, &entries).await?;
-    // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
-    if let Err(error) = recovered.ledger.checkpoint().await {
-        tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
-    }
+    let verdict = finish(options, recovered, &entries).await?;
     Ok(verdict.max(send_verdict?))
 }
 
@@ -119,9 +141,9 @@ enum Readiness {
 }
 
 /// Plans what is not planned, and has it confirmed.
-async fn make_ready(
+async fn make_ready<L: Ledger>(
     options: &RunOptions,
-    recovered: &Recovered,
+    recovered: &Recovered<L>,
     entries: &mut [Entry],
     stop: &watch::Receiver<bool>,
 ) -> Result<Readiness, Refusal> {
@@ -142,7 +164,7 @@ async fn make_ready(
 }
 
 /// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
-async fn declare(recovered: &Recovered, order: Order) -> Result<Entry, Refusal> {
+async fn declare<L: Ledger>(recovered: &Recovered<L>, order: Order) -> Result<Entry, Refusal> {
     match recovered.ledger.declare(&order.declaration).await {
         Ok(snapshot) => Ok(Entry { order, id: Some(snapshot.id), refused: None }),
         Err(error @ LedgerError::KeyReused { .. }) => {
@@ -172,7 +194,11 @@ enum Prepared {
 }
 
 /// Plans a broadcast that nobody was attempted of, and lets one go on that only a person may: running it again is that.
-async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receiver<bool>) -> Result<Prepared, Refusal> {
+async fn prepare<L: Ledger>(
+    recovered: &Recovered<L>,
+    entry: &mut Entry,
+    stop: &watch::Receiver<bool>,
+) -> Result<Prepared, Refusal> {
     let Some(id) = entry.id else { return Ok(Prepared::Done) };
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
@@ -214,9 +240,9 @@ async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receive
 }
 
 /// Before the first message to a provider that is not on this machine, a person at a terminal is asked.
-async fn confirm(
+async fn confirm<L: Ledger>(
     options: &RunOptions,
-    recovered: &Recovered,
+    recovered: &Recovered<L>,
     entries: &[Entry],
     stop: &watch::Receiver<bool>,
 ) -> Result<Confirmed, Refusal> {
@@ -245,8 +271,8 @@ async fn confirm(
 }
 
 /// Sends all broadcasts side by side until each is closed or the run is interrupted.
-async fn send(
-    recovered: &Recovered,
+async fn send<L: Ledger>(
+    recovered: &Recovered<L>,
     entries: &[Entry],
     transport: &Transport,
     stop: watch::Receiver<bool>,
@@ -310,7 +336,11 @@ async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> R
 
 /// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a
 /// ledger that fails ends the run instead of keeping it waiting.
-async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receiver<bool>) -> Result<(), Refusal> {
+async fn await_end<L: Ledger>(
+    recovered: &Recovered<L>,
+    id: BroadcastId,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Refusal> {
     loop {
         let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
         let ending = matches!(snapshot.closed, Some(Closed::Cancelled | Closed::Expired | Closed::Missed))
@@ -325,7 +355,11 @@ async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receive
 }
 
 /// Prints how each broadcast stands, in the order of the files.
-async fn finish(options: &RunOptions, recovered: &Recovered, entries: &[Entry]) -> Result<Verdict, Refusal> {
+async fn finish<L: Ledger>(
+    options: &RunOptions,
+    recovered: &Recovered<L>,
+    entries: &[Entry],
+) -> Result<Verdict, Refusal> {
     let mut worst = Verdict::Done;
     let mut lines = Vec::new();
     for entry in entries {

@@ -22,3 +22,15 @@ pub fn fresh_schema() -> String {
 pub async fn fresh_ledger(clock: Option<Arc<dyn Clock>>) -> PostgresLedger {
     PostgresLedger::open_in(&server(), &fresh_schema(), clock).await.unwrap()
 }
+
+/// A database that nobody else has: the address of a ledger for another process.
+pub async fn fresh_database() -> String {
+    use sqlx::Connection;
+    let name = fresh_schema();
+    let server = server();
+    let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    let (host, _) = server.rsplit_once('/').unwrap();
+    format!("{host}/{name}")
+}

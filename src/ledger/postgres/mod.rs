@@ -153,8 +153,18 @@ impl Database for PostgresLedger {
     }
 }
 
+fn parse(url: &str) -> Option<PgConnectOptions> {
+    let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if is_ours { PgConnectOptions::from_str(url).ok() } else { None }
+}
+
+/// Host, port and database of an address, without the password; `None` for what is none.
+pub fn place(url: &str) -> Option<String> {
+    parse(url).map(|options| fault::place(&options))
+}
+
 fn options(url: &str, schema: &str) -> Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| LedgerError::Unreachable {
+    let options = parse(url).ok_or_else(|| LedgerError::Unreachable {
         place: "postgres://…".to_owned(),
         message: "the address is not postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned(),
     })?;
