@@ -8,6 +8,7 @@
 //! | `operator` | starts everything in order and ends it in order |
 //! | `scope` | the watches and reconcilers of one namespace, or of the whole cluster |
 //! | `watch`, `triggers` | what changed, and what is to be looked at because of it |
+//! | `leadership` | which of several operators reconciles |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
@@ -31,6 +32,8 @@
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
 //! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
+//! | `coordination.k8s.io` | `leases` | create | own namespace | the leader of several operators |
+//! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
 pub mod broadcast;
@@ -44,6 +47,7 @@ mod fake_cluster;
 mod health;
 mod identity;
 pub mod job;
+mod leadership;
 mod metrics;
 mod operator;
 mod ownership;

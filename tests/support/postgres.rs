@@ -1,5 +1,7 @@
 //! Ledgers on the PostgreSQL that `dev/with-postgres.sh` starts, each in a schema of its own.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::sync::Arc;
 
 use herald::ledger::clock::Clock;
