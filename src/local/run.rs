@@ -66,8 +66,9 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     for order in orders {
         entries.push(declare(&recovered, order).await?);
     }
-    let send_verdict = match make_ready(options, &recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(&recovered, &entries, &transport, stop).await,
+    // Told to stop or not, how each broadcast stands after it was drained is what counts.
+    let sent = match make_ready(options, &recovered, &mut entries, &stop).await? {
+        Readiness::Ready => send(&recovered, &entries, &transport, stop).await.map(|()| Verdict::Done),
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
@@ -77,7 +78,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     if let Err(error) = recovered.ledger.checkpoint().await {
         tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
     }
-    Ok(verdict.max(send_verdict?))
+    Ok(verdict.max(sent?))
 }
 
 async fn test(
@@ -250,7 +251,7 @@ async fn send(
     entries: &[Entry],
     transport: &Transport,
     stop: watch::Receiver<bool>,
-) -> Result<Verdict, Refusal> {
+) -> Result<(), Refusal> {
     let known: Vec<(&Entry, BroadcastId)> =
         entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
     let mut running = Vec::new();
@@ -294,18 +295,16 @@ async fn send(
 }
 
 /// All sessions end by themselves; the first that fails is told, and the others go on.
-async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<Verdict, Refusal> {
-    let mut verdict = Verdict::Done;
+async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<(), Refusal> {
     let mut failure = None;
     while let Some(ended) = sessions.join_next().await {
         match ended {
-            Ok(Ok(Ended::Stopped)) => verdict = verdict.max(Verdict::Interrupted),
-            Ok(Ok(Ended::Closed(_) | Ended::Idle | Ended::Replanned)) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
             Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
         }
     }
-    failure.map_or(Ok(verdict), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 /// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a
