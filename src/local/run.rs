@@ -13,7 +13,7 @@ use super::recovery::{Recovered, recover};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, json_line, summary};
-use super::{documents, ledger_path, progress, rehearsal};
+use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
@@ -181,15 +181,7 @@ async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receive
     let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
     let name = entry.order.name();
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
-        if snapshot.finished_at.is_some() {
-            eprintln!("{name}: finished already; nothing to send");
-        } else {
-            eprintln!(
-                "{name}: goes on with {} of {} recipients; its plan is fixed, edits of the audience are not looked at",
-                snapshot.counts.open(),
-                sealed.planned
-            );
-        }
+        eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
         return Ok(Prepared::Done);
     }
     if snapshot.gate.ended(snapshot.now).is_some() {
