@@ -1,14 +1,7 @@
 //! The README's way: the chart, the examples as they stand, what kubectl shows, what the API server refuses.
 
-use super::kubectl::{await_that, kubectl, kubectl_with};
+use super::kubectl::{await_that, kubectl};
 use super::stage::{Stage, condition};
-
-#[path = "../schema/rules.rs"]
-#[allow(dead_code, reason = "the schema tests use the rest")]
-mod rules;
-#[path = "../schema/samples.rs"]
-#[allow(dead_code, reason = "the schema tests use the rest")]
-mod samples;
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
@@ -64,29 +57,4 @@ fn the_examples_complete_as_they_stand() {
     ]);
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["accepted"], 2_488, "{summary}");
-}
-
-#[test]
-#[ignore = "needs a cluster: make test-cluster"]
-fn every_sample_that_the_schema_rejects_is_refused_by_the_api_server() {
-    let stage = Stage::open("schema", &[]);
-    let mut refused = 0;
-    for (mut document, refusal) in rules::creations() {
-        if document["metadata"]["namespace"] == "marketing" {
-            document["metadata"]["namespace"] = stage.namespace.clone().into();
-        }
-        let answer = kubectl_with(
-            &document.to_string(),
-            &["-n", &stage.namespace, "create", "--dry-run=server", "--validate=strict", "-f", "-"],
-        );
-        if refusal.is_empty() {
-            // The API server alone numbers versions.
-            let versioned = document["metadata"]["resourceVersion"].is_string();
-            assert!(versioned || answer.is_ok(), "{answer:?}: {document}");
-        } else {
-            assert!(answer.is_err(), "taken, and `herald run` says {refusal:?}: {document}");
-            refused += 1;
-        }
-    }
-    assert!(refused > 20, "only {refused} samples");
 }

@@ -84,7 +84,7 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             "spec.schedule.endTime: Invalid value: \"2026-12-01T10:00:00+01:00\": must be after startTime",
         ),
         (message("/spec/schedule/endTime", json!("2026-12-01T10:00:01+01:00")), ""),
-        (message("/spec/schedule/startTime", NULL), ""),
+        (message("/spec/schedule", json!({"endTime": "2026-12-02T09:00:00Z"})), ""),
         (message("/spec/schedule/endTime", NULL), ""),
         (
             message("/spec/schedule/startTime", json!("tomorrow")),
@@ -156,7 +156,7 @@ pub fn creations() -> Vec<(Value, &'static str)> {
 }
 
 /// What a change meets: the stored document, the new one, and the refusal (empty: accepted).
-fn changes() -> Vec<(Value, Value, &'static str)> {
+pub fn changes() -> Vec<(Value, Value, &'static str)> {
     let begun = with(stored(&broadcast()), "/status", json!({"firstAttemptTime": "2026-12-01T09:00:00Z"}));
     let planned = with(stored(&broadcast()), "/status", json!({"state": "Scheduled"}));
     let named_by_itself = with(begun.clone(), "/spec/idempotencyKey", NULL);
