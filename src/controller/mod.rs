@@ -32,8 +32,8 @@
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
 //! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
-//! | `coordination.k8s.io` | `leases` | create | own namespace | the leader of several operators |
-//! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace | the leader of several operators |
+//! | `coordination.k8s.io` | `leases` | create | own namespace, with PostgreSQL | the leader of several operators |
+//! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace, with PostgreSQL | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
 pub mod broadcast;

@@ -1,6 +1,7 @@
 //! `herald operator`, started and ended in order: the ledger's lock first, so that nothing is done that is not recorded;
 //! then the ledger API, which running senders wait for; then watches and reconcilers.
 
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
+use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -21,6 +23,7 @@ use super::cluster::{self, CallError, call};
 use super::health::{self, Readiness};
 use super::identity::Identity;
 use super::job::SenderSettings;
+use super::leadership::Candidate;
 use super::metrics::Metrics;
 use super::scope::{self, CONCURRENT_LOOKS, Shared};
 use super::settings::OperatorOptions;
@@ -28,13 +31,18 @@ use super::status_writer::StatusWriter;
 use super::watch::scoped;
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::clock::SystemClock;
+use crate::ledger::location::LedgerLocation;
+use crate::ledger::postgres::PostgresLedger;
+use crate::ledger::random::random_id;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::upkeep::keep_up;
-use crate::ledger::{LedgerError, wire};
+use crate::ledger::{Ledger, LedgerError, wire};
 
 /// How long a predecessor may hold the ledger: longer than a pod's usual grace.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 const LOCK_INTERVAL: Duration = Duration::from_millis(250);
+/// Between two tries to reach a database that is not there yet.
+const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two looks for definitions that are not there yet.
 const DEFINITIONS_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two tries to get at the certificate authority while the Kubernetes API is away.
@@ -62,9 +70,34 @@ pub enum OperatorError {
 /// # Errors
 /// What keeps it from beginning, or a server that ended by itself.
 pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
-    let Some(ledger) = until_stop(&mut stop, open(&options.ledger_path)).await.transpose()? else { return Ok(()) };
-    let ledger = Arc::new(ledger);
-    tracing::info!(path = %options.ledger_path.display(), "the ledger is open");
+    match options.ledger.clone() {
+        LedgerLocation::File(path) => {
+            let Some(ledger) = until_stop(&mut stop, open(&path)).await.transpose()? else { return Ok(()) };
+            // Its lock makes this process the only one, and so the leader.
+            run_on(options, Arc::new(ledger), Leading::Alone, stop).await
+        }
+        LedgerLocation::Server(url) => {
+            let opened = until_stop(&mut stop, connect(url.expose_secret())).await.transpose()?;
+            let Some(ledger) = opened else { return Ok(()) };
+            run_on(options, Arc::new(ledger), Leading::Elected, stop).await
+        }
+    }
+}
+
+/// Whether there may be other operators of the same ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leading {
+    Alone,
+    Elected,
+}
+
+async fn run_on<L: Ledger>(
+    options: OperatorOptions,
+    ledger: Arc<L>,
+    leading: Leading,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), OperatorError> {
+    tracing::info!(ledger = %options.ledger, "the ledger is open");
     let metrics = Arc::new(Metrics::default());
     let readiness = Arc::new(Readiness::default());
     let mut tasks = JoinSet::new();
@@ -88,7 +121,7 @@ pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> R
     readiness.serves_the_ledger();
     tracing::info!(address = %options.listen, url = settings.ledger_url, "the ledger is served");
 
-    let work = reconcile(&options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
+    let work = lead(leading, &options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
     let outcome = tokio::select! {
         () = work => Ok(()),
         Some(task) = tasks.join_next() => Err(task.unwrap_or_else(|error| OperatorError::Served(error.to_string()))),
@@ -122,6 +155,20 @@ async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
             Err(LedgerError::Locked { place, pid }) if begun.elapsed() < LOCK_PATIENCE => {
                 tracing::debug!(place, pid, "another process holds the ledger; waiting for it to end");
                 tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Waits for a database that is not there yet: it may be starting beside this process. One that refuses is for a person.
+async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
+    let begun = Instant::now();
+    loop {
+        match PostgresLedger::open(url).await {
+            Err(error @ LedgerError::Unreachable { .. }) if begun.elapsed() < LOCK_PATIENCE => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger is not there yet; trying again");
+                tokio::time::sleep(CONNECT_INTERVAL).await;
             }
             opened => return opened,
         }
@@ -186,10 +233,62 @@ fn measured(router: Router, metrics: Arc<Metrics>) -> Router {
     router.layer(middleware::from_fn_with_state(metrics, measure))
 }
 
-async fn reconcile(
+/// Reconciles whenever this process leads, until `stop` becomes true.
+#[allow(clippy::too_many_arguments, reason = "everything that was started goes on to the reconcilers")]
+async fn lead<L: Ledger>(
+    leading: Leading,
     options: &OperatorOptions,
     client: Client,
-    ledger: Arc<SqliteLedger>,
+    ledger: Arc<L>,
+    settings: Arc<SenderSettings>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    stop: watch::Receiver<bool>,
+) {
+    let reconcile = |stop| {
+        let (client, ledger) = (client.clone(), ledger.clone());
+        reconcile(options, client, ledger, settings.clone(), metrics.clone(), readiness.clone(), stop)
+    };
+    if leading == Leading::Alone {
+        return reconcile(stop).await;
+    }
+    let identity = options.identity.clone().unwrap_or_else(random_id);
+    let (leads, leadership) = watch::channel(false);
+    let candidate = Candidate::new(client.clone(), &options.namespace, identity);
+    // Until the lease was given back, or its end has come.
+    let standing = candidate.stand(leads, stop.clone());
+    readiness.stands_by();
+    tokio::join!(standing, while_leading(leadership, stop, reconcile));
+}
+
+/// Runs `work` again and again while this process leads; what it is given becomes true when it must end.
+async fn while_leading<W: Future<Output = ()>>(
+    mut leadership: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+    work: impl Fn(watch::Receiver<bool>) -> W,
+) {
+    loop {
+        let leads = until_stop(&mut stop, leadership.wait_for(|leads| *leads)).await;
+        if !leads.is_some_and(|leads| leads.is_ok()) {
+            return;
+        }
+        let (end, must_end) = watch::channel(false);
+        let (mut leadership, mut told) = (leadership.clone(), stop.clone());
+        let over = async move {
+            let _ = until_stop(&mut told, leadership.wait_for(|leads| !*leads)).await;
+            end.send_replace(true);
+        };
+        tokio::join!(work(must_end), over);
+        if *stop.borrow() {
+            return;
+        }
+    }
+}
+
+async fn reconcile<L: Ledger>(
+    options: &OperatorOptions,
+    client: Client,
+    ledger: Arc<L>,
     settings: Arc<SenderSettings>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
