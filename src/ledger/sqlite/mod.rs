@@ -294,6 +294,12 @@ impl Ledger for SqliteLedger {
         snapshot.ok_or(LedgerError::UnknownBroadcast)
     }
 
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        let mut writer = self.writer().await;
+        let cancelled = owner::cancel(&mut writer, namespace, idempotency_key, owner_uid).await;
+        cancelled.map_err(|error| self.failed(error))
+    }
+
     async fn release(&self, owner_uid: &str) -> Result<()> {
         let mut writer = self.writer().await;
         owner::release(&mut writer, owner_uid).await.map_err(|error| self.failed(error))

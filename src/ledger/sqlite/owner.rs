@@ -50,6 +50,24 @@ pub async fn report_trouble(
     Ok(known.is_some())
 }
 
+pub async fn cancel(
+    connection: &mut SqliteConnection,
+    namespace: &str,
+    idempotency_key: &str,
+    owner_uid: &str,
+) -> sqlx::Result<Option<BroadcastId>> {
+    let row: Option<(i64,)> = sqlx::query_as(
+        "UPDATE broadcast SET cancelled = 1 \
+         WHERE namespace = ? AND idempotency_key = ? AND owner_uid = ? AND owner_uid <> '' RETURNING id",
+    )
+    .bind(namespace)
+    .bind(idempotency_key)
+    .bind(owner_uid)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(id,)| BroadcastId(id)))
+}
+
 pub async fn release(connection: &mut SqliteConnection, owner_uid: &str) -> sqlx::Result<()> {
     sqlx::query("UPDATE broadcast SET released = 1 WHERE owner_uid = ? AND owner_uid <> ''")
         .bind(owner_uid)
