@@ -2,6 +2,7 @@
 
 use kube::{Api, Client, ResourceExt};
 
+use super::decide_refused::Refusal;
 use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
 use super::observation::Declared;
 use super::remembered::Remembered;
@@ -10,14 +11,8 @@ use crate::content::Template;
 use crate::controller::cluster::call;
 use crate::controller::departures::Departed;
 use crate::controller::failure::Failure;
+use crate::delivery::rate::Rate;
 use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
-
-/// Why a broadcast cannot be declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: &'static str,
-    pub message: String,
-}
 
 fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
     Refusal { reason, message: message.into() }
@@ -42,7 +37,7 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
         .map_err(|error| refuse(CHANNEL_INVALID, error.to_string()))?;
     for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
         if let Some(ceiling) = other.spec.ceiling() {
-            let rate = crate::delivery::rate::Rate::new(ceiling.messages, ceiling.period_seconds);
+            let rate = Rate::new(ceiling.messages, ceiling.period_seconds);
             declaration.account_rate = declaration.account_rate.lower(rate);
         }
     }
@@ -63,24 +58,26 @@ impl<L: Ledger> Declarer<'_, L> {
     pub async fn declare(
         &self,
         broadcast: &BroadcastMessage,
-        channels: &[MessageChannel],
+        wanted: Result<Declaration, Refusal>,
     ) -> Result<Declared, Failure> {
         let uid = broadcast.uid().unwrap_or_default();
-        let refusal = match wanted(broadcast, channels) {
-            Err(refusal) => refusal,
+        let refusal = match wanted {
             Ok(declaration) => match self.tell(&uid, declaration).await? {
-                Ok(snapshot) => {
-                    let batches = match snapshot.plan {
-                        Some(_) => self.ledger.batches(snapshot.id).await?,
-                        None => Vec::new(),
-                    };
-                    return Ok(Declared::Known { snapshot: Box::new(snapshot), batches });
-                }
+                Ok(snapshot) => return self.known(snapshot).await,
                 Err(refusal) => refusal,
             },
+            Err(refusal) => refusal,
         };
         self.release(&uid).await?;
         Ok(Declared::Refused { reason: refusal.reason, message: refusal.message })
+    }
+
+    async fn known(&self, snapshot: BroadcastSnapshot) -> Result<Declared, Failure> {
+        let batches = match snapshot.plan {
+            Some(_) => self.ledger.batches(snapshot.id).await?,
+            None => Vec::new(),
+        };
+        Ok(Declared::Known { snapshot: Box::new(snapshot), batches })
     }
 
     /// Closes the gate of what this object owns.
