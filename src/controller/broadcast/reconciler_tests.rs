@@ -1,7 +1,7 @@
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::controller::stage::{BATCH, BATCHES, BROADCAST, CHANNEL, JOBS, PODS, Stage, UID};
+use crate::controller::stage::{BATCH, BATCHES, BROADCAST, CHANNEL, JOBS, PODS, Stage, UID, channel};
 use crate::delivery::gate::Closed;
 use crate::ledger::Ledger;
 
@@ -128,6 +128,78 @@ async fn an_api_server_that_does_not_answer_is_given_up_and_asked_for_no_more_ba
     let begun = tokio::time::Instant::now();
     assert_eq!(stage.look().await, Err("ApiTimeout"));
     assert!(begun.elapsed().as_secs() <= 25, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_has_ended_stays_as_it_ended_when_its_channel_goes() {
+    for gone in [true, false] {
+        let stage = planned(1).await;
+        stage.look().await.unwrap();
+        stage.deliver("one").await;
+        stage.wait(1);
+        stage.look().await.unwrap();
+        assert_eq!(stage.condition(BROADCAST, "Finished").unwrap().0, "True Delivered");
+        let (ended, events) = (stage.cluster.get(BROADCAST), stage.cluster.count(&Method::POST, "/events"));
+        match gone {
+            true => stage.cluster.remove(CHANNEL),
+            false => stage.edit(CHANNEL, "/spec/http", json!(7)),
+        }
+        for _ in 0..3 {
+            stage.wait(10);
+            stage.look().await.unwrap();
+        }
+        assert_eq!(stage.cluster.get(BROADCAST), ended);
+        stage.cluster.put(CHANNEL, channel());
+        stage.wait(10);
+        stage.look().await.unwrap();
+        assert_eq!(stage.cluster.get(BROADCAST), ended);
+        assert_eq!(stage.cluster.count(&Method::POST, "/events"), events);
+    }
+}
+
+/// What a user may do that keeps a broadcast from being declared.
+type Spoil = fn(&Stage);
+
+const SPOILT: [(&str, Spoil); 3] = [
+    ("no channel", |stage| stage.cluster.remove(CHANNEL)),
+    ("a channel that cannot be read", |stage| stage.edit(CHANNEL, "/spec/http", json!(7))),
+    ("no template", |stage| stage.edit(BROADCAST, "/spec/content/text", json!("Hi {{"))),
+];
+
+#[tokio::test]
+async fn a_cancel_holds_whatever_else_is_wrong_with_the_broadcast() {
+    for (what, spoil) in SPOILT {
+        let stage = planned(2).await;
+        stage.look().await.unwrap();
+        stage.deliver("one").await;
+        spoil(&stage);
+        stage.look().await.unwrap();
+        assert_eq!(stage.condition(BROADCAST, "Finished").unwrap().0.split(' ').next(), Some("False"), "{what}");
+        stage.edit(BROADCAST, "/spec/cancel", json!(true));
+        stage.look().await.unwrap();
+        while stage.ledger.maintain().await.unwrap() {}
+        stage.wait(1);
+        stage.look().await.unwrap();
+        assert_eq!(stage.condition(BROADCAST, "Finished").unwrap().0, "True Cancelled", "{what}");
+        assert_eq!((stage.snapshot().await.counts.sent, stage.snapshot().await.counts.skipped), (1, 1), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_cancelled_before_it_could_be_declared_stays_cancelled() {
+    for (what, spoil) in SPOILT {
+        let stage = Stage::new().await;
+        spoil(&stage);
+        stage.edit(BROADCAST, "/spec/cancel", json!(true));
+        stage.look().await.unwrap();
+        assert_eq!(stage.condition(BROADCAST, "Finished").unwrap().0, "True Cancelled", "{what}");
+        stage.edit(BROADCAST, "/spec/cancel", Value::Null);
+        stage.edit(BROADCAST, "/spec/content/text", json!("Hi"));
+        stage.cluster.put(CHANNEL, channel());
+        stage.look().await.unwrap();
+        assert_eq!(stage.snapshot().await.closed, Some(Closed::Cancelled), "{what}");
+        assert_eq!(stage.cluster.list(JOBS), [] as [Value; 0]);
+    }
 }
 
 #[tokio::test]
