@@ -54,6 +54,8 @@ mod ownership;
 mod scope;
 pub mod sender_pod;
 mod settings;
+#[cfg(test)]
+mod stage;
 mod status_writer;
 mod triggers;
 mod watch;

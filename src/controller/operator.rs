@@ -25,7 +25,7 @@ use super::identity::Identity;
 use super::job::SenderSettings;
 use super::leadership::Candidate;
 use super::metrics::Metrics;
-use super::scope::{self, CONCURRENT_LOOKS, Shared};
+use super::scope::{self, CONCURRENT_LOOKS, Ended, Shared};
 use super::settings::OperatorOptions;
 use super::status_writer::StatusWriter;
 use super::watch::scoped;
@@ -63,6 +63,8 @@ pub enum OperatorError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("a server of the operator ended: {0}")]
     Served(String),
+    #[error(transparent)]
+    Ended(#[from] Ended),
 }
 
 /// Runs until `stop` becomes true.
@@ -123,7 +125,7 @@ async fn run_on<L: Ledger>(
 
     let work = lead(leading, &options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
     let outcome = tokio::select! {
-        () = work => Ok(()),
+        ended = work => ended.map_err(OperatorError::from),
         Some(task) = tasks.join_next() => Err(task.unwrap_or_else(|error| OperatorError::Served(error.to_string()))),
     };
     handle.graceful_shutdown(Some(SERVE_PATIENCE));
@@ -149,7 +151,7 @@ async fn until_stop<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Outpu
 
 /// Waits for a predecessor that is ending.
 async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     loop {
         match SqliteLedger::open(path).await {
             Err(LedgerError::Locked { place, pid }) if begun.elapsed() < LOCK_PATIENCE => {
@@ -244,43 +246,17 @@ async fn lead<L: Ledger>(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     stop: watch::Receiver<bool>,
-) {
+) -> Result<(), Ended> {
     let reconcile = |stop| {
         let (client, ledger) = (client.clone(), ledger.clone());
         reconcile(options, client, ledger, settings.clone(), metrics.clone(), readiness.clone(), stop)
     };
-    if leading == Leading::Alone {
-        return reconcile(stop).await;
-    }
-    let identity = options.identity.clone().unwrap_or_else(random_id);
-    let (leads, leadership) = watch::channel(false);
-    let candidate = Candidate::new(client.clone(), &options.namespace, identity);
-    // Until the lease was given back, or its end has come.
-    let standing = candidate.stand(leads, stop.clone());
-    readiness.stands_by();
-    tokio::join!(standing, while_leading(leadership, stop, reconcile));
-}
-
-/// Runs `work` again and again while this process leads; what it is given becomes true when it must end.
-async fn while_leading<W: Future<Output = ()>>(
-    mut leadership: watch::Receiver<bool>,
-    mut stop: watch::Receiver<bool>,
-    work: impl Fn(watch::Receiver<bool>) -> W,
-) {
-    loop {
-        let leads = until_stop(&mut stop, leadership.wait_for(|leads| *leads)).await;
-        if !leads.is_some_and(|leads| leads.is_ok()) {
-            return;
-        }
-        let (end, must_end) = watch::channel(false);
-        let (mut leadership, mut told) = (leadership.clone(), stop.clone());
-        let over = async move {
-            let _ = until_stop(&mut told, leadership.wait_for(|leads| !*leads)).await;
-            end.send_replace(true);
-        };
-        tokio::join!(work(must_end), over);
-        if *stop.borrow() {
-            return;
+    match leading {
+        Leading::Alone => reconcile(stop).await,
+        Leading::Elected => {
+            readiness.stands_by();
+            let identity = options.identity.clone().unwrap_or_else(random_id);
+            Candidate::new(client.clone(), &options.namespace, identity).lead(stop, reconcile).await
         }
     }
 }
@@ -293,16 +269,17 @@ async fn reconcile<L: Ledger>(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Result<(), Ended> {
     let scopes = options.scopes();
     let waiting = await_definitions(&client, scopes.first().and_then(Option::as_deref), &readiness);
     if until_stop(&mut stop, waiting).await.is_none() {
-        return;
+        return Ok(());
     }
     let shared = Arc::new(Shared {
         writer: StatusWriter::new(client.clone(), metrics.clone()),
         client,
         ledger,
+        clock: Arc::new(SystemClock),
         settings,
         metrics,
         departed: Arc::default(),
@@ -322,7 +299,15 @@ async fn reconcile<L: Ledger>(
         };
         running.spawn(scope::run(shared.clone(), scope, stop.clone(), synced));
     }
-    while running.join_next().await.is_some() {}
+    all_end(running).await
+}
+
+/// The first scope that ends in an error or a panic ends the operator: its namespace would be served by nobody.
+async fn all_end(mut scopes: JoinSet<Result<(), Ended>>) -> Result<(), Ended> {
+    while let Some(ended) = scopes.join_next().await {
+        ended.unwrap_or_else(|error| Err(Ended { part: "a reconciler", cause: error.to_string() }))?;
+    }
+    Ok(())
 }
 
 /// Definitions may be installed after the operator, and its rights as well: both are waited for, and said.
@@ -362,5 +347,53 @@ where
             Some(format!("the right to list {definition}"))
         }
         Err(error) => Some(format!("{definition}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predecessor_that_ends_within_a_minute_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let predecessor = SqliteLedger::open(&path).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let nearly = LOCK_PATIENCE - Duration::from_secs(1);
+        let ends = async {
+            tokio::time::sleep(nearly).await;
+            drop(predecessor);
+        };
+        let (opened, ()) = tokio::join!(open(&path), ends);
+        assert!(opened.is_ok() && begun.elapsed() >= nearly, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predecessor_that_stays_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let _predecessor = SqliteLedger::open(&path).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let refused = open(&path).await.map(drop).unwrap_err();
+        assert!(begun.elapsed() >= LOCK_PATIENCE, "{:?}", begun.elapsed());
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_scope_that_ends_in_an_error_or_a_panic_ends_the_operator_with_an_error() {
+        let mut scopes = JoinSet::new();
+        scopes.spawn(std::future::pending());
+        scopes.spawn(async { Err(Ended { part: "the watch of Jobs", cause: "a fault".to_owned() }) });
+        assert_eq!(all_end(scopes).await.unwrap_err().to_string(), "the watch of Jobs ended: a fault");
+
+        let mut scopes = JoinSet::new();
+        scopes.spawn(std::future::pending());
+        scopes.spawn(async { panic!("a fault") });
+        assert!(all_end(scopes).await.unwrap_err().to_string().contains("panicked"));
+
+        let mut scopes = JoinSet::new();
+        scopes.spawn(async { Ok(()) });
+        assert!(all_end(scopes).await.is_ok());
     }
 }

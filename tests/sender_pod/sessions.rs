@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use herald::delivery::gate::Closed;
 use herald::delivery::time::Span;
-use herald::ledger::sqlite::{SqliteLedger, random_id};
+use herald::ledger::random::random_id;
+use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{BroadcastId, Declaration, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
 use herald::sender::{Ended, Journal, Left, Session, Transport, assembly};
