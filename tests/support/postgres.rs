@@ -1,5 +1,8 @@
 //! Ledgers on the PostgreSQL that `dev/with-postgres.sh` starts, each in a schema of its own.
 
+// Each test file uses another part of it.
+#![allow(dead_code)]
+
 use std::sync::Arc;
 
 use herald::ledger::clock::Clock;
