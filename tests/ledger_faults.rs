@@ -7,6 +7,12 @@
 
 #[path = "ledger_faults/backend.rs"]
 mod backend;
+#[path = "ledger_faults/book.rs"]
+mod book;
+#[path = "ledger_faults/crowd.rs"]
+mod crowd;
+#[path = "ledger_faults/postgres.rs"]
+mod only_postgres;
 #[path = "support/postgres.rs"]
 mod postgres_server;
 #[path = "ledger_faults/simulated.rs"]
