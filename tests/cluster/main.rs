@@ -12,6 +12,9 @@ mod installation;
 mod judge;
 mod kstatus;
 mod kubectl;
+#[path = "../support/pace.rs"]
+#[allow(dead_code, reason = "the tests of runs use the rest")]
+mod machine;
 mod pace;
 mod process;
 mod schema;

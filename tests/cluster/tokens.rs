@@ -71,15 +71,11 @@ fn token_of_pod(namespace: &str, pod: &str, audience: &str) -> String {
     token(namespace, &["--audience", audience, "--bound-object-kind=Pod", "--bound-object-name", pod])
 }
 
-/// Applies a pod that is never scheduled: tokens can be bound to it all the same. The finalizer keeps it while the cluster
-/// clears away pods whose owner it does not find. `owner` is in flow style.
+/// Tokens can be bound to a pod that is never scheduled. The finalizer keeps it while the cluster clears away pods whose
+/// owner it does not find. `owner` is in flow style.
 fn apply_pod(stage: &Stage, name: &str, owner: &str) {
-    let security = "{allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}, \
-                    seccompProfile: {type: RuntimeDefault}}";
-    stage.apply(&format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, finalizers: [herald.dev/test], ownerReferences: \
-         [{owner}]}}, spec: {{nodeSelector: {{no: such}}, containers: [{{name: a, image: a, securityContext: {security}}}]}}}}"
-    ));
+    let metadata = format!(", finalizers: [herald.dev/test], ownerReferences: [{owner}]");
+    stage.apply(&stage.idle_pod(name, &metadata));
 }
 
 fn let_pod_go(stage: &Stage, name: &str) {
