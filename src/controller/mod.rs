@@ -11,6 +11,8 @@
 //! | `leadership` | which of several operators reconciles |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
+//! | `sender_token`, `admissions` | what a token says of itself; who was admitted or refused lately |
+//! | `connections` | how many connections the ledger API holds |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
@@ -36,10 +38,12 @@
 //! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace, with PostgreSQL | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
+mod admissions;
 pub mod broadcast;
 mod certificate;
 pub mod channel;
 mod cluster;
+mod connections;
 mod departures;
 mod failure;
 #[cfg(test)]
@@ -53,6 +57,7 @@ mod operator;
 mod ownership;
 mod scope;
 pub mod sender_pod;
+mod sender_token;
 mod settings;
 #[cfg(test)]
 mod stage;

@@ -12,6 +12,8 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum_server::tls_rustls::RustlsAcceptor;
+use hyper_util::rt::TokioTimer;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use secrecy::ExposeSecret;
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::certificate::{Authority, CertificateError, Served};
 use super::cluster::{self, CallError, call};
+use super::connections::Bounded;
 use super::health::{self, Readiness};
 use super::identity::Identity;
 use super::job::SenderSettings;
@@ -47,6 +50,8 @@ const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 const DEFINITIONS_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two tries to get at the certificate authority while the Kubernetes API is away.
 const AUTHORITY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a connection may wait for its next request; senders at work speak every 5 s.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long open requests of senders are awaited at the end; they ask again elsewhere.
 const SERVE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -115,9 +120,12 @@ async fn run_on<L: Ledger>(
     let handle = axum_server::Handle::new();
     let identity = Arc::new(Identity::new(client.clone(), ledger.clone(), Arc::new(SystemClock)));
     let router = measured(wire::router(ledger.clone(), identity), metrics.clone());
-    let server = axum_server::from_tcp_rustls(listen(options.listen)?, served.config())
+    let acceptor = RustlsAcceptor::new(served.config()).acceptor(Bounded::default());
+    let mut server = axum_server::from_tcp(listen(options.listen)?)
         .map_err(|source| OperatorError::Listen { address: options.listen, source })?
+        .acceptor(acceptor)
         .handle(handle.clone());
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE_PATIENCE);
     tasks.spawn(async move { told(server.serve(router.into_make_service()).await) });
     tasks.spawn(ended(served.renew()));
     readiness.serves_the_ledger();
