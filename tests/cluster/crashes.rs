@@ -6,7 +6,8 @@ use herald::simulator::record::OwnedLine;
 
 use super::judge::{GOES_ON_WITHIN, first_request_after};
 use super::kubectl::{await_that, kubectl, list};
-use super::process::{kill_process_of, process_of, restarts, started_ns};
+use super::lives::{kill_process_of, restarts, started_ns};
+use super::process::process_of;
 use super::stage::Stage;
 
 /// How long a lost sender keeps its claim.
