@@ -22,14 +22,14 @@ demo-local: prerequisites ## the same without a cluster, by herald run and a kil
 
 # The tests of the chart need the tools that lint has made ready.
 test: lint ## run every check and every test
-	cargo test --locked
+	dev/with-postgres.sh cargo test --locked
 	@dev/cluster-tests.sh
 
 test-cluster: prerequisites ## run the tests on a real cluster of their own, as root
 	@dev/cluster-tests.sh
 
 bench: prerequisites ## measure pace, efficiency and planning into docs/benchmarks.md (BENCH=quick: a minute)
-	cargo bench --locked --bench figures
+	dev/with-postgres.sh cargo bench --locked --bench figures
 
 bench-cluster: prerequisites ## measure what a cluster pays, into docs/benchmarks-cluster.md, as root
 	@dev/cluster-bench.sh

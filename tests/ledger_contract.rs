@@ -21,6 +21,10 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "support/postgres.rs"]
+mod postgres_server;
+#[path = "ledger_contract/postgres_statements.rs"]
+mod postgres_statements;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
 #[path = "ledger_contract/sqlite_files.rs"]
@@ -149,6 +153,7 @@ macro_rules! contract {
                     a_repeat_after_the_clock_was_set_back_gives_slots_of_the_new_time
                 }
                 owners {
+                    a_cancel_is_latched_for_what_its_owner_declared_and_for_nobody_else
                     a_brief_says_what_senders_work_by
                     a_trouble_stands_until_a_plan_is_sealed
                     a_trouble_stands_until_somebody_is_taken
@@ -184,3 +189,4 @@ macro_rules! contract {
 
 contract!(sqlite, herald::ledger::sqlite::SqliteLedger);
 contract!(over_the_wire_api, crate::over_the_wire::OverTheWire);
+contract!(postgres, herald::ledger::postgres::PostgresLedger);

@@ -17,7 +17,7 @@ use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Ledger, SenderLedger};
+use herald::ledger::{Clock, Inspect, Ledger, SenderLedger};
 use herald::sender::clock::{ClockOffset, Local};
 use herald::sender::holding::{Due, Held, Holding};
 
@@ -135,7 +135,7 @@ impl World {
             sender.offset.observe(reply.now, received);
             sender.holding.recorded(&reported);
             if let Directive::Wait { until } = reply.directive {
-                sender.holding.wait(sender.offset.local(until, reply.now, requested, received));
+                sender.holding.wait(sender.offset.local(until, reply.now, requested, received), received);
             }
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();

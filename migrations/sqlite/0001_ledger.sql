@@ -3,8 +3,6 @@
 CREATE TABLE ledger (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
-    revision INTEGER NOT NULL,          -- grows with every commit that changes a delivery
-    seen_at INTEGER NOT NULL,           -- the latest instant of such a commit: shows a clock that was set back
     created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -18,6 +16,7 @@ CREATE TABLE account (
     rate_period_seconds INTEGER NOT NULL,
     next_slot INTEGER NOT NULL DEFAULT 0,
     virtual_time REAL NOT NULL DEFAULT 0,
+    seen_at INTEGER NOT NULL DEFAULT 0, -- the latest instant of a commit: shows a clock that was set back
     brake_factor INTEGER NOT NULL,
     brake_since INTEGER NOT NULL DEFAULT 0,
     brake_hold_until INTEGER NOT NULL DEFAULT 0,
@@ -82,6 +81,7 @@ CREATE TABLE broadcast (
     unknown INTEGER NOT NULL DEFAULT 0,
     first_attempt_at INTEGER,
     finished_at INTEGER,
+    revision INTEGER NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
     UNIQUE (namespace, idempotency_key)
 ) STRICT;
 

@@ -1,32 +1,34 @@
 //! What can go wrong at the ledger, with one reason string for status, metric and match arm.
 
-use std::path::PathBuf;
-
 /// An error of the ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error(
-        "the ledger {path} is in use by process {pid}; wait for it to end (another one, with --ledger sqlite:PATH, knows nothing of whom this one messaged)"
+        "the ledger {place} is in use by process {pid}; wait for it to end (another one, with --ledger sqlite:PATH, knows nothing of whom this one messaged)"
     )]
-    Locked { path: PathBuf, pid: String },
+    Locked { place: String, pid: String },
     #[error(
-        "failed to open the ledger {path}: {message}; check that the folder exists and is writable, or choose another with --ledger sqlite:PATH"
+        "failed to open the ledger {place}: {message}; check that the folder exists and is writable, or choose another with --ledger sqlite:PATH"
     )]
-    Open { path: PathBuf, message: String },
+    Open { place: String, message: String },
     #[error(
-        "the file {path} is not a ledger or is damaged: {message}; restore it from a backup, or choose another with --ledger sqlite:PATH"
+        "the file {place} is not a ledger or is damaged: {message}; restore it from a backup, or choose another with --ledger sqlite:PATH"
     )]
-    Corrupt { path: PathBuf, message: String },
+    Corrupt { place: String, message: String },
     #[error(
-        "no space is left for the ledger {path}; free some and run again: it goes on, and nobody is messaged twice"
+        "no space is left for the ledger {place}; free some and run again: it goes on, and nobody is messaged twice"
     )]
-    DiskFull { path: PathBuf },
-    #[error("the ledger {path} cannot be written: {message}")]
-    ReadOnly { path: PathBuf, message: String },
+    DiskFull { place: String },
+    #[error("the ledger {place} cannot be written: {message}")]
+    ReadOnly { place: String, message: String },
     #[error(
-        "failed to use the ledger {path}: {message}; check the disk and run again, nothing that was recorded is lost"
+        "failed to use the ledger {place}: {message}; check the disk and run again, nothing that was recorded is lost"
     )]
-    Failed { path: PathBuf, message: String },
+    Failed { place: String, message: String },
+    #[error(
+        "failed to reach the ledger {place}: {message}; check that the database runs, that this machine may connect, and the name and password"
+    )]
+    Unreachable { place: String, message: String },
     #[error("the ledger did not answer: {message}")]
     Storage { message: String },
     #[error("no such broadcast in this ledger")]
@@ -73,6 +75,7 @@ impl LedgerError {
             LedgerError::DiskFull { .. } => "LedgerDiskFull",
             LedgerError::ReadOnly { .. } => "LedgerReadOnly",
             LedgerError::Failed { .. } => "LedgerFailed",
+            LedgerError::Unreachable { .. } => "LedgerUnreachable",
             LedgerError::Storage { .. } => "LedgerUnavailable",
             LedgerError::UnknownBroadcast => "UnknownBroadcast",
             LedgerError::StaleRequest { .. } => "StaleRequest",

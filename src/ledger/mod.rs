@@ -10,9 +10,13 @@ pub mod clock;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
+pub mod location;
 pub mod owner;
 pub mod plan;
+pub mod postgres;
+pub mod random;
 pub mod snapshot;
+mod sql;
 pub mod sqlite;
 pub mod status;
 pub mod upkeep;
@@ -28,6 +32,7 @@ pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
+pub use sql::{DeliveryView, Inspect};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -100,6 +105,15 @@ pub trait Ledger: SenderLedger {
     /// the key already stands for another account, audience or content and somebody was attempted under it. Before the
     /// first attempt the plan is made anew instead.
     fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
+
+    /// Cancels what this owner last declared under the key, latched as by [`Ledger::declare`]: for who cannot tell the rest
+    /// of its declaration. `None`, and nothing is changed, where the key does not stand for what this owner declared.
+    fn cancel(
+        &self,
+        namespace: &str,
+        idempotency_key: &str,
+        owner_uid: &str,
+    ) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
 
     /// The owner is gone: closes the gate of what it owned, until another owner declares the key. A uid that owns nothing
     /// changes nothing.

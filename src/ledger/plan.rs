@@ -60,6 +60,9 @@ pub struct SealedPlan {
 pub struct PlanDigest([u8; 32]);
 
 impl PlanDigest {
+    /// Of a plan without rows.
+    pub const EMPTY: PlanDigest = PlanDigest([0; 32]);
+
     pub fn from_bytes(bytes: &[u8]) -> Option<PlanDigest> {
         bytes.try_into().ok().map(PlanDigest)
     }

@@ -1,27 +1,9 @@
-//! Where the ledger of `herald run` lies.
+//! Where the ledger of `herald run` lies, and its flight journal.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-/// The value of `--ledger`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerLocation(pub PathBuf);
-
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a ledger; write sqlite:PATH, e.g. sqlite:./herald.sqlite")]
-pub struct UnknownLedger(String);
-
-impl FromStr for LedgerLocation {
-    type Err = UnknownLedger;
-
-    fn from_str(value: &str) -> Result<LedgerLocation, UnknownLedger> {
-        match value.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(LedgerLocation(PathBuf::from(path))),
-            _ => Err(UnknownLedger(value.to_owned())),
-        }
-    }
-}
+use crate::ledger::location::LedgerLocation;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerPathError {
@@ -35,12 +17,17 @@ pub enum LedgerPathError {
     Folder { folder: PathBuf, source: std::io::Error },
 }
 
-/// The path of the ledger. The default one is the same from whatever folder it is run, so that a second run from
-/// another folder cannot message everybody again; its folder is made if need be.
-pub fn resolve(location: Option<&LedgerLocation>) -> Result<PathBuf, LedgerPathError> {
-    if let Some(LedgerLocation(path)) = location {
-        return Ok(path.clone());
+/// Where the ledger is. The default one is the same from whatever folder it is run, so that a second run from another
+/// folder cannot message everybody again.
+pub fn resolve(location: Option<&LedgerLocation>) -> Result<LedgerLocation, LedgerPathError> {
+    match location {
+        Some(location) => Ok(location.clone()),
+        None => Ok(LedgerLocation::File(own_folder()?.join("ledger.sqlite"))),
     }
+}
+
+/// This user's folder for what must outlive a run, made if need be.
+fn own_folder() -> Result<PathBuf, LedgerPathError> {
     let folder = state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))?;
     // For the user alone: the ledger holds people's ids.
     std::fs::DirBuilder::new()
@@ -48,7 +35,7 @@ pub fn resolve(location: Option<&LedgerLocation>) -> Result<PathBuf, LedgerPathE
         .mode(0o700)
         .create(&folder)
         .map_err(|source| LedgerPathError::Folder { folder: folder.clone(), source })?;
-    Ok(folder.join("ledger.sqlite"))
+    Ok(folder)
 }
 
 fn state_folder(
@@ -58,6 +45,11 @@ fn state_folder(
     let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let base = state_home.and_then(absolute).or_else(|| home.and_then(absolute).map(|home| home.join(".local/state")));
     base.map(|base| base.join("herald")).ok_or(LedgerPathError::NoHome)
+}
+
+/// The flight journal of this user's runs on a ledger that is on a server: one for each ledger, by its id.
+pub fn journal_of_server(ledger_id: &str) -> Result<PathBuf, LedgerPathError> {
+    Ok(own_folder()?.join(format!("{ledger_id}.journal")))
 }
 
 /// The flight journal lies beside the ledger it belongs to.
@@ -79,13 +71,5 @@ mod tests {
         assert_eq!(folder(None, Some("/h")), Some(PathBuf::from("/h/.local/state/herald")));
         assert_eq!(folder(Some("relative"), Some("/h")), Some(PathBuf::from("/h/.local/state/herald")));
         assert_eq!(folder(None, None), None);
-    }
-
-    #[test]
-    fn a_ledger_that_is_no_sqlite_path_is_refused_with_the_form() {
-        assert_eq!("sqlite:a/b".parse(), Ok(LedgerLocation(PathBuf::from("a/b"))));
-        for bad in ["", "sqlite:", "a.sqlite", "postgres://x"] {
-            assert!(bad.parse::<LedgerLocation>().unwrap_err().to_string().contains("sqlite:PATH"));
-        }
     }
 }

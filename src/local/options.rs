@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::ledger_path::LedgerLocation;
 use super::manifest_data::{ConfigMapFlag, SecretFlag};
+use crate::ledger::location::LedgerLocation;
 
 /// Sends the broadcasts of YAML documents from this machine, without a cluster.
 ///
@@ -28,7 +28,8 @@ pub struct RunOptions {
     pub secrets: Vec<SecretFlag>,
 
     /// Where the ledger is kept: what happened to each recipient. By default one file for this user, whatever the folder.
-    #[arg(long, value_name = "sqlite:PATH", env = "HERALD_LEDGER")]
+    /// Other users of this machine see flags: give the password of a server by the variable, or by PGPASSWORD.
+    #[arg(long, value_name = "sqlite:PATH|postgres://…", env = "HERALD_LEDGER", hide_env_values = true)]
     pub ledger: Option<LedgerLocation>,
 
     /// How results are printed on standard output; messages for people go to standard error.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -9,16 +10,17 @@ use super::confirmation::{Confirmed, ask};
 use super::interruption::{nothing_sent, unless_interrupted};
 use super::options::{Output, RunOptions};
 use super::order::Order;
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, json_line, summary};
-use super::{documents, ledger_path, progress, rehearsal};
+use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::location::LedgerLocation;
+use crate::ledger::random::random_id;
 use crate::ledger::snapshot::BroadcastSnapshot;
-use crate::ledger::sqlite::random_id;
 use crate::ledger::upkeep::keep_up;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sender::session::SessionError;
@@ -58,26 +60,47 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
         return test(options, &orders, &transport, id, &stop).await;
     }
 
-    let path = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
-    eprintln!("ledger: {}", path.display());
-    let recovered = recover(&path).await.map_err(refuse)?;
+    let location = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
+    eprintln!("ledger: {location}");
+    match location {
+        LedgerLocation::File(path) => {
+            let recovered = recover_file(&path).await.map_err(refuse)?;
+            let verdict = run_on(options, &recovered, orders, &transport, stop).await;
+            // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
+            if let Err(error) = recovered.ledger.kept().checkpoint().await {
+                tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
+            }
+            verdict
+        }
+        LedgerLocation::Server(url) => {
+            let recovered = recover_server(url.expose_secret()).await.map_err(refuse)?;
+            run_on(options, &recovered, orders, &transport, stop).await
+        }
+    }
+}
+
+/// Plans, confirms and sends on an open ledger.
+async fn run_on<L: Ledger>(
+    options: &RunOptions,
+    recovered: &Recovered<L>,
+    orders: Vec<Order>,
+    transport: &Transport,
+    stop: watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
     let upkeep = tokio::spawn(keep_up(recovered.ledger.clone()));
     let mut entries = Vec::new();
     for order in orders {
-        entries.push(declare(&recovered, order).await?);
+        entries.push(declare(recovered, order).await?);
     }
-    let send_verdict = match make_ready(options, &recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(&recovered, &entries, &transport, stop).await,
+    // Told to stop or not, how each broadcast stands after it was drained is what counts.
+    let sent = match make_ready(options, recovered, &mut entries, &stop).await? {
+        Readiness::Ready => send(recovered, &entries, transport, stop).await.map(|()| Verdict::Done),
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
     upkeep.abort();
-    let verdict = finish(options, &recovered, &entries).await?;
-    // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
-    if let Err(error) = recovered.ledger.checkpoint().await {
-        tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
-    }
-    Ok(verdict.max(send_verdict?))
+    let verdict = finish(options, recovered, &entries).await?;
+    Ok(verdict.max(sent?))
 }
 
 async fn test(
@@ -119,9 +142,9 @@ enum Readiness {
 }
 
 /// Plans what is not planned, and has it confirmed.
-async fn make_ready(
+async fn make_ready<L: Ledger>(
     options: &RunOptions,
-    recovered: &Recovered,
+    recovered: &Recovered<L>,
     entries: &mut [Entry],
     stop: &watch::Receiver<bool>,
 ) -> Result<Readiness, Refusal> {
@@ -142,7 +165,7 @@ async fn make_ready(
 }
 
 /// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
-async fn declare(recovered: &Recovered, order: Order) -> Result<Entry, Refusal> {
+async fn declare<L: Ledger>(recovered: &Recovered<L>, order: Order) -> Result<Entry, Refusal> {
     match recovered.ledger.declare(&order.declaration).await {
         Ok(snapshot) => Ok(Entry { order, id: Some(snapshot.id), refused: None }),
         Err(error @ LedgerError::KeyReused { .. }) => {
@@ -172,7 +195,11 @@ enum Prepared {
 }
 
 /// Plans a broadcast that nobody was attempted of, and lets one go on that only a person may: running it again is that.
-async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receiver<bool>) -> Result<Prepared, Refusal> {
+async fn prepare<L: Ledger>(
+    recovered: &Recovered<L>,
+    entry: &mut Entry,
+    stop: &watch::Receiver<bool>,
+) -> Result<Prepared, Refusal> {
     let Some(id) = entry.id else { return Ok(Prepared::Done) };
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
@@ -180,15 +207,7 @@ async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receive
     let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
     let name = entry.order.name();
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
-        if snapshot.finished_at.is_some() {
-            eprintln!("{name}: finished already; nothing to send");
-        } else {
-            eprintln!(
-                "{name}: goes on with {} of {} recipients; its plan is fixed, edits of the audience are not looked at",
-                snapshot.counts.open(),
-                sealed.planned
-            );
-        }
+        eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
         return Ok(Prepared::Done);
     }
     if snapshot.gate.ended(snapshot.now).is_some() {
@@ -214,9 +233,9 @@ async fn prepare(recovered: &Recovered, entry: &mut Entry, stop: &watch::Receive
 }
 
 /// Before the first message to a provider that is not on this machine, a person at a terminal is asked.
-async fn confirm(
+async fn confirm<L: Ledger>(
     options: &RunOptions,
-    recovered: &Recovered,
+    recovered: &Recovered<L>,
     entries: &[Entry],
     stop: &watch::Receiver<bool>,
 ) -> Result<Confirmed, Refusal> {
@@ -245,12 +264,12 @@ async fn confirm(
 }
 
 /// Sends all broadcasts side by side until each is closed or the run is interrupted.
-async fn send(
-    recovered: &Recovered,
+async fn send<L: Ledger>(
+    recovered: &Recovered<L>,
     entries: &[Entry],
     transport: &Transport,
     stop: watch::Receiver<bool>,
-) -> Result<Verdict, Refusal> {
+) -> Result<(), Refusal> {
     let known: Vec<(&Entry, BroadcastId)> =
         entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
     let mut running = Vec::new();
@@ -294,23 +313,25 @@ async fn send(
 }
 
 /// All sessions end by themselves; the first that fails is told, and the others go on.
-async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<Verdict, Refusal> {
-    let mut verdict = Verdict::Done;
+async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<(), Refusal> {
     let mut failure = None;
     while let Some(ended) = sessions.join_next().await {
         match ended {
-            Ok(Ok(Ended::Stopped)) => verdict = verdict.max(Verdict::Interrupted),
-            Ok(Ok(Ended::Closed(_) | Ended::Idle | Ended::Replanned)) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
             Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
         }
     }
-    failure.map_or(Ok(verdict), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 /// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a
 /// ledger that fails ends the run instead of keeping it waiting.
-async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receiver<bool>) -> Result<(), Refusal> {
+async fn await_end<L: Ledger>(
+    recovered: &Recovered<L>,
+    id: BroadcastId,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Refusal> {
     loop {
         let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
         let ending = matches!(snapshot.closed, Some(Closed::Cancelled | Closed::Expired | Closed::Missed))
@@ -325,7 +346,11 @@ async fn await_end(recovered: &Recovered, id: BroadcastId, stop: &watch::Receive
 }
 
 /// Prints how each broadcast stands, in the order of the files.
-async fn finish(options: &RunOptions, recovered: &Recovered, entries: &[Entry]) -> Result<Verdict, Refusal> {
+async fn finish<L: Ledger>(
+    options: &RunOptions,
+    recovered: &Recovered<L>,
+    entries: &[Entry],
+) -> Result<Verdict, Refusal> {
     let mut worst = Verdict::Done;
     let mut lines = Vec::new();
     for entry in entries {

@@ -34,6 +34,7 @@ pub mod transport;
 
 pub use journal::{Journal, JournalError};
 pub use options::SenderOptions;
+pub use patient_ledger::PatientLedger;
 pub use planner::{PlanError, PlanSpec};
 pub use process::{Left, SenderFailure, SenderProcess};
 pub use session::{Ended, Session};

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::retry::Retry;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use crate::ledger::{Brief, LedgerError, SenderLedger, Trouble};
+use crate::ledger::{
+    AccountKey, AccountSnapshot, BatchSnapshot, Brief, BroadcastSnapshot, Declaration, Ledger, LedgerError, Outcomes,
+    Owner, SenderLedger, Trouble,
+};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -19,6 +22,11 @@ pub struct PatientLedger<L> {
 impl<L> PatientLedger<L> {
     pub fn new(ledger: Arc<L>, name: String) -> PatientLedger<L> {
         PatientLedger { ledger, name }
+    }
+
+    /// The ledger itself.
+    pub fn kept(&self) -> &L {
+        &self.ledger
     }
 
     fn retry(&self) -> Retry {
@@ -61,5 +69,59 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.retry().answered(|| self.ledger.settle_dead_sender(within, words)).await
+    }
+}
+
+impl<L: Ledger> Ledger for PatientLedger<L> {
+    async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
+        self.retry().answered(|| self.ledger.declare(declaration)).await
+    }
+
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.retry().answered(|| self.ledger.cancel(namespace, idempotency_key, owner_uid)).await
+    }
+
+    async fn release(&self, owner_uid: &str) -> Result<()> {
+        self.retry().answered(|| self.ledger.release(owner_uid)).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>> {
+        self.retry().answered(|| self.ledger.owners()).await
+    }
+
+    async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.retry().answered(|| self.ledger.find(owner_uid)).await
+    }
+
+    async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
+        self.retry().answered(|| self.ledger.lift_credential_stop(broadcast)).await
+    }
+
+    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
+        self.retry().answered(|| self.ledger.lift_block(broadcast)).await
+    }
+
+    async fn settle_all_senders_dead(&self) -> Result<u64> {
+        self.retry().answered(|| self.ledger.settle_all_senders_dead()).await
+    }
+
+    async fn maintain(&self) -> Result<bool> {
+        self.retry().answered(|| self.ledger.maintain()).await
+    }
+
+    async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {
+        self.retry().answered(|| self.ledger.snapshot(broadcast)).await
+    }
+
+    async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
+        self.retry().answered(|| self.ledger.batches(broadcast)).await
+    }
+
+    async fn totals(&self) -> Result<Vec<Outcomes>> {
+        self.retry().answered(|| self.ledger.totals()).await
+    }
+
+    async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {
+        self.retry().answered(|| self.ledger.account(account)).await
     }
 }

@@ -24,7 +24,7 @@ use crate::delivery::gate::Closed;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::PlanTicket;
-use crate::ledger::sqlite::random_id;
+use crate::ledger::random::random_id;
 use crate::ledger::{Brief, LedgerError, SenderLedger, Trouble};
 use crate::provider::Provider;
 

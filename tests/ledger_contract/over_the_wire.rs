@@ -13,9 +13,11 @@ use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
-use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
+use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
-use herald::ledger::{AccountSnapshot, Brief, Declaration, Ledger, LedgerError, Owner, SenderLedger, Trouble};
+use herald::ledger::{
+    AccountSnapshot, Brief, Declaration, DeliveryView, Inspect, Ledger, LedgerError, Owner, SenderLedger, Trouble,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
@@ -134,6 +136,9 @@ impl SenderLedger for OverTheWire {
 impl Ledger for OverTheWire {
     async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
         self.behind.declare(declaration).await
+    }
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.behind.cancel(namespace, idempotency_key, owner_uid).await
     }
     async fn release(&self, owner_uid: &str) -> Result<()> {
         self.behind.release(owner_uid).await

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::postgres_server::fresh_ledger;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::counts::Counts;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
@@ -15,9 +16,10 @@ use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::{AccountKey, Content, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanRow, SealedPlan};
+use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
-use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
-use herald::ledger::{Clock, Ledger, LedgerError};
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{Clock, DeliveryView, Inspect, Ledger, LedgerError};
 
 /// A ledger that can be put through the contract: what the suite needs beside the calls of a sender.
 pub trait Backend: Ledger + Sized {
@@ -32,6 +34,20 @@ pub trait Backend: Ledger + Sized {
 impl Backend for SqliteLedger {
     async fn empty(clock: Arc<ManualClock>) -> SqliteLedger {
         SqliteLedger::in_memory(clock).await.unwrap()
+    }
+
+    async fn broken(&self) -> Vec<String> {
+        self.audit().await.unwrap()
+    }
+
+    async fn everybody(&self, broadcast: BroadcastId) -> Vec<DeliveryView> {
+        self.deliveries(broadcast, 0, u32::MAX).await.unwrap()
+    }
+}
+
+impl Backend for PostgresLedger {
+    async fn empty(clock: Arc<ManualClock>) -> PostgresLedger {
+        fresh_ledger(Some(clock)).await
     }
 
     async fn broken(&self) -> Vec<String> {

@@ -151,6 +151,28 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             with(plain_header, "/spec/http/headers/0/value", json!("two\nlines")),
             "spec.http.headers[0].value: Invalid value: ",
         ),
+        (
+            channel(
+                "/spec/sender/resources",
+                json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m"}}),
+            ),
+            "",
+        ),
+        (
+            channel("/spec/sender/resources", json!({"requests": {"cpu": "1.5"}, "limits": {"cpu": "1499m"}})),
+            "spec.sender.resources.requests.cpu: Invalid value: \"1.5\": must not be more than limits.cpu",
+        ),
+        (
+            channel("/spec/sender/resources", json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "1000Mi"}})),
+            "spec.sender.resources.requests.memory: Invalid value: \"1Gi\": must not be more than limits.memory",
+        ),
+        (
+            channel(
+                "/spec/sender/resources",
+                json!({"requests": {"ephemeral-storage": "2G"}, "limits": {"ephemeral-storage": "1Gi"}}),
+            ),
+            "spec.sender.resources.requests: Invalid value: \"object\": ephemeral-storage must not be more than that of limits",
+        ),
         (batch(), ""),
     ]
 }

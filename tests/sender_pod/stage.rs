@@ -11,7 +11,7 @@ use herald::delivery::recipient::RecipientState;
 use herald::ledger::clock::SystemClock;
 use herald::ledger::snapshot::BroadcastSnapshot;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{AccountKey, BroadcastId, Declaration, Ledger, Orders, SenderLedger};
+use herald::ledger::{AccountKey, BroadcastId, Declaration, Inspect, Ledger, Orders, SenderLedger};
 use herald::sender::mounts::Folders;
 use herald::sender::{Left, SenderFailure, SenderProcess};
 use herald::simulator::record::{self, OwnedLine};

@@ -6,7 +6,8 @@ use std::path::Path;
 use herald::delivery::recipient::RecipientState;
 use herald::ledger::Ledger;
 use herald::ledger::snapshot::BroadcastSnapshot;
-use herald::ledger::sqlite::{DeliveryView, SqliteLedger};
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{DeliveryView, Inspect};
 use herald::simulator::record::{self, OwnedLine};
 
 use super::stage::Stage;

@@ -14,8 +14,10 @@ pub struct LockFile {
 impl LockFile {
     pub fn acquire(ledger: &Path) -> Result<LockFile, LedgerError> {
         let path = lock_path(ledger);
-        let unreadable =
-            |error: std::io::Error| LedgerError::Open { path: ledger.to_owned(), message: error.to_string() };
+        let unreadable = |error: std::io::Error| LedgerError::Open {
+            place: ledger.display().to_string(),
+            message: error.to_string(),
+        };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unreadable)?;
         match file.try_lock() {
@@ -23,7 +25,7 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 file.read_to_string(&mut pid).map_err(unreadable)?;
-                return Err(LedgerError::Locked { path: ledger.to_owned(), pid: pid.trim().to_owned() });
+                return Err(LedgerError::Locked { place: ledger.display().to_string(), pid: pid.trim().to_owned() });
             }
             Err(TryLockError::Error(error)) => return Err(unreadable(error)),
         }
@@ -32,7 +34,7 @@ impl LockFile {
         match written {
             Ok(()) => Ok(LockFile { _file: file }),
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                Err(LedgerError::DiskFull { path: ledger.to_owned() })
+                Err(LedgerError::DiskFull { place: ledger.display().to_string() })
             }
             Err(error) => Err(unreadable(error)),
         }

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn trouble_of_the_ledgers_disk_is_told_without_its_path() {
-        let error = LedgerError::DiskFull { path: "/var/lib/herald/ledger.sqlite".into() };
+        let error = LedgerError::DiskFull { place: "/var/lib/herald/ledger.sqlite".into() };
         let text = serde_json::to_string(&Refusal::of(&error)).unwrap();
         assert!(!text.contains("/var"), "{text}");
         assert!(serde_json::from_str::<Refusal>(&text).unwrap().into_error().is_transient());

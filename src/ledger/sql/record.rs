@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{FromRow, SqliteConnection};
-
-use super::rows::{BroadcastRow, json};
+use super::rows::BroadcastRow;
+use super::store::{BatchDelta, Change, DeliveryRow, Entries, Store};
 use crate::delivery::backoff::scatter;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::{Fault, Outcome};
@@ -26,28 +25,9 @@ pub struct Recorded {
     pub proof: bool,
 }
 
-#[derive(FromRow)]
-struct DeliveryRow {
-    seq: i64,
-    state: i64,
-    attempt: i64,
-    tries: i64,
-    setbacks: i64,
-    slot: Option<i64>,
-    reason: Option<String>,
-}
-
-#[derive(Default)]
-struct BatchDelta {
-    counts: Counts,
-    retries: i64,
-    proof: bool,
-    error: Option<Fault>,
-}
-
 /// Records `reports`; those whose attempt is not the latest or already decided change nothing.
-pub async fn record(
-    connection: &mut SqliteConnection,
+pub async fn record<S: Store>(
+    store: &mut S,
     broadcast: &mut BroadcastRow,
     reports: &[Report],
     now: Timestamp,
@@ -56,36 +36,17 @@ pub async fn record(
     if reports.is_empty() {
         return Ok(Recorded::default());
     }
-    let mut standing = standing(connection, broadcast.id, reports).await?;
+    let seqs: Vec<i64> = reports.iter().map(|report| report.seq).collect();
+    let rows = store.standing(broadcast.id, &seqs).await?;
+    let mut standing: BTreeMap<i64, DeliveryRow> = rows.into_iter().map(|row| (row.seq, row)).collect();
     let mut book = Book::new(broadcast, now);
     for report in reports {
         if let Some(row) = standing.get_mut(&report.seq) {
             book.enter(broadcast, row, report, evidence);
         }
     }
-    book.write(connection, broadcast).await
+    book.write(store, broadcast).await
 }
-
-async fn standing(
-    connection: &mut SqliteConnection,
-    broadcast: i64,
-    reports: &[Report],
-) -> sqlx::Result<BTreeMap<i64, DeliveryRow>> {
-    let seqs: Vec<i64> = reports.iter().map(|report| report.seq).collect();
-    let rows: Vec<DeliveryRow> = sqlx::query_as(
-        "SELECT seq, state, attempt, tries, setbacks, slot, reason FROM json_each(?2) AS wanted \
-         CROSS JOIN delivery ON broadcast_id = ?1 AND seq = wanted.value",
-    )
-    .bind(broadcast)
-    .bind(json(&seqs)?)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.seq, row)).collect())
-}
-
-/// Broadcast and seq of a row, and its new state, tries, not before, provider id, reason, code and setbacks, in the order in which
-/// [`Book::write`] reads them.
-type Change = (i64, i64, i64, u32, i64, Option<String>, Option<String>, Option<String>, u32);
 
 /// Collects the changes of one transaction, so that each table is written once.
 struct Book {
@@ -132,18 +93,16 @@ impl Book {
         row.tries = i64::from(after.tries);
         row.setbacks = i64::from(after.setbacks);
         row.reason.clone_from(&reason);
-        let not_before = after.not_before.0;
-        let change = (
-            broadcast.id,
-            row.seq,
-            row.state,
-            after.tries,
-            not_before,
-            after.provider_id,
+        let change = Change {
+            seq: row.seq,
+            state: row.state,
+            tries: row.tries,
+            setbacks: row.setbacks,
+            not_before: after.not_before.0,
+            provider_id: after.provider_id,
             reason,
             code,
-            after.setbacks,
-        );
+        };
         self.rows.insert(row.seq, change);
     }
 
@@ -189,27 +148,15 @@ impl Book {
         broadcast.observe(outcome, describe);
     }
 
-    async fn write(self, connection: &mut SqliteConnection, broadcast: &mut BroadcastRow) -> sqlx::Result<Recorded> {
+    async fn write<S: Store>(self, store: &mut S, broadcast: &mut BroadcastRow) -> sqlx::Result<Recorded> {
         if self.rows.is_empty() {
             return Ok(self.recorded);
         }
         broadcast.set_counts(self.counts);
-        let rows: Vec<Change> = self.rows.into_values().collect();
-        sqlx::query(
-            "UPDATE delivery SET state = new.state, tries = new.tries, not_before = new.not_before, \
-             provider_id = new.provider_id, reason = new.reason, code = new.code, setbacks = new.setbacks \
-             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
-                   value ->> 4 AS not_before, value ->> 5 AS provider_id, value ->> 6 AS reason, value ->> 7 AS code, value ->> 8 AS setbacks \
-                   FROM json_each(?1)) AS new \
-             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
-        )
-        .bind(json(&rows)?)
-        .execute(&mut *connection)
-        .await?;
-        for (index, delta) in &self.batches {
-            write_batch(connection, broadcast.id, *index, delta, self.now).await?;
-        }
-        write_tally(connection, broadcast.id, &self.tally).await?;
+        let rows = self.rows.into_values().collect();
+        let entries =
+            Entries { broadcast: broadcast.id, now: self.now, rows, batches: self.batches, tally: self.tally };
+        store.record(&entries).await?;
         Ok(self.recorded)
     }
 }
@@ -219,59 +166,4 @@ fn describe(fault: &Fault) -> String {
         Some(code) => format!("{} (code {code}): {}", fault.reason, fault.message),
         None => format!("{}: {}", fault.reason, fault.message),
     }
-}
-
-async fn write_batch(
-    connection: &mut SqliteConnection,
-    broadcast: i64,
-    index: i64,
-    delta: &BatchDelta,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let error = delta.error.as_ref();
-    sqlx::query(
-        "UPDATE batch SET pending = pending + ?3, inflight = inflight + ?4, sent = sent + ?5, failed = failed + ?6, \
-         skipped = skipped + ?7, unknown = unknown + ?8, retries = retries + ?9, \
-         probation = CASE WHEN ?10 THEN 0 ELSE probation END, \
-         error_reason = coalesce(?11, error_reason), \
-         error_code = CASE WHEN ?11 IS NULL THEN error_code ELSE ?12 END, \
-         error_message = coalesce(?13, error_message), \
-         error_at = CASE WHEN ?11 IS NULL THEN error_at ELSE ?14 END, \
-         completed_at = CASE WHEN pending + ?3 + inflight + ?4 = 0 THEN coalesce(completed_at, ?14) END, \
-         sender_id = CASE WHEN pending + ?3 + inflight + ?4 = 0 THEN NULL ELSE sender_id END \
-         WHERE broadcast_id = ?1 AND idx = ?2",
-    )
-    .bind(broadcast)
-    .bind(index)
-    .bind(delta.counts.pending)
-    .bind(delta.counts.inflight)
-    .bind(delta.counts.sent)
-    .bind(delta.counts.failed)
-    .bind(delta.counts.skipped)
-    .bind(delta.counts.unknown)
-    .bind(delta.retries)
-    .bind(delta.proof)
-    .bind(error.map(|fault| fault.reason.clone()))
-    .bind(error.and_then(|fault| fault.code.clone()))
-    .bind(error.map(|fault| fault.message.clone()))
-    .bind(now.0)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-pub async fn write_tally(connection: &mut SqliteConnection, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {
-    for ((state, reason), by) in &tally.0 {
-        sqlx::query(
-            "INSERT INTO tally (broadcast_id, state, reason, count) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT DO UPDATE SET count = count + ?4",
-        )
-        .bind(broadcast)
-        .bind(state.code())
-        .bind(reason)
-        .bind(by)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
 }

@@ -1,21 +1,24 @@
 //! Rows as the database holds them, and the way into the domain's own values and back.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
+use super::set_back;
+use super::store::Store;
+use super::value::args;
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::brake::Brake;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::{Block, Gate};
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::pacing::{Flow, Pace, Rival};
+use crate::delivery::pacing::{Flow, Pace};
 use crate::delivery::rate::Rate;
 use crate::delivery::refusal_streak::RefusalStreak;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::brief::{ToldTrouble, Trouble};
 use crate::ledger::exchange::{BroadcastId, LEASE, SLOW_FOR};
 
-/// Many rows as one parameter, for `json_each`.
+/// A value as the text of a column or parameter.
 pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
     serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }
@@ -93,6 +96,7 @@ pub struct BroadcastRow {
     pub counts: CountColumns,
     pub first_attempt_at: Option<i64>,
     pub finished_at: Option<i64>,
+    pub revision: i64,
     #[sqlx(flatten)]
     pub account: AccountColumns,
 }
@@ -103,6 +107,8 @@ pub struct AccountColumns {
     pub account_period_seconds: i64,
     pub next_slot: i64,
     pub virtual_time: f64,
+    /// The latest instant of a commit that stored instants of the account: shows a clock that was set back.
+    pub seen_at: i64,
     #[sqlx(flatten)]
     pub brake: BrakeColumns,
     pub stopped_message: Option<String>,
@@ -129,31 +135,107 @@ impl BrakeColumns {
     }
 }
 
-const SELECT_BROADCAST: &str = "SELECT broadcast.*, account.rate_messages AS account_messages, \
-     account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, brake_factor, brake_since, \
-     brake_hold_until, brake_lowered_at, brake_recent, stopped_message \
-     FROM broadcast JOIN account ON account.id = broadcast.account_id WHERE broadcast.id = ?";
-
-pub async fn broadcast(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
-    sqlx::query_as(SELECT_BROADCAST).bind(id.0).fetch_optional(connection).await
+/// A broadcast, and the sender that asks, where one does.
+#[derive(FromRow)]
+struct OpenedRow {
+    clock: i64,
+    #[sqlx(flatten)]
+    broadcast: BroadcastRow,
+    sender_id: Option<i64>,
+    last_number: Option<i64>,
+    proven: Option<bool>,
+    closed: Option<bool>,
 }
 
-/// The other broadcasts of the account that want slots now.
-pub async fn rivals(
-    connection: &mut SqliteConnection,
-    broadcast: &BroadcastRow,
-    now: Timestamp,
-) -> sqlx::Result<Vec<Rival>> {
-    let found: Vec<(i64, f64)> = sqlx::query_as(
-        "SELECT flow_weight, flow_virtual_time FROM broadcast \
-         WHERE account_id = ? AND id <> ? AND flow_hungry_until > ?",
+impl OpenedRow {
+    fn sender(&self) -> Option<SenderRow> {
+        Some(SenderRow {
+            id: self.sender_id?,
+            last_number: self.last_number?,
+            proven: self.proven?,
+            closed: self.closed?,
+        })
+    }
+}
+
+fn select_broadcast(clock: &str, suffix: &str) -> String {
+    format!(
+        "SELECT {clock} AS clock, broadcast.*, account.rate_messages AS account_messages, \
+         account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, seen_at, brake_factor, \
+         brake_since, brake_hold_until, brake_lowered_at, brake_recent, stopped_message, \
+         sender.id AS sender_id, sender.last_number, sender.proven, sender.closed \
+         FROM broadcast JOIN account ON account.id = broadcast.account_id \
+         LEFT JOIN sender ON sender.broadcast_id = broadcast.id AND sender.holder = $2 \
+         WHERE broadcast.id = $1{suffix}"
     )
-    .bind(broadcast.account_id)
-    .bind(broadcast.id)
-    .bind(now.0)
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
+}
+
+/// No sender is called so.
+const NOBODY: &str = "";
+
+/// Reads a broadcast without any lock, for a transaction that changes nothing by what it says.
+pub async fn read<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
+    let row: Option<OpenedRow> =
+        store.optional(&select_broadcast("CAST(0 AS BIGINT)", ""), args![id.0, NOBODY]).await?;
+    Ok(row.map(|row| row.broadcast))
+}
+
+/// So often a broadcast may move to another account between two looks: before its first attempt an edit moves it.
+const MAX_MOVES: u32 = 8;
+
+/// Locks the row of a broadcast. One that moves to another account while its row is waited for is not found beside the
+/// account that it had before, and is looked for again.
+async fn lock<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<OpenedRow>> {
+    for _ in 0..MAX_MOVES {
+        let row = store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, holder]).await?;
+        if row.is_some() {
+            return Ok(row);
+        }
+        let known: Option<(i64,)> = store.optional("SELECT id FROM broadcast WHERE id = $1", args![id.0]).await?;
+        if known.is_none() {
+            return Ok(None);
+        }
+    }
+    Err(moved())
+}
+
+fn moved() -> sqlx::Error {
+    sqlx::Error::Protocol("the broadcast moved from account to account".to_owned())
+}
+
+/// Locks a broadcast alone, for who plans: whoever sends through its account is not held up.
+pub async fn open_to_plan<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
+    let row = lock(store, id, NOBODY).await?;
+    Ok(row.map(|row| {
+        store.clock_read(row.clock);
+        row.broadcast
+    }))
+}
+
+/// A broadcast and its account, locked, with their instants on today's clock.
+pub struct Opened {
+    pub broadcast: BroadcastRow,
+    pub sender: Option<SenderRow>,
+    pub now: Timestamp,
+}
+
+/// Locks the account, then the broadcast, and reads both: first in every transaction that records, reserves or settles.
+pub async fn open<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<Opened>> {
+    for _ in 0..MAX_MOVES {
+        let locked = store.lock_account_of(id).await?;
+        let Some(row) = lock(store, id, holder).await? else { return Ok(None) };
+        if locked.is_some_and(|account| account != row.broadcast.account_id) {
+            continue;
+        }
+        store.clock_read(row.clock);
+        let now = store.now().await?;
+        if set_back::follow(store, &row.broadcast, now).await? {
+            continue;
+        }
+        let sender = row.sender();
+        return Ok(Some(Opened { broadcast: row.broadcast, sender, now }));
+    }
+    Err(moved())
 }
 
 pub fn rate(messages: i64, period_seconds: i64) -> Rate {
@@ -214,7 +296,9 @@ impl BroadcastRow {
 
     /// Whether somebody makes the plan: a planner that is silent for a lease is dead.
     pub fn is_being_planned(&self, now: Timestamp) -> bool {
-        self.plan_sealed_at.is_none() && self.plan_touched_at.is_some_and(|at| now < Timestamp(at) + LEASE)
+        // A clock that was set back keeps nobody waiting for the old time.
+        let touched = |at| now < Timestamp(at) + LEASE && Timestamp(at) < now + LEASE;
+        self.plan_sealed_at.is_none() && self.plan_touched_at.is_some_and(touched)
     }
 
     /// Whether the provider answers more slowly than the rate asks for.
@@ -288,56 +372,18 @@ impl BroadcastRow {
         seq / self.batch_size.max(1)
     }
 
-    /// Writes everything back that an exchange or upkeep may have changed, and the ledger's revision.
-    pub async fn store(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<i64> {
-        let counts = self.counts();
-        let finished = self.plan_sealed_at.is_some() && counts.open() == 0;
+    /// Writes everything back that an exchange or upkeep may have changed.
+    pub async fn save<S: Store>(
+        &mut self,
+        store: &mut S,
+        sender: Option<&SenderRow>,
+        now: Timestamp,
+    ) -> sqlx::Result<()> {
+        let finished = self.plan_sealed_at.is_some() && self.counts().open() == 0;
         self.finished_at = finished.then(|| self.finished_at.unwrap_or(now.0));
-        sqlx::query(
-            "UPDATE broadcast SET pending = ?2, inflight = ?3, sent = ?4, failed = ?5, skipped = ?6, unknown = ?7, \
-             first_attempt_at = ?8, finished_at = ?9, block_message = ?10, flow_virtual_time = ?11, \
-             flow_hungry_until = ?12, own_next_slot = ?13, block_reason = ?14, refused_fault = ?15, \
-             refused_in_a_row = ?16 WHERE id = ?1",
-        )
-        .bind(self.id)
-        .bind(counts.pending)
-        .bind(counts.inflight)
-        .bind(counts.sent)
-        .bind(counts.failed)
-        .bind(counts.skipped)
-        .bind(counts.unknown)
-        .bind(self.first_attempt_at)
-        .bind(self.finished_at)
-        .bind(&self.block_message)
-        .bind(self.flow_virtual_time)
-        .bind(self.flow_hungry_until)
-        .bind(self.own_next_slot)
-        .bind(&self.block_reason)
-        .bind(&self.refused_fault)
-        .bind(self.refused_in_a_row)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "UPDATE account SET next_slot = ?2, virtual_time = ?3, brake_factor = ?4, brake_since = ?5, \
-             brake_hold_until = ?6, brake_lowered_at = ?7, brake_recent = ?8, stopped_message = ?9 WHERE id = ?1",
-        )
-        .bind(self.account_id)
-        .bind(self.account.next_slot)
-        .bind(self.account.virtual_time)
-        .bind(self.account.brake.brake_factor)
-        .bind(self.account.brake.brake_since)
-        .bind(self.account.brake.brake_hold_until)
-        .bind(self.account.brake.brake_lowered_at)
-        .bind(self.account.brake.brake_recent)
-        .bind(&self.account.stopped_message)
-        .execute(&mut *connection)
-        .await?;
-        let (revision,): (i64,) =
-            sqlx::query_as("UPDATE ledger SET revision = revision + 1, seen_at = max(seen_at, ?1) RETURNING revision")
-                .bind(now.0)
-                .fetch_one(connection)
-                .await?;
-        Ok(revision)
+        self.account.seen_at = self.account.seen_at.max(now.0);
+        self.revision += 1;
+        store.save(self, sender).await
     }
 }
 
@@ -349,29 +395,18 @@ pub struct SenderRow {
     pub closed: bool,
 }
 
-/// Finds the sender, or makes it known at its first request.
-pub async fn sender(
-    connection: &mut SqliteConnection,
-    broadcast: BroadcastId,
+/// Makes a sender known at its first request.
+pub async fn introduce<S: Store>(
+    store: &mut S,
+    broadcast: i64,
     holder: &str,
     display: &str,
 ) -> sqlx::Result<SenderRow> {
-    let found =
-        sqlx::query_as("SELECT id, last_number, proven, closed FROM sender WHERE holder = ? AND broadcast_id = ?")
-            .bind(holder)
-            .bind(broadcast.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-    if let Some(sender) = found {
-        return Ok(sender);
-    }
-    sqlx::query_as(
-        "INSERT INTO sender (broadcast_id, holder, display) VALUES (?, ?, ?) \
-         RETURNING id, last_number, proven, closed",
-    )
-    .bind(broadcast.0)
-    .bind(holder)
-    .bind(display)
-    .fetch_one(connection)
-    .await
+    store
+        .one(
+            "INSERT INTO sender (broadcast_id, holder, display) VALUES ($1, $2, $3) \
+             RETURNING id, last_number, proven, closed",
+            args![broadcast, holder, display],
+        )
+        .await
 }

@@ -1,62 +1,75 @@
 //! One exchange: record, renew, take, reserve, in one transaction.
 
-use sqlx::SqliteConnection;
-
-use super::maintain::follow_clock;
 use super::record::{Evidence, record};
-use super::rows::{self, BroadcastRow, SenderRow};
-use super::{read, take};
+use super::rows::{self, BroadcastRow, Opened, SenderRow};
+use super::store::{Asking, Store, Survey};
+use super::take;
+use super::value::args;
 use crate::delivery::gate::Closed;
-use crate::delivery::pacing::{self, Ask, Offer, Rival, Slots};
+use crate::delivery::pacing::{self, Ask, Offer, Slots};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{
-    Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, PlannedContent, START_TOLERANCE,
+    Assignment, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, PlannedContent,
+    START_TOLERANCE,
 };
 
 /// When everybody is in backoff or held by other senders, ask again after this long.
 const LOOK_AGAIN: Span = Span::from_millis(500);
 
 /// The state of one exchange while its transaction runs.
-pub struct Turn<'a> {
-    pub connection: &'a mut SqliteConnection,
+pub struct Turn<'a, S> {
+    pub store: &'a mut S,
     pub broadcast: BroadcastRow,
     pub sender: SenderRow,
+    pub survey: Survey,
     pub number: u64,
     pub now: Timestamp,
 }
 
 type Answer = Result<ExchangeReply, LedgerError>;
 
-pub async fn exchange(
-    connection: &mut SqliteConnection,
-    request: &ExchangeRequest,
-    now: Timestamp,
-) -> sqlx::Result<Answer> {
-    follow_clock(connection, now).await?;
-    let Some(broadcast) = rows::broadcast(connection, request.broadcast).await? else {
+pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sqlx::Result<Answer> {
+    let Some(opened) = rows::open(store, request.broadcast, &request.holder).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
-    let sender = rows::sender(connection, request.broadcast, &request.holder, &request.display).await?;
+    let Opened { mut broadcast, sender, now } = opened;
+    let mut sender = match sender {
+        Some(sender) => sender,
+        None => rows::introduce(store, broadcast.id, &request.holder, &request.display).await?,
+    };
     if let Err(refused) = admit(&sender, request) {
         return Ok(Err(refused));
     }
     let repeated = request.number == sender.last_number as u64;
-    let mut turn = Turn { connection, broadcast, sender, number: request.number, now };
 
     // A repeated request's outcomes change nothing the second time: their attempts are decided or superseded.
-    let outcomes = &request.outcomes;
-    let recorded = record(turn.connection, &mut turn.broadcast, outcomes, now, Evidence::Seen).await?;
-    turn.sender.proven |= recorded.proof;
-
+    let recorded = record(store, &mut broadcast, &request.outcomes, now, Evidence::Seen).await?;
+    sender.proven |= recorded.proof;
     if request.held_up {
-        turn.note_held_up().await?;
+        broadcast.held_up_at = Some(now.0);
     }
+
+    let asking = asking(&broadcast, &sender, request.number, now);
+    let survey = store.survey(&asking).await?;
+    let mut turn = Turn { store, broadcast, sender, survey, number: request.number, now };
     let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
     if request.leaving {
         turn.hand_back().await?;
     }
     turn.reply(request, assignments, directive).await.map(Ok)
+}
+
+fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timestamp) -> Asking {
+    Asking {
+        broadcast: broadcast.id,
+        account: broadcast.account_id,
+        sender: sender.id,
+        proven: sender.proven,
+        request: number as i64,
+        now,
+        allowed: START_TOLERANCE + CONNECT_TIMEOUT + broadcast.request_timeout(),
+    }
 }
 
 fn admit(sender: &SenderRow, request: &ExchangeRequest) -> Result<(), LedgerError> {
@@ -73,19 +86,22 @@ fn admit(sender: &SenderRow, request: &ExchangeRequest) -> Result<(), LedgerErro
     Ok(())
 }
 
-impl Turn<'_> {
+impl<S: Store> Turn<'_, S> {
+    pub fn asking(&self) -> Asking {
+        asking(&self.broadcast, &self.sender, self.number, self.now)
+    }
+
     /// The answer to a request that was answered before: the same recipients and attempts. New slots where the old have
     /// passed, if there are any; never anything released, since the first answer may have arrived after all.
     async fn repeat(&mut self) -> sqlx::Result<(Vec<Assignment>, Directive)> {
         let mut assignments = take::given_before(self).await?;
         let passed = assignments.iter().filter(|row| row.slot < self.now + pacing::GUARD).count() as u32;
         if passed > 0 && self.broadcast.gate().closed(self.now).is_none() {
-            let rivals = rows::rivals(self.connection, &self.broadcast, self.now).await?;
             let ask = self.ask(passed);
-            let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &rivals, &ask);
+            let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, &ask);
             if let Offer::Slots(slots) = self.before_end(offer) {
                 let moved = take::move_slots(self, &mut assignments, &slots).await?;
-                self.book(&ask, &rivals, &slots, moved, true);
+                self.book(&ask, &slots, moved, true);
             }
         }
         let closed = self.broadcast.gate().closed(self.now);
@@ -93,36 +109,32 @@ impl Turn<'_> {
     }
 
     async fn serve(&mut self, request: &ExchangeRequest) -> sqlx::Result<(Vec<Assignment>, Directive)> {
-        take::renew(self).await?;
         if let Some(reason) = self.broadcast.gate().closed(self.now) {
             return Ok((Vec::new(), self.stop_or_wait(reason)));
         }
         if request.wants == 0 || request.leaving {
             return Ok((Vec::new(), Directive::Continue));
         }
-        let rivals = rows::rivals(self.connection, &self.broadcast, self.now).await?;
         let ask = self.ask(request.wants);
-        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &rivals, &ask);
+        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, &ask);
         let slots = match self.before_end(offer) {
             Offer::Slots(slots) => slots,
             Offer::Wait { until, hungry } => {
-                self.leave(&ask, &rivals, until, hungry);
+                self.leave(&ask, until, hungry);
                 return Ok((Vec::new(), Directive::Wait { until }));
             }
         };
-        let assignments = take::take(self, &slots).await?;
+        let (assignments, due) = take::take(self, &slots).await?;
         if assignments.is_empty() {
-            let until = self.look_again_at().await?;
-            self.leave(&ask, &rivals, until, false);
+            let until = self.look_again_at(due);
+            self.leave(&ask, until, false);
             return Ok((assignments, Directive::Wait { until }));
         }
         let taken = assignments.len() as u32;
         let more = taken == slots.count && request.wants > taken;
-        self.book(&ask, &rivals, &slots, taken, more);
+        self.book(&ask, &slots, taken, more);
         self.broadcast.first_attempt_at.get_or_insert(self.now.0);
-        if self.broadcast.trouble_reason.is_some() {
-            self.forget_trouble().await?;
-        }
+        self.broadcast.trouble_reason = None;
         Ok((assignments, Directive::Continue))
     }
 
@@ -149,13 +161,12 @@ impl Turn<'_> {
     }
 
     /// When somebody may be there to take. Who is in flight at another sender may come back at any time.
-    async fn look_again_at(&mut self) -> sqlx::Result<Timestamp> {
+    fn look_again_at(&self, due: Option<Timestamp>) -> Timestamp {
         let soon = self.now + LOOK_AGAIN;
-        if self.broadcast.counts().inflight > 0 {
-            return Ok(soon);
+        match due {
+            Some(due) if self.broadcast.counts().inflight == 0 => due.max(soon),
+            _ => soon,
         }
-        let due = read::due_at(self.connection, BroadcastId(self.broadcast.id), self.now).await?;
-        Ok(due.map_or(soon, |due| due.max(soon)))
     }
 
     fn ask(&self, want: u32) -> Ask {
@@ -172,16 +183,16 @@ impl Turn<'_> {
         }
     }
 
-    fn book(&mut self, ask: &Ask, rivals: &[Rival], slots: &Slots, taken: u32, more: bool) {
+    fn book(&mut self, ask: &Ask, slots: &Slots, taken: u32, more: bool) {
         let (mut pace, mut flow) = (self.broadcast.pace(), self.broadcast.flow());
-        pacing::take(&mut pace, &mut flow, rivals, ask, slots, taken, more);
+        pacing::take(&mut pace, &mut flow, &self.survey.rivals, ask, slots, taken, more);
         self.broadcast.set_pace(&pace);
         self.broadcast.set_flow(&flow);
     }
 
-    fn leave(&mut self, ask: &Ask, rivals: &[Rival], until: Timestamp, hungry: bool) {
+    fn leave(&mut self, ask: &Ask, until: Timestamp, hungry: bool) {
         let (mut pace, mut flow) = (self.broadcast.pace(), self.broadcast.flow());
-        pacing::leave(&mut pace, &mut flow, rivals, ask, until, hungry);
+        pacing::leave(&mut pace, &mut flow, &self.survey.rivals, ask, until, hungry);
         self.broadcast.set_pace(&pace);
         self.broadcast.set_flow(&flow);
         let mut brake = self.broadcast.brake();
@@ -189,29 +200,14 @@ impl Turn<'_> {
         self.broadcast.set_brake(&brake);
     }
 
-    async fn note_held_up(&mut self) -> sqlx::Result<()> {
-        sqlx::query("UPDATE broadcast SET held_up_at = ?2 WHERE id = ?1")
-            .bind(self.broadcast.id)
-            .bind(self.now.0)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
-    }
-
-    async fn forget_trouble(&mut self) -> sqlx::Result<()> {
-        sqlx::query("UPDATE broadcast SET trouble_reason = NULL WHERE id = ?")
-            .bind(self.broadcast.id)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
-    }
-
     async fn hand_back(&mut self) -> sqlx::Result<()> {
-        sqlx::query("UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = ? AND sender_id = ?")
-            .bind(self.broadcast.id)
-            .bind(self.sender.id)
-            .execute(&mut *self.connection)
+        self.store
+            .run(
+                "UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND sender_id = $2",
+                args![self.broadcast.id, self.sender.id],
+            )
             .await?;
+        self.survey.held = None;
         self.sender.closed = true;
         Ok(())
     }
@@ -222,16 +218,10 @@ impl Turn<'_> {
         rows: Vec<Assignment>,
         directive: Directive,
     ) -> sqlx::Result<ExchangeReply> {
-        sqlx::query("UPDATE sender SET last_number = ?2, proven = ?3, closed = ?4 WHERE id = ?1")
-            .bind(self.sender.id)
-            .bind(self.number as i64)
-            .bind(self.sender.proven)
-            .bind(self.sender.closed)
-            .execute(&mut *self.connection)
-            .await?;
-        let revision = self.broadcast.store(self.connection, self.now).await?;
+        self.sender.last_number = self.number as i64;
+        self.broadcast.save(self.store, Some(&self.sender), self.now).await?;
         let ask = self.ask(1);
-        let sharing = take::holders(&mut self).await?;
+        let holders = self.survey.others + i64::from(self.survey.held.is_some());
         let plan = self.broadcast.plan_epoch;
         let content = if rows.is_empty() || request.content_of == Some(plan) {
             None
@@ -242,11 +232,11 @@ impl Turn<'_> {
         };
         Ok(ExchangeReply {
             now: self.now,
-            revision,
+            revision: self.broadcast.revision,
             rows,
             interval: ask.own_interval.unwrap_or(ask.interval),
             request_timeout: self.broadcast.request_timeout(),
-            sharing,
+            sharing: holders.max(1) as u32,
             directive,
             content,
         })

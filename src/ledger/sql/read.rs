@@ -1,9 +1,11 @@
 //! What a status shows.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, CountColumns};
+use super::store::Store;
+use super::value::args;
 use crate::delivery::counts::Counts;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
@@ -22,22 +24,19 @@ struct BatchTotals {
     lease_until: Option<i64>,
 }
 
-pub async fn snapshot(
-    connection: &mut SqliteConnection,
-    id: BroadcastId,
-    now: Timestamp,
-) -> sqlx::Result<Option<BroadcastSnapshot>> {
-    let Some(broadcast) = rows::broadcast(connection, id).await? else { return Ok(None) };
-    let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM ledger").fetch_one(&mut *connection).await?;
-    let totals: BatchTotals = sqlx::query_as(
-        "SELECT count(*) AS total, count(*) FILTER (WHERE sender_id IS NOT NULL) AS active, \
-         count(*) FILTER (WHERE pending + inflight = 0) AS complete, coalesce(sum(retries), 0) AS retries, \
-         max(lease_until) FILTER (WHERE sender_id IS NOT NULL) AS lease_until \
-         FROM batch WHERE broadcast_id = ?",
-    )
-    .bind(id.0)
-    .fetch_one(&mut *connection)
-    .await?;
+pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastSnapshot>> {
+    let now = store.now().await?;
+    let Some(broadcast) = rows::read(store, id).await? else { return Ok(None) };
+    let totals: BatchTotals = store
+        .one(
+            "SELECT count(*) AS total, count(*) FILTER (WHERE sender_id IS NOT NULL) AS active, \
+             count(*) FILTER (WHERE pending + inflight = 0) AS complete, \
+             CAST(coalesce(sum(retries), 0) AS BIGINT) AS retries, \
+             max(lease_until) FILTER (WHERE sender_id IS NOT NULL) AS lease_until \
+             FROM batch WHERE broadcast_id = $1",
+            args![id.0],
+        )
+        .await?;
     let gate = broadcast.gate();
     let brake = broadcast.brake();
     let interval = brake.interval(broadcast.ceiling(), now).max(broadcast.lower_rate().interval());
@@ -47,7 +46,7 @@ pub async fn snapshot(
         namespace: broadcast.namespace.clone(),
         idempotency_key: broadcast.idempotency_key.clone(),
         now,
-        revision,
+        revision: broadcast.revision,
         gate,
         closed: gate.closed(now),
         stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
@@ -56,7 +55,7 @@ pub async fn snapshot(
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
         counts: broadcast.counts(),
-        outcomes: outcomes(connection, id).await?,
+        outcomes: outcomes(store, id).await?,
         batches_total: totals.total,
         batches_active: totals.active,
         batches_complete: totals.complete,
@@ -66,7 +65,7 @@ pub async fn snapshot(
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
         provider_slow: broadcast.provider_is_slow(now),
-        due_at: due_at(connection, id, now).await?,
+        due_at: due_at(store, id, now).await?,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
     }))
@@ -74,28 +73,17 @@ pub async fn snapshot(
 
 /// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all
 /// are looked at only while everybody is in backoff.
-pub async fn due_at(
-    connection: &mut SqliteConnection,
-    id: BroadcastId,
-    now: Timestamp,
-) -> sqlx::Result<Option<Timestamp>> {
-    let (ready,): (bool,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
-         WHERE broadcast_id = ? AND state = 0 AND not_before <= ?)",
-    )
-    .bind(id.0)
-    .bind(now.0)
-    .fetch_one(&mut *connection)
-    .await?;
+async fn due_at<S: Store>(store: &mut S, id: BroadcastId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let index = S::indexed_by("delivery_pending");
+    let ready = format!(
+        "SELECT EXISTS (SELECT 1 FROM delivery{index} WHERE broadcast_id = $1 AND state = 0 AND not_before <= $2)"
+    );
+    let (ready,): (bool,) = store.one(&ready, args![id.0, now]).await?;
     if ready {
         return Ok(Some(now));
     }
-    let (first,): (Option<i64>,) = sqlx::query_as(
-        "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending WHERE broadcast_id = ? AND state = 0",
-    )
-    .bind(id.0)
-    .fetch_one(connection)
-    .await?;
+    let first = format!("SELECT min(not_before) FROM delivery{index} WHERE broadcast_id = $1 AND state = 0");
+    let (first,): (Option<i64>,) = store.one(&first, args![id.0]).await?;
     Ok(first.map(Timestamp))
 }
 
@@ -109,31 +97,26 @@ struct AccountRow {
     stopped_message: Option<String>,
 }
 
-pub async fn account(
-    connection: &mut SqliteConnection,
-    key: &AccountKey,
-    now: Timestamp,
-) -> sqlx::Result<Option<AccountSnapshot>> {
-    let row: Option<AccountRow> =
-        sqlx::query_as("SELECT * FROM account WHERE namespace = ? AND provider = ? AND account = ? AND host = ?")
-            .bind(&key.namespace)
-            .bind(&key.provider)
-            .bind(&key.account)
-            .bind(&key.host)
-            .fetch_optional(&mut *connection)
-            .await?;
+pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<Option<AccountSnapshot>> {
+    let now = store.now().await?;
+    let row: Option<AccountRow> = store
+        .optional(
+            "SELECT * FROM account WHERE namespace = $1 AND provider = $2 AND account = $3 AND host = $4",
+            args![&key.namespace, &key.provider, &key.account, &key.host],
+        )
+        .await?;
     let Some(row) = row else { return Ok(None) };
-    let (verified, active): (bool, i64) = sqlx::query_as(
-        "SELECT coalesce(max(sent > 0), 0), count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
-         AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL \
-         AND (start_at IS NULL OR start_at <= ?2) AND (end_at IS NULL OR end_at > ?2) \
-         AND (start_by IS NULL OR first_attempt_at IS NOT NULL OR start_by >= ?2)) \
-         FROM broadcast WHERE account_id = ?1",
-    )
-    .bind(row.id)
-    .bind(now.0)
-    .fetch_one(&mut *connection)
-    .await?;
+    let (verified, active): (bool, i64) = store
+        .one(
+            "SELECT count(*) FILTER (WHERE sent > 0) > 0, \
+             count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
+             AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL \
+             AND (start_at IS NULL OR start_at <= $2) AND (end_at IS NULL OR end_at > $2) \
+             AND (start_by IS NULL OR first_attempt_at IS NOT NULL OR start_by >= $2)) \
+             FROM broadcast WHERE account_id = $1",
+            args![row.id, now],
+        )
+        .await?;
     let brake = row.brake.brake();
     let ceiling = rows::rate(row.rate_messages, row.rate_period_seconds);
     Ok(Some(AccountSnapshot {
@@ -146,15 +129,14 @@ pub async fn account(
     }))
 }
 
-async fn outcomes(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Vec<Outcomes>> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-        "SELECT state, reason, count FROM tally WHERE broadcast_id = ? AND count > 0 \
-         ORDER BY count DESC, reason LIMIT ?",
-    )
-    .bind(id.0)
-    .bind(MAX_REASONS)
-    .fetch_all(connection)
-    .await?;
+async fn outcomes<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<Outcomes>> {
+    let rows: Vec<(i64, String, i64)> = store
+        .all(
+            "SELECT state, reason, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
+             ORDER BY count DESC, reason LIMIT $2",
+            args![id.0, MAX_REASONS],
+        )
+        .await?;
     Ok(rows.into_iter().filter_map(named).collect())
 }
 
@@ -163,22 +145,25 @@ fn named((state, reason, count): (i64, String, i64)) -> Option<Outcomes> {
 }
 
 /// From the counters of the broadcasts: nobody is counted by walking over recipients.
-pub async fn totals(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Outcomes>> {
-    let (pending, inflight, sent): (i64, i64, i64) = sqlx::query_as(
-        "SELECT coalesce(sum(pending), 0), coalesce(sum(inflight), 0), coalesce(sum(sent), 0) FROM broadcast",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+pub async fn totals<S: Store>(store: &mut S) -> sqlx::Result<Vec<Outcomes>> {
+    let (pending, inflight, sent): (i64, i64, i64) = store
+        .one(
+            "SELECT CAST(coalesce(sum(pending), 0) AS BIGINT), CAST(coalesce(sum(inflight), 0) AS BIGINT), \
+             CAST(coalesce(sum(sent), 0) AS BIGINT) FROM broadcast",
+            args![],
+        )
+        .await?;
     let states =
         [(RecipientState::Pending, pending), (RecipientState::Inflight, inflight), (RecipientState::Sent, sent)];
     let mut totals: Vec<Outcomes> =
         states.into_iter().map(|(state, count)| Outcomes { state, reason: String::new(), count }).collect();
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-        "SELECT state, reason, sum(count) AS total FROM tally GROUP BY state, reason ORDER BY total DESC, reason LIMIT ?",
-    )
-    .bind(MAX_TOTALS)
-    .fetch_all(connection)
-    .await?;
+    let rows: Vec<(i64, String, i64)> = store
+        .all(
+            "SELECT state, reason, CAST(sum(count) AS BIGINT) AS total FROM tally GROUP BY state, reason \
+             ORDER BY total DESC, reason LIMIT $1",
+            args![MAX_TOTALS],
+        )
+        .await?;
     totals.extend(rows.into_iter().filter_map(named));
     Ok(totals)
 }
@@ -204,14 +189,14 @@ struct BatchRow {
     completed_at: Option<i64>,
 }
 
-pub async fn batches(connection: &mut SqliteConnection, id: BroadcastId) -> sqlx::Result<Vec<BatchSnapshot>> {
-    let rows: Vec<BatchRow> = sqlx::query_as(
-        "SELECT batch.*, sender.display AS holder FROM batch LEFT JOIN sender ON sender.id = batch.sender_id \
-         WHERE batch.broadcast_id = ? ORDER BY idx",
-    )
-    .bind(id.0)
-    .fetch_all(connection)
-    .await?;
+pub async fn batches<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<BatchSnapshot>> {
+    let rows: Vec<BatchRow> = store
+        .all(
+            "SELECT batch.*, sender.display AS holder FROM batch LEFT JOIN sender ON sender.id = batch.sender_id \
+             WHERE batch.broadcast_id = $1 ORDER BY idx",
+            args![id.0],
+        )
+        .await?;
     Ok(rows.into_iter().map(BatchRow::into_snapshot).collect())
 }
 

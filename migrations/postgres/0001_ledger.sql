@@ -1,0 +1,174 @@
+-- Instants are nanoseconds since the Unix epoch on the ledger's clock; states are the numbers of RecipientState.
+
+CREATE TABLE ledger (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    id TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE account (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    account TEXT NOT NULL,
+    host TEXT NOT NULL,
+    rate_messages BIGINT NOT NULL,
+    rate_period_seconds BIGINT NOT NULL,
+    next_slot BIGINT NOT NULL DEFAULT 0,
+    virtual_time DOUBLE PRECISION NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL DEFAULT 0, -- the latest instant of a commit: shows a clock that was set back
+    brake_factor BIGINT NOT NULL,
+    brake_since BIGINT NOT NULL DEFAULT 0,
+    brake_hold_until BIGINT NOT NULL DEFAULT 0,
+    brake_lowered_at BIGINT NOT NULL DEFAULT 0,
+    brake_recent BIGINT NOT NULL DEFAULT 0,
+    stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
+    UNIQUE (namespace, provider, account, host)
+);
+
+CREATE TABLE broadcast (
+    id BIGINT PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    owner_uid TEXT NOT NULL,
+    generation BIGINT NOT NULL,
+    account_id BIGINT NOT NULL REFERENCES account (id),
+    identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
+    content TEXT NOT NULL,
+    orders TEXT,                        -- what senders of other processes work by
+    released BOOLEAN NOT NULL DEFAULT FALSE,        -- the owner is gone
+    trouble_reason TEXT,                -- why senders cannot work, as they told
+    trouble_message TEXT,
+    trouble_at BIGINT,
+    held_up_at BIGINT,                 -- when a sender last said that the provider is slow
+    request_timeout BIGINT NOT NULL,
+    rate_messages BIGINT,
+    rate_period_seconds BIGINT,
+    batch_size_wish BIGINT,
+    start_at BIGINT,
+    end_at BIGINT,
+    start_by BIGINT,                   -- the first attempt may not come after this
+    suspended BOOLEAN NOT NULL,
+    cancelled BOOLEAN NOT NULL,         -- latched
+    block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
+    block_message TEXT,
+    refused_fault TEXT,                 -- the last refusal of the message itself
+    refused_in_a_row BIGINT NOT NULL DEFAULT 0,
+    retry_max_tries BIGINT NOT NULL DEFAULT 1,
+    retry_initial_backoff BIGINT NOT NULL DEFAULT 0,
+    retry_max_backoff BIGINT NOT NULL DEFAULT 0,
+    flow_weight BIGINT NOT NULL,
+    flow_virtual_time DOUBLE PRECISION NOT NULL DEFAULT 0,
+    flow_hungry_until BIGINT NOT NULL DEFAULT 0,
+    own_next_slot BIGINT NOT NULL DEFAULT 0,
+    plan_epoch BIGINT NOT NULL DEFAULT 0,
+    plan_touched_at BIGINT,                    -- by the planner of this epoch, while it is at work
+    plan_chunk BIGINT NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
+    plan_receipt TEXT,                          -- what was answered to it
+    plan_digest BYTEA NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    plan_duplicates BIGINT NOT NULL DEFAULT 0,
+    plan_excluded BIGINT NOT NULL DEFAULT 0,
+    plan_samples TEXT NOT NULL DEFAULT '[]',
+    plan_sealed_at BIGINT,
+    batch_size BIGINT NOT NULL DEFAULT 0,
+    planned BIGINT NOT NULL DEFAULT 0,
+    pending BIGINT NOT NULL DEFAULT 0,
+    inflight BIGINT NOT NULL DEFAULT 0,
+    sent BIGINT NOT NULL DEFAULT 0,
+    failed BIGINT NOT NULL DEFAULT 0,
+    skipped BIGINT NOT NULL DEFAULT 0,
+    unknown BIGINT NOT NULL DEFAULT 0,
+    first_attempt_at BIGINT,
+    finished_at BIGINT,
+    revision BIGINT NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
+    UNIQUE (namespace, idempotency_key)
+);
+
+CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
+
+-- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
+CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
+CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
+
+CREATE TABLE batch (
+    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    idx BIGINT NOT NULL,
+    first_seq BIGINT NOT NULL,
+    last_seq BIGINT NOT NULL,
+    epoch BIGINT NOT NULL DEFAULT 0,   -- grows with every claim
+    sender_id BIGINT,
+    claimed_at BIGINT,
+    renewed_at BIGINT,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    probation BOOLEAN NOT NULL DEFAULT FALSE,   -- taken from a lost sender: one recipient until one outcome
+    pending BIGINT NOT NULL,
+    inflight BIGINT NOT NULL DEFAULT 0,
+    sent BIGINT NOT NULL DEFAULT 0,
+    failed BIGINT NOT NULL DEFAULT 0,
+    skipped BIGINT NOT NULL DEFAULT 0,
+    unknown BIGINT NOT NULL DEFAULT 0,
+    retries BIGINT NOT NULL DEFAULT 0,
+    reclaims BIGINT NOT NULL DEFAULT 0,
+    error_reason TEXT,
+    error_code TEXT,
+    error_message TEXT,
+    error_at BIGINT,
+    started_at BIGINT,
+    completed_at BIGINT,
+    PRIMARY KEY (broadcast_id, idx)
+);
+
+-- One process that sends. Its random name is made at process start, so a restarted one is another sender.
+CREATE TABLE sender (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    holder TEXT NOT NULL UNIQUE,
+    display TEXT NOT NULL,
+    last_number BIGINT NOT NULL DEFAULT 0,
+    proven BOOLEAN NOT NULL DEFAULT FALSE,      -- has recorded an outcome
+    closed BOOLEAN NOT NULL DEFAULT FALSE       -- has left, or is known to be dead
+);
+
+-- Written only under a lock of its broadcast: a reference would be checked for each of a million rows.
+CREATE TABLE delivery (
+    broadcast_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    recipient TEXT NOT NULL,
+    vars TEXT NOT NULL,
+    state BIGINT NOT NULL DEFAULT 0,
+    attempt BIGINT NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
+    tries BIGINT NOT NULL DEFAULT 0,       -- what the retry policy counts
+    setbacks BIGINT NOT NULL DEFAULT 0,    -- what the wait before the next attempt grows by
+    epoch BIGINT NOT NULL DEFAULT 0,
+    sender_id BIGINT,
+    request BIGINT,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    slot BIGINT,
+    start_by BIGINT,
+    deadline BIGINT,
+    provider_id TEXT,
+    reason TEXT,
+    code TEXT,
+    PRIMARY KEY (broadcast_id, seq)
+);
+
+CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
+CREATE INDEX delivery_pending ON delivery (broadcast_id, seq, not_before) WHERE state = 0;
+CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
+
+-- Whom an unsealed plan leaves out; emptied by the seal.
+CREATE TABLE exclusion (
+    broadcast_id BIGINT NOT NULL,
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (broadcast_id, recipient)
+);
+
+-- How many recipients stand in a state for a reason.
+CREATE TABLE tally (
+    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    state BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (broadcast_id, state, reason)
+);

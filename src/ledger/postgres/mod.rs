@@ -1,0 +1,195 @@
+//! A ledger in PostgreSQL: for many nodes and operators of which any may die.
+//!
+//! Its tables stand in a schema of their own, so the database may hold other things beside it. Several processes may use
+//! one ledger at a time: what must not happen twice is guarded by row locks, never by the process that holds them.
+
+mod fault;
+mod store;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+
+use super::Result;
+use super::clock::Clock;
+use super::error::LedgerError;
+use super::random::random_id;
+use super::sql::store::{Database, Store};
+use super::sql::value::args;
+use crate::delivery::time::Timestamp;
+use store::PostgresStore;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The schema of a ledger's tables.
+pub const SCHEMA: &str = "herald";
+
+/// Calls at work at once. Those of one account wait for each other, so more would mostly wait at the server instead of
+/// here; few enough that some operators fit into the hundred connections of an untuned server.
+const MAX_CONNECTIONS: u32 = 16;
+/// How long a call waits for a connection before it is told to come again.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the first connection may take: a person waits for the message.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the server is told at the start of each connection. A process that freezes inside a transaction would hold up
+/// everybody on its account, so the server ends that transaction well before a lease is over; a commit is not
+/// acknowledged before it is on disk.
+const SETTINGS: [(&str, &str); 4] = [
+    ("synchronous_commit", "on"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("lock_timeout", "10s"),
+    ("statement_timeout", "60s"),
+];
+
+/// Guards the migration: any number that other programs are unlikely to use.
+const MIGRATION_LOCK: i64 = 0x6865_7261_6c64; // "herald"
+
+/// See the [module](self).
+pub struct PostgresLedger {
+    /// Host, port and database, for people.
+    place: String,
+    pool: PgPool,
+    clock: Option<Arc<dyn Clock>>,
+    /// On the ledger's clock.
+    reachable_since: AtomicI64,
+    /// The last call did not reach the server.
+    cut_off: AtomicBool,
+}
+
+impl PostgresLedger {
+    /// Connects to `postgres://USER:PASSWORD@HOST:PORT/DATABASE` and brings the schema up to date. Any number of
+    /// processes may do so at once.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unreachable`] with the reason; the message holds no password.
+    pub async fn open(url: &str) -> Result<PostgresLedger> {
+        PostgresLedger::open_in(url, SCHEMA, None).await
+    }
+
+    /// A ledger in a schema of another name, with a clock in place of the server's: for tests and models.
+    pub async fn open_in(url: &str, schema: &str, clock: Option<Arc<dyn Clock>>) -> Result<PostgresLedger> {
+        let options = options(url, schema)?;
+        let place = fault::place(&options);
+        let unreachable = |error: sqlx::Error| fault::unreachable(&place, error);
+        migrate(&options, schema).await.map_err(unreachable)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(unreachable)?;
+        let ledger =
+            PostgresLedger { place, pool, clock, reachable_since: AtomicI64::new(0), cut_off: AtomicBool::new(true) };
+        let adopted = ledger.adopt().await;
+        adopted.map_err(|error| ledger.failed(error))?;
+        Ok(ledger)
+    }
+
+    /// The ledger's own name: a flight journal of this machine belongs to one ledger.
+    pub async fn id(&self) -> Result<String> {
+        let found = sqlx::query_scalar("SELECT id FROM ledger").fetch_one(&self.pool).await;
+        found.map_err(|error| self.failed(error))
+    }
+
+    /// Host, port and database.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    async fn adopt(&self) -> sqlx::Result<()> {
+        let mut store = self.begin().await?;
+        let now = store.now().await?;
+        store
+            .run(
+                "INSERT INTO ledger (one, id, created_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING",
+                args![random_id(), now],
+            )
+            .await?;
+        store.commit().await
+    }
+
+    /// A connection that may have died while it lay idle is found out by its first use and left for another.
+    async fn begun(&self, statement: &'static str) -> sqlx::Result<PostgresStore> {
+        let transaction = match self.pool.begin_with(statement).await {
+            Err(error) if fault::is_cut_off(&error) => self.pool.begin_with(statement).await?,
+            begun => begun?,
+        };
+        let mut store = PostgresStore::new(transaction, self.clock.clone());
+        if self.cut_off.swap(false, Ordering::SeqCst) {
+            let now = store.now().await?;
+            self.reachable_since.store(now.0, Ordering::SeqCst);
+            store.forget_clock();
+        }
+        Ok(store)
+    }
+}
+
+impl Database for PostgresLedger {
+    type Store = PostgresStore;
+
+    async fn begin(&self) -> sqlx::Result<PostgresStore> {
+        self.begun("BEGIN").await
+    }
+
+    async fn begin_reading(&self) -> sqlx::Result<PostgresStore> {
+        self.begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    fn failed(&self, error: sqlx::Error) -> LedgerError {
+        if fault::is_cut_off(&error) {
+            self.cut_off.store(true, Ordering::SeqCst);
+        }
+        fault::classify(&self.place, error)
+    }
+
+    fn reachable_since(&self) -> Timestamp {
+        Timestamp(self.reachable_since.load(Ordering::SeqCst))
+    }
+}
+
+fn parse(url: &str) -> Option<PgConnectOptions> {
+    let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if is_ours { PgConnectOptions::from_str(url).ok() } else { None }
+}
+
+/// Host, port and database of an address, without the password; `None` for what is none.
+pub fn place(url: &str) -> Option<String> {
+    parse(url).map(|options| fault::place(&options))
+}
+
+fn options(url: &str, schema: &str) -> Result<PgConnectOptions> {
+    let options = parse(url).ok_or_else(|| LedgerError::Unreachable {
+        place: "postgres://…".to_owned(),
+        message: "the address is not postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned(),
+    })?;
+    let settings = SETTINGS.into_iter().chain([("search_path", schema)]);
+    Ok(options.application_name("herald").options(settings).disable_statement_logging())
+}
+
+/// Makes the schema and its tables. One process at a time: the others wait and find it done.
+async fn migrate(options: &PgConnectOptions, schema: &str) -> sqlx::Result<()> {
+    let connecting = tokio::time::timeout(OPEN_TIMEOUT, PgConnection::connect_with(options)).await;
+    let mut connection = connecting.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    // Others may be at a long migration.
+    connection.execute("SET lock_timeout = 0").await?;
+    connection.execute("SET statement_timeout = 0").await?;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
+    let migrated = async {
+        connection.execute(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))).await?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => error,
+            sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error,
+            other => sqlx::Error::Protocol(other.to_string()),
+        })
+    };
+    let migrated = migrated.await;
+    // Closing gives the lock back.
+    connection.close().await?;
+    migrated
+}

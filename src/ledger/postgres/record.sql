@@ -1,0 +1,28 @@
+-- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$10 recipients, $11-$22 batches, $23-$25 tally.
+WITH recipients AS (
+    UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
+        provider_id = new.provider_id, reason = new.reason, code = new.code
+    FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[])
+        AS new (seq, state, tries, setbacks, not_before, provider_id, reason, code)
+    WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
+), batches AS (
+    UPDATE batch SET pending = batch.pending + delta.pending, inflight = batch.inflight + delta.inflight,
+        sent = batch.sent + delta.sent, failed = batch.failed + delta.failed, skipped = batch.skipped + delta.skipped,
+        unknown = batch.unknown + delta.unknown, retries = batch.retries + delta.retries,
+        probation = batch.probation AND NOT delta.proof,
+        error_reason = coalesce(delta.reason, error_reason),
+        error_code = CASE WHEN delta.reason IS NULL THEN error_code ELSE delta.code END,
+        error_message = coalesce(delta.message, error_message),
+        error_at = CASE WHEN delta.reason IS NULL THEN error_at ELSE $2 END,
+        completed_at = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight = 0
+            THEN coalesce(completed_at, $2) END,
+        sender_id = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight <> 0 THEN sender_id END
+    FROM UNNEST($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
+            $18::bigint[], $19::boolean[], $20::text[], $21::text[], $22::text[])
+        AS delta (idx, pending, inflight, sent, failed, skipped, unknown, retries, proof, reason, code, message)
+    WHERE batch.broadcast_id = $1 AND batch.idx = delta.idx
+)
+INSERT INTO tally (broadcast_id, state, reason, count)
+SELECT $1, entry.state, entry.reason, entry.count
+FROM UNNEST($23::bigint[], $24::text[], $25::bigint[]) AS entry (state, reason, count)
+ON CONFLICT (broadcast_id, state, reason) DO UPDATE SET count = tally.count + excluded.count

@@ -1,0 +1,443 @@
+//! One transaction on the server.
+//!
+//! Every statement is a round trip, so an exchange needs few: what belongs together is one statement. Bulk goes in by
+//! COPY and UNNEST.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Arguments, AssertSqlSafe, FromRow, PgConnection, Postgres, Transaction};
+
+use crate::delivery::pacing::Rival;
+use crate::delivery::time::Timestamp;
+use crate::ledger::clock::Clock;
+use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
+use crate::ledger::sql::store::{
+    Asking, BatchRow, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken, Wanted,
+};
+use crate::ledger::sql::value::{Value, args};
+
+/// The transaction, and its instant once it has one.
+pub struct PostgresStore {
+    transaction: Transaction<'static, Postgres>,
+    /// In place of the server's, for tests.
+    clock: Option<Arc<dyn Clock>>,
+    now: Option<Timestamp>,
+}
+
+impl PostgresStore {
+    pub fn new(transaction: Transaction<'static, Postgres>, clock: Option<Arc<dyn Clock>>) -> PostgresStore {
+        PostgresStore { transaction, clock, now: None }
+    }
+
+    /// Reads the clock anew when it is next asked for.
+    pub fn forget_clock(&mut self) {
+        self.now = None;
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+fn arguments(values: Vec<Value>) -> sqlx::Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Integer(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Flag(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// `transaction_timestamp()` is the transaction's start; what counts is the time at which its locks were had.
+const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS BIGINT)";
+
+impl Store for PostgresStore {
+    /// Keys never change. Whoever only refers to the row, or writes its own row a second time in one transaction, which makes
+    /// the server look at what it refers to, need not wait for it: a planner would wait for the account with its broadcast
+    /// locked, the wrong way round.
+    const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE OF broadcast";
+    const CLOCK: &'static str = CLOCK;
+
+    fn indexed_by(_: &str) -> String {
+        String::new()
+    }
+
+    async fn commit(self) -> sqlx::Result<()> {
+        self.transaction.commit().await
+    }
+
+    async fn now(&mut self) -> sqlx::Result<Timestamp> {
+        let now = match (self.now, &self.clock) {
+            (Some(now), _) => now,
+            (None, Some(clock)) => clock.now(),
+            (None, None) => {
+                let (clock,): (i64,) = self.one(&format!("SELECT {CLOCK}"), args![]).await?;
+                Timestamp(clock)
+            }
+        };
+        self.now = Some(now);
+        Ok(now)
+    }
+
+    fn clock_read(&mut self, clock: i64) {
+        self.now = Some(self.clock.as_ref().map_or(Timestamp(clock), |clock| clock.now()));
+    }
+
+    async fn run(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<u64> {
+        let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        Ok(statement.execute(self.connection()).await?.rows_affected())
+    }
+
+    async fn all<T: Portable>(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<Vec<T>> {
+        let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let rows: Vec<PgRow> = statement.fetch_all(self.connection()).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    async fn lock_account_of(&mut self, broadcast: BroadcastId) -> sqlx::Result<Option<i64>> {
+        let locked: Option<(i64,)> = self
+            .optional(
+                "SELECT id FROM account WHERE id = (SELECT account_id FROM broadcast WHERE id = $1) FOR NO KEY UPDATE",
+                args![broadcast.0],
+            )
+            .await?;
+        Ok(locked.map(|(account,)| account))
+    }
+
+    async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
+        sqlx::query_as(
+            "SELECT seq, state, attempt, tries, setbacks, slot, reason FROM delivery \
+             WHERE broadcast_id = $1 AND seq = ANY($2)",
+        )
+        .bind(broadcast)
+        .bind(seqs)
+        .fetch_all(self.connection())
+        .await
+    }
+
+    async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
+        let Entries { broadcast, now, rows, batches, tally } = entries;
+        let row = |value: fn(&crate::ledger::sql::store::Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
+        let count = |value: fn(&crate::ledger::sql::store::BatchDelta) -> i64| {
+            batches.values().map(value).collect::<Vec<i64>>()
+        };
+        let error = |value: fn(&crate::delivery::outcome::Fault) -> Option<String>| {
+            batches.values().map(|delta| delta.error.as_ref().and_then(value)).collect::<Vec<Option<String>>>()
+        };
+        sqlx::query(RECORD)
+            .bind(broadcast)
+            .bind(now.0)
+            .bind(row(|row| row.seq))
+            .bind(row(|row| row.state))
+            .bind(row(|row| row.tries))
+            .bind(row(|row| row.setbacks))
+            .bind(row(|row| row.not_before))
+            .bind(rows.iter().map(|row| row.provider_id.clone()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.code.clone()).collect::<Vec<_>>())
+            .bind(batches.keys().copied().collect::<Vec<i64>>())
+            .bind(count(|delta| delta.counts.pending))
+            .bind(count(|delta| delta.counts.inflight))
+            .bind(count(|delta| delta.counts.sent))
+            .bind(count(|delta| delta.counts.failed))
+            .bind(count(|delta| delta.counts.skipped))
+            .bind(count(|delta| delta.counts.unknown))
+            .bind(count(|delta| delta.retries))
+            .bind(batches.values().map(|delta| delta.proof).collect::<Vec<bool>>())
+            .bind(error(|fault| Some(fault.reason.clone())))
+            .bind(error(|fault| fault.code.clone()))
+            .bind(error(|fault| Some(fault.message.clone())))
+            .bind(tally.0.keys().map(|(state, _)| state.code()).collect::<Vec<i64>>())
+            .bind(tally.0.keys().map(|(_, reason)| reason.clone()).collect::<Vec<_>>())
+            .bind(tally.0.values().copied().collect::<Vec<i64>>())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
+        let row: SurveyRow = sqlx::query_as(SURVEY)
+            .bind(asking.broadcast)
+            .bind(asking.sender)
+            .bind((asking.now + LEASE).0)
+            .bind(asking.now.0)
+            .bind(asking.proven)
+            .bind(asking.account)
+            .fetch_one(self.connection())
+            .await?;
+        let rivals = row
+            .weights
+            .iter()
+            .zip(&row.virtual_times)
+            .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
+            .collect();
+        Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals })
+    }
+
+    async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
+        let first = wanted.slots.at(wanted.from);
+        let mut taken: Vec<Taken> = sqlx::query_as(TAKE)
+            .bind(asking.broadcast)
+            .bind(batch.idx)
+            .bind(batch.first_seq)
+            .bind(batch.last_seq)
+            .bind(wanted.slots.first.0)
+            .bind(i64::from(wanted.limit))
+            .bind(batch.epoch)
+            .bind(asking.sender)
+            .bind(asking.request)
+            .bind(first.0)
+            .bind(wanted.slots.interval.0)
+            .bind(START_TOLERANCE.0)
+            .bind(asking.allowed.0)
+            .fetch_all(self.connection())
+            .await?;
+        taken.sort_by_key(|row| row.slot);
+        Ok(taken)
+    }
+
+    async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
+        let first = wanted.slots.at(wanted.from);
+        let rows: Vec<ClaimRow> = sqlx::query_as(CLAIM)
+            .bind(asking.broadcast)
+            .bind(back)
+            .bind(asking.sender)
+            .bind(asking.now.0)
+            .bind((asking.now + LEASE).0)
+            .bind(wanted.slots.first.0)
+            .bind(i64::from(wanted.limit))
+            .bind(asking.request)
+            .bind(first.0)
+            .bind(wanted.slots.interval.0)
+            .bind(START_TOLERANCE.0)
+            .bind(asking.allowed.0)
+            .fetch_all(self.connection())
+            .await?;
+        let Some(batch) = rows.first().and_then(|row| row.batch.batch()) else {
+            let due = rows.first().and_then(|row| row.due).map(Timestamp);
+            return Ok(Claimed::Nothing { due });
+        };
+        let mut taken: Vec<Taken> = rows.into_iter().filter_map(ClaimRow::taken).collect();
+        taken.sort_by_key(|row| row.slot);
+        Ok(Claimed::Batch { batch, taken })
+    }
+
+    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
+        let counts = &broadcast.counts;
+        let (account, brake) = (&broadcast.account, &broadcast.account.brake);
+        self.run(
+            SAVE,
+            args![
+                broadcast.id,
+                counts.pending,
+                counts.inflight,
+                counts.sent,
+                counts.failed,
+                counts.skipped,
+                counts.unknown,
+                broadcast.first_attempt_at,
+                broadcast.finished_at,
+                &broadcast.block_reason,
+                &broadcast.block_message,
+                &broadcast.refused_fault,
+                broadcast.refused_in_a_row,
+                broadcast.held_up_at,
+                &broadcast.trouble_reason,
+                broadcast.flow_virtual_time,
+                broadcast.flow_hungry_until,
+                broadcast.own_next_slot,
+                broadcast.revision,
+                broadcast.account_id,
+                account.next_slot,
+                account.virtual_time,
+                account.seen_at,
+                &account.stopped_message,
+                brake.brake_factor,
+                brake.brake_since,
+                brake.brake_hold_until,
+                brake.brake_lowered_at,
+                brake.brake_recent,
+                sender.map(|sender| sender.id),
+                sender.map(|sender| sender.last_number),
+                sender.is_some_and(|sender| sender.proven),
+                sender.is_some_and(|sender| sender.closed)
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<bool> {
+        self.run("SAVEPOINT chunk", args![]).await?;
+        match copy(self.connection(), broadcast, rows).await {
+            Ok(()) => {
+                self.run("RELEASE SAVEPOINT chunk", args![]).await?;
+                Ok(true)
+            }
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                self.run("ROLLBACK TO SAVEPOINT chunk", args![]).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn planned_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        self.places(
+            "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+             WHERE EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND recipient = name)",
+            broadcast,
+            recipients,
+        )
+        .await
+    }
+
+    async fn excluded_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        self.places(
+            "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+             WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = name)",
+            broadcast,
+            recipients,
+        )
+        .await
+    }
+
+    async fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO exclusion (broadcast_id, recipient) SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(broadcast)
+        .bind(recipients)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    async fn cut_batches(&mut self, broadcast: i64, batches: &[(i64, i64, i64)]) -> sqlx::Result<()> {
+        let column = |value: fn(&(i64, i64, i64)) -> i64| batches.iter().map(value).collect::<Vec<i64>>();
+        sqlx::query(
+            "INSERT INTO batch (broadcast_id, idx, first_seq, last_seq, pending) \
+             SELECT $1, idx, first_seq, last_seq, last_seq - first_seq + 1 \
+             FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[]) AS cut (idx, first_seq, last_seq)",
+        )
+        .bind(broadcast)
+        .bind(column(|batch| batch.0))
+        .bind(column(|batch| batch.1))
+        .bind(column(|batch| batch.2))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}
+
+impl PostgresStore {
+    async fn places(&mut self, statement: &'static str, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        sqlx::query_scalar(statement).bind(broadcast).bind(recipients).fetch_all(self.connection()).await
+    }
+}
+
+/// One COPY in the text format.
+async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<()> {
+    let mut text = String::new();
+    for row in rows {
+        let _infallible = write!(text, "{broadcast}\t{}\t", row.seq);
+        escape(&mut text, row.recipient);
+        text.push('\t');
+        escape(&mut text, &row.vars);
+        text.push('\n');
+    }
+    let mut copy = connection.copy_in_raw("COPY delivery (broadcast_id, seq, recipient, vars) FROM STDIN").await?;
+    if let Err(error) = copy.send(text.as_bytes()).await {
+        copy.abort("the rows could not be sent").await?;
+        return Err(error);
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+/// Writes what the text format of COPY reads back as `value`.
+fn escape(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            other => text.push(other),
+        }
+    }
+}
+
+/// A batch, where there is one.
+#[derive(FromRow)]
+struct BatchColumns {
+    idx: Option<i64>,
+    first_seq: Option<i64>,
+    last_seq: Option<i64>,
+    epoch: Option<i64>,
+    probation: Option<bool>,
+}
+
+impl BatchColumns {
+    fn batch(&self) -> Option<BatchRow> {
+        Some(BatchRow {
+            idx: self.idx?,
+            first_seq: self.first_seq?,
+            last_seq: self.last_seq?,
+            epoch: self.epoch?,
+            probation: self.probation?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct SurveyRow {
+    #[sqlx(flatten)]
+    held: BatchColumns,
+    running: i64,
+    others: i64,
+    weights: Vec<i64>,
+    virtual_times: Vec<f64>,
+}
+
+#[derive(FromRow)]
+struct ClaimRow {
+    #[sqlx(flatten)]
+    batch: BatchColumns,
+    due: Option<i64>,
+    seq: Option<i64>,
+    attempt: Option<i64>,
+    recipient: Option<String>,
+    vars: Option<String>,
+    slot: Option<i64>,
+    start_by: Option<i64>,
+}
+
+impl ClaimRow {
+    fn taken(self) -> Option<Taken> {
+        Some(Taken {
+            seq: self.seq?,
+            attempt: self.attempt?,
+            recipient: self.recipient?,
+            vars: self.vars?,
+            slot: self.slot?,
+            start_by: self.start_by?,
+        })
+    }
+}
+
+const RECORD: &str = include_str!("record.sql");
+const SURVEY: &str = include_str!("survey.sql");
+const TAKE: &str = include_str!("take.sql");
+const CLAIM: &str = include_str!("claim.sql");
+const SAVE: &str = include_str!("save.sql");

@@ -1,0 +1,22 @@
+-- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account.
+WITH renewed AS (
+    UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
+    RETURNING idx, first_seq, last_seq, epoch, probation
+), held AS (
+    SELECT * FROM renewed ORDER BY idx LIMIT 1
+)
+SELECT held.*,
+    CASE
+        WHEN NOT $5 THEN (SELECT count(*) FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2)
+        WHEN held.probation THEN (
+            SELECT count(*) FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2
+            AND seq BETWEEN held.first_seq AND held.last_seq)
+        ELSE 0
+    END AS running,
+    (SELECT count(DISTINCT sender_id) FROM batch
+        WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,
+    ARRAY(SELECT flow_weight FROM broadcast
+        WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS weights,
+    ARRAY(SELECT flow_virtual_time FROM broadcast
+        WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS virtual_times
+FROM (SELECT 1) AS one LEFT JOIN held ON TRUE

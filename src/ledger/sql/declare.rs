@@ -1,0 +1,212 @@
+//! Making a broadcast known, and keeping its changeable settings up to date.
+
+use sqlx::FromRow;
+
+use super::store::Store;
+use super::value::args;
+use super::{plan, read, rows};
+use crate::delivery::brake;
+use crate::ledger::declaration::Declaration;
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::random;
+use crate::ledger::snapshot::BroadcastSnapshot;
+
+/// Why a key does not stand for what is declared.
+enum Refused {
+    /// It stands for something else and people were messaged under it.
+    Reused,
+    /// Another owner has it.
+    InUse { owner: String, owner_uid: String },
+}
+
+impl Refused {
+    fn into_error(self, key: &str) -> LedgerError {
+        let key = key.to_owned();
+        match self {
+            Refused::Reused => LedgerError::KeyReused { key },
+            Refused::InUse { owner, owner_uid } => LedgerError::KeyInUse { key, owner, owner_uid },
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct Known {
+    id: i64,
+    identity_hash: String,
+    first_attempt_at: Option<i64>,
+    owner_uid: String,
+    name: String,
+    generation: i64,
+    released: bool,
+}
+
+impl Known {
+    /// What belongs to nobody may be taken over by anybody.
+    fn belongs_to_another(&self, wanted: &Declaration) -> bool {
+        !self.released && !self.owner_uid.is_empty() && self.owner_uid != wanted.owner_uid
+    }
+
+    fn is_newer(&self, wanted: &Declaration) -> bool {
+        self.owner_uid == wanted.owner_uid && self.generation > wanted.generation
+    }
+}
+
+/// What a declaration of an older generation may still do: a leader that was frozen opens no gate, but a cancel is
+/// latched whenever it comes.
+async fn cancel_if_wanted<S: Store>(store: &mut S, wanted: &Declaration, id: i64) -> sqlx::Result<()> {
+    store.run("UPDATE broadcast SET cancelled = cancelled OR $2 WHERE id = $1", args![id, wanted.cancelled]).await?;
+    Ok(())
+}
+
+pub async fn declare<S: Store>(
+    store: &mut S,
+    wanted: &Declaration,
+) -> sqlx::Result<Result<BroadcastSnapshot, LedgerError>> {
+    match make_known(store, wanted).await? {
+        Ok(id) => Ok(read::snapshot(store, id).await?.ok_or(LedgerError::UnknownBroadcast)),
+        Err(refused) => Ok(Err(refused.into_error(&wanted.idempotency_key))),
+    }
+}
+
+async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Result<BroadcastId, Refused>> {
+    let account = account(store, wanted).await?;
+    let known: Option<Known> = store
+        .optional(
+            &format!(
+                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released FROM broadcast \
+                 WHERE namespace = $1 AND idempotency_key = $2{}",
+                S::FOR_UPDATE
+            ),
+            args![&wanted.namespace, &wanted.idempotency_key],
+        )
+        .await?;
+    let id = match known {
+        None => insert(store, wanted, account).await?,
+        Some(known) if known.belongs_to_another(wanted) => {
+            return Ok(Err(Refused::InUse { owner: known.name, owner_uid: known.owner_uid }));
+        }
+        Some(known) if known.is_newer(wanted) => {
+            cancel_if_wanted(store, wanted, known.id).await?;
+            return Ok(Ok(BroadcastId(known.id)));
+        }
+        Some(known) => {
+            if known.identity_hash != wanted.identity_hash {
+                if known.first_attempt_at.is_some() {
+                    return Ok(Err(Refused::Reused));
+                }
+                plan::unseal(store, known.id).await?;
+            }
+            known.id
+        }
+    };
+    update(store, wanted, id, account).await?;
+    Ok(Ok(BroadcastId(id)))
+}
+
+async fn account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<i64> {
+    let key = &wanted.account;
+    let (id,): (i64,) = store
+        .one(
+            "INSERT INTO account (namespace, provider, account, host, rate_messages, rate_period_seconds, brake_factor) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (namespace, provider, account, host) \
+             DO UPDATE SET rate_messages = $5, rate_period_seconds = $6 RETURNING id",
+            args![
+                &key.namespace,
+                &key.provider,
+                &key.account,
+                &key.host,
+                wanted.account_rate.messages,
+                wanted.account_rate.period_seconds,
+                brake::FULL
+            ],
+        )
+        .await?;
+    Ok(id)
+}
+
+async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<i64> {
+    // The id is part of what providers are told with each message, so it differs from ledger to ledger.
+    let id = random::broadcast_id();
+    store
+        .run(
+            "INSERT INTO broadcast (id, namespace, idempotency_key, name, owner_uid, generation, account_id, \
+             identity_hash, content, request_timeout, suspended, cancelled, flow_weight) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0, TRUE, FALSE, $9)",
+            args![
+                id,
+                &wanted.namespace,
+                &wanted.idempotency_key,
+                &wanted.name,
+                &wanted.owner_uid,
+                wanted.generation,
+                account,
+                &wanted.identity_hash,
+                wanted.weight
+            ],
+        )
+        .await?;
+    Ok(id)
+}
+
+async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account: i64) -> sqlx::Result<()> {
+    let content = rows::json(&wanted.content)?;
+    let orders = wanted.orders.as_ref().map(rows::json).transpose()?;
+    store
+        .run(
+            "UPDATE broadcast SET name = $2, owner_uid = $3, generation = $4, account_id = $5, identity_hash = $6, \
+             trouble_reason = CASE WHEN generation = $4 AND identity_hash = $6 THEN trouble_reason END, \
+             released = FALSE, content = $7, request_timeout = $8, rate_messages = $9, rate_period_seconds = $10, \
+             batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
+             end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
+             retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
+             revision = revision + 1 WHERE id = $1",
+            args![
+                id,
+                &wanted.name,
+                &wanted.owner_uid,
+                wanted.generation,
+                account,
+                &wanted.identity_hash,
+                content,
+                wanted.request_timeout,
+                wanted.rate.map(|rate| rate.messages),
+                wanted.rate.map(|rate| rate.period_seconds),
+                wanted.batch_size,
+                wanted.start_at,
+                wanted.end_at,
+                wanted.suspended,
+                wanted.cancelled,
+                orders,
+                wanted.weight,
+                wanted.retry.max_tries,
+                wanted.retry.initial_backoff,
+                wanted.retry.max_backoff,
+                wanted.start_by
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+pub async fn lift_credential_stop<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE account SET stopped_message = NULL \
+             WHERE id = (SELECT account_id FROM broadcast WHERE id = $1)",
+            args![broadcast.0],
+        )
+        .await?;
+    Ok(())
+}
+
+pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE broadcast SET block_reason = NULL, block_message = NULL, refused_fault = NULL, \
+             refused_in_a_row = 0 WHERE id = $1",
+            args![broadcast.0],
+        )
+        .await?;
+    Ok(())
+}

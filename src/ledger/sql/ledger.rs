@@ -1,0 +1,160 @@
+//! Every call of a ledger as one transaction.
+
+use super::plan::{Begin, Seal};
+use super::store::{Database, Store};
+use super::{declare, exchange, maintain, owner, plan, read, rows};
+use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::declaration::{AccountKey, Declaration};
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::owner::{AccountSnapshot, Owner};
+use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
+use crate::ledger::{Ledger, Result, SenderLedger};
+
+/// Runs one step in a transaction of its own and commits it, unless the step was refused.
+macro_rules! commit {
+    ($database:expr, |$store:ident| $step:expr) => {{
+        let database = $database;
+        let done = async {
+            let mut begun = database.begin().await?;
+            let $store = &mut begun;
+            let outcome: std::result::Result<_, LedgerError> = $step.await?;
+            if outcome.is_ok() {
+                begun.commit().await?;
+            }
+            Ok(outcome)
+        };
+        done.await.map_err(|error| database.failed(error))?
+    }};
+}
+
+/// The same for a step that nothing refuses.
+macro_rules! commit_always {
+    ($database:expr, |$store:ident| $step:expr) => {
+        commit!($database, |$store| async { $step.await.map(Ok) })
+    };
+}
+
+/// Reads in a transaction that changes nothing.
+macro_rules! read {
+    ($database:expr, |$store:ident| $step:expr) => {{
+        let database = $database;
+        let done = async {
+            let mut begun = database.begin_reading().await?;
+            let $store = &mut begun;
+            $step.await
+        };
+        done.await.map_err(|error: sqlx::Error| database.failed(error))
+    }};
+}
+
+impl<D: Database> SenderLedger for D {
+    async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
+        let row = read!(self, |store| rows::read(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)?;
+        owner::brief(row).map_err(|error| self.failed(error))?.ok_or(LedgerError::NoOrders)
+    }
+
+    async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
+        loop {
+            if let Begin::Ready(ticket) = commit!(self, |store| plan::begin(store, broadcast))? {
+                return Ok(ticket);
+            }
+        }
+    }
+
+    async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        commit!(self, |store| plan::exclude(store, ticket, chunk, recipients))
+    }
+
+    async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
+        commit!(self, |store| plan::append(store, ticket, chunk, rows))
+    }
+
+    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+        loop {
+            if let Seal::Sealed(sealed) = commit!(self, |store| plan::seal(store, ticket, samples))? {
+                return Ok(sealed);
+            }
+        }
+    }
+
+    async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
+        commit_always!(self, |store| plan::abandon(store, ticket))
+    }
+
+    async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
+        let known = commit_always!(self, |store| owner::report_trouble(store, plan, trouble))?;
+        if known { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
+    }
+
+    async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
+        commit!(self, |store| exchange::exchange(store, request))
+    }
+
+    async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
+        commit_always!(self, |store| maintain::settle_dead(store, within, words))
+    }
+}
+
+impl<D: Database> Ledger for D {
+    async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
+        commit!(self, |store| declare::declare(store, declaration))
+    }
+
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        commit_always!(self, |store| owner::cancel(store, namespace, idempotency_key, owner_uid))
+    }
+
+    async fn release(&self, owner_uid: &str) -> Result<()> {
+        commit_always!(self, |store| owner::release(store, owner_uid))
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>> {
+        read!(self, |store| owner::owners(store))
+    }
+
+    async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        read!(self, |store| owner::find(store, owner_uid))
+    }
+
+    async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
+        commit_always!(self, |store| declare::lift_credential_stop(store, broadcast))
+    }
+
+    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
+        commit_always!(self, |store| declare::lift_block(store, broadcast))
+    }
+
+    async fn settle_all_senders_dead(&self) -> Result<u64> {
+        let mut settled = 0;
+        loop {
+            let slice = commit_always!(self, |store| maintain::settle_all(store))?;
+            settled += slice;
+            if slice == 0 {
+                return Ok(settled);
+            }
+        }
+    }
+
+    async fn maintain(&self) -> Result<bool> {
+        let since = self.reachable_since();
+        commit_always!(self, |store| maintain::maintain(store, since))
+    }
+
+    async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {
+        read!(self, |store| read::snapshot(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)
+    }
+
+    async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
+        read!(self, |store| read::batches(store, broadcast))
+    }
+
+    async fn totals(&self) -> Result<Vec<Outcomes>> {
+        read!(self, |store| read::totals(store))
+    }
+
+    async fn account(&self, account: &AccountKey) -> Result<Option<AccountSnapshot>> {
+        read!(self, |store| read::account(store, account))
+    }
+}

@@ -1,0 +1,171 @@
+//! Upkeep: what becomes of attempts that nobody reports, of ended broadcasts, and of a clock that was set back.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::record::{Evidence, record};
+use super::rows::{self, BroadcastRow, Opened};
+use super::set_back;
+use super::store::{BatchDelta, Entries, Store};
+use super::value::args;
+use crate::delivery::counts::Tally;
+use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::recipient::{RecipientState, SkipReason};
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Report};
+
+/// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
+const SLICE: i64 = 5_000;
+pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sqlx::Result<bool> {
+    let now = store.now().await?;
+    if let Some(id) = set_back::find(store, now).await? {
+        // Opening a broadcast sets its account right.
+        rows::open(store, BroadcastId(id), "").await?;
+        return Ok(true);
+    }
+    // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence.
+    if now >= reachable_since + LEASE || now < reachable_since {
+        let overdue = settle(store, Overdue::Before(now - DEADLINE_GRACE)).await?;
+        if overdue > 0 {
+            return Ok(true);
+        }
+    }
+    // One broadcast was looked at; another may have ended too.
+    Ok(skip_ended(store, now).await? > 0)
+}
+
+#[derive(Clone, Copy)]
+enum Overdue {
+    /// Whose deadline lies before this instant.
+    Before(Timestamp),
+    /// Everybody in flight.
+    All,
+}
+
+/// Makes a slice of those in flight of one broadcast unknown; returns how many.
+async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
+    let (limit, message) = match which {
+        Overdue::Before(limit) => (limit, "no outcome was reported before the deadline"),
+        Overdue::All => (Timestamp::NEVER, "the sender ended before it recorded an outcome"),
+    };
+    let found: Option<(i64,)> = store
+        .optional("SELECT broadcast_id FROM delivery WHERE state = 1 AND deadline <= $1 LIMIT 1", args![limit])
+        .await?;
+    let Some((id,)) = found else { return Ok(0) };
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+        return Ok(0);
+    };
+    let statement = format!(
+        "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND deadline <= $2 LIMIT $3",
+        S::indexed_by("delivery_inflight")
+    );
+    let overdue: Vec<(i64, i64)> = store.all(&statement, args![id, limit, SLICE]).await?;
+    let reports: Vec<Report> =
+        overdue.into_iter().map(|(seq, attempt)| unknown(seq, attempt as u32, message)).collect();
+    record(store, &mut broadcast, &reports, now, Evidence::Concluded).await?;
+    broadcast.save(store, None, now).await?;
+    // Another maintainer may have settled them meanwhile: there was something to do all the same.
+    Ok(reports.len().max(1) as u64)
+}
+
+fn unknown(seq: i64, attempt: u32, message: &str) -> Report {
+    Report { seq, attempt, outcome: Outcome::Unknown { fault: Fault::new("SenderLost", None, message) } }
+}
+
+/// Settles a slice of everybody in flight, and gives up all claims when nobody is left; returns how many.
+pub async fn settle_all<S: Store>(store: &mut S) -> sqlx::Result<u64> {
+    let settled = settle(store, Overdue::All).await?;
+    if settled == 0 {
+        store
+            .run(
+                "UPDATE batch SET sender_id = NULL, lease_until = 0, reclaims = reclaims + 1, probation = TRUE \
+                 WHERE sender_id IS NOT NULL",
+                args![],
+            )
+            .await?;
+    }
+    Ok(settled)
+}
+
+pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, words: &LastWords) -> sqlx::Result<()> {
+    let found: Option<(i64,)> =
+        store.optional("SELECT broadcast_id FROM sender WHERE holder = $1", args![&words.holder]).await?;
+    let Some((id,)) = found else { return Ok(()) };
+    if within.is_some_and(|within| within.0 != id) {
+        return Ok(());
+    }
+    let Some(opened) = rows::open(store, BroadcastId(id), &words.holder).await? else { return Ok(()) };
+    let Opened { mut broadcast, sender: Some(mut sender), now } = opened else { return Ok(()) };
+    record(store, &mut broadcast, &words.outcomes, now, Evidence::Seen).await?;
+    let statement = format!(
+        "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2",
+        S::indexed_by("delivery_inflight")
+    );
+    let held: Vec<(i64, i64)> = store.all(&statement, args![id, sender.id]).await?;
+    let begun: HashSet<(i64, u32)> = words.begun.iter().copied().collect();
+    let reports: Vec<Report> = held
+        .into_iter()
+        .map(|(seq, attempt)| {
+            let never_begun = words.complete && !begun.contains(&(seq, attempt as u32));
+            if never_begun {
+                Report { seq, attempt: attempt as u32, outcome: Outcome::NotBegun }
+            } else {
+                unknown(seq, attempt as u32, "the sender ended while the request was on the wire")
+            }
+        })
+        .collect();
+    record(store, &mut broadcast, &reports, now, Evidence::Concluded).await?;
+    store
+        .run(
+            "UPDATE batch SET sender_id = NULL, lease_until = 0, reclaims = reclaims + 1, probation = TRUE \
+             WHERE broadcast_id = $1 AND sender_id = $2",
+            args![id, sender.id],
+        )
+        .await?;
+    sender.closed = true;
+    broadcast.save(store, Some(&sender), now).await
+}
+
+/// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.
+async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
+    let statement = format!(
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND (cancelled OR end_at <= $1 \
+         OR (first_attempt_at IS NULL AND start_by < $1)) LIMIT 1",
+        S::indexed_by("broadcast_open")
+    );
+    let ended: Option<(i64,)> = store.optional(&statement, args![now]).await?;
+    let Some((id,)) = ended else { return Ok(0) };
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+        return Ok(0);
+    };
+    let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(0) };
+    let statement = format!(
+        "UPDATE delivery SET state = $2, reason = $3, code = NULL WHERE broadcast_id = $1 AND seq IN \
+         (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 ORDER BY seq LIMIT $4) RETURNING seq",
+        S::indexed_by("delivery_pending")
+    );
+    let arguments = args![id, RecipientState::Skipped.code(), reason.as_str(), SLICE];
+    let skipped: Vec<(i64,)> = store.all(&statement, arguments).await?;
+    count_skipped(store, &mut broadcast, &skipped, reason, now).await?;
+    broadcast.save(store, None, now).await?;
+    Ok(skipped.len() as u64)
+}
+
+async fn count_skipped<S: Store>(
+    store: &mut S,
+    broadcast: &mut BroadcastRow,
+    skipped: &[(i64,)],
+    reason: SkipReason,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
+    let mut counts = broadcast.counts();
+    for (seq,) in skipped {
+        let delta = batches.entry(broadcast.batch_of(*seq)).or_default();
+        delta.counts.shift(RecipientState::Pending, RecipientState::Skipped);
+        counts.shift(RecipientState::Pending, RecipientState::Skipped);
+    }
+    broadcast.set_counts(counts);
+    let mut tally = Tally::default();
+    tally.change(RecipientState::Skipped, reason.as_str(), skipped.len() as i64);
+    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
+}

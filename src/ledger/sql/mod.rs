@@ -1,0 +1,22 @@
+//! The rules of the ledger in SQL, written once for every database that can keep one.
+//!
+//! A database implements [`store::Database`] and [`store::Store`]; that makes it a [`Ledger`](super::Ledger). Each
+//! method is one transaction, and in each the account is locked before the broadcast, and both before their rows.
+
+mod audit;
+mod declare;
+mod exchange;
+mod ledger;
+mod maintain;
+mod owner;
+mod plan;
+mod read;
+mod record;
+pub(super) mod rows;
+mod set_back;
+pub(super) mod store;
+pub(super) mod value;
+
+mod take;
+
+pub use audit::{DeliveryView, Inspect};

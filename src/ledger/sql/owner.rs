@@ -1,0 +1,86 @@
+//! Owners and their senders: who answers for a broadcast, what its senders work by, and what keeps them from it.
+
+use super::rows::BroadcastRow;
+use super::store::Store;
+use super::value::args;
+use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::owner::Owner;
+use crate::ledger::plan::PlanTicket;
+
+/// `None` for a broadcast that was declared without orders.
+pub fn brief(row: BroadcastRow) -> sqlx::Result<Option<Brief>> {
+    let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
+    let Some(orders) = &row.orders else { return Ok(None) };
+    Ok(Some(Brief {
+        broadcast: BroadcastId(row.id),
+        plan: row.plan_epoch,
+        content: serde_json::from_str(&row.content).map_err(decode)?,
+        orders: serde_json::from_str(orders).map_err(decode)?,
+        name: row.name,
+    }))
+}
+
+/// Returns whether there is such a broadcast.
+pub async fn report_trouble<S: Store>(store: &mut S, plan: PlanTicket, trouble: &Trouble) -> sqlx::Result<bool> {
+    let now = store.now().await?;
+    let updated = store
+        .run(
+            "UPDATE broadcast SET trouble_reason = $2, trouble_message = $3, trouble_at = $4, plan_touched_at = NULL \
+             WHERE id = $1 AND plan_epoch = $5",
+            args![plan.broadcast.0, &trouble.reason, &trouble.message, now, plan.epoch],
+        )
+        .await?;
+    if updated > 0 {
+        return Ok(true);
+    }
+    let known: Option<(i64,)> =
+        store.optional("SELECT id FROM broadcast WHERE id = $1", args![plan.broadcast.0]).await?;
+    Ok(known.is_some())
+}
+
+pub async fn cancel<S: Store>(
+    store: &mut S,
+    namespace: &str,
+    idempotency_key: &str,
+    owner_uid: &str,
+) -> sqlx::Result<Option<BroadcastId>> {
+    let row: Option<(i64,)> = store
+        .optional(
+            "UPDATE broadcast SET cancelled = TRUE, revision = revision + 1 \
+             WHERE namespace = $1 AND idempotency_key = $2 AND owner_uid = $3 AND owner_uid <> '' RETURNING id",
+            args![namespace, idempotency_key, owner_uid],
+        )
+        .await?;
+    Ok(row.map(|(id,)| BroadcastId(id)))
+}
+
+pub async fn release<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
+    store
+        .run("UPDATE broadcast SET released = TRUE WHERE owner_uid = $1 AND owner_uid <> ''", args![owner_uid])
+        .await?;
+    Ok(())
+}
+
+pub async fn owners<S: Store>(store: &mut S) -> sqlx::Result<Vec<Owner>> {
+    let rows: Vec<(i64, String, String, String)> = store
+        .all(
+            "SELECT id, owner_uid, namespace, name FROM broadcast WHERE owner_uid <> '' AND NOT released ORDER BY id",
+            args![],
+        )
+        .await?;
+    let owner = |(id, uid, namespace, name)| Owner { broadcast: BroadcastId(id), uid, namespace, name };
+    Ok(rows.into_iter().map(owner).collect())
+}
+
+/// An owner whose key was edited has several: the one of its latest generation is what it means now.
+pub async fn find<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<Option<BroadcastId>> {
+    let row: Option<(i64,)> = store
+        .optional(
+            "SELECT id FROM broadcast WHERE owner_uid = $1 AND owner_uid <> '' \
+             ORDER BY generation DESC, released LIMIT 1",
+            args![owner_uid],
+        )
+        .await?;
+    Ok(row.map(|(id,)| BroadcastId(id)))
+}

@@ -1,0 +1,294 @@
+//! Planning: numbered chunks of one epoch, then the seal.
+
+use std::collections::HashSet;
+
+use super::rows::{self, BroadcastRow, Opened};
+use super::store::{PlannedRow, Store};
+use super::value::args;
+use crate::delivery::batch;
+use crate::delivery::time::Timestamp;
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+
+/// Rows of an unsealed plan are deleted in slices, so that no transaction holds the ledger for long.
+const DELETE_SLICE: i64 = 5_000;
+
+pub enum Begin {
+    Ready(PlanTicket),
+    /// Rows of an earlier epoch are left to delete.
+    More,
+}
+
+type Refused<T> = Result<T, LedgerError>;
+
+/// One step of beginning: deletes a slice of old rows, or opens the new epoch.
+pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Refused<Begin>> {
+    let Some(broadcast) = rows::open_to_plan(store, id).await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if broadcast.first_attempt_at.is_some() {
+        return Ok(Err(LedgerError::PlanLocked));
+    }
+    let epoch = unseal(store, id.0).await?;
+    let now = store.now().await?;
+    store.run("UPDATE broadcast SET plan_touched_at = $2 WHERE id = $1", args![id.0, now]).await?;
+    for table in ["delivery", "exclusion"] {
+        if delete_slice(store, table, id.0).await? > 0 {
+            return Ok(Ok(Begin::More));
+        }
+    }
+    Ok(Ok(Begin::Ready(PlanTicket { broadcast: id, epoch })))
+}
+
+async fn delete_slice<S: Store>(store: &mut S, table: &str, id: i64) -> sqlx::Result<u64> {
+    let statement = format!(
+        "DELETE FROM {table} WHERE broadcast_id = $1 AND recipient IN \
+         (SELECT recipient FROM {table} WHERE broadcast_id = $1 LIMIT $2)"
+    );
+    store.run(&statement, args![id, DELETE_SLICE]).await
+}
+
+/// Takes a plan back before its first attempt, and the tickets of those who were making it; returns the new epoch. Its
+/// rows stay until the next plan begins.
+pub async fn unseal<S: Store>(store: &mut S, id: i64) -> sqlx::Result<i64> {
+    store.run("DELETE FROM batch WHERE broadcast_id = $1", args![id]).await?;
+    store.run("DELETE FROM tally WHERE broadcast_id = $1", args![id]).await?;
+    let (epoch,): (i64,) = store
+        .one(
+            "UPDATE broadcast SET plan_epoch = plan_epoch + 1, plan_chunk = 0, plan_receipt = NULL, plan_digest = $2, \
+             plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_sealed_at = NULL, batch_size = 0, \
+             planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL WHERE id = $1 \
+             RETURNING plan_epoch",
+            args![id, PlanDigest::EMPTY.as_bytes().to_vec()],
+        )
+        .await?;
+    Ok(epoch)
+}
+
+pub async fn abandon<S: Store>(store: &mut S, ticket: PlanTicket) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE broadcast SET plan_touched_at = NULL WHERE id = $1 AND plan_epoch = $2",
+            args![ticket.broadcast.0, ticket.epoch],
+        )
+        .await?;
+    Ok(())
+}
+
+enum Step {
+    Fresh(Box<BroadcastRow>),
+    /// The last chunk again: its receipt.
+    Repeated(PlanReceipt),
+}
+
+async fn step<S: Store>(store: &mut S, ticket: PlanTicket, chunk: u64) -> sqlx::Result<Refused<Step>> {
+    let Some(broadcast) = rows::open_to_plan(store, ticket.broadcast).await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if broadcast.plan_epoch != ticket.epoch || broadcast.plan_sealed_at.is_some() {
+        return Ok(Err(LedgerError::PlanSuperseded));
+    }
+    let last = broadcast.plan_chunk as u64;
+    if chunk == last && chunk > 0 {
+        let receipt = broadcast.plan_receipt.as_deref().map_or(Ok(PlanReceipt::default()), serde_json::from_str);
+        return Ok(Ok(Step::Repeated(receipt.map_err(|error| sqlx::Error::Decode(error.into()))?)));
+    }
+    if chunk != last + 1 {
+        return Ok(Err(LedgerError::ChunkOutOfOrder { chunk, last }));
+    }
+    Ok(Ok(Step::Fresh(Box::new(broadcast))))
+}
+
+pub async fn exclude<S: Store>(
+    store: &mut S,
+    ticket: PlanTicket,
+    chunk: u64,
+    recipients: &[String],
+) -> sqlx::Result<Refused<()>> {
+    if recipients.len() > MAX_CHUNK {
+        return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
+    }
+    match step(store, ticket, chunk).await? {
+        Err(refused) => return Ok(Err(refused)),
+        Ok(Step::Repeated(_)) => return Ok(Ok(())),
+        Ok(Step::Fresh(_)) => {}
+    }
+    store.exclude(ticket.broadcast.0, recipients).await?;
+    let now = store.now().await?;
+    store
+        .run(
+            "UPDATE broadcast SET plan_chunk = $2, plan_receipt = NULL, plan_touched_at = $3 WHERE id = $1",
+            args![ticket.broadcast.0, chunk as i64, now],
+        )
+        .await?;
+    Ok(Ok(()))
+}
+
+pub async fn append<S: Store>(
+    store: &mut S,
+    ticket: PlanTicket,
+    chunk: u64,
+    rows: &[PlanRow],
+) -> sqlx::Result<Refused<PlanReceipt>> {
+    if rows.len() > MAX_CHUNK {
+        return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
+    }
+    let mut broadcast = match step(store, ticket, chunk).await? {
+        Err(refused) => return Ok(Err(refused)),
+        Ok(Step::Repeated(receipt)) => return Ok(Ok(receipt)),
+        Ok(Step::Fresh(broadcast)) => broadcast,
+    };
+    let dropped = enter(store, &mut broadcast, rows).await?;
+    let duplicates = dropped.iter().filter(|(_, why)| *why == Dropped::Duplicate).count() as i64;
+    let receipt = PlanReceipt { added: (rows.len() - dropped.len()) as u64, dropped };
+    let now = store.now().await?;
+    store
+        .run(
+            "UPDATE broadcast SET plan_chunk = $2, plan_receipt = $3, plan_digest = $4, \
+             plan_duplicates = plan_duplicates + $5, plan_excluded = plan_excluded + $6, planned = planned + $7, \
+             pending = pending + $7, plan_touched_at = $8 WHERE id = $1",
+            args![
+                ticket.broadcast.0,
+                chunk as i64,
+                rows::json(&receipt)?,
+                broadcast.plan_digest,
+                duplicates,
+                receipt.dropped.len() as i64 - duplicates,
+                receipt.added as i64,
+                now
+            ],
+        )
+        .await?;
+    Ok(Ok(receipt))
+}
+
+/// Inserts what a chunk adds to the plan and returns what it does not. Rows that are in the plan already are looked up
+/// first only in a plan that has shown duplicates: else the unique index finds the first of them as it is written.
+async fn enter<S: Store>(
+    store: &mut S,
+    broadcast: &mut BroadcastRow,
+    rows: &[PlanRow],
+) -> sqlx::Result<Vec<(usize, Dropped)>> {
+    let recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
+    let excluded = excluded(store, broadcast.id, &recipients).await?;
+    if broadcast.plan_duplicates == 0 {
+        let dropped = dropped(&recipients, &excluded, &HashSet::new());
+        if insert(store, broadcast, rows, &dropped).await? {
+            return Ok(dropped);
+        }
+    }
+    let planned = places(store.planned_among(broadcast.id, &recipients).await?);
+    let dropped = dropped(&recipients, &excluded, &planned);
+    if insert(store, broadcast, rows, &dropped).await? {
+        return Ok(dropped);
+    }
+    Err(sqlx::Error::Protocol("a recipient came into the plan beside its planner".to_owned()))
+}
+
+async fn excluded<S: Store>(store: &mut S, broadcast: i64, recipients: &[&str]) -> sqlx::Result<HashSet<usize>> {
+    let (any,): (bool,) =
+        store.one("SELECT EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1)", args![broadcast]).await?;
+    if any { Ok(places(store.excluded_among(broadcast, recipients).await?)) } else { Ok(HashSet::new()) }
+}
+
+fn places(found: Vec<i64>) -> HashSet<usize> {
+    found.into_iter().map(|place| place as usize).collect()
+}
+
+/// Which rows of a chunk are excluded, are in the plan already, or come twice in the chunk; in order.
+fn dropped(recipients: &[&str], excluded: &HashSet<usize>, planned: &HashSet<usize>) -> Vec<(usize, Dropped)> {
+    let mut seen = HashSet::with_capacity(recipients.len());
+    let why = |(index, recipient)| {
+        if excluded.contains(&index) {
+            Some((index, Dropped::Excluded))
+        } else if planned.contains(&index) || !seen.insert(recipient) {
+            Some((index, Dropped::Duplicate))
+        } else {
+            None
+        }
+    };
+    recipients.iter().copied().enumerate().filter_map(why).collect()
+}
+
+/// `false`, with nothing changed, when one of those not dropped is in the plan already.
+async fn insert<S: Store>(
+    store: &mut S,
+    broadcast: &mut BroadcastRow,
+    rows: &[PlanRow],
+    dropped: &[(usize, Dropped)],
+) -> sqlx::Result<bool> {
+    if rows.len() == dropped.len() {
+        return Ok(true);
+    }
+    let left_out: HashSet<usize> = dropped.iter().map(|(index, _)| *index).collect();
+    let added = rows.iter().enumerate().filter(|(index, _)| !left_out.contains(index)).map(|(_, row)| row);
+    let mut digest =
+        PlanDigest::from_bytes(&broadcast.plan_digest).ok_or_else(|| sqlx::Error::Decode("plan digest".into()))?;
+    let mut planned = Vec::with_capacity(rows.len());
+    for (row, seq) in added.zip(broadcast.planned..) {
+        let vars = rows::json(&row.vars)?;
+        digest.add(seq, &row.recipient, &vars);
+        planned.push(PlannedRow { seq, recipient: &row.recipient, vars });
+    }
+    let appended = store.append(broadcast.id, &planned).await?;
+    if appended {
+        broadcast.plan_digest = digest.as_bytes().to_vec();
+    }
+    Ok(appended)
+}
+
+/// One step of the seal: deletes a slice of the exclusions, which have done their work, or closes the plan.
+pub enum Seal {
+    Sealed(SealedPlan),
+    More,
+}
+
+pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String]) -> sqlx::Result<Refused<Seal>> {
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, ticket.broadcast, "").await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if broadcast.plan_epoch != ticket.epoch {
+        return Ok(Err(LedgerError::PlanSuperseded));
+    }
+    if broadcast.plan_sealed_at.is_none() {
+        if delete_slice(store, "exclusion", broadcast.id).await? > 0 {
+            return Ok(Ok(Seal::More));
+        }
+        let wish = broadcast.batch_size_wish.map(|wish| wish as u32);
+        broadcast.batch_size = i64::from(batch::size(broadcast.planned as u64, broadcast.lower_rate(), wish));
+        broadcast.plan_sealed_at = Some(now.0);
+        broadcast.trouble_reason = None;
+        cut_batches(store, &broadcast).await?;
+        store
+            .run(
+                "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_touched_at = NULL \
+                 WHERE id = $1",
+                args![broadcast.id, now, broadcast.batch_size, rows::json(samples)?],
+            )
+            .await?;
+        broadcast.save(store, None, now).await?;
+    }
+    Ok(sealed_plan(&broadcast).map(Seal::Sealed).ok_or(LedgerError::PlanSuperseded))
+}
+
+/// The plan as it was sealed, if it was.
+pub fn sealed_plan(broadcast: &BroadcastRow) -> Option<SealedPlan> {
+    Some(SealedPlan {
+        planned: broadcast.planned as u64,
+        duplicates: broadcast.plan_duplicates as u64,
+        excluded: broadcast.plan_excluded as u64,
+        hash: PlanDigest::from_bytes(&broadcast.plan_digest)?.to_string(),
+        sealed_at: Timestamp(broadcast.plan_sealed_at?),
+        batch_size: broadcast.batch_size as u32,
+    })
+}
+
+async fn cut_batches<S: Store>(store: &mut S, broadcast: &BroadcastRow) -> sqlx::Result<()> {
+    let size = broadcast.batch_size;
+    let batches: Vec<(i64, i64, i64)> = (0..broadcast.planned)
+        .step_by(size as usize)
+        .map(|first| (first / size, first, (first + size).min(broadcast.planned) - 1))
+        .collect();
+    store.cut_batches(broadcast.id, &batches).await
+}

@@ -1,0 +1,267 @@
+//! What the rules of the ledger need of a database.
+//!
+//! Most statements are the same for every database and stand with the rule they serve; they go through [`Store::run`]
+//! and [`Store::all`]. What databases do differently, because it is bulk, or because one of them pays for every round
+//! trip, is a step of its own here.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{BroadcastRow, SenderRow};
+use super::value::Value;
+use crate::delivery::counts::{Counts, Tally};
+use crate::delivery::outcome::Fault;
+use crate::delivery::pacing::{Rival, Slots};
+use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::BroadcastId;
+
+/// A row that every database can give.
+pub trait Portable: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Portable for T {}
+
+/// Where a ledger is kept.
+pub trait Database: Send + Sync + 'static {
+    type Store: Store;
+
+    /// Begins a transaction. It is rolled back unless it is committed.
+    fn begin(&self) -> impl Future<Output = sqlx::Result<Self::Store>> + Send;
+
+    /// Begins a transaction that only reads, and sees one commit throughout.
+    fn begin_reading(&self) -> impl Future<Output = sqlx::Result<Self::Store>> + Send;
+
+    /// An error in the terms of the ledger.
+    fn failed(&self, error: sqlx::Error) -> LedgerError;
+
+    /// Since when senders could reach the ledger without a break, at the earliest.
+    fn reachable_since(&self) -> Timestamp;
+}
+
+/// A recipient as recording finds it.
+#[derive(Debug, FromRow)]
+pub struct DeliveryRow {
+    pub seq: i64,
+    pub state: i64,
+    pub attempt: i64,
+    pub tries: i64,
+    pub setbacks: i64,
+    pub slot: Option<i64>,
+    pub reason: Option<String>,
+}
+
+/// A recipient as recording leaves it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub seq: i64,
+    pub state: i64,
+    pub tries: i64,
+    pub setbacks: i64,
+    pub not_before: i64,
+    pub provider_id: Option<String>,
+    pub reason: Option<String>,
+    pub code: Option<String>,
+}
+
+/// What the outcomes of one transaction change of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct BatchDelta {
+    pub counts: Counts,
+    pub retries: i64,
+    /// Somebody has survived it.
+    pub proof: bool,
+    pub error: Option<Fault>,
+}
+
+/// Everything that recording writes, but for the broadcast itself.
+#[derive(Debug)]
+pub struct Entries {
+    pub broadcast: i64,
+    pub now: Timestamp,
+    pub rows: Vec<Change>,
+    pub batches: BTreeMap<i64, BatchDelta>,
+    pub tally: Tally,
+}
+
+/// A claimed batch.
+#[derive(Clone, Debug, FromRow)]
+pub struct BatchRow {
+    pub idx: i64,
+    pub first_seq: i64,
+    pub last_seq: i64,
+    pub epoch: i64,
+    pub probation: bool,
+}
+
+/// Who asks, in the transaction of its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    pub broadcast: i64,
+    pub account: i64,
+    pub sender: i64,
+    /// Has recorded an outcome.
+    pub proven: bool,
+    pub request: i64,
+    pub now: Timestamp,
+    /// From a slot to the deadline of its attempt.
+    pub allowed: Span,
+}
+
+/// What a sender and its rivals hold.
+#[derive(Debug)]
+pub struct Survey {
+    /// The batch that the sender holds.
+    pub held: Option<BatchRow>,
+    /// How many are in flight at the sender: in the held batch, for one that is proven and not on probation there none
+    /// are counted; in the whole broadcast, for one that is not proven.
+    pub running: i64,
+    /// Other senders with a live claim in the broadcast.
+    pub others: i64,
+    /// Other broadcasts of the account that want slots now.
+    pub rivals: Vec<Rival>,
+}
+
+/// A recipient that was put in flight; the slots follow the order.
+#[derive(Debug, FromRow)]
+pub struct Taken {
+    pub seq: i64,
+    pub attempt: i64,
+    pub recipient: String,
+    pub vars: String,
+    pub slot: i64,
+    pub start_by: i64,
+}
+
+/// From which slot on, and how many.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub slots: &'a Slots,
+    /// The first of the slots that is still free.
+    pub from: u32,
+    pub limit: u32,
+}
+
+/// What a claim found.
+#[derive(Debug)]
+pub enum Claimed {
+    /// A batch and whom was taken of it: nobody where somebody of it is in flight and one at a time is allowed.
+    Batch { batch: BatchRow, taken: Vec<Taken> },
+    /// Nothing is free with somebody to take; when the first pending recipient may be taken.
+    Nothing { due: Option<Timestamp> },
+}
+
+/// One recipient of a plan as it is stored.
+#[derive(Clone, Debug)]
+pub struct PlannedRow<'a> {
+    pub seq: i64,
+    pub recipient: &'a str,
+    /// JSON.
+    pub vars: String,
+}
+
+/// One transaction.
+pub trait Store: Send {
+    /// Ends a SELECT of rows of `broadcast` that this transaction will change.
+    const FOR_UPDATE: &'static str;
+    /// The instant, as an expression: for databases with a clock of their own.
+    const CLOCK: &'static str;
+
+    /// Follows the name of a table in a statement that should use this index, where the database needs to be told.
+    fn indexed_by(index: &str) -> String;
+
+    fn commit(self) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The ledger's clock in this transaction.
+    fn now(&mut self) -> impl Future<Output = sqlx::Result<Timestamp>> + Send;
+
+    /// Tells what [`Store::CLOCK`] gave, once all locks are had.
+    fn clock_read(&mut self, clock: i64);
+
+    /// Runs a statement; returns how many rows it changed.
+    fn run(&mut self, sql: &str, arguments: Vec<Value>) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    fn all<T: Portable>(
+        &mut self,
+        sql: &str,
+        arguments: Vec<Value>,
+    ) -> impl Future<Output = sqlx::Result<Vec<T>>> + Send;
+
+    fn optional<T: Portable>(
+        &mut self,
+        sql: &str,
+        arguments: Vec<Value>,
+    ) -> impl Future<Output = sqlx::Result<Option<T>>> + Send {
+        async move { Ok(self.all(sql, arguments).await?.into_iter().next()) }
+    }
+
+    fn one<T: Portable>(&mut self, sql: &str, arguments: Vec<Value>) -> impl Future<Output = sqlx::Result<T>> + Send {
+        async move { self.optional(sql, arguments).await?.ok_or(sqlx::Error::RowNotFound) }
+    }
+
+    /// Lets no other transaction exchange, record or reserve on the account of the broadcast until this one ends. Returns
+    /// the account, where the database has several writers.
+    fn lock_account_of(&mut self, broadcast: BroadcastId) -> impl Future<Output = sqlx::Result<Option<i64>>> + Send;
+
+    /// How these recipients stand.
+    fn standing(&mut self, broadcast: i64, seqs: &[i64])
+    -> impl Future<Output = sqlx::Result<Vec<DeliveryRow>>> + Send;
+
+    fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Renews the lease of what the sender holds and looks around.
+    fn survey(&mut self, asking: &Asking) -> impl Future<Output = sqlx::Result<Survey>> + Send;
+
+    /// Puts the first pending recipients of a batch in flight, each with a new attempt at its slot.
+    fn take(
+        &mut self,
+        asking: &Asking,
+        batch: &BatchRow,
+        wanted: Wanted<'_>,
+    ) -> impl Future<Output = sqlx::Result<Vec<Taken>>> + Send;
+
+    /// Hands `back` back, claims the first batch that nobody holds and that has somebody to take by the first slot, and
+    /// takes from it. One whose holder was lost is taken over on probation; of one on probation, one recipient at a time
+    /// is taken.
+    fn claim(
+        &mut self,
+        asking: &Asking,
+        back: Option<i64>,
+        wanted: Wanted<'_>,
+    ) -> impl Future<Output = sqlx::Result<Claimed>> + Send;
+
+    /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks.
+    fn save(
+        &mut self,
+        broadcast: &BroadcastRow,
+        sender: Option<&SenderRow>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Appends recipients to a plan. `false`, with nothing changed, when one of them is in it already.
+    fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// The places in `recipients` of those who are in the plan already.
+    fn planned_among(
+        &mut self,
+        broadcast: i64,
+        recipients: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+
+    /// The places in `recipients` of those who are excluded.
+    fn excluded_among(
+        &mut self,
+        broadcast: i64,
+        recipients: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+
+    fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Cuts a plan into batches: index, first and last sequence number of each.
+    fn cut_batches(
+        &mut self,
+        broadcast: i64,
+        batches: &[(i64, i64, i64)],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+}

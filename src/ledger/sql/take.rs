@@ -1,0 +1,140 @@
+//! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
+
+use super::exchange::Turn;
+use super::store::{BatchRow, Claimed, Store, Taken, Wanted};
+use super::value::args;
+use crate::delivery::pacing::{GUARD, Slots};
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{Assignment, CONNECT_TIMEOUT, START_TOLERANCE};
+
+/// Takes recipients for the offered slots: from the held batch, and when it has none left that may be taken now, it is
+/// handed back and the next is claimed, until the slots are used or nothing is left. With nobody, it tells when the first
+/// pending recipient may be taken.
+pub async fn take<S: Store>(
+    turn: &mut Turn<'_, S>,
+    slots: &Slots,
+) -> sqlx::Result<(Vec<Assignment>, Option<Timestamp>)> {
+    let asking = turn.asking();
+    let mut assignments: Vec<Assignment> = Vec::new();
+    let mut back = None;
+    if let Some(batch) = turn.survey.held.clone() {
+        let limit = allowance(turn, &batch, slots.count);
+        let wanted = Wanted { slots, from: 0, limit };
+        let taken = if limit > 0 { turn.store.take(&asking, &batch, wanted).await? } else { Vec::new() };
+        let used_up = (taken.len() as u32) < limit;
+        give(turn, &mut assignments, taken)?;
+        if !used_up {
+            return Ok((assignments, None));
+        }
+        back = Some(batch.idx);
+        turn.survey.held = None;
+    }
+    // Each round takes at least one recipient or ends, so there are at most as many rounds as slots, and one.
+    loop {
+        let from = assignments.len() as u32;
+        // Who has not shown that it can record an outcome gets no second recipient.
+        let limit = match turn.sender.proven {
+            true => slots.count - from,
+            false if turn.survey.running > 0 => 0,
+            false => 1 - from.min(1),
+        };
+        if limit == 0 {
+            hand_back(turn, back).await?;
+            return Ok((assignments, None));
+        }
+        let wanted = Wanted { slots, from, limit };
+        match turn.store.claim(&asking, back, wanted).await? {
+            Claimed::Nothing { due } => return Ok((assignments, due)),
+            Claimed::Batch { batch, taken } => {
+                let used_up = !batch.probation && (taken.len() as u32) < limit;
+                give(turn, &mut assignments, taken)?;
+                if !used_up {
+                    turn.survey.held = Some(batch);
+                    return Ok((assignments, None));
+                }
+                back = Some(batch.idx);
+            }
+        }
+    }
+}
+
+/// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record
+/// an outcome, and from a batch whose last holder was lost, so that a poisoned message costs one unknown per crash.
+fn allowance<S>(turn: &Turn<'_, S>, batch: &BatchRow, free: u32) -> u32 {
+    if turn.sender.proven && !batch.probation {
+        free
+    } else if turn.survey.running > 0 {
+        0
+    } else {
+        free.min(1)
+    }
+}
+
+async fn hand_back<S: Store>(turn: &mut Turn<'_, S>, batch: Option<i64>) -> sqlx::Result<()> {
+    let Some(batch) = batch else { return Ok(()) };
+    turn.store
+        .run(
+            "UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2",
+            args![turn.broadcast.id, batch],
+        )
+        .await?;
+    Ok(())
+}
+
+fn give<S>(turn: &mut Turn<'_, S>, assignments: &mut Vec<Assignment>, taken: Vec<Taken>) -> sqlx::Result<()> {
+    let mut counts = turn.broadcast.counts();
+    counts.pending -= taken.len() as i64;
+    counts.inflight += taken.len() as i64;
+    turn.broadcast.set_counts(counts);
+    for row in taken {
+        assignments.push(assignment(row)?);
+    }
+    Ok(())
+}
+
+fn assignment(row: Taken) -> sqlx::Result<Assignment> {
+    Ok(Assignment {
+        seq: row.seq,
+        attempt: row.attempt as u32,
+        recipient: row.recipient,
+        vars: serde_json::from_str(&row.vars).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        slot: Timestamp(row.slot),
+        start_by: Timestamp(row.start_by),
+    })
+}
+
+/// What the first answer to this request gave and nobody has reported since.
+pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<Assignment>> {
+    let statement = format!(
+        "SELECT seq, attempt, recipient, vars, slot, start_by FROM delivery{} \
+         WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
+        S::indexed_by("delivery_inflight")
+    );
+    let arguments = args![turn.broadcast.id, turn.sender.id, turn.number as i64];
+    let rows: Vec<Taken> = turn.store.all(&statement, arguments).await?;
+    rows.into_iter().map(assignment).collect()
+}
+
+/// Gives new slots to assignments whose slots have passed; returns how many.
+pub async fn move_slots<S: Store>(
+    turn: &mut Turn<'_, S>,
+    assignments: &mut [Assignment],
+    slots: &Slots,
+) -> sqlx::Result<u32> {
+    let allowed = CONNECT_TIMEOUT + turn.broadcast.request_timeout();
+    let earliest = turn.now + GUARD;
+    let mut moved = 0;
+    for row in assignments.iter_mut().filter(|row| row.slot < earliest).take(slots.count as usize) {
+        row.slot = slots.at(moved);
+        row.start_by = row.slot + START_TOLERANCE;
+        moved += 1;
+        turn.store
+            .run(
+                "UPDATE delivery SET slot = $3, start_by = $4, deadline = $5 WHERE broadcast_id = $1 AND seq = $2",
+                args![turn.broadcast.id, row.seq, row.slot, row.start_by, row.start_by + allowed],
+            )
+            .await?;
+    }
+    assignments.sort_by_key(|row| row.slot);
+    Ok(moved)
+}

@@ -1,0 +1,448 @@
+//! One transaction on the file.
+//!
+//! Statements that look for recipients by state name their index: without statistics SQLite prefers the primary key, and
+//! would walk over the whole batch or broadcast in every exchange.
+
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, FromRow, QueryBuilder, Sqlite, Transaction};
+
+use crate::delivery::counts::Tally;
+use crate::delivery::pacing::Rival;
+use crate::delivery::recipient::RecipientState;
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::store::{
+    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken,
+    Wanted,
+};
+use crate::ledger::sql::value::{Value, args};
+
+/// The transaction, and the one instant at which it happens.
+pub struct SqliteStore {
+    transaction: Transaction<'static, Sqlite>,
+    now: Timestamp,
+}
+
+impl SqliteStore {
+    pub fn new(transaction: Transaction<'static, Sqlite>, now: Timestamp) -> SqliteStore {
+        SqliteStore { transaction, now }
+    }
+}
+
+fn arguments(values: Vec<Value>) -> sqlx::Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Integer(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Flag(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+impl Store for SqliteStore {
+    const FOR_UPDATE: &'static str = "";
+    const CLOCK: &'static str = "0";
+
+    fn indexed_by(index: &str) -> String {
+        format!(" INDEXED BY {index}")
+    }
+
+    async fn commit(self) -> sqlx::Result<()> {
+        self.transaction.commit().await
+    }
+
+    async fn now(&mut self) -> sqlx::Result<Timestamp> {
+        Ok(self.now)
+    }
+
+    fn clock_read(&mut self, _: i64) {}
+
+    async fn run(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<u64> {
+        let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        Ok(statement.execute(&mut *self.transaction).await?.rows_affected())
+    }
+
+    async fn all<T: Portable>(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<Vec<T>> {
+        let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let rows: Vec<SqliteRow> = statement.fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// There is one writer: it has everything to itself.
+    async fn lock_account_of(&mut self, _: BroadcastId) -> sqlx::Result<Option<i64>> {
+        Ok(None)
+    }
+
+    async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
+        self.all(
+            "SELECT seq, state, attempt, tries, setbacks, slot, reason FROM json_each($2) AS wanted \
+             CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
+            args![broadcast, json(seqs)?],
+        )
+        .await
+    }
+
+    async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
+        if !entries.rows.is_empty() {
+            self.change(entries.broadcast, &entries.rows).await?;
+        }
+        for (index, delta) in &entries.batches {
+            self.change_batch(entries.broadcast, *index, delta, entries.now).await?;
+        }
+        self.count(entries.broadcast, &entries.tally).await
+    }
+
+    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
+        self.run(
+            "UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2",
+            args![asking.broadcast, asking.sender, asking.now + LEASE, asking.now],
+        )
+        .await?;
+        let held: Option<BatchRow> = self
+            .optional(
+                "SELECT idx, first_seq, last_seq, epoch, probation FROM batch \
+                 WHERE broadcast_id = $1 AND sender_id = $2 ORDER BY idx LIMIT 1",
+                args![asking.broadcast, asking.sender],
+            )
+            .await?;
+        let (others,): (i64,) = self
+            .one(
+                "SELECT count(DISTINCT sender_id) FROM batch \
+                 WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $3",
+                args![asking.broadcast, asking.sender, asking.now],
+            )
+            .await?;
+        let running = match &held {
+            _ if !asking.proven => self.running(asking, 0, i64::MAX).await?,
+            Some(batch) if batch.probation => self.running(asking, batch.first_seq, batch.last_seq).await?,
+            _ => 0,
+        };
+        Ok(Survey { held, running, others, rivals: self.rivals(asking).await? })
+    }
+
+    async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
+        let candidates: Vec<Candidate> = self
+            .all(
+                "SELECT seq, attempt, recipient, vars FROM delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0 AND seq BETWEEN $2 AND $3 AND not_before <= $4 \
+                 ORDER BY seq LIMIT $5",
+                args![asking.broadcast, batch.first_seq, batch.last_seq, wanted.slots.first, wanted.limit],
+            )
+            .await?;
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken: Vec<Taken> =
+            (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
+        self.give(asking, batch, &taken).await?;
+        Ok(taken)
+    }
+
+    async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
+        if let Some(back) = back {
+            self.run(
+                "UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2",
+                args![asking.broadcast, back],
+            )
+            .await?;
+        }
+        let claimed: Option<BatchRow> = self
+            .optional(
+                "UPDATE batch SET probation = probation OR sender_id IS NOT NULL, \
+                 reclaims = reclaims + (sender_id IS NOT NULL), sender_id = $2, epoch = epoch + 1, claimed_at = $3, \
+                 renewed_at = $3, lease_until = $4, started_at = coalesce(started_at, $3) \
+                 WHERE broadcast_id = $1 AND idx = ( \
+                     SELECT idx FROM batch AS free WHERE free.broadcast_id = $1 AND free.pending > 0 \
+                     AND (free.sender_id IS NULL OR free.lease_until <= $3) \
+                     AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
+                                 WHERE delivery.broadcast_id = $1 AND state = 0 \
+                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5) \
+                     ORDER BY idx LIMIT 1) \
+                 RETURNING idx, first_seq, last_seq, epoch, probation",
+                args![asking.broadcast, asking.sender, asking.now, asking.now + LEASE, wanted.slots.first],
+            )
+            .await?;
+        let Some(batch) = claimed else {
+            return Ok(Claimed::Nothing { due: self.due(asking.broadcast).await? });
+        };
+        let limit = match batch.probation {
+            true if self.running(asking, batch.first_seq, batch.last_seq).await? > 0 => 0,
+            true => wanted.limit.min(1),
+            false => wanted.limit,
+        };
+        let taken = self.take(asking, &batch, Wanted { limit, ..wanted }).await?;
+        Ok(Claimed::Batch { batch, taken })
+    }
+
+    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
+        let counts = &broadcast.counts;
+        self.run(
+            "UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, unknown = $7, \
+             first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, refused_fault = $12, \
+             refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, \
+             flow_hungry_until = $17, own_next_slot = $18, revision = $19 WHERE id = $1",
+            args![
+                broadcast.id,
+                counts.pending,
+                counts.inflight,
+                counts.sent,
+                counts.failed,
+                counts.skipped,
+                counts.unknown,
+                broadcast.first_attempt_at,
+                broadcast.finished_at,
+                &broadcast.block_reason,
+                &broadcast.block_message,
+                &broadcast.refused_fault,
+                broadcast.refused_in_a_row,
+                broadcast.held_up_at,
+                &broadcast.trouble_reason,
+                broadcast.flow_virtual_time,
+                broadcast.flow_hungry_until,
+                broadcast.own_next_slot,
+                broadcast.revision
+            ],
+        )
+        .await?;
+        let (account, brake) = (&broadcast.account, &broadcast.account.brake);
+        self.run(
+            "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
+             brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10 \
+             WHERE id = $1",
+            args![
+                broadcast.account_id,
+                account.next_slot,
+                account.virtual_time,
+                account.seen_at,
+                &account.stopped_message,
+                brake.brake_factor,
+                brake.brake_since,
+                brake.brake_hold_until,
+                brake.brake_lowered_at,
+                brake.brake_recent
+            ],
+        )
+        .await?;
+        if let Some(sender) = sender {
+            self.run(
+                "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1",
+                args![sender.id, sender.last_number, sender.proven, sender.closed],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Rows that are in the plan already are found by the unique index as they are written; a statement that fails
+    /// changes nothing.
+    async fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<bool> {
+        let mut builder = QueryBuilder::<Sqlite>::new("INSERT INTO delivery (broadcast_id, seq, recipient, vars) ");
+        builder.push_values(rows, |mut values, row| {
+            values.push_bind(broadcast).push_bind(row.seq).push_bind(row.recipient).push_bind(row.vars.as_str());
+        });
+        match builder.build().execute(&mut *self.transaction).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn planned_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        self.places(
+            "SELECT key FROM json_each($2) \
+             WHERE EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND recipient = value)",
+            broadcast,
+            recipients,
+        )
+        .await
+    }
+
+    async fn excluded_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        self.places(
+            "SELECT key FROM json_each($2) \
+             WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = value)",
+            broadcast,
+            recipients,
+        )
+        .await
+    }
+
+    async fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
+        self.run(
+            "INSERT OR IGNORE INTO exclusion (broadcast_id, recipient) SELECT $1, value FROM json_each($2)",
+            args![broadcast, json(recipients)?],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn cut_batches(&mut self, broadcast: i64, batches: &[(i64, i64, i64)]) -> sqlx::Result<()> {
+        self.run(
+            "INSERT INTO batch (broadcast_id, idx, first_seq, last_seq, pending) \
+             SELECT $1, value ->> 0, value ->> 1, value ->> 2, (value ->> 2) - (value ->> 1) + 1 FROM json_each($2)",
+            args![broadcast, json(batches)?],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+#[derive(FromRow)]
+struct Candidate {
+    seq: i64,
+    attempt: i64,
+    recipient: String,
+    vars: String,
+}
+
+impl Candidate {
+    fn at(self, slot: Timestamp) -> Taken {
+        let start_by = slot + START_TOLERANCE;
+        let Candidate { seq, attempt, recipient, vars } = self;
+        Taken { seq, attempt: attempt + 1, recipient, vars, slot: slot.0, start_by: start_by.0 }
+    }
+}
+
+impl SqliteStore {
+    async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
+        // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
+        let row = |row: &Change| {
+            let Change { seq, state, tries, setbacks, not_before, provider_id, reason, code } = row.clone();
+            (broadcast, seq, state, tries, setbacks, not_before, provider_id, reason, code)
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        self.run(
+            "UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, \
+             not_before = new.not_before, provider_id = new.provider_id, reason = new.reason, code = new.code \
+             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
+                   value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS provider_id, \
+                   value ->> 7 AS reason, value ->> 8 AS code FROM json_each($1)) AS new \
+             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
+            args![json(&rows)?],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn change_batch(
+        &mut self,
+        broadcast: i64,
+        index: i64,
+        delta: &BatchDelta,
+        now: Timestamp,
+    ) -> sqlx::Result<()> {
+        let BatchDelta { counts, retries, proof, error } = delta;
+        self.run(
+            "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
+             failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
+             probation = CASE WHEN $10 THEN FALSE ELSE probation END, \
+             error_reason = coalesce($11, error_reason), \
+             error_code = CASE WHEN $11 IS NULL THEN error_code ELSE $12 END, \
+             error_message = coalesce($13, error_message), \
+             error_at = CASE WHEN $11 IS NULL THEN error_at ELSE $14 END, \
+             completed_at = CASE WHEN pending + $3 + inflight + $4 = 0 THEN coalesce(completed_at, $14) END, \
+             sender_id = CASE WHEN pending + $3 + inflight + $4 = 0 THEN NULL ELSE sender_id END \
+             WHERE broadcast_id = $1 AND idx = $2",
+            args![
+                broadcast,
+                index,
+                counts.pending,
+                counts.inflight,
+                counts.sent,
+                counts.failed,
+                counts.skipped,
+                counts.unknown,
+                *retries,
+                *proof,
+                error.as_ref().map(|fault| fault.reason.clone()),
+                error.as_ref().and_then(|fault| fault.code.clone()),
+                error.as_ref().map(|fault| fault.message.clone()),
+                now
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn count(&mut self, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {
+        for ((state, reason), by) in &tally.0 {
+            self.run(
+                "INSERT INTO tally (broadcast_id, state, reason, count) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT DO UPDATE SET count = count + $4",
+                args![broadcast, state.code(), reason, *by],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn running(&mut self, asking: &Asking, first: i64, last: i64) -> sqlx::Result<i64> {
+        let (running,): (i64,) = self
+            .one(
+                "SELECT count(*) FROM delivery INDEXED BY delivery_inflight \
+                 WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND seq BETWEEN $3 AND $4",
+                args![asking.broadcast, asking.sender, first, last],
+            )
+            .await?;
+        Ok(running)
+    }
+
+    async fn rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {
+        let found: Vec<(i64, f64)> = self
+            .all(
+                "SELECT flow_weight, flow_virtual_time FROM broadcast \
+                 WHERE account_id = $1 AND id <> $2 AND flow_hungry_until > $3",
+                args![asking.account, asking.broadcast, asking.now],
+            )
+            .await?;
+        Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
+    }
+
+    async fn give(&mut self, asking: &Asking, batch: &BatchRow, taken: &[Taken]) -> sqlx::Result<()> {
+        let rows: Vec<(i64, i64, i64, i64, i64, i64)> = taken
+            .iter()
+            .map(|row| {
+                let deadline = row.slot + asking.allowed.0;
+                (asking.broadcast, row.seq, row.attempt, row.slot, row.start_by, deadline)
+            })
+            .collect();
+        self.run(
+            "UPDATE delivery SET state = $1, attempt = new.attempt, epoch = $2, sender_id = $3, request = $4, \
+             slot = new.slot, start_by = new.start_by, deadline = new.deadline, reason = NULL, code = NULL \
+             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS attempt, value ->> 3 AS slot, \
+                   value ->> 4 AS start_by, value ->> 5 AS deadline FROM json_each($5)) AS new \
+             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
+            args![RecipientState::Inflight.code(), batch.epoch, asking.sender, asking.request, json(&rows)?],
+        )
+        .await?;
+        self.run(
+            "UPDATE batch SET pending = pending - $3, inflight = inflight + $3 WHERE broadcast_id = $1 AND idx = $2",
+            args![asking.broadcast, batch.idx, taken.len() as i64],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// When the first pending recipient may be taken.
+    async fn due(&mut self, broadcast: i64) -> sqlx::Result<Option<Timestamp>> {
+        let (due,): (Option<i64>,) = self
+            .one(
+                "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0",
+                args![broadcast],
+            )
+            .await?;
+        Ok(due.map(Timestamp))
+    }
+
+    async fn places(&mut self, statement: &str, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        let found: Vec<(i64,)> = self.all(statement, args![broadcast, json(recipients)?]).await?;
+        Ok(found.into_iter().map(|(place,)| place).collect())
+    }
+}

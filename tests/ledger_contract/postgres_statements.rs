@@ -1,0 +1,83 @@
+//! Every statement is a round trip to the server, so an exchange needs few: counted by the server itself.
+
+use std::sync::Arc;
+
+use herald::delivery::outcome::Outcome;
+use herald::delivery::rate::Rate;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::clock::ManualClock;
+use herald::ledger::postgres::PostgresLedger;
+use herald::ledger::{Clock, Declaration, SenderLedger};
+use sqlx::{Connection, PgConnection};
+
+use super::world::*;
+use crate::postgres_server::{fresh_schema, server};
+
+/// Beside BEGIN and COMMIT.
+const MOST_STATEMENTS: i64 = 8;
+
+/// Statements that sessions of this schema have run so far. The server counts by user, so each counter has one.
+struct Counter {
+    connection: PgConnection,
+    user: String,
+}
+
+impl Counter {
+    async fn new(user: &str) -> Counter {
+        let mut connection = PgConnection::connect(&server()).await.unwrap();
+        for statement in [
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements".to_owned(),
+            format!("CREATE ROLE {user} LOGIN SUPERUSER"),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        Counter { connection, user: user.to_owned() }
+    }
+
+    async fn read(&mut self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM pg_stat_statements \
+             WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = $1) \
+             AND query !~* '^(begin|commit|rollback)'",
+        )
+        .bind(&self.user)
+        .fetch_one(&mut self.connection)
+        .await
+        .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_runs_at_most_eight_statements_also_where_a_batch_ends() {
+    let user = fresh_schema();
+    let mut counter = Counter::new(&user).await;
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+    let url = server().replace("herald@", &format!("{user}@"));
+    let ledger = PostgresLedger::open_in(&url, &user, Some(clock.clone())).await.unwrap();
+    let world = World { ledger, clock: clock.clone() };
+    // Groups of 25 from batches of 40: every second exchange crosses the end of a batch.
+    let wide = Declaration { account_rate: Rate::new(100, 1), batch_size: Some(40), ..declaration("wide") };
+    let broadcast = world.planned(&wide, 400).await;
+    let mut sender = Sender::proven(&world, "sender", broadcast).await;
+
+    let (mut outcomes, mut most, mut taken, mut exchanges) = (vec![], 0, 0, 0);
+    loop {
+        let request = sender.request(std::mem::take(&mut outcomes), 25);
+        let before = counter.read().await;
+        let reply = world.ledger.exchange(&request).await.unwrap();
+        let statements = counter.read().await - before;
+        assert!(statements > 0, "the server counts");
+        most = most.max(statements);
+        exchanges += 1;
+        taken += reply.rows.len();
+        outcomes = reports(&reply.rows, &Outcome::Accepted { provider_id: None });
+        if reply.rows.is_empty() && clock.now() > Timestamp::from_secs(1_700_000_030) {
+            break;
+        }
+        clock.advance(Span::from_millis(250));
+    }
+    assert_eq!(taken, 399, "everybody but the one that proved the sender");
+    assert!(exchanges > 20);
+    assert!(most <= MOST_STATEMENTS, "an exchange ran {most} statements");
+    world.sums_hold().await;
+}
