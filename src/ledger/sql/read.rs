@@ -133,7 +133,7 @@ async fn outcomes<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<
     let rows: Vec<(i64, String, i64)> = store
         .all(
             "SELECT state, reason, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
-             ORDER BY count DESC, reason LIMIT $2",
+             ORDER BY count DESC, reason, state LIMIT $2",
             args![id.0, MAX_REASONS],
         )
         .await?;
@@ -160,7 +160,7 @@ pub async fn totals<S: Store>(store: &mut S) -> sqlx::Result<Vec<Outcomes>> {
     let rows: Vec<(i64, String, i64)> = store
         .all(
             "SELECT state, reason, CAST(sum(count) AS BIGINT) AS total FROM tally GROUP BY state, reason \
-             ORDER BY total DESC, reason LIMIT $1",
+             ORDER BY total DESC, reason, state LIMIT $1",
             args![MAX_TOTALS],
         )
         .await?;
