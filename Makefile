@@ -20,6 +20,7 @@ demo: prerequisites ## message 2,488 people from a cluster, delete a sender half
 demo-local: prerequisites ## the same without a cluster, by herald run and a kill half way
 	@dev/demo.sh
 
+# The tests of the chart need the tools that lint has made ready.
 test: lint ## run every check and every test
 	dev/with-postgres.sh cargo test --locked
 	@dev/cluster-tests.sh
@@ -45,7 +46,9 @@ lint: prerequisites ## check format, lints, documentation, licences
 	else \
 		echo "skipped: the check of licences and banned crates (cargo install --locked cargo-deny)"; \
 	fi
+	@dev/chart-tools.sh
 	@dev/lint-chart.sh
+	@dev/lint-scripts.sh
 
 fmt: prerequisites ## format the sources
 	cargo fmt

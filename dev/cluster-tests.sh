@@ -30,7 +30,8 @@ program() {
 test_program=$(realpath "$(program)")
 # What the disruptions do to the operator and the API server would be felt by all others: they come last, one by one.
 # shellcheck disable=SC2016 # it is the inner shell that expands
-HERALD_PROFILE=dev dev/with-herald.sh bash -c '
+# Cargo has built the binary together with the tests; built by itself it would be another one, with all it depends on.
+HERALD=${CARGO_TARGET_DIR:-target}/debug/herald dev/with-herald.sh bash -c '
     program=$1 at_once=$2 failed=0
     shift 2
     "$program" --ignored "--test-threads=$at_once" --skip disruptions "$@" || failed=1

@@ -2,6 +2,8 @@
 # Runs a command beside a PostgreSQL of its own: HERALD_TEST_POSTGRES is its address. Its data lie in a temporary folder, it
 # listens on a socket there and on a free port of 127.0.0.1, and it ends with the command.
 #
+# HERALD_TEST_POSTGRES_FOLDER names that folder.
+#
 # An address that is set already is used as it is: it must be a server that may be filled with schemas.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -82,6 +84,13 @@ owned "$bin/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w -t 60 start >/d
     exit 1
 }
 owned "$bin/createdb" -h "$folder" -p "$port" -U herald herald
+
+# For tests that have a server to themselves: `restart immediate` crashes it first, `restart fast` ends it properly.
+{
+    echo '#!/usr/bin/env bash'
+    echo "cd / && exec $(printf '%q ' "${as_owner[@]}" "$bin/pg_ctl") -D $folder/data -l $folder/server.log -w -t 60 -m \"\$1\" restart"
+} >"$folder/restart"
+chmod +x "$folder/restart"
 
 export HERALD_TEST_POSTGRES="postgres://herald@127.0.0.1:$port/herald"
 export HERALD_TEST_POSTGRES_FOLDER=$folder

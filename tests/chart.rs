@@ -1,8 +1,8 @@
 //! The chart: its definitions are those of `crds/`, its version is the program's, its values and their schema agree, and
 //! what it renders runs with what the operator needs and no right more.
 //!
-//! What is rendered is looked at where a helm is: the one built for the development cluster, or the one in PATH. Without
-//! one these tests say so and look at nothing.
+//! What is rendered is looked at where a helm is: the one that `dev/chart-tools.sh` builds, or the one in PATH. Without
+//! one these tests say so and look at nothing, and in CI they fail.
 
 // All of this is a test; what fails here is a failed test.
 #![allow(clippy::unwrap_used)]

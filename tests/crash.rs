@@ -280,6 +280,21 @@ fn told_to_stop_it_awaits_what_is_on_the_wire_and_goes_on_when_run_again() {
 }
 
 #[test]
+fn told_to_stop_when_the_last_are_on_the_wire_it_has_delivered_once_they_are_answered() {
+    let _machine = pace::among_others();
+    let stage = Stage::open(&["--latency", "1500"]);
+    let campaigns = [Campaign::new("last", 6, 20)];
+    let mut run = stage.start(&campaigns);
+    stage.await_requests(&mut run, 6);
+    run.signal(Signal::INT);
+    run.await_told("once more");
+    let ended = run.finish();
+    ended.expect(0);
+    assert_eq!(ended.condition("Finished").as_deref(), Some("Delivered"));
+    assert_eq!(Judgement::of(&stage).sums(), [6, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn told_twice_it_ends_at_once() {
     let _machine = pace::among_others();
     let latency = Duration::from_secs(10);

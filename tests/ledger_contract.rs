@@ -155,6 +155,7 @@ macro_rules! contract {
                     a_repeat_after_the_clock_was_set_back_gives_slots_of_the_new_time
                 }
                 owners {
+                    a_cancel_is_latched_for_what_its_owner_declared_and_for_nobody_else
                     a_brief_says_what_senders_work_by
                     a_trouble_stands_until_a_plan_is_sealed
                     a_trouble_stands_until_somebody_is_taken

@@ -135,7 +135,7 @@ impl World {
             sender.offset.observe(reply.now, received);
             sender.holding.recorded(&reported);
             if let Directive::Wait { until } = reply.directive {
-                sender.holding.wait(sender.offset.local(until, reply.now, requested, received));
+                sender.holding.wait(sender.offset.local(until, reply.now, requested, received), received);
             }
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();

@@ -131,6 +131,30 @@ fn a_black_holed_provider_does_not_make_everybody_unknown() {
 }
 
 #[test]
+fn a_provider_that_loses_every_answer_does_not_make_everybody_unknown() {
+    let _machine = pace::among_others();
+    let (recipients, rate) = (1_000, 100_usize);
+    let stage = Stage::open(&["--latency", "50"]);
+    let mut run = stage.start(&[Campaign::new("every-answer-lost", recipients, rate as u32)]);
+    stage.await_requests(&mut run, 100);
+    stage.set(&json!({"drop": "1"}));
+    std::thread::sleep(Duration::from_secs(5));
+    let at_first = coded(&stage.record(), "drop:after").count();
+    std::thread::sleep(Duration::from_secs(10));
+    stage.set(&json!({"drop": "0"}));
+    run.finish().expect(2);
+    let judgement = Judgement::of(&stage);
+    let lost = coded(&judgement.lines, "drop:after").count();
+    eprintln!("every-answer-lost: {at_first}, then {lost} lost, {:?}", judgement.sums());
+    assert_eq!(judgement.sums(), [recipients - lost, 0, 0, lost, 0, 0]);
+    assert!(at_first > 1, "some were on the wire when the answers stopped");
+    // Two seconds of sending at most, and a tenth for a busy machine.
+    assert!(at_first * 10 <= 2 * rate * 11, "{at_first} lost");
+    // A probe every two seconds: 15 s hold at most seven, and one that was on its way.
+    assert!(lost <= at_first + 8, "{} probes", lost - at_first);
+}
+
+#[test]
 fn a_provider_that_goes_away_and_comes_back_leaves_unknown_only_what_was_on_the_wire() {
     let _machine = pace::among_others();
     let mut stage = Stage::open(&["--latency", "100"]);

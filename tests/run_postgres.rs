@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/postgres.rs"]
-#[allow(dead_code, reason = "each test file uses its own part")]
 mod postgres;
 mod run_support;
 

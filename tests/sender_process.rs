@@ -4,6 +4,8 @@
 
 #[path = "sender_pod/child.rs"]
 mod child;
+#[path = "sender_pod/sessions.rs"]
+mod sessions;
 #[path = "sender_pod/stage.rs"]
 mod stage;
 #[path = "sender_pod/unreliable.rs"]
@@ -16,12 +18,9 @@ use herald::audience::{MaterialError, MaterialKind, Materials};
 use herald::content::Template;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
-use herald::ledger::random::random_id;
-use herald::ledger::{Declaration, Inspect, Ledger, SenderLedger};
+use herald::ledger::{Inspect, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
-use herald::sender::{
-    Ended, Journal, JournalError, Left, PlanSpec, SenderFailure, Session, Transport, assembly, planner,
-};
+use herald::sender::{Journal, JournalError, Left, PlanSpec, SenderFailure, assembly, planner};
 use serde_json::{Value, json};
 use stage::{CANARY, Stage};
 use tokio::sync::watch;
@@ -293,42 +292,6 @@ async fn without_a_journal_nothing_is_sent() {
     let failure = pod.run(&stage.ledger, broadcast).await.unwrap_err();
     assert!(matches!(failure, SenderFailure::Journal(JournalError::Io { .. })), "{failure}");
     assert!(stage.requests().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_sends_nothing_of_a_plan_that_it_was_not_made_for() {
-    let stage = Stage::open(&[]).await;
-    let pod = stage.pod("one");
-    let suspended = with(Stage::to_people(3), "/suspend", json!(true));
-    let broadcast = stage.declare(RATE, suspended).await;
-    pod.run(&stage.ledger, broadcast).await.unwrap();
-    let old = stage.ledger.brief(broadcast).await.unwrap();
-    // Edited before anybody was attempted, and planned anew by another sender.
-    let edited = with(Stage::to_people(3), "/content", json!({"text": "Edited"}));
-    let edited = Declaration { suspended: true, ..stage.declaration(2, RATE, edited) };
-    stage.ledger.declare(&edited).await.unwrap();
-    pod.run(&stage.ledger, broadcast).await.unwrap();
-    stage.ledger.declare(&Declaration { suspended: false, generation: 3, ..edited }).await.unwrap();
-
-    let folders = Folders::of_pod(&pod.root);
-    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
-    let (_stop, stopped) = watch::channel(false);
-    let session = Session {
-        ledger: stage.ledger.clone(),
-        broadcast,
-        holder: random_id(),
-        display: "one".to_owned(),
-        provider: assembly::provider(&old.orders.channel, &credentials).unwrap(),
-        transport: Transport::new().unwrap(),
-        journal: Arc::new(Journal::open(&stage.folder.path().join("journal")).unwrap().0),
-        plan: Some(old.plan),
-        patience: None,
-    };
-    assert_eq!(session.run(stopped).await.unwrap(), Ended::Replanned);
-    assert!(stage.requests().is_empty());
-    assert_eq!(stage.snapshot(broadcast).await.counts.pending, 3);
-    assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
-    assert_eq!(stage.snapshot(broadcast).await.counts.sent, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,8 +18,11 @@ readonly daemons=(etcd containerd apiserver controller-manager scheduler coredns
 readonly answer_seconds=60 # of patience with a cluster that is up, on a machine busy with compilers
 readonly longest_state=80 # characters: the path of a socket in it may have 107
 
+# The user's own programs serve as well: Go is asked for only where there are none.
 use_context() {
-    "$cluster_scripts/build.sh" kubectl helm kubeconform
+    local program missing=()
+    for program in kubectl helm; do command -v "$program" >/dev/null || missing+=("$program"); done
+    ((${#missing[@]} == 0)) || "$cluster_scripts/build.sh" "${missing[@]}"
     "$cluster_scripts/kubectl" --request-timeout=10s get --raw /readyz >/dev/null ||
         fail "the cluster of context $1 does not answer; its kubeconfig is ${KUBECONFIG:-$HOME/.kube/config}"
     say "Using the cluster of context $1"

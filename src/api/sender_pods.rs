@@ -30,6 +30,18 @@ pub struct SenderPods {
 /// What a sender's container asks of its node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || \
+        !quantity(self.requests.cpu).isGreaterThan(quantity(self.limits.cpu))")
+        .message("must not be more than limits.cpu").field_path(".requests.cpu"),
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || \
+        !quantity(self.requests.memory).isGreaterThan(quantity(self.limits.memory))")
+        .message("must not be more than limits.memory").field_path(".requests.memory"),
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.ephemeral__dash__storage) || \
+        !has(self.limits.ephemeral__dash__storage) || !quantity(self.requests.ephemeral__dash__storage).isGreaterThan(\
+        quantity(self.limits.ephemeral__dash__storage))")
+        .message("ephemeral-storage must not be more than that of limits").field_path(".requests"),
+)]
 pub struct SenderResources {
     /// The most a sender may use. Not less than `requests`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -60,6 +60,12 @@ impl CallError {
         causes.unwrap_or_default().iter().any(|cause| cause.reason == "NamespaceTerminating")
     }
 
+    /// Whether the API server has understood what was wanted and does not take it: an invalid field, a missing right, a
+    /// quota, a policy. The same call may succeed once somebody has acted.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.code(), Some(400 | 403 | 413 | 422)) && !self.is_of_an_ending_namespace()
+    }
+
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }

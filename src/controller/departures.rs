@@ -12,6 +12,8 @@ use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::watch::scoped;
 use crate::api::BroadcastMessage;
 use crate::ledger::{Ledger, LedgerError, Owner};
@@ -27,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Departed(Mutex<(HashSet<String>, VecDeque<String>)>);
 
 impl Departed {
-    fn insert(&self, uid: &str) {
+    pub fn insert(&self, uid: &str) {
         let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *both;
         if known.insert(uid.to_owned()) {
@@ -70,6 +72,13 @@ pub async fn watch(client: kube::Client, scope: Option<String>, ledger: Arc<impl
             Ok(Event::Apply(_)) => {}
             Err(error) => tracing::warn!(%error, "the watch for deleted broadcasts failed and begins anew"),
         }
+    }
+}
+
+/// Releases what other watches saw go, as long as they run.
+pub async fn release(mut deleted: UnboundedReceiver<String>, ledger: Arc<impl Ledger>, departed: Arc<Departed>) {
+    while let Some(uid) = deleted.recv().await {
+        depart(ledger.as_ref(), &departed, &uid).await;
     }
 }
 

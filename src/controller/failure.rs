@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::broadcast::{NAME_TAKEN, Refusal};
 use super::cluster::CallError;
 use crate::ledger::LedgerError;
 
@@ -31,14 +32,29 @@ impl Failure {
         match self {
             Failure::Call(error) => error.reason(),
             Failure::Ledger(error) => error.reason(),
-            Failure::NameTaken { .. } => "NameTaken",
+            Failure::NameTaken { .. } => NAME_TAKEN,
         }
+    }
+
+    /// What the API server says of something it does not take as it is wanted; `None` for what may pass by itself.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let refused = match self {
+            Failure::Call(error) => error.is_refusal(),
+            Failure::NameTaken { .. } => true,
+            Failure::Ledger(_) => false,
+        };
+        refused.then(|| Refusal { reason: self.reason(), message: self.to_string() })
     }
 
     /// Whether it is the way things end, and nobody need be told.
     pub fn is_expected(&self) -> bool {
         matches!(self, Failure::Call(error) if error.is_of_an_ending_namespace())
     }
+}
+
+/// How long to wait after a failure that so many came before.
+pub fn delay(failures: u32) -> Duration {
+    FIRST_DELAY.saturating_mul(1 << failures.min(16)).min(LONGEST_DELAY)
 }
 
 /// How often each object has failed in a row, by uid.
@@ -53,9 +69,8 @@ impl Failures {
             return FIRST_DELAY;
         }
         let failures = counted.entry(uid.to_owned()).or_default();
-        let delay = FIRST_DELAY.saturating_mul(1 << (*failures).min(16));
         *failures += 1;
-        delay.min(LONGEST_DELAY)
+        delay(*failures - 1)
     }
 
     /// After a success, or when the object is gone.

@@ -1,9 +1,13 @@
-//! An API server in memory for tests: objects by path, created, read, applied and deleted as the real one does where this
-//! operator can tell the difference.
+//! An API server in memory for tests: objects by path, created, read, listed, watched, applied and deleted as the real one
+//! does where this operator can tell the difference. Faults are put in its way by method and path.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body as Answer;
+use bytes::Bytes;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
@@ -14,13 +18,39 @@ use tower::service_fn;
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub method: Method,
+    pub path: String,
     pub body: Value,
+}
+
+/// What becomes of a call that a fault is in the way of.
+#[derive(Clone, Debug)]
+enum Fault {
+    Refused { code: u16, reason: &'static str, message: &'static str },
+    Unanswered,
+}
+
+/// A fault and the calls it is for: a method, and a part of the path.
+#[derive(Clone, Debug)]
+struct Obstacle {
+    method: Method,
+    part: &'static str,
+    fault: Fault,
+}
+
+struct Watcher {
+    collection: String,
+    query: String,
+    events: UnboundedSender<Result<Bytes, Infallible>>,
 }
 
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Value>,
+    versions: u64,
     asked: Vec<Asked>,
+    obstacles: Vec<Obstacle>,
+    watchers: Vec<Watcher>,
     down: bool,
     review: Value,
 }
@@ -40,11 +70,22 @@ impl FakeCluster {
 
     /// Puts an object at its path, e.g. `/api/v1/namespaces/a/pods/p`.
     pub fn put(&self, path: &str, object: Value) {
-        self.0.lock().unwrap().objects.insert(path.to_owned(), object);
+        self.0.lock().unwrap().store(path, object);
+    }
+
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.0.lock().unwrap().objects.get(path).cloned()
+    }
+
+    /// The objects of a kind in a namespace.
+    pub fn list(&self, collection: &str) -> Vec<Value> {
+        let state = self.0.lock().unwrap();
+        let inside = state.objects.iter().filter(|(path, _)| collection_of(path) == collection);
+        inside.map(|(_, object)| object.clone()).collect()
     }
 
     pub fn remove(&self, path: &str) {
-        self.0.lock().unwrap().objects.remove(path);
+        self.0.lock().unwrap().take(path);
     }
 
     pub fn set_down(&self, down: bool) {
@@ -56,77 +97,200 @@ impl FakeCluster {
         self.0.lock().unwrap().review = status;
     }
 
+    /// Refuses calls of a method whose path contains `part`, until [`FakeCluster::mend`].
+    pub fn refuse(&self, method: Method, part: &'static str, code: u16, reason: &'static str, message: &'static str) {
+        let fault = Fault::Refused { code, reason, message };
+        self.0.lock().unwrap().obstacles.push(Obstacle { method, part, fault });
+    }
+
+    /// Lets such calls wait for an answer for ever, until [`FakeCluster::mend`].
+    pub fn leave_unanswered(&self, method: Method, part: &'static str) {
+        self.0.lock().unwrap().obstacles.push(Obstacle { method, part, fault: Fault::Unanswered });
+    }
+
+    pub fn mend(&self) {
+        self.0.lock().unwrap().obstacles.clear();
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.0.lock().unwrap().asked.clone()
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, std::convert::Infallible> {
+    /// How often a method was called on paths that contain `part`.
+    pub fn count(&self, method: &Method, part: &str) -> usize {
+        let state = self.0.lock().unwrap();
+        state.asked.iter().filter(|asked| asked.method == *method && asked.path.contains(part)).count()
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Answer>, Infallible> {
         let (head, body) = request.into_parts();
         let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let mut state = self.0.lock().unwrap();
-        state.asked.push(Asked { body: body.clone() });
         let path = head.uri.path().to_owned();
-        let (status, answer) =
-            if state.down { failure(503, "ServiceUnavailable") } else { state.act(&head.method, &path, body) };
+        let query = head.uri.query().unwrap_or_default().replace("%2F", "/");
+        let fault =
+            self.0.lock().unwrap().note(Asked { method: head.method.clone(), path: path.clone(), body: body.clone() });
+        let (status, answer) = match fault {
+            Some(Fault::Unanswered) => std::future::pending().await,
+            Some(Fault::Refused { code, reason, message }) => failure(code, reason, message),
+            None if query.contains("watch=true") => {
+                return Ok(Response::new(self.0.lock().unwrap().watch(path, query)));
+            }
+            None => self.0.lock().unwrap().act(&head.method, &path, &query, body),
+        };
         let reply = Response::builder().status(status).header("content-type", "application/json");
-        Ok(reply.body(Body::from(answer.to_string().into_bytes())).unwrap())
+        Ok(reply.body(Answer::from(answer.to_string())).unwrap())
     }
 }
 
-fn failure(code: u16, reason: &str) -> (StatusCode, Value) {
+fn failure(code: u16, reason: &str, message: &str) -> (StatusCode, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
-        "message": reason});
+        "message": message});
     (StatusCode::from_u16(code).unwrap(), status)
 }
 
+fn missing() -> (StatusCode, Value) {
+    failure(404, "NotFound", "there is no such object")
+}
+
+/// A path without a name at its end: that of a kind, in one namespace or over all.
+fn is_collection(path: &str) -> bool {
+    let version = if path.starts_with("/apis/") { 3 } else { 2 };
+    matches!(path.trim_start_matches('/').split('/').count() - version, 1 | 3)
+}
+
+fn collection_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(collection, _)| collection)
+}
+
+/// As far as this operator selects: by a label that must be there, and by the object an event is about.
+fn is_selected(object: &Value, query: &str) -> bool {
+    let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+    let labelled = value("labelSelector").is_none_or(|label| object["metadata"]["labels"][label].is_string());
+    let about = object["involvedObject"]["uid"].as_str().unwrap_or_default();
+    labelled && value("fieldSelector").is_none_or(|fields| fields.contains(about))
+}
+
+/// Objects are merged, anything else is replaced, null removes.
+fn merge(found: &mut Value, wanted: &Value) {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            for (key, value) in wanted {
+                merge(found.entry(key).or_insert(Value::Null), value);
+            }
+            found.retain(|_, value| !value.is_null());
+        }
+        (found, wanted) => *found = wanted.clone(),
+    }
+}
+
 impl State {
-    fn act(&mut self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
+    /// The fault that is in the way, if any.
+    fn note(&mut self, asked: Asked) -> Option<Fault> {
+        let stands = |obstacle: &&Obstacle| obstacle.method == asked.method && asked.path.contains(obstacle.part);
+        let fault = self.obstacles.iter().find(stands).map(|obstacle| obstacle.fault.clone());
+        self.asked.push(asked);
+        let down = Fault::Refused { code: 503, reason: "ServiceUnavailable", message: "down" };
+        fault.or(self.down.then_some(down))
+    }
+
+    fn act(&mut self, method: &Method, path: &str, query: &str, body: Value) -> (StatusCode, Value) {
         if path.ends_with("/tokenreviews") {
             let mut reviewed = body;
             reviewed["status"] = self.review.clone();
             return (StatusCode::CREATED, reviewed);
         }
-        let owner = path.trim_end_matches("/status").to_owned();
         match *method {
-            Method::GET => {
-                self.objects.get(path).map_or_else(|| failure(404, "NotFound"), |found| (StatusCode::OK, found.clone()))
-            }
+            Method::GET if is_collection(path) => (StatusCode::OK, self.list(path, query)),
+            Method::GET => self.objects.get(path).map_or_else(missing, |found| (StatusCode::OK, found.clone())),
             Method::POST => self.create(path, body),
-            Method::PATCH => match self.objects.get_mut(&owner) {
-                None => failure(404, "NotFound"),
-                Some(found)
-                    if body["metadata"]["uid"].is_string() && body["metadata"]["uid"] != found["metadata"]["uid"] =>
-                {
-                    failure(409, "Conflict")
+            Method::PATCH => self.patch(path, &body),
+            Method::PUT => match self.objects.get(path) {
+                None => missing(),
+                Some(found) if body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"] => {
+                    conflict()
                 }
-                Some(found) => {
-                    for part in ["spec", "status"] {
-                        if let Some(wanted) = body.get(part) {
-                            found[part] = wanted.clone();
-                        }
-                    }
-                    (StatusCode::OK, found.clone())
-                }
+                Some(_) => (StatusCode::OK, self.store(path, body)),
             },
             Method::DELETE => match self.objects.get(path) {
-                None => failure(404, "NotFound"),
-                Some(found) if body["preconditions"]["uid"] != found["metadata"]["uid"] => failure(409, "Conflict"),
-                Some(_) => (StatusCode::OK, self.objects.remove(path).unwrap()),
+                None => missing(),
+                Some(found) if body["preconditions"]["uid"] != found["metadata"]["uid"] => conflict(),
+                Some(_) => (StatusCode::OK, self.take(path).unwrap()),
             },
-            _ => failure(405, "MethodNotAllowed"),
+            _ => failure(405, "MethodNotAllowed", "no such method"),
         }
     }
 
+    fn list(&self, path: &str, query: &str) -> Value {
+        let inside = self.objects.iter().filter(|(object, _)| collection_of(object) == path);
+        let items: Vec<&Value> = inside.map(|(_, object)| object).filter(|object| is_selected(object, query)).collect();
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": self.version()}, "items": items})
+    }
+
+    fn version(&self) -> String {
+        (self.versions + 1).to_string()
+    }
+
+    fn watch(&mut self, collection: String, query: String) -> Answer {
+        let (events, body) = unbounded();
+        self.watchers.push(Watcher { collection, query, events });
+        Answer::from_stream(body)
+    }
+
+    fn publish(&mut self, type_: &str, path: &str, object: &Value) {
+        let event = Bytes::from(format!("{}\n", json!({"type": type_, "object": object})));
+        for watcher in &self.watchers {
+            if watcher.collection == collection_of(path) && is_selected(object, &watcher.query) {
+                let _ = watcher.events.unbounded_send(Ok(event.clone()));
+            }
+        }
+    }
+
+    fn store(&mut self, path: &str, mut object: Value) -> Value {
+        self.versions += 1;
+        object["metadata"]["resourceVersion"] = json!(self.versions.to_string());
+        let before = self.objects.insert(path.to_owned(), object.clone());
+        self.publish(if before.is_some() { "MODIFIED" } else { "ADDED" }, path, &object);
+        object
+    }
+
+    fn take(&mut self, path: &str) -> Option<Value> {
+        let mut object = self.objects.remove(path)?;
+        self.versions += 1;
+        object["metadata"]["resourceVersion"] = json!(self.versions.to_string());
+        self.publish("DELETED", path, &object);
+        Some(object)
+    }
+
     fn create(&mut self, path: &str, mut body: Value) -> (StatusCode, Value) {
-        let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+        let name = body["metadata"]["name"].as_str().map(str::to_owned);
+        let path = format!("{path}/{}", name.unwrap_or_else(|| format!("generated-{}", self.versions)));
         if self.objects.contains_key(&path) {
-            return failure(409, "AlreadyExists");
+            return failure(409, "AlreadyExists", "one of that name exists");
         }
         if body["metadata"]["uid"].is_null() {
-            body["metadata"]["uid"] = json!(format!("uid of {path}"));
+            body["metadata"]["uid"] = json!(format!("uid-{}", self.versions));
         }
-        self.objects.insert(path, body.clone());
-        (StatusCode::CREATED, body)
+        (StatusCode::CREATED, self.store(&path, body))
     }
+
+    /// A status is applied as a whole, anything else merged.
+    fn patch(&mut self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let owner = path.trim_end_matches("/status").to_owned();
+        let Some(mut found) = self.objects.get(&owner).cloned() else { return missing() };
+        let uid = &body["metadata"]["uid"];
+        if uid.is_string() && *uid != found["metadata"]["uid"] {
+            return conflict();
+        }
+        if owner == path {
+            merge(&mut found, body);
+        } else {
+            found["status"] = body["status"].clone();
+        }
+        (StatusCode::OK, self.store(&owner, found))
+    }
+}
+
+fn conflict() -> (StatusCode, Value) {
+    failure(409, "Conflict", "it is another one")
 }

@@ -30,6 +30,11 @@ impl Readiness {
         self.serving.store(true, Ordering::Release);
     }
 
+    /// Another operator may lead: this one serves the ledger, and is ready without having looked at anything.
+    pub fn stands_by(&self) {
+        self.synced();
+    }
+
     pub fn synced(&self) {
         self.synced.store(true, Ordering::Release);
     }

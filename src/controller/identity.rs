@@ -1,16 +1,16 @@
 //! Which broadcast a sender's token stands for: the token is reviewed by the cluster and followed from its pod to the Job
 //! to the BroadcastMessage, each by uid on the live objects.
 //!
+//! A token is looked at here first, and only what may be a sender's is brought before the cluster; senders that were
+//! admitted have room and time of their own.
+//!
 //! Whoever may create pods in a namespace can name any Job of it as owner, and can mount the namespace's Secrets as well:
 //! the namespace is the boundary. Nothing in another namespace can be reached, because a pod's owners are looked up in the
 //! pod's own.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,47 +20,43 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::admissions::{Admissions, Known};
 use super::cluster::{CallError, call};
 use super::ownership::{owning_broadcast, owning_job};
+use super::sender_token::{TokenHash, hash, life_left};
 use crate::api::BroadcastMessage;
 use crate::api::mount::TOKEN_AUDIENCE;
 use crate::ledger::clock::Clock;
 use crate::ledger::wire::gatekeeper::{Admitted, Denied, Gatekeeper};
 use crate::ledger::{BroadcastId, Ledger};
 
-/// How long a yes is believed: an outage of the API server stops nobody meanwhile.
-const YES_FOR: Duration = Duration::from_secs(600);
-/// How long a no is believed: long enough that a sender that repeats itself costs little, short enough to be mended.
-const NO_FOR: Duration = Duration::from_secs(5);
-/// Answers kept: several tokens for each of far more senders than one operator serves.
-const MAX_ANSWERS: usize = 4_096;
-/// Tokens looked up at once; each costs up to four calls.
-const CONCURRENT_LOOKUPS: usize = 16;
+/// Tokens of senders that were admitted before, looked up at once; each costs up to four calls.
+const SENDERS_AT_ONCE: usize = 8;
+/// Tokens nobody knows, looked up at once: whoever brings many of them takes nothing from senders at work.
+const STRANGERS_AT_ONCE: usize = 8;
+/// Between two tokens nobody knows, so that they leave most of the calls a second to everything else.
+const STRANGER_INTERVAL: Duration = Duration::from_millis(100);
+/// So many of them may come together: the first wave of many broadcasts.
+const STRANGERS_TOGETHER: u32 = 30;
 /// How long a token waits for its turn to be looked up.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest token worth looking at: projected ones have some 1,200 bytes.
-const MAX_TOKEN: usize = 16_384;
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// SHA-256 of a token: tokens themselves are not kept.
-type TokenHash = [u8; 32];
-
 /// Tells senders apart by the cluster's own word.
-pub struct Identity<L> {
+pub struct Identity<L>(Arc<Lookup<L>>);
+
+struct Lookup<L> {
     client: Client,
     ledger: Arc<L>,
     clock: Arc<dyn Clock>,
-    answers: Mutex<HashMap<TokenHash, Answer>>,
-    lookups: Semaphore,
-}
-
-#[derive(Clone)]
-struct Answer {
-    admitted: Result<Admitted, Denied>,
-    until: Instant,
+    admissions: Admissions,
+    senders: Semaphore,
+    strangers: Semaphore,
+    /// When the next stranger would have its turn if they had come evenly.
+    next_stranger: Mutex<Option<Instant>>,
 }
 
 /// The pod a token is bound to, as the cluster says.
@@ -73,64 +69,79 @@ struct BoundPod {
 
 impl<L: Ledger> Gatekeeper for Identity<L> {
     async fn admit(&self, token: &SecretString) -> Result<Admitted, Denied> {
-        let token = token.expose_secret();
-        if token.is_empty() || token.len() > MAX_TOKEN {
-            return Err(Denied::Unauthorized("the token is empty or longer than any".to_owned()));
+        let lookup = &self.0;
+        let life_left = life_left(token.expose_secret(), lookup.clock.now()).map_err(Denied::Unauthorized)?;
+        let hash = hash(token.expose_secret());
+        match lookup.admissions.of(&hash) {
+            Known::Answer(answer) => answer,
+            Known::Renew(admitted) => {
+                tokio::spawn(lookup.clone().renew(token.clone(), hash, life_left));
+                Ok(admitted)
+            }
+            Known::Outdated => lookup.take_turn(&lookup.senders, token, hash, life_left).await,
+            Known::Nothing => {
+                lookup.await_turn_of_strangers().await?;
+                lookup.take_turn(&lookup.strangers, token, hash, life_left).await
+            }
         }
-        let hash = hash(token);
-        if let Some(known) = self.known(&hash) {
-            return known;
-        }
-        let turn = tokio::time::timeout(PATIENCE, self.lookups.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            return Err(Denied::Unavailable("too many tokens are being looked up".to_owned()));
-        };
-        // Another request of the same sender may have asked meanwhile.
-        if let Some(known) = self.known(&hash) {
-            return known;
-        }
-        let admitted = self.look_up(token).await;
-        self.keep(hash, token, &admitted);
-        admitted
     }
 }
 
 impl<L: Ledger> Identity<L> {
     pub fn new(client: Client, ledger: Arc<L>, clock: Arc<dyn Clock>) -> Identity<L> {
-        let lookups = Semaphore::new(CONCURRENT_LOOKUPS);
-        Identity { client, ledger, clock, answers: Mutex::default(), lookups }
+        Identity(Arc::new(Lookup {
+            client,
+            ledger,
+            clock,
+            admissions: Admissions::default(),
+            senders: Semaphore::new(SENDERS_AT_ONCE),
+            strangers: Semaphore::new(STRANGERS_AT_ONCE),
+            next_stranger: Mutex::default(),
+        }))
+    }
+}
+
+impl<L: Ledger> Lookup<L> {
+    /// Beside the work. As long as nobody can tell, the old yes stands for the rest of its time.
+    async fn renew(self: Arc<Self>, token: SecretString, hash: TokenHash, life_left: Duration) {
+        if let Ok(_turn) = self.senders.try_acquire() {
+            let admitted = self.look_up(token.expose_secret()).await;
+            self.admissions.keep(hash, life_left, &admitted);
+        }
     }
 
-    fn known(&self, hash: &TokenHash) -> Option<Result<Admitted, Denied>> {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.get(hash).filter(|answer| Instant::now() < answer.until).map(|answer| answer.admitted.clone())
-    }
-
-    fn keep(&self, hash: TokenHash, token: &str, admitted: &Result<Admitted, Denied>) {
-        let keep_for = match admitted {
-            Ok(_) => YES_FOR.min(self.life_left(token)),
-            Err(Denied::Unavailable(_)) => return,
-            Err(_) => NO_FOR,
-        };
+    async fn await_turn_of_strangers(&self) -> Result<(), Denied> {
         let now = Instant::now();
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MAX_ANSWERS {
-            answers.retain(|_, answer| now < answer.until);
-        }
-        // Nos make room first: anybody can bring more of them.
-        if answers.len() >= MAX_ANSWERS {
-            answers.retain(|_, answer| answer.admitted.is_ok());
-        }
-        if answers.len() < MAX_ANSWERS {
-            answers.insert(hash, Answer { admitted: admitted.clone(), until: now + keep_for });
-        }
+        let wait = {
+            let mut next = self.next_stranger.lock().unwrap_or_else(PoisonError::into_inner);
+            let evenly = next.map_or(now, |next| next.max(now));
+            let wait = (evenly - now).saturating_sub(STRANGER_INTERVAL * STRANGERS_TOGETHER);
+            if wait > PATIENCE {
+                return Err(too_many());
+            }
+            *next = Some(evenly + STRANGER_INTERVAL);
+            wait
+        };
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
-    /// Until the token ends. One that does not say is reviewed each time.
-    fn life_left(&self, token: &str) -> Duration {
-        let now = self.clock.now().0.div_euclid(1_000_000_000);
-        let left = expiry(token).map_or(0, |end| end - now);
-        Duration::from_secs(u64::try_from(left).unwrap_or(0))
+    async fn take_turn(
+        &self,
+        room: &Semaphore,
+        token: &SecretString,
+        hash: TokenHash,
+        life_left: Duration,
+    ) -> Result<Admitted, Denied> {
+        let turn = tokio::time::timeout(PATIENCE, room.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(too_many()) };
+        // Another request of the same sender may have asked meanwhile.
+        if let Known::Answer(answer) = self.admissions.of(&hash) {
+            return answer;
+        }
+        let admitted = self.look_up(token.expose_secret()).await;
+        self.admissions.keep(hash, life_left, &admitted);
+        admitted
     }
 
     async fn look_up(&self, token: &str) -> Result<Admitted, Denied> {
@@ -224,22 +235,8 @@ fn bound_pod(status: &TokenReviewStatus) -> Result<BoundPod, String> {
     }
 }
 
-fn hash(token: &str) -> TokenHash {
-    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    hash
-}
-
-/// When the token says that it ends, in seconds since 1970. Read only from tokens the cluster has vouched for.
-fn expiry(token: &str) -> Option<i64> {
-    #[derive(serde::Deserialize)]
-    struct Claims {
-        exp: i64,
-    }
-    let payload = token.split('.').nth(1)?;
-    let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    serde_json::from_slice::<Claims>(&json).ok().map(|claims| claims.exp)
+fn too_many() -> Denied {
+    Denied::Unavailable("too many tokens are being looked up".to_owned())
 }
 
 #[cfg(test)]

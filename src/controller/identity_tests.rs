@@ -1,7 +1,11 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{BroadcastMessage, MessageChannel};
+use crate::controller::admissions::{MAX_ADMISSIONS, YES_FOR};
 use crate::controller::fake_cluster::FakeCluster;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::ManualClock;
@@ -42,9 +46,31 @@ fn review() -> Value {
     })
 }
 
+fn signed(end: i64, signature: &str) -> SecretString {
+    let claims = json!({"aud": ["herald"], "exp": end}).to_string();
+    let [head, payload, signature] =
+        [r#"{"alg":"RS256"}"#, &claims, signature].map(|part| URL_SAFE_NO_PAD.encode(part));
+    SecretString::from(format!("{head}.{payload}.{signature}"))
+}
+
 fn token_until(end: i64) -> SecretString {
-    let payload = URL_SAFE_NO_PAD.encode(json!({"exp": end}).to_string());
-    SecretString::from(format!("head.{payload}.signature"))
+    signed(end, "of the cluster")
+}
+
+/// One of many that anybody can make.
+fn forged(number: usize) -> SecretString {
+    signed(NOW + 3_600, &format!("forged {number}"))
+}
+
+fn reviews(world: &World) -> usize {
+    world.cluster.count(&Method::POST, "/tokenreviews")
+}
+
+/// Lets what runs beside the work go on, with the time of the test standing.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn token() -> SecretString {
@@ -180,21 +206,101 @@ async fn a_yes_is_not_believed_beyond_the_end_of_its_token() {
 }
 
 #[tokio::test]
+async fn a_yes_is_renewed_beside_the_work_so_that_an_outage_stops_no_sender_at_any_time() {
+    let world = world().await;
+    let ledger_is_asked = || async { world.identity.0.ledger.find("").await.unwrap() };
+    tokio::time::pause();
+    assert!(world.identity.admit(&token()).await.is_ok());
+    tokio::time::advance(YES_FOR / 2 - Duration::from_secs(1)).await;
+    assert!(world.identity.admit(&token()).await.is_ok());
+    assert_eq!(reviews(&world), 1, "it is young");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    for _ in 0..3 {
+        assert!(world.identity.admit(&token()).await.is_ok());
+        settle().await;
+        ledger_is_asked().await;
+        settle().await;
+    }
+    assert_eq!(reviews(&world), 2, "once");
+
+    world.cluster.set_down(true);
+    tokio::time::advance(YES_FOR - Duration::from_secs(10)).await;
+    assert!(world.identity.admit(&token()).await.is_ok(), "the first yes would have ended by now");
+    settle().await;
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert!(matches!(world.identity.admit(&token()).await, Err(Denied::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_a_no_ends_the_yes() {
+    let world = world().await;
+    tokio::time::pause();
+    assert!(world.identity.admit(&token()).await.is_ok());
+    world.cluster.remove(POD);
+    tokio::time::advance(YES_FOR / 2).await;
+    assert!(world.identity.admit(&token()).await.is_ok());
+    settle().await;
+    assert!(matches!(world.identity.admit(&token()).await, Err(Denied::Gone(_))));
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_a_sender_s_by_its_own_words_costs_no_call() {
+    let world = world().await;
+    for bad in ["", "opaque", "a.b.c"] {
+        assert!(matches!(world.identity.admit(&SecretString::from(bad)).await, Err(Denied::Unauthorized(_))));
+    }
+    assert!(matches!(world.identity.admit(&token_until(NOW - 3_600)).await, Err(Denied::Unauthorized(_))));
+    assert_eq!(world.cluster.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn strangers_have_a_share_of_the_calls_and_take_no_turn_of_a_sender() {
+    let world = world().await;
+    tokio::time::pause();
+    assert!(world.identity.admit(&token()).await.is_ok());
+    tokio::time::advance(YES_FOR + Duration::from_secs(1)).await;
+    world.cluster.set_review(json!({"authenticated": false}));
+    let before = reviews(&world);
+    let flood = futures::future::join_all((0..500).map(async |number| {
+        let token = forged(number);
+        world.identity.admit(&token).await
+    }));
+    let begun = Instant::now();
+    let answers = flood.await;
+    let asked = reviews(&world) - before;
+    let allowed =
+        STRANGERS_TOGETHER as usize + (begun.elapsed().as_millis() / STRANGER_INTERVAL.as_millis()) as usize + 1;
+    assert!(asked <= allowed && asked >= STRANGERS_TOGETHER as usize, "{asked} reviews in {:?}", begun.elapsed());
+    assert!(answers.iter().any(|answer| matches!(answer, Err(Denied::Unavailable(_)))), "the rest is turned away");
+
+    // The strangers' places are all taken, and nobody answers them.
+    world.cluster.leave_unanswered(Method::POST, "/tokenreviews");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let waiting: Vec<_> = (500..520).map(forged).collect();
+    let mut stuck = Box::pin(futures::future::join_all(waiting.iter().map(|token| world.identity.admit(token))));
+    assert!(futures::poll!(&mut stuck).is_pending());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(futures::poll!(&mut stuck).is_pending());
+    world.cluster.mend();
+    world.cluster.set_review(review());
+    assert!(world.identity.admit(&token()).await.is_ok(), "it was admitted before");
+}
+
+#[tokio::test]
 async fn a_no_is_remembered_shortly_and_makes_room_for_a_yes() {
     let world = world().await;
     tokio::time::pause();
     world.cluster.set_review(json!({"authenticated": false}));
-    let asked = |world: &World| world.cluster.asked().len();
-    for number in 0..MAX_ANSWERS {
-        let bad = SecretString::from(format!("bad {number}"));
-        assert!(world.identity.admit(&bad).await.is_err());
+    for number in 0..MAX_ADMISSIONS {
+        tokio::time::advance(STRANGER_INTERVAL).await;
+        assert!(matches!(world.identity.admit(&forged(number)).await, Err(Denied::Unauthorized(_))));
     }
-    let before = asked(&world);
-    assert!(world.identity.admit(&SecretString::from("bad 0")).await.is_err());
-    assert_eq!(asked(&world), before, "it is remembered");
+    let before = reviews(&world);
+    assert!(world.identity.admit(&forged(MAX_ADMISSIONS - 1)).await.is_err());
+    assert_eq!(reviews(&world), before, "it is remembered");
     world.cluster.set_review(review());
     assert!(world.identity.admit(&token()).await.is_ok());
     world.cluster.set_down(true);
     assert!(world.identity.admit(&token()).await.is_ok(), "the yes is kept");
-    assert!(world.identity.answers.lock().unwrap().len() <= MAX_ANSWERS);
+    assert!(world.identity.0.admissions.len() <= MAX_ADMISSIONS);
 }

@@ -8,8 +8,11 @@
 //! | `operator` | starts everything in order and ends it in order |
 //! | `scope` | the watches and reconcilers of one namespace, or of the whole cluster |
 //! | `watch`, `triggers` | what changed, and what is to be looked at because of it |
+//! | `leadership` | which of several operators reconciles |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
+//! | `sender_token`, `admissions` | what a token says of itself; who was admitted or refused lately |
+//! | `connections` | how many connections the ledger API holds |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
@@ -31,12 +34,16 @@
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
 //! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
+//! | `coordination.k8s.io` | `leases` | create | own namespace, with PostgreSQL | the leader of several operators |
+//! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace, with PostgreSQL | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
+mod admissions;
 pub mod broadcast;
 mod certificate;
 pub mod channel;
 mod cluster;
+mod connections;
 mod departures;
 mod failure;
 #[cfg(test)]
@@ -44,12 +51,16 @@ mod fake_cluster;
 mod health;
 mod identity;
 pub mod job;
+mod leadership;
 mod metrics;
 mod operator;
 mod ownership;
 mod scope;
 pub mod sender_pod;
+mod sender_token;
 mod settings;
+#[cfg(test)]
+mod stage;
 mod status_writer;
 mod triggers;
 mod watch;

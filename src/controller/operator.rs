@@ -1,6 +1,7 @@
 //! `herald operator`, started and ended in order: the ledger's lock first, so that nothing is done that is not recorded;
 //! then the ledger API, which running senders wait for; then watches and reconcilers.
 
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,34 +12,46 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum_server::tls_rustls::RustlsAcceptor;
+use hyper_util::rt::TokioTimer;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
+use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::certificate::{Authority, CertificateError, Served};
 use super::cluster::{self, CallError, call};
+use super::connections::Bounded;
 use super::health::{self, Readiness};
 use super::identity::Identity;
 use super::job::SenderSettings;
+use super::leadership::Candidate;
 use super::metrics::Metrics;
-use super::scope::{self, CONCURRENT_LOOKS, Shared};
+use super::scope::{self, CONCURRENT_LOOKS, Ended, Shared};
 use super::settings::OperatorOptions;
 use super::status_writer::StatusWriter;
 use super::watch::scoped;
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::clock::SystemClock;
+use crate::ledger::location::LedgerLocation;
+use crate::ledger::postgres::PostgresLedger;
+use crate::ledger::random::random_id;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::upkeep::keep_up;
-use crate::ledger::{LedgerError, wire};
+use crate::ledger::{Ledger, LedgerError, wire};
 
 /// How long a predecessor may hold the ledger: longer than a pod's usual grace.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 const LOCK_INTERVAL: Duration = Duration::from_millis(250);
+/// Between two tries to reach a database that is not there yet.
+const CONNECT_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two looks for definitions that are not there yet.
 const DEFINITIONS_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two tries to get at the certificate authority while the Kubernetes API is away.
 const AUTHORITY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a connection may wait for its next request; senders at work speak every 5 s.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long open requests of senders are awaited at the end; they ask again elsewhere.
 const SERVE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,6 +68,8 @@ pub enum OperatorError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("a server of the operator ended: {0}")]
     Served(String),
+    #[error(transparent)]
+    Ended(#[from] Ended),
 }
 
 /// Runs until `stop` becomes true.
@@ -62,9 +77,34 @@ pub enum OperatorError {
 /// # Errors
 /// What keeps it from beginning, or a server that ended by itself.
 pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
-    let Some(ledger) = until_stop(&mut stop, open(&options.ledger_path)).await.transpose()? else { return Ok(()) };
-    let ledger = Arc::new(ledger);
-    tracing::info!(path = %options.ledger_path.display(), "the ledger is open");
+    match options.ledger.clone() {
+        LedgerLocation::File(path) => {
+            let Some(ledger) = until_stop(&mut stop, open(&path)).await.transpose()? else { return Ok(()) };
+            // Its lock makes this process the only one, and so the leader.
+            run_on(options, Arc::new(ledger), Leading::Alone, stop).await
+        }
+        LedgerLocation::Server(url) => {
+            let opened = until_stop(&mut stop, connect(url.expose_secret())).await.transpose()?;
+            let Some(ledger) = opened else { return Ok(()) };
+            run_on(options, Arc::new(ledger), Leading::Elected, stop).await
+        }
+    }
+}
+
+/// Whether there may be other operators of the same ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leading {
+    Alone,
+    Elected,
+}
+
+async fn run_on<L: Ledger>(
+    options: OperatorOptions,
+    ledger: Arc<L>,
+    leading: Leading,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), OperatorError> {
+    tracing::info!(ledger = %options.ledger, "the ledger is open");
     let metrics = Arc::new(Metrics::default());
     let readiness = Arc::new(Readiness::default());
     let mut tasks = JoinSet::new();
@@ -80,17 +120,20 @@ pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> R
     let handle = axum_server::Handle::new();
     let identity = Arc::new(Identity::new(client.clone(), ledger.clone(), Arc::new(SystemClock)));
     let router = measured(wire::router(ledger.clone(), identity), metrics.clone());
-    let server = axum_server::from_tcp_rustls(listen(options.listen)?, served.config())
+    let acceptor = RustlsAcceptor::new(served.config()).acceptor(Bounded::default());
+    let mut server = axum_server::from_tcp(listen(options.listen)?)
         .map_err(|source| OperatorError::Listen { address: options.listen, source })?
+        .acceptor(acceptor)
         .handle(handle.clone());
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE_PATIENCE);
     tasks.spawn(async move { told(server.serve(router.into_make_service()).await) });
     tasks.spawn(ended(served.renew()));
     readiness.serves_the_ledger();
     tracing::info!(address = %options.listen, url = settings.ledger_url, "the ledger is served");
 
-    let work = reconcile(&options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
+    let work = lead(leading, &options, client, ledger.clone(), settings, metrics, readiness, stop.clone());
     let outcome = tokio::select! {
-        () = work => Ok(()),
+        ended = work => ended.map_err(OperatorError::from),
         Some(task) = tasks.join_next() => Err(task.unwrap_or_else(|error| OperatorError::Served(error.to_string()))),
     };
     handle.graceful_shutdown(Some(SERVE_PATIENCE));
@@ -116,12 +159,26 @@ async fn until_stop<T>(stop: &mut watch::Receiver<bool>, work: impl Future<Outpu
 
 /// Waits for a predecessor that is ending.
 async fn open(path: &Path) -> Result<SqliteLedger, LedgerError> {
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     loop {
         match SqliteLedger::open(path).await {
             Err(LedgerError::Locked { place, pid }) if begun.elapsed() < LOCK_PATIENCE => {
                 tracing::debug!(place, pid, "another process holds the ledger; waiting for it to end");
                 tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Waits for a database that is not there yet: it may be starting beside this process. One that refuses is for a person.
+async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
+    let begun = Instant::now();
+    loop {
+        match PostgresLedger::open(url).await {
+            Err(error @ LedgerError::Unreachable { .. }) if begun.elapsed() < LOCK_PATIENCE => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger is not there yet; trying again");
+                tokio::time::sleep(CONNECT_INTERVAL).await;
             }
             opened => return opened,
         }
@@ -186,24 +243,51 @@ fn measured(router: Router, metrics: Arc<Metrics>) -> Router {
     router.layer(middleware::from_fn_with_state(metrics, measure))
 }
 
-async fn reconcile(
+/// Reconciles whenever this process leads, until `stop` becomes true.
+#[allow(clippy::too_many_arguments, reason = "everything that was started goes on to the reconcilers")]
+async fn lead<L: Ledger>(
+    leading: Leading,
     options: &OperatorOptions,
     client: Client,
-    ledger: Arc<SqliteLedger>,
+    ledger: Arc<L>,
+    settings: Arc<SenderSettings>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Ended> {
+    let reconcile = |stop| {
+        let (client, ledger) = (client.clone(), ledger.clone());
+        reconcile(options, client, ledger, settings.clone(), metrics.clone(), readiness.clone(), stop)
+    };
+    match leading {
+        Leading::Alone => reconcile(stop).await,
+        Leading::Elected => {
+            readiness.stands_by();
+            let identity = options.identity.clone().unwrap_or_else(random_id);
+            Candidate::new(client.clone(), &options.namespace, identity).lead(stop, reconcile).await
+        }
+    }
+}
+
+async fn reconcile<L: Ledger>(
+    options: &OperatorOptions,
+    client: Client,
+    ledger: Arc<L>,
     settings: Arc<SenderSettings>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Result<(), Ended> {
     let scopes = options.scopes();
     let waiting = await_definitions(&client, scopes.first().and_then(Option::as_deref), &readiness);
     if until_stop(&mut stop, waiting).await.is_none() {
-        return;
+        return Ok(());
     }
     let shared = Arc::new(Shared {
         writer: StatusWriter::new(client.clone(), metrics.clone()),
         client,
         ledger,
+        clock: Arc::new(SystemClock),
         settings,
         metrics,
         departed: Arc::default(),
@@ -223,7 +307,15 @@ async fn reconcile(
         };
         running.spawn(scope::run(shared.clone(), scope, stop.clone(), synced));
     }
-    while running.join_next().await.is_some() {}
+    all_end(running).await
+}
+
+/// The first scope that ends in an error or a panic ends the operator: its namespace would be served by nobody.
+async fn all_end(mut scopes: JoinSet<Result<(), Ended>>) -> Result<(), Ended> {
+    while let Some(ended) = scopes.join_next().await {
+        ended.unwrap_or_else(|error| Err(Ended { part: "a reconciler", cause: error.to_string() }))?;
+    }
+    Ok(())
 }
 
 /// Definitions may be installed after the operator, and its rights as well: both are waited for, and said.
@@ -263,5 +355,53 @@ where
             Some(format!("the right to list {definition}"))
         }
         Err(error) => Some(format!("{definition}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predecessor_that_ends_within_a_minute_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let predecessor = SqliteLedger::open(&path).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let nearly = LOCK_PATIENCE - Duration::from_secs(1);
+        let ends = async {
+            tokio::time::sleep(nearly).await;
+            drop(predecessor);
+        };
+        let (opened, ()) = tokio::join!(open(&path), ends);
+        assert!(opened.is_ok() && begun.elapsed() >= nearly, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predecessor_that_stays_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let _predecessor = SqliteLedger::open(&path).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let refused = open(&path).await.map(drop).unwrap_err();
+        assert!(begun.elapsed() >= LOCK_PATIENCE, "{:?}", begun.elapsed());
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_scope_that_ends_in_an_error_or_a_panic_ends_the_operator_with_an_error() {
+        let mut scopes = JoinSet::new();
+        scopes.spawn(std::future::pending());
+        scopes.spawn(async { Err(Ended { part: "the watch of Jobs", cause: "a fault".to_owned() }) });
+        assert_eq!(all_end(scopes).await.unwrap_err().to_string(), "the watch of Jobs ended: a fault");
+
+        let mut scopes = JoinSet::new();
+        scopes.spawn(std::future::pending());
+        scopes.spawn(async { panic!("a fault") });
+        assert!(all_end(scopes).await.unwrap_err().to_string().contains("panicked"));
+
+        let mut scopes = JoinSet::new();
+        scopes.spawn(async { Ok(()) });
+        assert!(all_end(scopes).await.is_ok());
     }
 }

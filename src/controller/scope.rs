@@ -8,8 +8,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Controller};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -24,9 +26,10 @@ use super::metrics::Metrics;
 use super::ownership::owning_broadcast;
 use super::status_writer::StatusWriter;
 use super::triggers::Triggers;
-use super::watch::{Change, Watched, scoped, watch};
+use super::watch::{Change, Watched, kind_of, scoped, watch};
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::Ledger;
+use crate::ledger::clock::Clock;
 
 /// Looks under way at once, over all scopes: they share one client and one ledger.
 pub const CONCURRENT_LOOKS: usize = 16;
@@ -39,6 +42,7 @@ type Guarded<K> = DeserializeGuard<K>;
 pub struct Shared<L> {
     pub client: Client,
     pub ledger: Arc<L>,
+    pub clock: Arc<dyn Clock>,
     pub settings: Arc<SenderSettings>,
     pub metrics: Arc<Metrics>,
     pub writer: StatusWriter,
@@ -55,33 +59,56 @@ struct Noticed {
     channels: Arc<Triggers<Guarded<MessageChannel>>>,
 }
 
+/// A part of the operator that runs as long as it does has ended: nobody does its work any more.
+#[derive(Debug, thiserror::Error)]
+#[error("{part} ended: {cause}")]
+pub struct Ended {
+    pub part: &'static str,
+    pub cause: String,
+}
+
+/// Tasks that run as long as the operator does, and give their name if they end nevertheless.
+type Watches = JoinSet<&'static str>;
+
 /// Runs until `stop`, then lets what has begun end. `synced` is called when the caches are full.
+///
+/// # Errors
+/// A watch that ended: what it saw would be missed from then on.
 pub async fn run<L: Ledger>(
     shared: Arc<Shared<L>>,
     namespace: Option<String>,
     mut stop: watch::Receiver<bool>,
     synced: impl FnOnce() + Send,
-) {
+) -> Result<(), Ended> {
     let noticed = Noticed::default();
-    let mut watches = JoinSet::new();
+    let mut watches = Watches::new();
     let stores = start_watches(&shared, namespace.as_deref(), &noticed, &mut watches);
-    let departures =
-        departures::watch(shared.client.clone(), namespace, shared.ledger.clone(), shared.departed.clone());
-    watches.spawn(departures);
     tokio::select! {
-        () = filled(&stores) => synced(),
-        _ = stop.wait_for(|stop| *stop) => return,
+        filled = unless_one_ends(&mut watches, filled(&stores)) => filled.map(|()| synced())?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
     let broadcasts = reconcile_broadcasts(&shared, &stores, &noticed, stop.clone());
     let channels = reconcile_channels(&shared, &stores, &noticed, stop.clone());
     let all = async { tokio::join!(broadcasts, channels) };
     let late = async {
-        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = stop.clone().wait_for(|stop| *stop).await;
         tokio::time::sleep(END_PATIENCE).await;
     };
     tokio::select! {
-        _ = all => {}
+        ended = unless_one_ends(&mut watches, all) => drop(ended?),
         () = late => tracing::warn!("reconciliations that had begun were broken off; they are safe to repeat"),
+    }
+    if *stop.borrow() { Ok(()) } else { Err(Ended { part: "the reconcilers", cause: "no reason given".to_owned() }) }
+}
+
+/// What `work` comes to, unless a watch ends before.
+async fn unless_one_ends<T>(watches: &mut Watches, work: impl Future<Output = T>) -> Result<T, Ended> {
+    tokio::select! {
+        done = work => Ok(done),
+        Some(ended) = watches.join_next() => Err(match ended {
+            Ok(part) => Ended { part, cause: "no reason given".to_owned() },
+            Err(error) => Ended { part: "a watch", cause: error.to_string() },
+        }),
     }
 }
 
@@ -100,7 +127,7 @@ fn start_watches<L: Ledger>(
     shared: &Arc<Shared<L>>,
     namespace: Option<&str>,
     noticed: &Noticed,
-    watches: &mut JoinSet<()>,
+    watches: &mut Watches,
 ) -> Stores {
     let (broadcasts, broadcast_writer) = reflector::store::<Guarded<BroadcastMessage>>();
     let (channels, channel_writer) = reflector::store::<Guarded<MessageChannel>>();
@@ -110,37 +137,82 @@ fn start_watches<L: Ledger>(
     let stores = Stores { broadcasts, channels, batches, jobs, pods };
     let (client, metrics) = (&shared.client, &shared.metrics);
 
-    let notice = on_broadcast(shared, &stores, noticed);
-    watches.spawn(watch(scoped(client, namespace), None, broadcast_writer, metrics.clone(), notice));
-    let notice = on_channel(&stores, noticed);
-    watches.spawn(watch(scoped(client, namespace), None, channel_writer, metrics.clone(), notice));
-    let notice = on_owned::<MessageBatch>(&stores, noticed, owner_of);
-    watches.spawn(watch(scoped(client, namespace), Some(BROADCAST_LABEL), batch_writer, metrics.clone(), notice));
-    let notice = on_owned::<Job>(&stores, noticed, owner_of);
-    watches.spawn(watch(scoped(client, namespace), Some(BROADCAST_LABEL), job_writer, metrics.clone(), notice));
-    let notice = on_owned::<Pod>(&stores, noticed, labelled);
-    watches.spawn(watch(scoped(client, namespace), Some(BROADCAST_LABEL), pod_writer, metrics.clone(), notice));
+    let (deleted, deletions) = unbounded_channel();
+    start(
+        watches,
+        scoped(client, namespace),
+        None,
+        broadcast_writer,
+        metrics,
+        on_broadcast(shared, &stores, noticed, deleted),
+    );
+    start(watches, scoped(client, namespace), None, channel_writer, metrics, on_channel(&stores, noticed));
+    let label = Some(BROADCAST_LABEL);
+    start(watches, scoped(client, namespace), label, batch_writer, metrics, on_batch(shared, &stores, noticed));
+    start(watches, scoped(client, namespace), label, job_writer, metrics, on_owned::<Job>(&stores, noticed, owner_of));
+    start(watches, scoped(client, namespace), label, pod_writer, metrics, on_owned::<Pod>(&stores, noticed, labelled));
+
+    let (ledger, departed) = (shared.ledger.clone(), shared.departed.clone());
+    watches.spawn(named(
+        "the release of deleted broadcasts",
+        departures::release(deletions, ledger.clone(), departed.clone()),
+    ));
+    let departures = departures::watch(client.clone(), namespace.map(str::to_owned), ledger, departed);
+    watches.spawn(named("the watch for deleted broadcasts", departures));
     stores
 }
 
+fn start<K: Watched>(
+    watches: &mut Watches,
+    api: Api<Guarded<K>>,
+    labels: Option<&'static str>,
+    writer: Writer<Guarded<K>>,
+    metrics: &Arc<Metrics>,
+    notice: impl FnMut(Change<'_, K>) + Send + 'static,
+) {
+    let metrics = metrics.clone();
+    let part = match kind_of::<K>() {
+        "BroadcastMessage" => "the watch of BroadcastMessages",
+        "MessageChannel" => "the watch of MessageChannels",
+        "MessageBatch" => "the watch of MessageBatches",
+        "Job" => "the watch of Jobs",
+        _ => "the watch of pods",
+    };
+    watches.spawn(named(part, watch(api, labels, writer, metrics, notice)));
+}
+
+async fn named(part: &'static str, work: impl Future<Output = ()>) -> &'static str {
+    work.await;
+    part
+}
+
+/// `deleted` takes the uids of those that are gone.
 fn on_broadcast<L: Ledger>(
     shared: &Arc<Shared<L>>,
     stores: &Stores,
     noticed: &Noticed,
+    deleted: UnboundedSender<String>,
 ) -> impl FnMut(Change<'_, BroadcastMessage>) + Send + use<L> {
     let (shared, stores) = (shared.clone(), stores.clone());
     let (broadcasts, channels) = (noticed.broadcasts.clone(), noticed.channels.clone());
     move |change| match change {
         Change::Applied { object, before } => {
-            broadcasts.insert([ObjectRef::from_obj(object)]);
-            if state_of(object) != before.as_deref().and_then(state_of) {
+            let before = before.as_deref();
+            if !is_own_write(&shared.remembered, before, object) {
+                broadcasts.insert([ObjectRef::from_obj(object)]);
+            }
+            if state_of(object) != before.and_then(state_of) {
                 channels.insert(channel_of(object));
             }
         }
         Change::Deleted(object) => {
             let uid = object.uid().unwrap_or_default();
+            // The watch for deletions may have listed it as gone before it was declared.
+            shared.departed.insert(&uid);
             shared.remembered.forget(&uid);
             shared.failures.forget(&uid);
+            // An error means that the operator ends.
+            let _ = deleted.send(uid);
             channels.insert(channel_of(object));
             // Another of its namespace may have waited for its key.
             broadcasts.insert(neighbours(&stores, object.namespace().as_deref()));
@@ -155,12 +227,13 @@ fn on_channel(stores: &Stores, noticed: &Noticed) -> impl FnMut(Change<'_, Messa
     let (broadcasts, channels) = (noticed.broadcasts.clone(), noticed.channels.clone());
     move |change| match change {
         Change::Applied { object, before } => {
-            channels.insert([ObjectRef::from_obj(object)]);
-            // What Herald itself writes to the status changes nothing for broadcasts.
-            let same = |before: &Guarded<MessageChannel>| {
-                before.uid() == object.uid() && before.meta().generation == object.meta().generation
-            };
-            if !before.as_deref().is_some_and(same) {
+            let same = before.as_deref().is_some_and(|before| wants_the_same(before, object));
+            // What Herald itself writes to the status is no news; one that was wiped is.
+            let has_status = object.0.as_ref().is_ok_and(|channel| channel.status.is_some());
+            if !(same && has_status) {
+                channels.insert([ObjectRef::from_obj(object)]);
+            }
+            if !same {
                 broadcasts.insert(neighbours(&stores, object.namespace().as_deref()));
             }
         }
@@ -170,6 +243,51 @@ fn on_channel(stores: &Stores, noticed: &Noticed) -> impl FnMut(Change<'_, Messa
             broadcasts.insert(all(&stores.broadcasts));
         }
     }
+}
+
+fn on_batch<L: Ledger>(
+    shared: &Arc<Shared<L>>,
+    stores: &Stores,
+    noticed: &Noticed,
+) -> impl FnMut(Change<'_, MessageBatch>) + Send + use<L> {
+    let shared = shared.clone();
+    let mut notice = on_owned::<MessageBatch>(stores, noticed, owner_of);
+    move |change| match &change {
+        Change::Applied { object, before } if is_own_batch_write(&shared.remembered, before.as_deref(), object) => {}
+        _ => notice(change),
+    }
+}
+
+/// A status that this operator wrote comes back as a change. It is no reason to look again, least of all before the wait
+/// after a failure is over.
+fn is_own_write(
+    remembered: &Remembered,
+    before: Option<&Guarded<BroadcastMessage>>,
+    object: &Guarded<BroadcastMessage>,
+) -> bool {
+    let (Some(before), Ok(broadcast)) = (before, &object.0) else { return false };
+    let uid = object.uid().unwrap_or_default();
+    wants_the_same(before, object) && remembered.has_written(&uid, broadcast.status.as_ref())
+}
+
+fn is_own_batch_write(
+    remembered: &Remembered,
+    before: Option<&Guarded<MessageBatch>>,
+    object: &Guarded<MessageBatch>,
+) -> bool {
+    let (Some(before), Ok(batch)) = (before, &object.0) else { return false };
+    let Some(owner) = owning_broadcast(batch) else { return false };
+    wants_the_same(before, object)
+        && remembered.has_written_batch(&owner.uid, &object.name_any(), batch.status.as_ref())
+}
+
+/// The same object with the same spec, and as alive as before.
+fn wants_the_same<K: Watched>(before: &Guarded<K>, object: &Guarded<K>) -> bool {
+    let of = |object: &Guarded<K>| {
+        let metadata = object.meta();
+        (metadata.uid.clone(), metadata.generation, metadata.deletion_timestamp.is_some())
+    };
+    of(before) == of(object)
 }
 
 fn on_owned<K: Watched>(
@@ -215,15 +333,12 @@ fn config() -> controller::Config {
     controller::Config::default().concurrency(CONCURRENT_LOOKS as u16)
 }
 
-async fn reconcile_broadcasts<L: Ledger>(
-    shared: &Shared<L>,
-    stores: &Stores,
-    noticed: &Noticed,
-    mut stop: watch::Receiver<bool>,
-) {
-    let reconciler = Reconciler {
+/// What looks at broadcasts with these caches.
+pub fn broadcast_reconciler<L: Ledger>(shared: &Shared<L>, stores: &Stores) -> Reconciler<L> {
+    Reconciler {
         client: shared.client.clone(),
         ledger: shared.ledger.clone(),
+        clock: shared.clock.clone(),
         stores: stores.clone(),
         settings: shared.settings.clone(),
         departed: shared.departed.clone(),
@@ -232,7 +347,16 @@ async fn reconcile_broadcasts<L: Ledger>(
         remembered: shared.remembered.clone(),
         failures: shared.failures.clone(),
         places: shared.places.clone(),
-    };
+    }
+}
+
+async fn reconcile_broadcasts<L: Ledger>(
+    shared: &Shared<L>,
+    stores: &Stores,
+    noticed: &Noticed,
+    mut stop: watch::Receiver<bool>,
+) {
+    let reconciler = broadcast_reconciler(shared, stores);
     Controller::for_stream(futures::stream::pending(), stores.broadcasts.clone())
         .with_config(config())
         .reconcile_on(noticed.broadcasts.clone().stream())
@@ -250,6 +374,7 @@ async fn reconcile_channels<L: Ledger>(
 ) {
     let reconciler = ChannelReconciler {
         ledger: shared.ledger.clone(),
+        clock: shared.clock.clone(),
         stores: stores.clone(),
         writer: shared.writer.clone(),
         metrics: shared.metrics.clone(),
@@ -264,3 +389,7 @@ async fn reconcile_channels<L: Ledger>(
         .for_each(|_| std::future::ready(()))
         .await;
 }
+
+#[cfg(test)]
+#[path = "scope_tests.rs"]
+mod tests;

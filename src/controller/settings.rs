@@ -1,19 +1,32 @@
 //! The flags of `herald operator`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
+use crate::ledger::location::LedgerLocation;
+
 /// Reconciles broadcasts in a Kubernetes cluster, and serves the ledger to their senders.
 ///
-/// One process per ledger: a second one waits up to 60 s for the first to end. It serves the ledger over HTTPS with a
-/// certificate of its own making, and health and metrics over HTTP.
+/// With the ledger in a file there is one process per ledger: a second one waits up to 60 s for the first to end. With the
+/// ledger in PostgreSQL there may be several: all serve the ledger, one reconciles. The ledger is served over HTTPS with a
+/// certificate of its own making, health and metrics over HTTP.
 #[derive(Clone, Debug, clap::Args)]
 pub struct OperatorOptions {
-    /// The file of the ledger: what happened to each recipient. On a volume that outlives the pod.
-    #[arg(long, value_name = "PATH", env = "HERALD_LEDGER_PATH", default_value = "/var/lib/herald/ledger.db")]
-    pub ledger_path: PathBuf,
+    /// Where the ledger is kept: what happened to each recipient. A file on a volume that outlives the pod, or a PostgreSQL
+    /// database: then give it by the variable, since flags are seen by others.
+    #[arg(
+        long,
+        value_name = "sqlite:PATH|postgres://…",
+        env = "HERALD_LEDGER",
+        hide_env_values = true,
+        default_value = "sqlite:/var/lib/herald/ledger.db"
+    )]
+    pub ledger: LedgerLocation,
+
+    /// The name of this process among several operators of one ledger, e.g. its pod's. By default a random one.
+    #[arg(long, value_name = "NAME", env = "HERALD_IDENTITY")]
+    pub identity: Option<String>,
 
     /// Where the ledger is served to senders, over HTTPS.
     #[arg(long, value_name = "ADDRESS", env = "HERALD_LISTEN", default_value = "0.0.0.0:8443")]

@@ -106,6 +106,15 @@ pub trait Ledger: SenderLedger {
     /// first attempt the plan is made anew instead.
     fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
 
+    /// Cancels what this owner last declared under the key, latched as by [`Ledger::declare`]: for who cannot tell the rest
+    /// of its declaration. `None`, and nothing is changed, where the key does not stand for what this owner declared.
+    fn cancel(
+        &self,
+        namespace: &str,
+        idempotency_key: &str,
+        owner_uid: &str,
+    ) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
+
     /// The owner is gone: closes the gate of what it owned, until another owner declares the key. A uid that owns nothing
     /// changes nothing.
     fn release(&self, owner_uid: &str) -> impl Future<Output = Result<()>> + Send;

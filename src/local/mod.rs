@@ -8,6 +8,7 @@
 //! | [`order`] | one broadcast made ready to send |
 //! | [`ledger_path`] | where the ledger lies |
 //! | [`recovery`] | settles what an earlier process left |
+//! | [`fixed_plan`] | what is said of a broadcast whose audience is not read any more |
 //! | [`refusal`] | what a run cannot begin or go on for |
 //! | [`refused`] | a broadcast that cannot be sent as it is written, in messages and in its status |
 //! | [`confirmation`] | the question before the first message to a provider elsewhere |
@@ -19,6 +20,7 @@
 
 pub mod confirmation;
 pub mod documents;
+mod fixed_plan;
 pub mod interruption;
 pub mod ledger_path;
 pub mod manifest;

@@ -1,6 +1,7 @@
 //! One broadcast made ready to send: its provider, template, sources and declaration.
 
 use std::io::{BufReader, Cursor, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,8 +10,8 @@ use super::manifest::{Document, Manifest};
 use super::manifest_data::Data;
 use super::manifest_document::FieldLines;
 use super::manifest_fault::Place;
-use crate::api::{BroadcastMessage, MessageChannel};
-use crate::audience::{MaterialError, MaterialKind, Materials};
+use crate::api::{Audience, BroadcastMessage, MessageChannel};
+use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
 use crate::provider::Provider;
@@ -26,6 +27,8 @@ pub struct Order {
     pub provider: Arc<dyn Provider>,
     pub template: Arc<Template>,
     pub materials: Arc<dyn Materials>,
+    /// The files on this machine that the audience is read from, exclusions included.
+    pub audience_files: Vec<PathBuf>,
 }
 
 /// What keeps a broadcast from being sent, with the place in its file.
@@ -106,16 +109,15 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
     declaration.owner_uid.clear();
     declaration.generation = 0;
+    let materials = ManifestMaterials { manifest: manifest.clone(), namespace: document.name.namespace.clone() };
     Ok(Order {
         broadcast: document.object.clone(),
         lines: document.lines.clone(),
         declaration,
         provider,
         template: Arc::new(template),
-        materials: Arc::new(ManifestMaterials {
-            manifest: manifest.clone(),
-            namespace: document.name.namespace.clone(),
-        }),
+        audience_files: materials.files(&document.object.spec.audience),
+        materials: Arc::new(materials),
     })
 }
 
@@ -161,6 +163,15 @@ struct ManifestMaterials {
 }
 
 impl ManifestMaterials {
+    fn files(&self, audience: &Audience) -> Vec<PathBuf> {
+        let sources = assembly::included(audience).into_iter().chain(assembly::excluded(audience));
+        let of = |source| match source {
+            Source::Material { kind, name, key } => self.data(kind, &name, &key)?.path().map(PathBuf::from),
+            Source::Inline { .. } => None,
+        };
+        sources.filter_map(of).collect()
+    }
+
     fn data(&self, kind: MaterialKind, name: &str, key: &str) -> Option<&Data> {
         match kind {
             MaterialKind::ConfigMap => self.manifest.config_map_key(&self.namespace, name, key),

@@ -14,7 +14,7 @@ use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, json_line, summary};
-use super::{documents, ledger_path, progress, rehearsal};
+use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
@@ -92,14 +92,15 @@ async fn run_on<L: Ledger>(
     for order in orders {
         entries.push(declare(recovered, order).await?);
     }
-    let send_verdict = match make_ready(options, recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(recovered, &entries, transport, stop).await,
+    // Told to stop or not, how each broadcast stands after it was drained is what counts.
+    let sent = match make_ready(options, recovered, &mut entries, &stop).await? {
+        Readiness::Ready => send(recovered, &entries, transport, stop).await.map(|()| Verdict::Done),
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
     upkeep.abort();
     let verdict = finish(options, recovered, &entries).await?;
-    Ok(verdict.max(send_verdict?))
+    Ok(verdict.max(sent?))
 }
 
 async fn test(
@@ -206,15 +207,7 @@ async fn prepare<L: Ledger>(
     let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
     let name = entry.order.name();
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
-        if snapshot.finished_at.is_some() {
-            eprintln!("{name}: finished already; nothing to send");
-        } else {
-            eprintln!(
-                "{name}: goes on with {} of {} recipients; its plan is fixed, edits of the audience are not looked at",
-                snapshot.counts.open(),
-                sealed.planned
-            );
-        }
+        eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
         return Ok(Prepared::Done);
     }
     if snapshot.gate.ended(snapshot.now).is_some() {
@@ -276,7 +269,7 @@ async fn send<L: Ledger>(
     entries: &[Entry],
     transport: &Transport,
     stop: watch::Receiver<bool>,
-) -> Result<Verdict, Refusal> {
+) -> Result<(), Refusal> {
     let known: Vec<(&Entry, BroadcastId)> =
         entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
     let mut running = Vec::new();
@@ -320,18 +313,16 @@ async fn send<L: Ledger>(
 }
 
 /// All sessions end by themselves; the first that fails is told, and the others go on.
-async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<Verdict, Refusal> {
-    let mut verdict = Verdict::Done;
+async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<(), Refusal> {
     let mut failure = None;
     while let Some(ended) = sessions.join_next().await {
         match ended {
-            Ok(Ok(Ended::Stopped)) => verdict = verdict.max(Verdict::Interrupted),
-            Ok(Ok(Ended::Closed(_) | Ended::Idle | Ended::Replanned)) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
             Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
         }
     }
-    failure.map_or(Ok(verdict), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 /// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a

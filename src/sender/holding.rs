@@ -20,7 +20,8 @@ const ASK_ANYWAY: Span = Span::from_secs(5);
 /// Requests on the wire are at most the slots of this time: a slower provider lowers the rate, not the certainty.
 const IN_FLIGHT_SECONDS: Span = Span::from_secs(2);
 /// Nothing new is begun while requests are on the wire and none was answered for this long: a black-holed provider must
-/// not make thousands unknown.
+/// not make thousands unknown. So long it rests as well between two probes of a provider that only ever loses them, since
+/// one that closes each connection at once would else have a probe made unknown with every round trip.
 const SILENCE: Span = Span::from_secs(2);
 
 /// The ledger is told of a slow provider for so long after the last slot that passed: longer than between two exchanges.
@@ -52,16 +53,19 @@ pub struct Holding {
     reports: Vec<Report>,
     oldest_report: Option<Local>,
     in_flight: u32,
-    /// Since when the provider owes an answer.
-    silent_since: Local,
-    /// A request ended in silence, and nothing was answered since: one probe at a time, or each round of timeouts would
-    /// be followed by another two seconds of sending into the hole.
-    black_hole: bool,
+    /// Since when the provider owes an answer, to those on the wire or to those it has lost; `None` when it owes none.
+    silent_since: Option<Local>,
+    /// A request was lost in silence, and nothing was answered since: one probe at a time, none before this instant, or
+    /// each round of lost answers would be followed by another two seconds of sending into the hole.
+    next_probe: Option<Local>,
     /// When a slot had to pass because too many answers were owed.
     held_up_at: Option<Local>,
     interval: Span,
     asked_at: Local,
+    /// No recipients are asked for before this instant.
     wait_until: Local,
+    /// The ledger said that nothing is due before this instant.
+    idle_until: Local,
     /// Whether the next exchange should come at once.
     urgent: bool,
     /// Whether an outcome was recorded: before, the first is reported at once, since the group grows by it.
@@ -79,12 +83,13 @@ impl Holding {
             reports: Vec::new(),
             oldest_report: None,
             in_flight: 0,
-            silent_since: now,
-            black_hole: false,
+            silent_since: None,
+            next_probe: None,
             held_up_at: None,
             interval: Span(NANOS_PER_SECOND),
             asked_at: now,
             wait_until: now,
+            idle_until: now,
             urgent: true,
             proven: false,
             leaving: false,
@@ -99,14 +104,16 @@ impl Holding {
         self.held.make_contiguous().sort_by_key(|held| held.slot);
     }
 
-    /// The ledger said that nothing can be taken before this instant.
-    pub fn wait(&mut self, until: Local) {
-        self.wait_until = until;
+    /// The ledger said at `now` that nothing can be taken before this instant. A raised rate and an earlier start change
+    /// that, so it is believed for as long as nothing is asked anyway.
+    pub fn wait(&mut self, until: Local, now: Local) {
+        self.idle_until = until;
+        self.wait_until = until.min(now + ASK_ANYWAY);
     }
 
-    /// Nothing can be taken before this instant.
-    pub fn wait_until(&self) -> Local {
-        self.wait_until
+    /// Nothing is due before this instant, as far as the ledger has said.
+    pub fn idle_until(&self) -> Local {
+        self.idle_until
     }
 
     pub fn in_flight_cap(&self) -> u32 {
@@ -115,7 +122,11 @@ impl Holding {
 
     /// Whether the provider owes answers and has given none for too long.
     fn is_silent(&self, now: Local) -> bool {
-        self.in_flight > 0 && (self.black_hole || now - self.silent_since > SILENCE)
+        match (self.next_probe, self.silent_since) {
+            (Some(at), _) => self.in_flight > 0 || now < at,
+            (None, Some(since)) => self.in_flight > 0 && now - since > SILENCE,
+            (None, None) => false,
+        }
     }
 
     /// Whether slots pass unused, or did a moment ago, because the provider is slow.
@@ -157,21 +168,13 @@ impl Holding {
 
     /// A request was handed over.
     pub fn begun(&mut self, now: Local) {
-        if self.in_flight == 0 {
-            self.silent_since = now;
-        }
+        self.silent_since.get_or_insert(now);
         self.in_flight += 1;
     }
 
     /// Its outcome is known.
     pub fn ended(&mut self, report: Report, now: Local) {
-        let no_answer = matches!(&report.outcome, Outcome::Unknown { fault } if fault.reason == NO_ANSWER);
-        // A connection that is closed while others are answered is a sign of life; a timeout in silence is none.
-        self.black_hole = no_answer && self.is_silent(now);
-        if !self.black_hole {
-            self.silent_since = now;
-        }
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.listen(&report.outcome, now);
         if !self.proven {
             self.urgent = true;
             self.wait_until = now;
@@ -184,6 +187,25 @@ impl Holding {
         if stops {
             // What is held was meant for a rate or an account that the provider has just refused.
             self.release(now);
+        }
+    }
+
+    /// Only an answer, or a connection that was refused before anything was sent, is a sign of life: a lost answer is what
+    /// silence consists of, however soon it is known to be lost.
+    fn listen(&mut self, outcome: &Outcome, now: Local) {
+        let silent = self.is_silent(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match outcome {
+            Outcome::NotBegun => {}
+            Outcome::Unknown { fault } if fault.reason == NO_ANSWER => {
+                if silent {
+                    self.next_probe = Some(now + SILENCE);
+                }
+            }
+            _ => {
+                self.next_probe = None;
+                self.silent_since = (self.in_flight > 0).then_some(now);
+            }
         }
     }
 
@@ -229,7 +251,7 @@ impl Holding {
             return 0;
         }
         let last_slot_near = self.held.back().is_none_or(|last| last.slot - now <= LEAD);
-        let most = if self.black_hole { 1 } else { MAX_GROUP };
+        let most = if self.next_probe.is_some() { 1 } else { MAX_GROUP };
         if last_slot_near { self.room().min(most) } else { 0 }
     }
 
@@ -245,9 +267,11 @@ impl Holding {
         if !self.held.is_empty() {
             at = at.min(self.asked_at + ASK_WHILE_HOLDING);
         }
-        if !self.leaving && self.room() > 0 && !self.is_silent(now) {
+        let probe_at = self.next_probe.filter(|_| self.in_flight == 0);
+        if !self.leaving && self.room() > 0 && (probe_at.is_some() || !self.is_silent(now)) {
             let near_end = self.held.back().map_or(now, |last| Local(last.slot.0 - LEAD));
-            at = at.min(near_end.max(self.wait_until).max(self.asked_at + MIN_WAIT));
+            let open_at = probe_at.map_or(self.wait_until, |at| at.max(self.wait_until));
+            at = at.min(near_end.max(open_at).max(self.asked_at + MIN_WAIT));
         }
         at
     }

@@ -160,8 +160,23 @@ fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
 
     let mut idle = Holding::new(at(0));
     idle.ask(at(0));
-    idle.wait(at(60_000));
+    idle.wait(at(60_000), at(0));
     assert_eq!(idle.ask_at(at(10)), at(5_000));
+}
+
+#[test]
+fn a_long_wait_is_asked_about_again_within_seconds() {
+    let mut holding = Holding::new(at(0));
+    holding.ask(at(0));
+    holding.wait(at(3_600_000), at(0));
+    assert_eq!(holding.wants(at(4_999)), 0);
+    assert!(holding.wants(at(5_000)) > 0);
+    assert_eq!(holding.ask_at(at(10)), at(5_000));
+    assert_eq!(holding.idle_until(), at(3_600_000), "who has no patience is told the whole wait");
+    // A wait of no more than that is kept to.
+    holding.ask(at(5_000));
+    holding.wait(at(9_000), at(5_000));
+    assert_eq!((holding.wants(at(8_999)), holding.ask_at(at(5_010))), (0, at(9_000)));
 }
 
 #[test]
@@ -209,18 +224,75 @@ fn after_timeouts_in_silence_one_probe_at_a_time_until_something_is_answered() {
     assert!(!holding.may_begin(at(6_900)), "one is still out");
     assert_eq!(holding.wants(at(6_900)), 0);
     holding.ended(no_answer(9), at(6_900));
-    assert_eq!(holding.wants(at(6_901)), 1);
-    assert!(holding.may_begin(at(7_000)));
-    holding.begun(at(7_000));
-    assert!(!holding.may_begin(at(7_001)), "the probe is out");
-    assert_eq!(holding.wants(at(7_001)), 0);
-    holding.ended(no_answer(10), at(13_000));
-    holding.begun(at(13_100));
-    assert!(!holding.may_begin(at(13_101)), "a second probe, as silent as the first");
-    holding.ended(accepted(11), at(13_150));
-    assert!(holding.wants(at(13_151)) > 1);
-    holding.begun(at(13_200));
-    assert!(holding.may_begin(at(13_300)), "the provider is back");
+    assert_eq!(holding.wants(at(8_899)), 0, "the provider is left in peace for a while");
+    assert_eq!(holding.wants(at(8_900)), 1);
+    assert!(holding.may_begin(at(9_000)));
+    holding.begun(at(9_000));
+    assert!(!holding.may_begin(at(9_001)), "the probe is out");
+    assert_eq!(holding.wants(at(9_001)), 0);
+    holding.ended(no_answer(10), at(15_000));
+    holding.begun(at(17_100));
+    assert!(!holding.may_begin(at(17_101)), "a second probe, as silent as the first");
+    holding.ended(accepted(11), at(17_150));
+    assert!(holding.wants(at(17_151)) > 1);
+    holding.begun(at(17_200));
+    assert!(holding.may_begin(at(17_300)), "the provider is back");
+}
+
+/// Sends into a provider that closes each connection after 50 ms without a word; returns how many were begun.
+fn lost_in(seconds: i64, interval: i64) -> usize {
+    let mut holding = Holding::new(at(0));
+    holding.receive([], Span::from_millis(interval), 1);
+    let mut begun: Vec<i64> = Vec::new();
+    let mut ended = 0;
+    for now in (0..seconds * 1_000).step_by(interval as usize) {
+        while begun.get(ended).is_some_and(|began| began + 50 <= now) {
+            holding.ended(no_answer(ended as i64), at(now));
+            ended += 1;
+        }
+        if holding.wants(at(now)) > 0 && holding.may_begin(at(now)) {
+            holding.begun(at(now));
+            begun.push(now);
+        }
+    }
+    begun.len()
+}
+
+#[test]
+fn answers_that_are_lost_at_once_are_a_silence_as_well() {
+    // Two seconds of sending, and a probe every two seconds and a round trip.
+    let (seconds, rate) = (60, 100);
+    let lost = lost_in(seconds, 1_000 / rate);
+    assert!(lost as i64 >= 2 * rate, "{lost}");
+    assert!(lost as i64 <= 2 * rate + seconds / 2, "{lost}");
+}
+
+#[test]
+fn a_connection_that_is_refused_shows_that_nothing_is_swallowed() {
+    let refused = Outcome::NotSent { fault: Fault::new("NotSent", None, "refused") };
+    let mut holding = sending();
+    holding.ended(outcome(0, refused), at(1_900));
+    assert!(holding.may_begin(at(3_900)));
+    assert!(!holding.may_begin(at(3_901)));
+}
+
+#[test]
+fn a_request_that_was_not_begun_after_all_is_no_sign_of_life() {
+    let mut holding = sending();
+    holding.ended(outcome(0, Outcome::NotBegun), at(1_900));
+    assert!(!holding.may_begin(at(2_001)));
+}
+
+#[test]
+fn a_sender_that_rests_asks_when_the_next_probe_may_begin() {
+    let mut holding = Holding::new(at(0));
+    holding.ask(at(0));
+    holding.recorded(&[accepted(99)]);
+    holding.begun(at(0));
+    holding.ended(no_answer(0), at(2_500));
+    holding.ask(at(2_600));
+    assert_eq!(holding.ask_at(at(2_700)), at(4_500));
+    assert_eq!(holding.wants(at(4_500)), 1);
 }
 
 #[test]

@@ -77,6 +77,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.declare(declaration)).await
     }
 
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.retry().answered(|| self.ledger.cancel(namespace, idempotency_key, owner_uid)).await
+    }
+
     async fn release(&self, owner_uid: &str) -> Result<()> {
         self.retry().answered(|| self.ledger.release(owner_uid)).await
     }

@@ -167,7 +167,7 @@ impl<L: SenderLedger> Running<L> {
     fn is_idle(&self) -> bool {
         let Some(patience) = self.session.patience else { return false };
         let patience = patience.max(pacing::longest_wait(self.interval));
-        self.exchange.is_none() && self.holding.is_settled() && self.holding.wait_until() > Local::now() + patience
+        self.exchange.is_none() && self.holding.is_settled() && self.holding.idle_until() > Local::now() + patience
     }
 
     fn leave(&mut self, why: Ended) {
@@ -316,30 +316,26 @@ impl<L: SenderLedger> Running<L> {
             Err(error) => return Err(error.into()),
         };
         self.retry.succeeded();
-        self.session.journal.acknowledged(&self.session.holder, &request.outcomes)?;
         self.holding.recorded(&request.outcomes);
-        self.receive(reply, requested, received)
+        self.receive(reply, requested, received)?;
+        Ok(self.session.journal.acknowledged(&self.session.holder, &request.outcomes)?)
     }
 
     fn receive(&mut self, reply: ExchangeReply, requested: Local, received: Local) -> Result<(), SessionError> {
         self.offset.observe(reply.now, received);
         self.request_timeout = reply.request_timeout;
         self.interval = reply.interval;
-        let known = reply.content.map_or(Ok(true), |content| self.take_content(&content))?;
         let local = |slot| self.offset.local(slot, reply.now, requested, received);
+        // Held before anything here can fail: what is held is given back then.
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
-        let wait_until = match reply.directive {
-            Directive::Wait { until } => Some(local(until)),
-            _ => None,
-        };
         self.holding.receive(rows, reply.interval, reply.sharing);
         match reply.directive {
             Directive::Continue => {}
-            Directive::Wait { .. } => wait_until.into_iter().for_each(|until| self.holding.wait(until)),
+            Directive::Wait { until } => self.holding.wait(local(until), received),
             Directive::Plan => self.leave(Ended::Closed(Closed::NotPlanned)),
             Directive::Stop { reason } => self.leave(Ended::Closed(reason)),
         }
-        if !known {
+        if !reply.content.map_or(Ok(true), |content| self.take_content(&content))? {
             self.leave(Ended::Replanned);
         }
         if self.holding.is_leaving() {

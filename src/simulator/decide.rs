@@ -103,7 +103,7 @@ pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -
     }
     if settings.rate_limit > 0 && circumstances.in_last_second > settings.rate_limit as usize {
         let (code, response) = match call.played {
-            Played::Messenger => (THROTTLED, graph_error(613, None)),
+            Played::Messenger => (THROTTLED, graph_error(613, None, &call.recipient)),
             Played::Http => {
                 let mut response = Response::text(429, "Too Many Requests");
                 response.headers.push(("retry-after", RETRY_AFTER.into()));
@@ -123,7 +123,7 @@ pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -
     let Some(mishap) = befalls(settings, call.played, draw(Draw::Failure)) else {
         return Decision { latency, accepted: true, throttled: false, code: None, reply: Reply::Answer(success) };
     };
-    let (accepted, reply) = suffer(mishap, success);
+    let (accepted, reply) = suffer(mishap, success, &call.recipient);
     Decision { latency, accepted, throttled: false, code: Some(mishap.to_string()), reply }
 }
 
@@ -142,9 +142,9 @@ fn befalls(settings: &Settings, played: Played, drawn: f64) -> Option<Mishap> {
 }
 
 /// A message counts as accepted exactly when a client that reads to the end would see success, and for `never`.
-fn suffer(mishap: Mishap, success: Response) -> (bool, Reply) {
+fn suffer(mishap: Mishap, success: Response, recipient: &str) -> (bool, Reply) {
     match mishap {
-        Mishap::Graph { code, subcode } => (false, Reply::Answer(graph_error(code, subcode))),
+        Mishap::Graph { code, subcode } => (false, Reply::Answer(graph_error(code, subcode, recipient))),
         Mishap::Status(status @ 200..=299) => (true, Reply::Answer(Response { status, ..success })),
         Mishap::Status(status) => (false, Reply::Answer(Response::text(status, "simulated failure"))),
         Mishap::Garbage => (true, Reply::Answer(Response::text(200, "<html><!\u{1}{\"message_id\": maybe]"))),
@@ -172,7 +172,7 @@ fn success(call: &Call, seed: u64, number: u64) -> Response {
 
 fn refuse(played: Played, refusal: &Refusal) -> (String, Response) {
     match (played, refusal) {
-        (Played::Messenger, Refusal::NoToken) => ("190".into(), graph_error(190, None)),
+        (Played::Messenger, Refusal::NoToken) => ("190".into(), graph_error(190, None, "")),
         (Played::Messenger, Refusal::BadParameter(what)) => {
             ("100".into(), graph_error_saying(100, None, &format!("(#100) {what}")))
         }
@@ -183,7 +183,8 @@ fn refuse(played: Played, refusal: &Refusal) -> (String, Response) {
     }
 }
 
-fn graph_error(code: i64, subcode: Option<i64>) -> Response {
+/// Where nothing else is known of a code, the text names the person, as several of the Graph API do.
+fn graph_error(code: i64, subcode: Option<i64>, recipient: &str) -> Response {
     let message = match code {
         1 => "An unknown error occurred.".to_owned(),
         2 => "An unexpected error has occurred. Please retry your request later.".to_owned(),
@@ -192,7 +193,7 @@ fn graph_error(code: i64, subcode: Option<i64>) -> Response {
         190 => "Invalid OAuth access token.".to_owned(),
         551 => "(#551) This person isn't available right now.".to_owned(),
         613 => "(#613) Calls to this api have exceeded the rate limit.".to_owned(),
-        _ => format!("(#{code}) simulated error"),
+        _ => format!("(#{code}) Object with ID '{recipient}' does not exist (simulated)"),
     };
     graph_error_saying(code, subcode, &message)
 }

@@ -11,7 +11,7 @@ use super::helm::{helm, render};
 use super::{chart, yaml};
 
 /// Sets of values that between them reach every template and every branch.
-pub const VALUE_SETS: [&[&str]; 5] = [
+pub const VALUE_SETS: [&[&str]; 6] = [
     &[],
     &["simulator.enabled=true", "simulator.fail={551=0.01,http:500=0.1}", "simulator.rateLimit=30"],
     &["watch.namespaces={marketing,sales}", "userRoles.aggregate=false", "crds.enabled=false"],
@@ -39,6 +39,7 @@ pub const VALUE_SETS: [&[&str]; 5] = [
         "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "userRoles.enabled=false",
     ],
+    &["replicas=3", "ledger.postgres.secretName=database", "ledger.postgres.secretKey=address"],
 ];
 
 pub fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -133,6 +134,24 @@ fn one_operator_at_a_time_has_the_ledgers_volume() {
 }
 
 #[test]
+fn several_operators_need_a_database_whose_address_stands_in_no_argument() {
+    let Some(documents) = render(VALUE_SETS[5]) else { return };
+    let spec = &named(&documents, "Deployment", "herald")["spec"];
+    assert_eq!((&spec["replicas"], &spec["strategy"]["type"]), (&3.into(), &"RollingUpdate".into()));
+    let container = &spec["template"]["spec"]["containers"][0];
+    let ledger = container["env"].as_array().unwrap().iter().find(|entry| entry["name"] == "HERALD_LEDGER").unwrap();
+    assert_eq!(ledger["valueFrom"]["secretKeyRef"], json!({"name": "database", "key": "address"}));
+    assert!(!arguments(&documents, "herald").iter().any(|argument| argument.contains("ledger=")));
+    assert!(of_kind(&documents, "PersistentVolumeClaim").is_empty(), "nothing lies on a volume");
+
+    let chart = chart().display().to_string();
+    let words = ["template", "herald", &chart, "--set", "image.repository=a/b", "--set", "replicas=2"];
+    let refused = helm(&words).unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("set ledger.postgres.secretName, or replicas to 1"));
+}
+
+#[test]
 fn every_selector_finds_exactly_the_pods_it_means() {
     for values in VALUE_SETS {
         let Some(documents) = render(values) else { return };
@@ -189,7 +208,7 @@ fn the_operator_takes_the_flags_it_is_given_and_is_served_under_the_services_nam
     assert_eq!(port("ledger"), u64::from(options.listen.port()));
     assert_eq!(port("metrics"), u64::from(options.health_listen.port()));
     let volume = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
-    assert!(options.ledger_path.starts_with(volume), "the ledger must lie on the volume");
+    assert!(options.ledger.to_string().starts_with(volume), "the ledger must lie on the volume");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::root;
 const WATCHED: &str = "watched namespaces";
 const CLUSTER: &str = "cluster";
 const OWN: &str = "own namespace";
+const ELECTED: &str = "own namespace, with PostgreSQL";
 
 /// API group, resource, the one object it is for (or none), verb.
 type Right = (String, String, Option<String>, String);
@@ -38,7 +39,7 @@ fn told(file: &str, place: &str) -> BTreeSet<Right> {
     let mut rights = BTreeSet::new();
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        assert!([WATCHED, CLUSTER, OWN].contains(&cells[4]), "{file}: {row}");
+        assert!([WATCHED, CLUSTER, OWN, ELECTED].contains(&cells[4]), "{file}: {row}");
         if cells[4] != place {
             continue;
         }
@@ -83,7 +84,7 @@ fn given(documents: &[Value], kind: &str, namespace: Option<&str>) -> BTreeSet<R
 
 #[test]
 fn the_documentation_tells_the_rights_the_operator_uses() {
-    for place in [WATCHED, CLUSTER, OWN] {
+    for place in [WATCHED, CLUSTER, OWN, ELECTED] {
         assert_eq!(told("docs/kubernetes.md", place), told("src/controller/mod.rs", place), "{place}");
     }
 }
@@ -94,6 +95,9 @@ fn the_operator_is_given_exactly_the_rights_it_uses() {
     let Some(everywhere) = render(&[]) else { return };
     assert_eq!(given(&everywhere, "ClusterRole", None), &used(CLUSTER) | &used(WATCHED));
     assert_eq!(given(&everywhere, "Role", Some("herald-system")), used(OWN));
+
+    let elected = render(&["ledger.postgres.secretName=database"]).unwrap();
+    assert_eq!(given(&elected, "Role", Some("herald-system")), &used(OWN) | &used(ELECTED));
 
     let named = render(&["watch.namespaces={marketing,sales}"]).unwrap();
     assert_eq!(given(&named, "ClusterRole", None), used(CLUSTER));

@@ -61,6 +61,34 @@ fn values_and_schema_agree() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// The values without a comment: above them in their paragraph, at their own depth or above.
+fn unexplained(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut explained: Vec<usize> = Vec::new();
+    for line in text.lines() {
+        let words = line.trim_start();
+        let depth = line.len() - words.len();
+        explained.retain(|above| *above <= depth);
+        if words.is_empty() {
+            explained.clear();
+        } else if words.starts_with('#') {
+            explained.push(depth);
+        } else if !words.ends_with(':') && explained.is_empty() && !words.contains(" # ") {
+            found.push(line);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_value_has_its_comment() {
+    let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    assert_eq!(unexplained(&text), [] as [&str; 0]);
+    // The judge itself.
+    let sample = "# One\na: 1\nb:\n  c: 2\n\nd:\n  # Three\n  e: 3\n  f: 4\n\ng:\n  h: 5\ni: 6 # six\n";
+    assert_eq!(unexplained(sample), ["  h: 5"]);
+}
+
 #[test]
 fn every_value_acts_in_a_template() {
     let mut templates = String::new();

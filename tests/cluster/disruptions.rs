@@ -1,27 +1,137 @@
-//! What is done to the whole cluster, so these run alone: the operator is killed, the API server goes away.
+//! What is done to the whole cluster, so these run alone: the operator is killed or sent away, the API server goes away.
 
 use std::process::Command;
 use std::time::Duration;
 
-use super::kubectl::{await_that, kubectl};
-use super::stage::{SYSTEM, Stage, operator_pod};
+use super::judge::now_ns;
+use super::kubectl::{await_that, find, kubectl, kubectl_with, list};
+use super::process::{kill_process_of, restarts};
+use super::stage::{OPERATOR_PODS, SYSTEM, Stage, operator_pod};
+
+/// Ends the operator's process as a crash would; its container starts again in place.
+fn kill_the_operator() {
+    let pod = operator_pod().unwrap();
+    let before = restarts(SYSTEM, &pod);
+    kill_process_of(SYSTEM, &pod);
+    await_that("the operator's container runs again", || restarts(SYSTEM, &pod) > before);
+    await_that("the operator is ready again", || operator_pod().is_some());
+}
+
+fn replace_the_operators_pod() {
+    let pod = operator_pod().unwrap();
+    kubectl(&["-n", SYSTEM, "delete", "pod", &pod, "--grace-period=0", "--force"]);
+    await_that("another operator is ready", || operator_pod().is_some_and(|now| now != pod));
+}
+
+fn while_the_operator_is_away(work: impl FnOnce()) {
+    kubectl(&["-n", SYSTEM, "scale", "deployment/herald", "--replicas=0"]);
+    await_that("the operator is gone", || list(SYSTEM, "pods", OPERATOR_PODS).is_empty());
+    work();
+    kubectl(&["-n", SYSTEM, "scale", "deployment/herald", "--replicas=1"]);
+    await_that("the operator is back", || operator_pod().is_some());
+}
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
-fn the_operator_may_restart_while_planning_and_while_sending() {
+fn the_operator_may_be_killed_and_replaced_while_sending() {
     let stage = Stage::with_channel("operator", &["--latency", "50-100"], 20);
     stage.apply(&stage.broadcast("sale", 400, ""));
-    let restart = || {
-        let pod = operator_pod().unwrap();
-        kubectl(&["-n", SYSTEM, "delete", "pod", &pod, "--grace-period=0", "--force"]);
-        await_that("another operator is ready", || operator_pod().is_some_and(|now| now != pod));
-    };
-    restart();
+    replace_the_operators_pod();
     stage.await_requests(60);
-    restart();
+    kill_the_operator();
     stage.await_end("sale", "Delivered");
     let status = stage.judge("sale", 400);
     assert_eq!(status["recipients"]["sent"], 400, "senders keep what they know: {status}");
+}
+
+/// Two ConfigMaps that between them hold a list which takes seconds to plan. Created, as `apply` would keep a copy in an
+/// annotation, which is too small.
+fn create_large_list(stage: &Stage, people: usize) -> String {
+    let sources = [0, 1].map(|number| {
+        let half = number * people / 2..(number + 1) * people / 2;
+        let csv: String = half.map(|id| format!("sale-{id}\\n")).collect();
+        let map = format!(
+            "{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {{\"name\": \"people-{number}\"}}, \
+             \"data\": {{\"people.csv\": \"id\\n{csv}\"}}}}"
+        );
+        kubectl_with(&map, &["-n", &stage.namespace, "create", "-f", "-"]).unwrap();
+        format!("{{name: people-{number}, configMapKeyRef: {{name: people-{number}, key: people.csv}}}}")
+    });
+    sources.join(", ")
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn the_operator_may_be_killed_while_a_large_list_is_planned() {
+    const PEOPLE: usize = 160_000;
+    let stage = Stage::with_channel("planning", &["--latency", "50-100"], 50);
+    let sources = create_large_list(&stage, PEOPLE);
+    stage.apply(&format!(
+        "{{apiVersion: herald.dev/v1alpha1, kind: BroadcastMessage, metadata: {{name: sale}}, spec: {{channelRef: \
+         {{name: page}}, content: {{text: \"Hello\"}}, delivery: {{batchSize: 20000}}, audience: {{sources: [{sources}]}}}}}}"
+    ));
+    await_that("it is being planned", || stage.status("sale")["state"] == "Planning");
+    stage.assert_verdict("sale", "InProgress");
+    let killed = now_ns();
+    kill_the_operator();
+    stage.await_requests(100);
+    let sealed = stage.status("sale")["plan"]["sealedTime"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(sealed.as_nanosecond() > i128::from(killed), "it was killed in the middle of planning: {sealed}");
+    assert_eq!(stage.count("sale", "planned"), PEOPLE as i64);
+    stage.patch("broadcastmessage", "sale", r#"{"cancel": true}"#);
+    stage.await_end("sale", "Cancelled");
+    stage.judge("sale", PEOPLE as i64);
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn what_is_done_while_the_operator_is_away_is_judged_when_it_is_back() {
+    let stage = Stage::with_channel("absent", &["--latency", "50-100"], 20);
+    stage.apply(&stage.broadcast("edited", 20, ""));
+    stage.await_end("edited", "Delivered");
+    stage.apply(&stage.broadcast("deleted", 300, ""));
+    stage.await_requests(60);
+    let pod = stage.await_sender_pod("deleted");
+    let deleted = find(&stage.namespace, "broadcastmessage", "deleted").unwrap();
+    let namespace = stage.namespace.as_str();
+    while_the_operator_is_away(|| {
+        // Its Job and its pod are left to themselves, so that somebody is there who would send.
+        kubectl(&["-n", namespace, "delete", "broadcastmessage", "deleted", "--cascade=orphan", "--timeout=60s"]);
+        // The lock on what has been sent stands in the status, and a status can be wiped.
+        let wipe = r#"[{"op": "remove", "path": "/status/firstAttemptTime"}]"#;
+        kubectl(&[
+            "-n",
+            namespace,
+            "patch",
+            "broadcastmessage",
+            "edited",
+            "--subresource=status",
+            "--type=json",
+            "-p",
+            wipe,
+        ]);
+        stage.apply(&stage.broadcast("edited", 20, "").replace("Hello", "Good day"));
+    });
+    let before = stage.record().len();
+    await_that("the sender of the deleted broadcast is sent home", || {
+        let pod = find(namespace, "pod", &pod).expect("nobody has deleted it");
+        let container = &pod["status"]["containerStatuses"][0];
+        ["state", "lastState"].iter().any(|state| container[state]["terminated"].is_object())
+    });
+    // Who asks is refused already because the object is gone; that the gate is closed as well, only the operator tells.
+    let operator = kubectl(&["-n", SYSTEM, "logs", "-l", OPERATOR_PODS, "--tail=-1"]);
+    assert!(
+        operator.contains(&format!("nothing more of it is sent\",\"uid\":{}", deleted["metadata"]["uid"])),
+        "{operator}"
+    );
+    let message = stage.await_condition("edited", "Stalled", "KeyReused");
+    assert!(message.contains("idempotencyKey"), "{message}");
+    assert_eq!(stage.record().len(), before, "neither sends anything");
+    assert!(before < 320, "it was stopped half way");
+    kubectl(&["-n", namespace, "delete", "messagebatches,jobs", "--all"]);
+    stage.apply(&stage.broadcast("deleted", 300, ""));
+    await_that("the end", || stage.count("deleted", "planned") == 300 && stage.count("deleted", "pending") == 0);
+    stage.judge("deleted", 300);
 }
 
 #[test]

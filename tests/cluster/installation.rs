@@ -1,14 +1,8 @@
 //! The README's way: the chart, the examples as they stand, what kubectl shows, what the API server refuses.
 
-use super::kubectl::{await_that, kubectl, kubectl_with};
+use super::judge::now_ns;
+use super::kubectl::{await_that, kubectl};
 use super::stage::{Stage, condition};
-
-#[path = "../schema/rules.rs"]
-#[allow(dead_code, reason = "the schema tests use the rest")]
-mod rules;
-#[path = "../schema/samples.rs"]
-#[allow(dead_code, reason = "the schema tests use the rest")]
-mod samples;
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
@@ -18,11 +12,16 @@ fn a_broadcast_completes_and_everything_shows_it() {
     await_that("a batch is claimed", || {
         stage.batches("sale").iter().any(|batch| batch["status"]["claim"]["holder"].is_string())
     });
+    await_that("it is being sent", || stage.status("sale")["state"] == "Sending");
+    stage.assert_verdict("sale", "Current");
     let namespace = stage.namespace.as_str();
     kubectl(&["-n", namespace, "wait", "--for=condition=Complete", "broadcastmessage/sale", "--timeout=120s"]);
     let status = stage.judge("sale", 500);
     assert_eq!(status["state"], "Complete");
     assert_eq!(condition(&status, "Finished").unwrap()["reason"], "Delivered");
+    stage.assert_verdict("sale", "Current");
+    stage.await_verdict("messagechannel", "page", "Current");
+    stage.await_batch_verdicts("sale", "Complete", "Current");
     await_that("five batches are complete", || {
         let batches = stage.batches("sale");
         batches.len() == 5 && batches.iter().all(|batch| batch["status"]["recipients"]["sent"] == 100)
@@ -45,6 +44,48 @@ fn a_broadcast_completes_and_everything_shows_it() {
     assert!(events.contains("Delivered"), "{events}");
 }
 
+/// Nothing is sent in these states, before the time or after it.
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn a_broadcast_that_waits_and_one_whose_time_has_passed_hold_up_no_pipeline() {
+    let stage = Stage::with_channel("times", &[], 1);
+    let scheduled = |times: &str| format!(", schedule: {{{times}}}");
+    let soon = jiff::Timestamp::from_nanosecond(i128::from(now_ns())).unwrap() + jiff::SignedDuration::from_secs(12);
+    stage.apply(&stage.broadcast("early", 20, &scheduled("startTime: \"2090-01-01T00:00:00Z\"")));
+    let missed = "startTime: \"2020-01-01T00:00:00Z\", startingDeadlineSeconds: 60";
+    stage.apply(&stage.broadcast("missed", 20, &scheduled(missed)));
+    stage.apply(&stage.broadcast("expired", 100, &scheduled(&format!("endTime: \"{soon}\""))));
+    await_that("it is scheduled", || stage.status("early")["state"] == "Scheduled");
+    stage.assert_verdict("early", "Current");
+    stage.await_batch_verdicts("early", "Pending", "Current");
+    stage.await_end("missed", "Missed");
+    stage.assert_verdict("missed", "Current");
+    stage.await_end("expired", "Expired");
+    stage.assert_verdict("expired", "Current");
+    let status = stage.judge("expired", 100);
+    let (sent, skipped) = (&status["recipients"]["sent"], &status["recipients"]["skipped"]);
+    assert!(sent.as_i64() > Some(0) && skipped.as_i64() > Some(0), "{status}");
+    assert!(stage.record().iter().all(|line| line.recipient.starts_with("expired-")), "the others are not sent");
+}
+
+/// Those for `herald run` name a simulator on the same machine, so they are taken and not sent.
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn the_api_server_takes_every_example() {
+    let stage = Stage::open("dry", &[]);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let mut taken = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let path = path.to_str().unwrap();
+            kubectl(&["-n", &stage.namespace, "apply", "--dry-run=server", "--validate=strict", "-f", path]);
+            taken += 1;
+        }
+    }
+    assert!(taken >= 7, "only {taken} examples");
+}
+
 /// The chart's own simulator plays the provider that the examples name.
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
@@ -64,29 +105,4 @@ fn the_examples_complete_as_they_stand() {
     ]);
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["accepted"], 2_488, "{summary}");
-}
-
-#[test]
-#[ignore = "needs a cluster: make test-cluster"]
-fn every_sample_that_the_schema_rejects_is_refused_by_the_api_server() {
-    let stage = Stage::open("schema", &[]);
-    let mut refused = 0;
-    for (mut document, refusal) in rules::creations() {
-        if document["metadata"]["namespace"] == "marketing" {
-            document["metadata"]["namespace"] = stage.namespace.clone().into();
-        }
-        let answer = kubectl_with(
-            &document.to_string(),
-            &["-n", &stage.namespace, "create", "--dry-run=server", "--validate=strict", "-f", "-"],
-        );
-        if refusal.is_empty() {
-            // The API server alone numbers versions.
-            let versioned = document["metadata"]["resourceVersion"].is_string();
-            assert!(versioned || answer.is_ok(), "{answer:?}: {document}");
-        } else {
-            assert!(answer.is_err(), "taken, and `herald run` says {refusal:?}: {document}");
-            refused += 1;
-        }
-    }
-    assert!(refused > 20, "only {refused} samples");
 }

@@ -9,8 +9,15 @@ mod crashes;
 mod disruptions;
 mod edits;
 mod installation;
+mod judge;
+mod kstatus;
 mod kubectl;
+#[path = "../support/pace.rs"]
+#[allow(dead_code, reason = "the tests of runs use the rest")]
+mod machine;
 mod pace;
 mod process;
+mod schema;
 mod stage;
+mod tokens;
 mod troubles;

@@ -2,38 +2,49 @@
 
 use std::time::Duration;
 
-use herald::simulator::record::worst_window;
+use herald::simulator::record::OwnedLine;
 
 use super::kubectl::await_that;
+use super::machine::{Waits, Watcher};
 use super::stage::Stage;
 
 /// For an edit to reach the operator, and the slots given away before it to pass.
 const TO_TAKE_EFFECT: Duration = Duration::from_secs(4);
 
-/// Pods and this process share a machine that may be busy: a window is judged with half a second more. Twice the rate,
-/// which is what senders would reach that do not share, is far above it.
-fn most_in_ten_seconds(rate: u32) -> usize {
-    (f64::from(rate) * 10.5) as usize + 1
+/// 99 % is promised where threads run when they are due: a slot that the machine lets pass is lost, and this one runs a
+/// cluster and other tests beside. Senders that waited for each other, or kept half of the rate each to themselves when
+/// alone, would reach far less.
+const LEAST_SHARE: f64 = 0.85;
+
+/// Neither more than is promised, nor much less while somebody is pending.
+fn assert_rate(waits: &Waits, name: &str, record: &[OwnedLine], rate: u32) {
+    waits.assert_pace_of_arrivals(name, record, rate);
+    let (first, last) = (record.first().unwrap().time_ns, record.last().unwrap().time_ns);
+    let span = Duration::from_nanos(last - first).as_secs_f64();
+    let share = (record.len() - 1) as f64 / (span * f64::from(rate));
+    println!("{name}: {:.1} % of {rate} a second, over {span:.1} s", share * 100.0);
+    assert!(share >= LEAST_SHARE, "{name}: only {share:.3} of the rate");
 }
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn two_broadcasts_on_one_channel_share_its_rate() {
     let stage = Stage::with_channel("share", &["--latency", "50-100"], 20);
+    let watcher = Watcher::start();
     stage.apply(&stage.broadcast("one", 300, ""));
     stage.apply(&stage.broadcast("two", 300, ""));
     stage.await_end("one", "Delivered");
     stage.await_end("two", "Delivered");
     stage.judge("one", 300);
     stage.judge("two", 300);
-    let worst = worst_window(&stage.record(), Duration::from_secs(10));
-    assert!(worst <= most_in_ten_seconds(20), "{worst} requests in ten seconds");
+    assert_rate(&watcher.stop(), "two broadcasts", &stage.record(), 20);
 }
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn two_senders_share_the_rate_and_may_become_more_or_fewer() {
     let stage = Stage::with_channel("senders", &["--latency", "50-100"], 20);
+    let watcher = Watcher::start();
     stage.apply(&stage.broadcast("sale", 700, ", delivery: {senders: 2}"));
     await_that("two senders", || stage.sender_pods("sale").len() == 2);
     stage.await_requests(60);
@@ -44,30 +55,31 @@ fn two_senders_share_the_rate_and_may_become_more_or_fewer() {
     stage.await_end("sale", "Delivered");
     let status = stage.judge("sale", 700);
     assert_eq!(status["recipients"]["sent"], 700, "who left had recorded everything: {status}");
-    let worst = worst_window(&stage.record(), Duration::from_secs(10));
-    assert!(worst <= most_in_ten_seconds(20), "{worst} requests in ten seconds");
+    assert_rate(&watcher.stop(), "two senders", &stage.record(), 20);
 }
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn a_rate_that_is_doubled_and_halved_while_sending_applies_at_once() {
     let stage = Stage::with_channel("rate", &["--latency", "50-100"], 20);
+    let watcher = Watcher::start();
     stage.apply(&stage.broadcast("sale", 900, ""));
     stage.await_requests(100);
-    let first = worst_window(&stage.record(), Duration::from_secs(10));
-    assert!(first <= most_in_ten_seconds(20), "{first} requests in ten seconds");
+    let first = stage.record();
     stage.patch("messagechannel", "page", r#"{"rate": {"messages": 40}}"#);
+    std::thread::sleep(TO_TAKE_EFFECT);
+    let doubled_from = stage.record().len();
     stage.await_requests(550);
-    let doubled = worst_window(&stage.record(), Duration::from_secs(10));
-    assert!(doubled > most_in_ten_seconds(20), "only {doubled} requests in ten seconds after the rate was doubled");
-    assert!(doubled <= most_in_ten_seconds(40), "{doubled} requests in ten seconds");
+    let doubled = stage.record();
     stage.patch("messagechannel", "page", r#"{"rate": {"messages": 20}}"#);
     std::thread::sleep(TO_TAKE_EFFECT);
-    let before = stage.record().len();
+    let halved_from = stage.record().len();
     stage.await_end("sale", "Delivered");
     stage.judge("sale", 900);
-    let rest = &stage.record()[before..];
-    assert!(rest.len() > 50, "too few are left to judge the rate: {}", rest.len());
-    let halved = worst_window(rest, Duration::from_secs(10));
-    assert!(halved <= most_in_ten_seconds(20), "{halved} requests in ten seconds after the rate was halved");
+    let waits = watcher.stop();
+    assert_rate(&waits, "as it was", &first, 20);
+    assert_rate(&waits, "doubled", &doubled[doubled_from..], 40);
+    let halved = &stage.record()[halved_from..];
+    assert!(halved.len() > 100, "too few are left to judge the rate: {}", halved.len());
+    assert_rate(&waits, "halved", halved, 20);
 }

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use clap::Parser;
 use herald::simulator::record::{self, OwnedLine};
@@ -18,6 +17,8 @@ use super::kubectl::{PATIENCE, await_some, await_that, find, kubectl, kubectl_wi
 pub const CANARY: &str = "EAAB-canary-token-77c2";
 /// Where the chart is installed.
 pub const SYSTEM: &str = "herald-system";
+/// What the operator's pods are found by.
+pub const OPERATOR_PODS: &str = "app.kubernetes.io/name=herald,app.kubernetes.io/component=operator";
 /// Set by `dev/with-herald.sh`: the address of the node that pods reach.
 const NODE_ADDRESS: &str = "HERALD_TEST_NODE_ADDRESS";
 
@@ -87,11 +88,26 @@ impl Stage {
 
     /// A broadcast to `count` people through the channel `page`; `more` as for [`Stage::channel`].
     pub fn broadcast(&self, name: &str, count: u32, more: &str) -> String {
-        let people: Vec<String> = (0..count).map(|id| format!("{{id: \"{name}-{id}\"}}")).collect();
+        self.broadcast_to(name, name, count, more)
+    }
+
+    /// A broadcast to the people `<people>-0`, `<people>-1` and so on; [`Stage::judge`] knows those named as it is.
+    pub fn broadcast_to(&self, name: &str, people: &str, count: u32, more: &str) -> String {
+        let people: Vec<String> = (0..count).map(|id| format!("{{id: \"{people}-{id}\"}}")).collect();
         format!(
             "{{apiVersion: herald.dev/v1alpha1, kind: BroadcastMessage, metadata: {{name: {name}}}, spec: {{\
              channelRef: {{name: page}}, audience: {{recipients: [{}]}}, content: {{text: \"Hello\"}}{more}}}}}",
             people.join(", ")
+        )
+    }
+
+    /// A pod that Pod Security takes and that is never scheduled; `more` are further fields of its metadata.
+    pub fn idle_pod(&self, name: &str, more: &str) -> String {
+        let security = "{allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}, \
+                        seccompProfile: {type: RuntimeDefault}}";
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}{more}}}, spec: {{nodeSelector: {{no: such}}, \
+             containers: [{{name: a, image: a, securityContext: {security}}}]}}}}"
         )
     }
 
@@ -180,6 +196,12 @@ impl Stage {
         await_some(&format!("a sender of {name}"), || self.sender_pods(name).into_iter().next())
     }
 
+    /// All that a sender says, once it has ended.
+    #[track_caller]
+    pub fn log_until_its_end(&self, pod: &str) -> String {
+        kubectl(&["-n", &self.namespace, "logs", pod, "--follow", "--tail=-1"])
+    }
+
     pub fn batches(&self, name: &str) -> Vec<Value> {
         list(&self.namespace, "messagebatches", &format!("herald.dev/broadcast={name}"))
     }
@@ -202,24 +224,11 @@ impl Stage {
         assert!(accepted <= sum("sent") + sum("unknown"), "{accepted} were accepted: {sums}");
         status
     }
-
-    /// Waits until no request has come for a while; returns how many there are.
-    pub fn await_silence(&self, time: Duration) -> usize {
-        let mut known = self.record().len();
-        loop {
-            std::thread::sleep(time);
-            let now = self.record().len();
-            if now == known {
-                return now;
-            }
-            known = now;
-        }
-    }
 }
 
 /// The operator's pod, once it is ready.
 pub fn operator_pod() -> Option<String> {
-    let pods = list(SYSTEM, "pods", "app.kubernetes.io/name=herald,app.kubernetes.io/component=operator");
+    let pods = list(SYSTEM, "pods", OPERATOR_PODS);
     let ready = |pod: &&Value| {
         pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["containerStatuses"][0]["ready"] == true
     };

@@ -137,6 +137,9 @@ impl Ledger for OverTheWire {
     async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
         self.behind.declare(declaration).await
     }
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        self.behind.cancel(namespace, idempotency_key, owner_uid).await
+    }
     async fn release(&self, owner_uid: &str) -> Result<()> {
         self.behind.release(owner_uid).await
     }

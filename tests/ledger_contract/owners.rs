@@ -89,6 +89,25 @@ pub async fn a_trouble_of_an_overtaken_plan_is_not_heard<L: Backend>(world: &Wor
     assert!(told(world, broadcast).await.is_some());
 }
 
+pub async fn a_cancel_is_latched_for_what_its_owner_declared_and_for_nobody_else<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let cancel = async |key: &str, owner: &str| {
+        let namespace = declaration("one").namespace;
+        world.ledger.cancel(&namespace, key, owner).await.unwrap()
+    };
+    for (key, owner) in [("one", "other"), ("two", "owner"), ("one", "")] {
+        assert_eq!(cancel(key, owner).await, None, "{key} of {owner}");
+    }
+    assert_eq!(world.snapshot(broadcast).await.closed, None);
+    world.ledger.release("owner").await.unwrap();
+    assert_eq!(cancel("one", "owner").await, Some(broadcast));
+    assert_eq!(cancel("one", "owner").await, Some(broadcast), "once more");
+    world.declare(&Declaration { generation: 2, cancelled: false, ..declaration("one") }).await;
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Cancelled));
+    while world.ledger.maintain().await.unwrap() {}
+    assert_eq!(world.snapshot(broadcast).await.counts.skipped, 3);
+}
+
 pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 3).await;
     let other = Declaration { owner_uid: "other".into(), name: "two".into(), ..declaration("one") };

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use herald::controller::broadcast::{
-    CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING,
-    TEMPLATE_INVALID, UNREADABLE,
+    BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, SENDER_CRASH_LOOPING,
+    SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
 };
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
@@ -83,6 +83,7 @@ fn in_code() -> BTreeSet<String> {
     // Conditions of batches and channels.
     reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
+    reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
     reasons.extend([TEMPLATE_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING].map(str::to_owned));
     reasons
 }

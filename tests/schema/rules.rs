@@ -88,7 +88,7 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             "spec.schedule.endTime: Invalid value: \"2026-12-01T10:00:00+01:00\": must be after startTime",
         ),
         (message("/spec/schedule/endTime", json!("2026-12-01T10:00:01+01:00")), ""),
-        (message("/spec/schedule/startTime", NULL), ""),
+        (message("/spec/schedule", json!({"endTime": "2026-12-02T09:00:00Z"})), ""),
         (message("/spec/schedule/endTime", NULL), ""),
         (
             message("/spec/schedule/startTime", json!("tomorrow")),
@@ -155,12 +155,34 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             with(plain_header, "/spec/http/headers/0/value", json!("two\nlines")),
             "spec.http.headers[0].value: Invalid value: ",
         ),
+        (
+            channel(
+                "/spec/sender/resources",
+                json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m"}}),
+            ),
+            "",
+        ),
+        (
+            channel("/spec/sender/resources", json!({"requests": {"cpu": "1.5"}, "limits": {"cpu": "1499m"}})),
+            "spec.sender.resources.requests.cpu: Invalid value: \"1.5\": must not be more than limits.cpu",
+        ),
+        (
+            channel("/spec/sender/resources", json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "1000Mi"}})),
+            "spec.sender.resources.requests.memory: Invalid value: \"1Gi\": must not be more than limits.memory",
+        ),
+        (
+            channel(
+                "/spec/sender/resources",
+                json!({"requests": {"ephemeral-storage": "2G"}, "limits": {"ephemeral-storage": "1Gi"}}),
+            ),
+            "spec.sender.resources.requests: Invalid value: \"object\": ephemeral-storage must not be more than that of limits",
+        ),
         (batch(), ""),
     ]
 }
 
 /// What a change meets: the stored document, the new one, and the refusal (empty: accepted).
-fn changes() -> Vec<(Value, Value, &'static str)> {
+pub fn changes() -> Vec<(Value, Value, &'static str)> {
     let begun = with(stored(&broadcast()), "/status", json!({"firstAttemptTime": "2026-12-01T09:00:00Z"}));
     let planned = with(stored(&broadcast()), "/status", json!({"state": "Scheduled"}));
     let named_by_itself = with(begun.clone(), "/spec/idempotencyKey", NULL);

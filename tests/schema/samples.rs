@@ -20,7 +20,6 @@ pub fn messenger_channel() -> Value {
             "sender": {
                 "resources": {
                     "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi"},
-                    "requests": {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "0.5G"},
                 },
                 "imagePullSecrets": [{"name": "registry"}],
             },
@@ -40,6 +39,7 @@ pub fn http_channel() -> Value {
             },
             "credentialsSecretRef": {"name": "gateway"},
             "rate": {"messages": 10, "periodSeconds": 2},
+            "sender": {"resources": {"requests": {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "0.5G"}}},
         },
     })
 }

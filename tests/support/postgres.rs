@@ -1,10 +1,17 @@
 //! Ledgers on the PostgreSQL that `dev/with-postgres.sh` starts, each in a schema of its own.
 
+// Each test file uses another part of it.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use herald::ledger::clock::Clock;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::random::random_id;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// The server's address.
 pub fn server() -> String {
@@ -23,14 +30,51 @@ pub async fn fresh_ledger(clock: Option<Arc<dyn Clock>>) -> PostgresLedger {
     PostgresLedger::open_in(&server(), &fresh_schema(), clock).await.unwrap()
 }
 
-/// A database that nobody else has: the address of a ledger for another process.
+/// A database of the server that nobody else has: whatever is counted or ended in it is its user's own.
 pub async fn fresh_database() -> String {
-    use sqlx::Connection;
     let name = fresh_schema();
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     let server = server();
-    let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-    let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(statement).execute(&mut connection).await.unwrap();
-    let (host, _) = server.rsplit_once('/').unwrap();
-    format!("{host}/{name}")
+    let (server, _) = server.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// A server of its own, for who restarts it; ends with this value, or with this process.
+pub struct OwnServer {
+    script: Child,
+    pub address: String,
+    restart: PathBuf,
+}
+
+impl OwnServer {
+    pub fn start() -> OwnServer {
+        let words = "echo \"$HERALD_TEST_POSTGRES\"; echo \"$HERALD_TEST_POSTGRES_FOLDER\"; read -r _ || true";
+        let mut script = Command::new("dev/with-postgres.sh")
+            .args(["bash", "-c", words])
+            .env_remove("HERALD_TEST_POSTGRES")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(script.stdout.take().unwrap()).lines();
+        let mut line = || lines.next().expect("the server starts").unwrap();
+        let (address, folder) = (line(), line());
+        OwnServer { script, address, restart: PathBuf::from(folder).join("restart") }
+    }
+
+    /// `immediate` leaves it to recover from its log; `fast` ends what is under way first.
+    pub async fn restart(&self, manner: &str) {
+        let mut restart = tokio::process::Command::new(&self.restart);
+        let ended = restart.arg(manner).stdin(Stdio::null()).stdout(Stdio::null()).status().await.unwrap();
+        assert!(ended.success(), "the server did not start again");
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        // Who panics already need not hear of this.
+        let _ = self.script.wait();
+    }
 }

@@ -64,3 +64,11 @@ runAsNonRoot: true
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
+
+{{/* More than one operator need a ledger that more than one may use. */}}
+{{- define "herald.replicas" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.ledger.postgres.secretName) -}}
+{{- fail "replicas: more than one operator need the ledger in PostgreSQL: set ledger.postgres.secretName, or replicas to 1" -}}
+{{- end -}}
+{{- .Values.replicas -}}
+{{- end -}}

@@ -2,12 +2,16 @@
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::decide_refused::{Refusal, making};
+use super::decide_stall::NAME_TAKEN;
+use super::memory::Made;
 use super::observation::Action;
 use crate::api::{BroadcastMessage, MessageBatch};
 use crate::controller::cluster::{CallError, call};
@@ -27,22 +31,53 @@ pub struct Applier<'a, L> {
     pub broadcast: Option<BroadcastId>,
 }
 
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pub made: Vec<(Made, String)>,
+    /// What the API server does not let be made.
+    pub refused: Vec<(Made, String, Refusal)>,
+    /// The first step that came to nothing for a reason that may pass by itself.
+    pub failure: Option<Failure>,
+}
+
+impl Applied {
+    fn note(&mut self, action: &Action, done: Result<(), Failure>) {
+        match (making(action), done) {
+            (Some((kind, name)), Ok(())) => self.made.push((kind, name)),
+            (None, Ok(())) => {}
+            (Some((kind, name)), Err(failure)) if failure.refusal().is_some() => {
+                self.refused.extend(failure.refusal().map(|refusal| (kind, name, refusal)));
+            }
+            (_, Err(failure)) => drop(self.failure.get_or_insert(failure)),
+        }
+    }
+
+    /// Whether further MessageBatches would fare no better.
+    fn is_hopeless(&self) -> bool {
+        self.failure.is_some() || self.refused.iter().any(|(_, _, refusal)| refusal.reason != NAME_TAKEN)
+    }
+}
+
 impl<L: Ledger> Applier<'_, L> {
-    /// Takes every step. All are tried; the first failure is told.
-    pub async fn apply(&self, actions: &[Action]) -> Result<(), Failure> {
+    /// Takes every step; of MessageBatches no further ones once the API server is away or takes none.
+    pub async fn apply(&self, actions: &[Action]) -> Applied {
         let (batches, others): (Vec<_>, Vec<_>) =
             actions.iter().partition(|action| matches!(action, Action::CreateBatch(_) | Action::DeleteBatch { .. }));
-        let mut first = Ok(());
+        let mut applied = Applied::default();
         // In their order: the credential stop is lifted before the wave that tries them.
         for action in others {
-            first = first.and(self.act(action).await);
+            applied.note(action, self.act(action).await);
         }
-        let steps: Vec<_> = batches.into_iter().map(|action| self.act(action)).collect();
+        let steps: Vec<_> = batches.into_iter().map(|action| async move { (action, self.act(action).await) }).collect();
         let mut steps = futures::stream::iter(steps).buffer_unordered(CONCURRENT_CALLS);
-        while let Some(done) = steps.next().await {
-            first = first.and(done);
+        while let Some((action, done)) = steps.next().await {
+            applied.note(action, done);
+            if applied.is_hopeless() {
+                break;
+            }
         }
-        first
+        applied
     }
 
     async fn act(&self, action: &Action) -> Result<(), Failure> {
@@ -78,16 +113,21 @@ impl<L: Ledger> Applier<'_, L> {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => {
                 let name = wanted.name_any();
-                let live = call("look whose a taken name is", api.get_metadata_opt(&name)).await?;
-                let owner =
-                    live.as_ref().and_then(|live| live.metadata.owner_references.as_ref()).into_iter().flatten();
-                let uid = self.object.uid();
-                let ours =
-                    owner.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref());
-                if ours { Ok(()) } else { Err(Failure::NameTaken { kind, name }) }
+                match call("look whose a taken name is", api.get_metadata_opt(&name)).await? {
+                    Some(live) if self.is_owner_of(&live.metadata) => Ok(()),
+                    Some(_) => Err(Failure::NameTaken { kind, name }),
+                    // Two writers met at a quota, or the other one is gone by now.
+                    None => Err(error.into()),
+                }
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_owner_of(&self, metadata: &ObjectMeta) -> bool {
+        let uid = self.object.metadata.uid.as_ref();
+        let owners = metadata.owner_references.iter().flatten();
+        owners.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
     }
 
     /// Only the one that was observed; who is gone or another by now is not touched.

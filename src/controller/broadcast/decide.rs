@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::decide_batches::{self, Batches};
-use super::decide_status::{self, Due};
-use super::decide_wave::{self, Waves};
+use super::decide_budget::Budget;
+use super::decide_stall::SENDER_NOT_STARTING;
+use super::decide_status::Due;
+use super::decide_wave::Waves;
 use super::memory::{Memory, Written};
-use super::observation::{Action, Decision, Declared, Observation};
-use super::{decide_events, decide_stall};
+use super::observation::{Action, Decision, Declared, Observation, Transition};
+use super::{decide_batches, decide_events, decide_refused, decide_stall, decide_status, decide_wave};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::job::SenderSettings;
 use crate::delivery::time::{Span, Timestamp};
@@ -47,48 +48,61 @@ fn known(
     settings: &SenderSettings,
 ) -> Decision {
     let snapshot = &decide_status::with_credential_stop(snapshot, before.as_ref());
+    let mut budget = Budget::sending(memory.allowance, snapshot);
     let waves = Waves::of(observation, settings);
     let reached = decide_wave::reached(snapshot);
     decide_stall::remember_last_words(observation, &mut memory);
-    let observed_stall = decide_stall::observed(observation, snapshot, batches, &waves, before.as_ref(), &memory);
+
     let next = decide_wave::next(observation, snapshot, &waves, &reached, settings);
-    let mut actions = next.actions;
-    actions.extend(lift_block(observation, snapshot, before.as_ref()));
+    let objects = decide_batches::objects(observation, batches, &mut memory);
+    let wanted = next.actions.into_iter().chain(lift_block(observation, snapshot, before.as_ref()));
+    let wanted = wanted.chain(objects.actions.iter().cloned()).collect();
+    let held = decide_refused::hold(wanted, observation, before.as_ref(), &mut memory);
+    let tried = held.actions.len();
+    let actions = decide_batches::affordable(held.actions, &mut budget);
+    let rest = (actions.len() < tried).then(|| observation.now + decide_batches::SOON);
+    budget.charge(actions.iter().filter(|action| is_of_job(action)).count());
 
+    let waiting = decide_stall::observed(observation, snapshot, batches, &waves, before.as_ref(), &memory);
+    let observed_stall = decide_refused::first_of(waiting, held.stall, objects.taken.clone());
     let stall = status::stall(snapshot, observed_stall.clone());
-    let Batches { actions: batch_actions, statuses, again } =
-        decide_batches::decide(observation, snapshot, batches, stall.as_ref(), &mut memory);
-    actions.extend(batch_actions);
-
-    let wanted = broadcast_status(
-        snapshot,
-        Observed {
-            generation: observation.object.metadata.generation.unwrap_or_default(),
-            rate_per_minute: decide_status::rate_per_minute(snapshot, before.as_ref(), &mut memory),
-            stall: observed_stall,
-        },
-        before.as_ref().map_or(&[], |status| &status.conditions),
-    );
+    let rate_per_minute = decide_status::rate_per_minute(snapshot, before.as_ref(), &mut memory);
+    let generation = observation.object.metadata.generation.unwrap_or_default();
+    let observed = Observed { generation, rate_per_minute, stall: observed_stall };
+    let wanted = broadcast_status(snapshot, observed, before.as_ref().map_or(&[], |status| &status.conditions));
     let lifting = actions.contains(&Action::LiftCredentialStop);
-    let due = decide_status::due(before.as_ref(), &wanted, lifting, &mut memory, observation.now);
-    let at = |span| Some(observation.now + span);
-    let pace = match (status::end(snapshot), snapshot.closed) {
-        (Some(_), _) => ENDED,
-        (None, None) => MOVING,
-        (None, Some(_)) if waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0 => MOVING,
-        (None, Some(_)) => RESTING,
-    };
+    let report = report(before.as_ref(), wanted, lifting, &mut memory, observation.now, &mut budget);
+    let statuses = decide_batches::statuses(&objects, snapshot, stall.as_ref(), &mut memory, &mut budget);
+    memory.allowance = budget.left();
+
     let gate = &snapshot.gate;
     let edges = [gate.start_at, gate.start_by, gate.end_at].map(|at| at.filter(|at| *at > observation.now));
-    let looks = [at(pace), next.look_at, again, due.look_at()].into_iter().chain(edges);
-    let (status, transitions) = report(before.as_ref(), wanted, &due, &mut memory, observation.now);
+    let pace = Some(observation.now + pace(snapshot, &waves, stall.as_ref()));
+    let looks = [pace, next.look_at, held.look_at, rest, objects.again, statuses.again, report.look_at];
     Decision {
         actions,
-        status,
-        batch_statuses: statuses,
-        transitions,
+        status: report.status,
+        batch_statuses: statuses.written,
+        transitions: report.transitions,
         memory,
-        look_again: soonest(observation.now, looks.flatten()),
+        look_again: soonest(observation.now, looks.into_iter().chain(edges).flatten()),
+    }
+}
+
+fn is_of_job(action: &Action) -> bool {
+    matches!(action, Action::CreateJob(_) | Action::DeleteJob { .. } | Action::ScaleJob { .. })
+}
+
+/// How soon to look again where nothing else says so.
+fn pace(snapshot: &BroadcastSnapshot, waves: &Waves<'_>, stall: Option<&Stall>) -> Span {
+    let is_at_work = waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0;
+    match (status::end(snapshot), snapshot.closed) {
+        (Some(_), _) => ENDED,
+        // The cluster tells when a pod runs after all.
+        _ if stall.is_some_and(|stall| stall.reason == SENDER_NOT_STARTING) => RESTING,
+        (None, None) => MOVING,
+        (None, Some(_)) if is_at_work => MOVING,
+        (None, Some(_)) => RESTING,
     }
 }
 
@@ -103,33 +117,44 @@ fn refused(
     let mut wanted = before.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
     status::refuse(&mut wanted, stall, object.idempotency_key(), generation, observation.now);
-    let due = decide_status::due(before.as_ref(), &wanted, false, &mut memory, observation.now);
-    let looks = [Some(observation.now + REFUSED), due.look_at()];
-    let (status, transitions) = report(before.as_ref(), wanted, &due, &mut memory, observation.now);
+    let mut budget = Budget::refused(memory.allowance, observation.now);
+    let report = report(before.as_ref(), wanted, false, &mut memory, observation.now, &mut budget);
+    memory.allowance = budget.left();
+    let looks = [Some(observation.now + REFUSED), report.look_at];
     Decision {
         actions: decide_wave::stop_all(observation),
-        status,
+        status: report.status,
         batch_statuses: Vec::new(),
-        transitions,
+        transitions: report.transitions,
         memory,
         look_again: soonest(observation.now, looks.into_iter().flatten()),
     }
 }
 
-/// What is written and told now, if anything.
+/// What is written and told of the broadcast itself.
+struct Report {
+    status: Option<BroadcastMessageStatus>,
+    transitions: Vec<Transition>,
+    look_at: Option<Timestamp>,
+}
+
 fn report(
     before: Option<&BroadcastMessageStatus>,
     wanted: BroadcastMessageStatus,
-    due: &Due,
+    lifting: bool,
     memory: &mut Memory,
     now: Timestamp,
-) -> (Option<BroadcastMessageStatus>, Vec<super::Transition>) {
-    if *due != Due::Now {
-        return (None, Vec::new());
+    budget: &mut Budget,
+) -> Report {
+    let last = memory.status.as_ref().map(|written| written.at);
+    let due = decide_status::due(before, &wanted, lifting, last, now, budget);
+    if due != Due::Now {
+        return Report { status: None, transitions: Vec::new(), look_at: due.look_at() };
     }
     memory.status = Some(Written { at: now, status: wanted.clone() });
     let transitions = decide_events::transitions(before, &wanted);
-    (Some(wanted), transitions)
+    budget.charge(transitions.len());
+    Report { status: Some(wanted), transitions, look_at: None }
 }
 
 /// A block stands until a person has changed the broadcast after it was told.

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
+use super::decide_budget::{Budget, Purpose};
+use super::decide_stall::NAME_TAKEN;
 use super::decide_wave::timestamp;
 use super::memory::{Memory, Written};
 use super::observation::{Action, Observation};
 use crate::api::batch::MessageBatchSpec;
 use crate::api::{BatchState, BroadcastMessage, Condition, MessageBatch, MessageBatchStatus, ObjectRef};
+use crate::controller::failure::Failure;
 use crate::controller::job::{BROADCAST_LABEL, MANAGED_BY, MANAGED_BY_LABEL, owner};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::status::{Stall, batch_status, differs_by_more_than_renewal};
@@ -19,71 +22,88 @@ use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
 pub const PROGRESS_EVERY: Span = Span::from_secs(15);
 /// The first status of a batch that nobody has begun waits so long: mostly the first batch is begun by then.
 const FIRST_STATUS_AFTER: Span = Span::from_secs(2);
-/// Statuses written a minute while sending, at low rates: with as many at once as [`AT_ONCE_SHARE`], at most 20 in any.
-const PER_MINUTE: f64 = 12.0;
-/// At high rates, statuses per message: 3 of the 5 writes that 1,000 recipients may cost.
-const PER_MESSAGE: f64 = 0.003;
-/// How many may be written at once, as a share of those of a minute.
-const AT_ONCE_SHARE: f64 = 2.0 / 3.0;
 /// The most objects made, deleted or written in one look, so that no look takes long.
 const MOST_AT_ONCE: usize = 100;
-/// When to look again for a name that is taken, or for what one look could not do.
-const SOON: Span = Span::from_secs(1);
+/// When to look again for a name that becomes free, or for what one look could not do.
+pub const SOON: Span = Span::from_secs(1);
+/// When to look again whether a name that somebody else has is free.
+const TAKEN: Span = Span::from_secs(10);
 
-/// What to do with MessageBatches.
+/// The batches of the plan against the objects that are there.
 #[derive(Default)]
-pub struct Batches {
+pub struct Objects<'a> {
     pub actions: Vec<Action>,
-    pub statuses: Vec<(String, MessageBatchStatus)>,
     pub again: Option<Timestamp>,
+    /// Somebody else's object has the name of a batch.
+    pub taken: Option<Stall>,
+    fitting: Vec<(String, &'a MessageBatch, &'a BatchSnapshot)>,
 }
 
-pub fn decide(
-    observation: &Observation,
-    snapshot: &BroadcastSnapshot,
-    batches: &[BatchSnapshot],
-    stall: Option<&Stall>,
-    memory: &mut Memory,
-) -> Batches {
-    let mut work = Batches::default();
+/// Which MessageBatches are to be made, and which to go.
+pub fn objects<'a>(observation: &'a Observation, batches: &'a [BatchSnapshot], memory: &mut Memory) -> Objects<'a> {
+    let mut work = Objects::default();
     let there: BTreeMap<&str, &MessageBatch> =
         observation.batches.iter().filter_map(|batch| Some((batch.metadata.name.as_deref()?, batch))).collect();
-    let mut fitting = Vec::new();
     let mut names = BTreeSet::new();
     for batch in batches {
         let wanted = object(&observation.object, batch);
         let name = wanted.name_any();
         match there.get(name.as_str()).map(|there| (*there, standing(&observation.object, there, &wanted))) {
             None => work.actions.push(Action::CreateBatch(Box::new(wanted))),
-            Some((there, Standing::Fits)) => fitting.push((name.clone(), there, batch)),
+            Some((there, Standing::Fits)) => work.fitting.push((name.clone(), there, batch)),
             Some((there, Standing::Outdated)) => work.actions.push(delete(there)),
-            Some((_, Standing::InTheWay)) => work.again = Some(observation.now + SOON),
+            Some((_, Standing::Going)) => work.again = Some(observation.now + SOON),
+            Some((_, Standing::InTheWay)) => {
+                work.again.get_or_insert(observation.now + TAKEN);
+                work.taken.get_or_insert_with(|| taken(&name));
+            }
         }
         names.insert(name);
     }
     let left_over = observation.batches.iter().filter(|batch| !names.contains(&batch.name_any()));
     let left_over = left_over.filter(|batch| is_ours(&observation.object, batch) && !is_going(batch));
     work.actions.extend(left_over.map(delete));
-    let is_replacing = work.actions.iter().any(|action| matches!(action, Action::DeleteBatch { .. }));
-    if is_replacing || work.actions.len() > MOST_AT_ONCE {
+    if work.actions.iter().any(|action| matches!(action, Action::DeleteBatch { .. })) {
         work.again = Some(observation.now + SOON);
     }
-    work.actions.truncate(MOST_AT_ONCE);
     memory.batches.retain(|name, _| there.contains_key(name.as_str()));
-    report(fitting, snapshot, stall, memory, &mut work);
     work
+}
+
+/// As [`Failure::NameTaken`](crate::controller::failure::Failure) says it.
+fn taken(name: &str) -> Stall {
+    let name = name.to_owned();
+    Stall::new(NAME_TAKEN, Failure::NameTaken { kind: "MessageBatch", name }.to_string())
+}
+
+/// Of the MessageBatches to be made or to go, as many as one look may and the budget holds; everything else is kept.
+pub fn affordable(actions: Vec<Action>, budget: &mut Budget) -> Vec<Action> {
+    let mut left = MOST_AT_ONCE;
+    let mut afford = |action: &Action| match action {
+        Action::CreateBatch(_) | Action::DeleteBatch { .. } => {
+            let affords = left > 0 && budget.take(Purpose::BatchObject);
+            left = if affords { left - 1 } else { 0 };
+            affords
+        }
+        _ => true,
+    };
+    actions.into_iter().filter(|action| afford(action)).collect()
 }
 
 enum Standing {
     Fits,
     /// Ours, of a plan that was made anew.
     Outdated,
-    /// Somebody else's, or on its way out.
+    /// On its way out.
+    Going,
+    /// Somebody else's.
     InTheWay,
 }
 
 fn standing(broadcast: &BroadcastMessage, there: &MessageBatch, wanted: &MessageBatch) -> Standing {
-    if !is_ours(broadcast, there) || is_going(there) {
+    if is_going(there) {
+        Standing::Going
+    } else if !is_ours(broadcast, there) {
         Standing::InTheWay
     } else if there.spec == wanted.spec {
         Standing::Fits
@@ -129,23 +149,41 @@ fn object(broadcast: &BroadcastMessage, batch: &BatchSnapshot) -> MessageBatch {
 /// How much a status matters when not all can be written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// Begun, complete, cancelled, stalled or no more so.
+    /// Begun, complete, cancelled, stalled or no more so; another sender, another error.
     Turn,
     First,
     Progress,
 }
 
-fn report(
-    fitting: Vec<(String, &MessageBatch, &BatchSnapshot)>,
+impl Weight {
+    fn purpose(self) -> Purpose {
+        match self {
+            Weight::Turn => Purpose::BatchTurn,
+            Weight::First => Purpose::BatchObject,
+            Weight::Progress => Purpose::BatchProgress,
+        }
+    }
+}
+
+/// Statuses that are to be written now, and when to look again for the others.
+#[derive(Default)]
+pub struct Statuses {
+    pub written: Vec<(String, MessageBatchStatus)>,
+    pub again: Option<Timestamp>,
+}
+
+pub fn statuses(
+    objects: &Objects<'_>,
     snapshot: &BroadcastSnapshot,
     stall: Option<&Stall>,
     memory: &mut Memory,
-    work: &mut Batches,
-) {
+    budget: &mut Budget,
+) -> Statuses {
     let now = snapshot.now;
+    let mut found = Statuses::default();
     let mut waiting = Vec::new();
-    for (name, there, batch) in fitting {
-        let written = memory.batches.get(&name);
+    for (name, there, batch) in &objects.fitting {
+        let written = memory.batches.get(name);
         let before = Written::or_observed(written, there.status.as_ref(), now);
         let generation = there.metadata.generation.unwrap_or_default();
         let conditions: &[Condition] = before.map_or(&[], |status| &status.conditions);
@@ -153,23 +191,21 @@ fn report(
         let Some(weight) = weight(before, &wanted) else { continue };
         let last = written.map(|written| written.at);
         match due_at(weight, there, last, snapshot).filter(|at| *at > now) {
-            Some(at) => work.again = Some(work.again.map_or(at, |again| again.min(at))),
+            Some(at) => found.again = Some(found.again.map_or(at, |again| again.min(at))),
             None => waiting.push((weight, last, name, wanted)),
         }
     }
     // The weightiest first, and of those the one that has waited longest.
-    waiting.sort_by(|one, other| (one.0, one.1, &one.2).cmp(&(other.0, other.1, &other.2)));
-    let per_minute = PER_MINUTE.max(snapshot.effective_per_second * 60.0 * PER_MESSAGE);
-    for (_, _, name, wanted) in waiting {
-        let free = snapshot.closed.is_some();
-        let full = work.statuses.len() >= MOST_AT_ONCE;
-        if full || !(free || memory.batch_allowance.spend(per_minute * AT_ONCE_SHARE, per_minute, now)) {
-            work.again = Some(now + SOON);
+    waiting.sort_by(|one, other| (one.0, one.1, one.2).cmp(&(other.0, other.1, other.2)));
+    for (weight, _, name, wanted) in waiting {
+        if found.written.len() >= MOST_AT_ONCE || !budget.take(weight.purpose()) {
+            found.again = Some(now + SOON);
             break;
         }
         memory.batches.insert(name.clone(), Written { at: now, status: wanted.clone() });
-        work.statuses.push((name, wanted));
+        found.written.push((name.clone(), wanted));
     }
+    found
 }
 
 /// `None` when there is nothing to say.
@@ -183,9 +219,13 @@ fn weight(before: Option<&MessageBatchStatus>, wanted: &MessageBatchStatus) -> O
     Some(if same { Weight::Progress } else { Weight::Turn })
 }
 
-fn turning_point(status: &MessageBatchStatus) -> impl PartialEq {
-    let stalled = Condition::find(&status.conditions, "Stalled").map(|stall| stall.reason.clone());
-    (status.start_time, status.completion_time, stalled, status.observed_generation)
+/// What somebody who looks at a batch waits for. The words and the time of an error may change with every recipient.
+fn turning_point(status: &MessageBatchStatus) -> impl PartialEq + use<'_> {
+    let stalled = Condition::find(&status.conditions, "Stalled").map(|stall| &stall.reason);
+    let claim = status.claim.as_ref().map(|claim| (&claim.holder, claim.epoch));
+    let error = status.last_error.as_ref().map(|error| (&error.reason, &error.code));
+    let times = (status.start_time, status.completion_time);
+    (times, stalled, claim, status.reclaims, error, status.observed_generation)
 }
 
 /// When a status of this weight may be written; `None`: at once.

@@ -24,13 +24,17 @@ pub const TEMPLATE_INVALID: &str = "TemplateInvalid";
 pub const UNREADABLE: &str = "Unreadable";
 pub const SENDER_NOT_STARTING: &str = "SenderNotStarting";
 pub const SENDER_CRASH_LOOPING: &str = "SenderCrashLooping";
+/// Something else has the name of a Job or a MessageBatch.
+pub const NAME_TAKEN: &str = "NameTaken";
+/// The cluster takes no MessageBatch: a quota, a policy.
+pub const BATCH_REFUSED: &str = "BatchRefused";
 
 /// So many restarts of one container without result are no accident.
 const RESTARTS: i32 = 5;
 /// A Job whose pods do not come and of which nobody says why; an image may take a while.
 const SILENT_GRACE: Span = Span::from_secs(300);
 /// The longest text of a cause, in characters: status stays small.
-const MAX_CAUSE: usize = 1_024;
+pub const MAX_CAUSE: usize = 1_024;
 /// What a pod that is on its way waits for.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
@@ -52,7 +56,7 @@ pub fn observed(
 }
 
 fn not_starting(observation: &Observation, waves: &Waves<'_>) -> Option<Stall> {
-    let Some(job) = waves.active else { return not_made(observation) };
+    let job = waves.active?;
     let waited = observation.now - decide_wave::begun_at(job)?;
     if job.metadata.deletion_timestamp.is_some() || waited <= START_GRACE || decide_wave::began(job, &observation.pods)
     {
@@ -69,13 +73,6 @@ fn not_starting(observation: &Observation, waves: &Waves<'_>) -> Option<Stall> {
     Some(stall_of(&name, &told.or_else(silent)?))
 }
 
-/// A Job that the cluster would not take has a warning and does not exist.
-fn not_made(observation: &Observation) -> Option<Stall> {
-    let exists = |warning: &&JobWarning| observation.jobs.iter().any(|job| job.name_any() == warning.job);
-    let warning = observation.warnings.iter().find(|warning| !exists(warning))?;
-    Some(stall_of(&warning.job, &warning_cause(warning)))
-}
-
 fn stall_of(job: &str, cause: &str) -> Stall {
     Stall::new(SENDER_NOT_STARTING, format!("no sender of Job {job} starts: {cause}"))
 }
@@ -84,7 +81,8 @@ fn warning_cause(warning: &JobWarning) -> String {
     cause(&warning.reason, Some(&warning.message))
 }
 
-fn pod_cause(pod: &Pod) -> Option<String> {
+/// What a pod says itself of why it does not run.
+pub fn pod_cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let waiting = status.container_statuses.iter().flatten().find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;

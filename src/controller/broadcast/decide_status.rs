@@ -3,17 +3,15 @@
 
 use std::borrow::Cow;
 
+use super::decide_budget::{Budget, Purpose};
 use super::memory::{Memory, SentAt};
 use crate::api::{BroadcastMessageStatus, Condition};
 use crate::delivery::gate::Closed;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::BroadcastSnapshot;
 
-/// Progress alone is written this often: 6 of the 30 writes a minute that a sending broadcast may cost.
+/// Progress alone is written this often.
 pub const PROGRESS_EVERY: Span = Span::from_secs(10);
-/// Changes that cannot wait: so many at once, and so many a minute. With both, at most 10 in any minute.
-const AT_ONCE: f64 = 4.0;
-const PER_MINUTE: f64 = 6.0;
 /// When a write is looked at again that the budget did not allow.
 const LATER: Span = Span::from_secs(1);
 /// Over how long the rate is measured.
@@ -44,30 +42,29 @@ pub fn due(
     before: Option<&BroadcastMessageStatus>,
     wanted: &BroadcastMessageStatus,
     lifting: bool,
-    memory: &mut Memory,
+    last: Option<Timestamp>,
     now: Timestamp,
+    budget: &mut Budget,
 ) -> Due {
-    let Some(before) = before else { return spend(true, memory, now) };
+    let mut once = || {
+        budget.charge(1);
+        Due::Now
+    };
+    let Some(before) = before else { return once() };
     if news(before) == news(wanted) {
         return Due::Never;
     }
+    // What happens once, or because a person has acted, is not held back.
     let ended = before.completion_time != wanted.completion_time;
     if ended || before.observed_generation != wanted.observed_generation {
-        return spend(true, memory, now);
+        return once();
     }
-    if turning_point(before) != turning_point(wanted) || (lifting && before.recipients != wanted.recipients) {
-        return spend(false, memory, now);
+    let turns = turning_point(before) != turning_point(wanted) || (lifting && before.recipients != wanted.recipients);
+    if let Some(at) = last.map(|last| last + PROGRESS_EVERY).filter(|at| *at > now && !turns) {
+        return Due::At(at);
     }
-    match memory.status.as_ref().map(|written| written.at + PROGRESS_EVERY) {
-        Some(at) if at > now => Due::At(at),
-        _ => spend(false, memory, now),
-    }
-}
-
-/// `always`: what happens once, or because a person has acted, is not held back.
-fn spend(always: bool, memory: &mut Memory, now: Timestamp) -> Due {
-    let allowed = memory.status_allowance.spend(AT_ONCE, PER_MINUTE, now);
-    if allowed || always { Due::Now } else { Due::At(now + LATER) }
+    let purpose = if turns { Purpose::Turn } else { Purpose::Progress };
+    if budget.take(purpose) { Due::Now } else { Due::At(now + LATER) }
 }
 
 /// All but what moves by itself.

@@ -285,7 +285,8 @@ pub fn begun_at(job: &Job) -> Option<Timestamp> {
     started.or(job.metadata.creation_timestamp.as_ref()).map(timestamp)
 }
 
-fn is_active(job: &Job) -> bool {
+/// Whether a Job is in progress, or being deleted.
+pub fn is_active(job: &Job) -> bool {
     job.metadata.deletion_timestamp.is_some() || ended(job).is_none()
 }
 

@@ -2,6 +2,7 @@
 
 use kube::{Api, Client, ResourceExt};
 
+use super::decide_refused::Refusal;
 use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
 use super::observation::Declared;
 use super::remembered::Remembered;
@@ -10,14 +11,11 @@ use crate::content::Template;
 use crate::controller::cluster::call;
 use crate::controller::departures::Departed;
 use crate::controller::failure::Failure;
-use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
-
-/// Why a broadcast cannot be declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: &'static str,
-    pub message: String,
-}
+use crate::delivery::backoff::RetryPolicy;
+use crate::delivery::rate::Rate;
+use crate::delivery::time::Span;
+use crate::ledger::status::end;
+use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Content, Declaration, Ledger, LedgerError, Orders};
 
 fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
     Refusal { reason, message: message.into() }
@@ -42,12 +40,46 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
         .map_err(|error| refuse(CHANNEL_INVALID, error.to_string()))?;
     for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
         if let Some(ceiling) = other.spec.ceiling() {
-            let rate = crate::delivery::rate::Rate::new(ceiling.messages, ceiling.period_seconds);
+            let rate = Rate::new(ceiling.messages, ceiling.period_seconds);
             declaration.account_rate = declaration.account_rate.lower(rate);
         }
     }
     declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
     Ok(declaration)
+}
+
+/// A cancel of what was never declared, so that the key stays cancelled. Where it would have been sent cannot be told: the
+/// account is one that leads nowhere, and nobody is ever sent to.
+fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
+    let namespace = broadcast.namespace().unwrap_or_default();
+    let nowhere = AccountKey {
+        namespace: namespace.clone(),
+        provider: String::new(),
+        account: String::new(),
+        host: String::new(),
+    };
+    Declaration {
+        namespace,
+        name: broadcast.name_any(),
+        idempotency_key: broadcast.idempotency_key().to_owned(),
+        owner_uid: broadcast.uid().unwrap_or_default(),
+        generation: broadcast.metadata.generation.unwrap_or_default(),
+        account: nowhere,
+        account_rate: Rate::new(1, 1),
+        identity_hash: String::new(),
+        content: Content { text: String::new() },
+        orders: None,
+        request_timeout: Span::from_secs(1),
+        rate: None,
+        weight: 1,
+        retry: RetryPolicy::default(),
+        batch_size: None,
+        start_at: None,
+        end_at: None,
+        start_by: None,
+        suspended: false,
+        cancelled: true,
+    }
 }
 
 /// Tells the ledger, and asks it how things stand.
@@ -59,28 +91,60 @@ pub struct Declarer<'a, L> {
 }
 
 impl<L: Ledger> Declarer<'_, L> {
-    /// A broadcast that is refused is released: its gate closes until it can be declared.
+    /// A broadcast that is refused is released: its gate closes until it can be declared. What has ended stays as it
+    /// ended, and a cancel holds, whatever is wrong with the rest of it.
     pub async fn declare(
         &self,
         broadcast: &BroadcastMessage,
-        channels: &[MessageChannel],
+        wanted: Result<Declaration, Refusal>,
     ) -> Result<Declared, Failure> {
         let uid = broadcast.uid().unwrap_or_default();
-        let refusal = match wanted(broadcast, channels) {
-            Err(refusal) => refusal,
+        let refusal = match wanted {
             Ok(declaration) => match self.tell(&uid, declaration).await? {
-                Ok(snapshot) => {
-                    let batches = match snapshot.plan {
-                        Some(_) => self.ledger.batches(snapshot.id).await?,
-                        None => Vec::new(),
-                    };
-                    return Ok(Declared::Known { snapshot: Box::new(snapshot), batches });
-                }
+                Ok(snapshot) => return self.known(snapshot).await,
                 Err(refusal) => refusal,
+            },
+            Err(refusal) => match self.ended(broadcast).await? {
+                Some(snapshot) => return self.known(snapshot).await,
+                None => refusal,
             },
         };
         self.release(&uid).await?;
+        if broadcast.spec.cancel == Some(true)
+            && let Some(snapshot) = self.cancel(broadcast).await?
+        {
+            return self.known(snapshot).await;
+        }
         Ok(Declared::Refused { reason: refusal.reason, message: refusal.message })
+    }
+
+    async fn known(&self, snapshot: BroadcastSnapshot) -> Result<Declared, Failure> {
+        let batches = match snapshot.plan {
+            Some(_) => self.ledger.batches(snapshot.id).await?,
+            None => Vec::new(),
+        };
+        Ok(Declared::Known { snapshot: Box::new(snapshot), batches })
+    }
+
+    /// What this object stands for, if that has come to its end.
+    async fn ended(&self, broadcast: &BroadcastMessage) -> Result<Option<BroadcastSnapshot>, Failure> {
+        let Some(id) = self.ledger.find(&broadcast.uid().unwrap_or_default()).await? else { return Ok(None) };
+        let snapshot = self.ledger.snapshot(id).await?;
+        let is_it = snapshot.idempotency_key == broadcast.idempotency_key();
+        Ok(Some(snapshot).filter(|snapshot| is_it && end(snapshot).is_some()))
+    }
+
+    /// `None` where the key belongs to another, or stands for what was sent to people in another's name.
+    async fn cancel(&self, broadcast: &BroadcastMessage) -> Result<Option<BroadcastSnapshot>, Failure> {
+        let (namespace, uid) = (broadcast.namespace().unwrap_or_default(), broadcast.uid().unwrap_or_default());
+        if let Some(id) = self.ledger.cancel(&namespace, broadcast.idempotency_key(), &uid).await? {
+            return Ok(Some(self.ledger.snapshot(id).await?));
+        }
+        match self.ledger.declare(&cancelled(broadcast)).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(LedgerError::KeyReused { .. } | LedgerError::KeyInUse { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Closes the gate of what this object owns.

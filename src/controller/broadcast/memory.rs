@@ -26,7 +26,7 @@ impl<T> Written<T> {
     }
 }
 
-/// A budget of writes: so many at once, refilled evenly over a minute.
+/// A budget of writes, refilled evenly over a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Allowance {
     /// Writes spent and not yet refilled.
@@ -35,17 +35,48 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Takes one write out of the budget, if there is one: `at_once` together, refilled by `per_minute`.
-    pub fn spend(&mut self, at_once: f64, per_minute: f64, now: Timestamp) -> bool {
+    pub fn refill(&mut self, per_minute: f64, now: Timestamp) {
         let refilled = (now - self.at).as_secs_f64().max(0.0) * per_minute / 60.0;
         self.spent = (self.spent - refilled).max(0.0);
         self.at = now;
-        let allowed = self.spent + 1.0 <= at_once;
+    }
+
+    /// Takes one write out of the budget, if it holds one for a purpose that may spend so much.
+    pub fn take(&mut self, limit: f64) -> bool {
+        let allowed = self.spent + 1.0 <= limit;
         if allowed {
             self.spent += 1.0;
         }
         allowed
     }
+
+    /// Writes that are made whether the budget holds them or not.
+    pub fn charge(&mut self, writes: usize) {
+        self.spent += writes as f64;
+    }
+}
+
+/// What is made for a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    Job,
+    Batch,
+}
+
+/// Something that the API server does not let the operator make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub kind: Made,
+    /// CamelCase, from a fixed set.
+    pub reason: &'static str,
+    /// In the words of the API server.
+    pub message: String,
+    /// In a row.
+    pub times: u32,
+    /// It is not tried before, unless broadcast or channel are edited.
+    pub again_at: Timestamp,
+    /// The generations of broadcast and channel it was tried for.
+    pub generations: String,
 }
 
 /// How many messages had been sent at an instant.
@@ -61,10 +92,24 @@ pub struct Memory {
     pub status: Option<Written<BroadcastMessageStatus>>,
     /// By name.
     pub batches: BTreeMap<String, Written<MessageBatchStatus>>,
-    pub status_allowance: Allowance,
-    pub batch_allowance: Allowance,
+    /// For all that is written of the broadcast.
+    pub allowance: Allowance,
+    /// By the name of what was to be made.
+    pub refused: BTreeMap<String, Refused>,
     /// Looks of the last minute, the oldest first.
     pub sent: Vec<SentAt>,
     /// How a sender's container last ended in failure, as its pod told; pods go before their Job is looked at again.
     pub last_words: Option<String>,
+}
+
+impl Memory {
+    /// What was written after all counts as written; the rest is as it was `before`.
+    pub fn take_back_batches<'a>(&mut self, unwritten: impl Iterator<Item = &'a str>, before: &Memory) {
+        for name in unwritten {
+            match before.batches.get(name) {
+                Some(written) => drop(self.batches.insert(name.to_owned(), written.clone())),
+                None => drop(self.batches.remove(name)),
+            }
+        }
+    }
 }

@@ -12,6 +12,8 @@
 //! | `decide_wave` | whether senders are needed, and when |
 //! | `decide_stall` | why senders do not work, as far as the cluster tells |
 //! | `decide_batches` | MessageBatches and their statuses |
+//! | `decide_refused` | what the API server does not let be made, and when it is tried again |
+//! | `decide_budget` | how much may be written |
 //! | `decide_status` | when the status is written |
 //! | `decide_events` | what is worth an event |
 //! | `applier` | takes the steps decided |
@@ -19,7 +21,9 @@
 mod applier;
 pub mod decide;
 mod decide_batches;
+mod decide_budget;
 mod decide_events;
+mod decide_refused;
 mod decide_stall;
 mod decide_status;
 mod decide_wave;
@@ -31,9 +35,10 @@ pub(super) mod reconciler;
 pub(super) mod remembered;
 
 pub use decide::decide;
+pub use decide_refused::Refusal;
 pub use decide_stall::{
-    CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, SENDER_CRASH_LOOPING, SENDER_NOT_STARTING,
-    TEMPLATE_INVALID, UNREADABLE,
+    BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, SENDER_CRASH_LOOPING,
+    SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
 };
 pub use memory::Memory;
 pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};

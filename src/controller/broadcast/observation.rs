@@ -90,7 +90,7 @@ pub struct Decision {
     /// Names and statuses of MessageBatches that are to be written now.
     pub batch_statuses: Vec<(String, MessageBatchStatus)>,
     pub transitions: Vec<Transition>,
-    /// What to remember for the next look, once all of the above is done; after a failure the old memory stands.
+    /// What to remember for the next look, as if all of the above were done.
     pub memory: Memory,
     pub look_again: Duration,
 }

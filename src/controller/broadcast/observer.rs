@@ -7,16 +7,20 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
+use super::decide_wave::START_GRACE;
 use super::observation::{Declared, JobWarning, Observation};
+use super::{decide_stall, decide_wave};
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
-use crate::controller::cluster::call;
+use crate::controller::cluster::{CallError, call};
 use crate::controller::ownership::{owning_broadcast, owning_job};
 use crate::controller::watch::readable;
 use crate::delivery::time::{Span, Timestamp};
-use crate::ledger::clock::{Clock, SystemClock};
+use crate::ledger::clock::Clock;
 
-/// A Job is given this long to bring a pod to run before anybody asks why not.
-const STARTING: Span = Span::from_secs(5);
+/// The wait between the first two questions about one Job; it doubles with each further one.
+const FIRST_WAIT: Span = Span::from_secs(5);
+/// The longest wait: how late a new cause is told. What is mended shows by its pods.
+const LONGEST_WAIT: Span = Span::from_secs(300);
 /// Objects whose events are asked for in one look.
 const MAX_ASKED: usize = 4;
 /// Warnings of one object that are read.
@@ -45,8 +49,24 @@ impl Stores {
     }
 }
 
-/// Everything that is known of a broadcast now.
-pub async fn observe(client: &Client, stores: &Stores, object: &BroadcastMessage, declared: Declared) -> Observation {
+/// What was asked about a wave that does not start: the same is not asked at every look.
+#[derive(Clone, Debug, Default)]
+pub struct Inquiry {
+    job: String,
+    times: u32,
+    again_at: Timestamp,
+    warnings: Vec<JobWarning>,
+}
+
+/// Everything that is known of a broadcast now. `clock` is for one that the ledger does not know.
+pub async fn observe(
+    client: &Client,
+    stores: &Stores,
+    object: &BroadcastMessage,
+    declared: Declared,
+    clock: &dyn Clock,
+    inquiry: &mut Inquiry,
+) -> Observation {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let uid = object.uid().unwrap_or_default();
@@ -67,38 +87,49 @@ pub async fn observe(client: &Client, stores: &Stores, object: &BroadcastMessage
     });
     let now = match &declared {
         Declared::Known { snapshot, .. } => snapshot.now,
-        Declared::Refused { .. } => SystemClock.now(),
+        Declared::Refused { .. } => clock.now(),
     };
-    let warnings = warnings(client, &namespace, &jobs, &pods, now).await;
+    inquire(client, &namespace, &jobs, &pods, now, inquiry).await;
     let channel = channel.into_iter().next();
+    let warnings = inquiry.warnings.clone();
     Observation { object: object.clone(), channel, declared, batches, jobs, pods, warnings, now }
 }
 
-/// Asked for only where a Job should run a pod and does not. Without an answer there are none: they only explain.
-async fn warnings(client: &Client, namespace: &str, jobs: &[Job], pods: &[Pod], now: Timestamp) -> Vec<JobWarning> {
-    let mut found = Vec::new();
-    for job in jobs.iter().filter(|job| is_late(job, pods, now)) {
-        let mut asked: Vec<String> = pods_of(job, pods).filter_map(ResourceExt::uid).collect();
-        asked.extend(job.uid());
-        for uid in asked.iter().rev().take(MAX_ASKED) {
-            match warnings_of(client, namespace, uid).await {
-                Ok(events) => found.extend(events.into_iter().map(|(reason, message)| JobWarning {
-                    job: job.name_any(),
-                    reason,
-                    message,
-                })),
-                Err(error) => tracing::debug!(reason = error.reason(), %error, "events were not read"),
-            }
-        }
+/// Asks for events only where a Job should run a pod, does not, and no pod says why; less and less often.
+async fn inquire(client: &Client, namespace: &str, jobs: &[Job], pods: &[Pod], now: Timestamp, inquiry: &mut Inquiry) {
+    let Some(job) = jobs.iter().find(|job| is_unexplained(job, pods, now)) else {
+        *inquiry = Inquiry::default();
+        return;
+    };
+    if inquiry.job != job.name_any() {
+        *inquiry = Inquiry { job: job.name_any(), ..Inquiry::default() };
     }
-    found
+    if now < inquiry.again_at {
+        return;
+    }
+    let wait = Span(FIRST_WAIT.0 << inquiry.times.min(16)).min(LONGEST_WAIT);
+    inquiry.again_at = now + wait;
+    inquiry.times += 1;
+    match warnings(client, namespace, job, pods).await {
+        Ok(found) => inquiry.warnings = found,
+        // They only explain; what was known before stands.
+        Err(error) => tracing::debug!(reason = error.reason(), %error, "events were not read"),
+    }
 }
 
-async fn warnings_of(
-    client: &Client,
-    namespace: &str,
-    uid: &str,
-) -> Result<Vec<(String, String)>, crate::controller::cluster::CallError> {
+/// Warnings of the Job, then of its pods.
+async fn warnings(client: &Client, namespace: &str, job: &Job, pods: &[Pod]) -> Result<Vec<JobWarning>, CallError> {
+    let asked = job.uid().into_iter().chain(decide_wave::pods_of(job, pods).filter_map(ResourceExt::uid));
+    let mut found = Vec::new();
+    for uid in asked.take(MAX_ASKED) {
+        let events = warnings_of(client, namespace, &uid).await?;
+        let warning = |(reason, message)| JobWarning { job: job.name_any(), reason, message };
+        found.extend(events.into_iter().map(warning));
+    }
+    Ok(found)
+}
+
+async fn warnings_of(client: &Client, namespace: &str, uid: &str) -> Result<Vec<(String, String)>, CallError> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let chosen = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning")).limit(MAX_WARNINGS);
     let events = call("list events", api.list(&chosen)).await?;
@@ -107,27 +138,8 @@ async fn warnings_of(
     Ok(items.into_iter().map(|event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect())
 }
 
-fn pods_of<'a>(job: &Job, pods: &'a [Pod]) -> impl Iterator<Item = &'a Pod> {
-    let uid = job.uid();
-    pods.iter().filter(move |pod| owning_job(*pod).is_some_and(|owner| uid.as_ref() == Some(&owner.uid)))
-}
-
-fn is_late(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
-    let ended = job.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
-        conditions
-            .iter()
-            .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")
-    });
-    let runs = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let waits =
-            pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()).is_some_and(|all| {
-                all.iter().any(|one| one.state.as_ref().is_some_and(|state| state.waiting.is_some()))
-            });
-        phase == Some("Running") && !waits
-    };
-    let made = job
-        .creation_timestamp()
-        .map_or(now, |made| Timestamp(i64::try_from(made.0.as_nanosecond()).unwrap_or(i64::MAX)));
-    !ended && now - made > STARTING && !pods_of(job, pods).any(runs)
+fn is_unexplained(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
+    let is_late = decide_wave::begun_at(job).is_some_and(|begun| now - begun > START_GRACE);
+    let mut causes = decide_wave::pods_of(job, pods).filter_map(decide_stall::pod_cause);
+    is_late && decide_wave::is_active(job) && !decide_wave::began(job, pods) && causes.next().is_none()
 }

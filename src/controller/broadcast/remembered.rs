@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::memory::Memory;
+use super::observer::Inquiry;
+use crate::api::{BroadcastMessageStatus, MessageBatchStatus};
 use crate::ledger::{BroadcastId, Declaration};
 
 /// Broadcasts remembered at once; with more of them some are looked at as if for the first time, which costs a write.
@@ -13,6 +15,8 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     pub memory: Memory,
+    /// What the cluster was asked about a wave that does not start.
+    pub inquiry: Inquiry,
     /// What the ledger was last told, and under which id it keeps it.
     pub declared: Option<(Declaration, BroadcastId)>,
     /// For an object that cannot be read: the generation and the error its status tells.
@@ -34,6 +38,20 @@ impl Remembered {
             all.clear();
         }
         change(all.entry(uid.to_owned()).or_default());
+    }
+
+    /// Whether this is the status of the broadcast that was written last.
+    pub fn has_written(&self, uid: &str, status: Option<&BroadcastMessageStatus>) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = all.get(uid).and_then(|kept| kept.memory.status.as_ref());
+        written.is_some_and(|written| Some(&written.status) == status)
+    }
+
+    /// Whether this is the status of that MessageBatch that was written last.
+    pub fn has_written_batch(&self, uid: &str, name: &str, status: Option<&MessageBatchStatus>) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = all.get(uid).and_then(|kept| kept.memory.batches.get(name));
+        written.is_some_and(|written| Some(&written.status) == status)
     }
 
     pub fn forget(&self, uid: &str) {

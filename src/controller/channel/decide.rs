@@ -11,7 +11,7 @@ use crate::ledger::AccountSnapshot;
 use crate::ledger::status::instant;
 
 /// How often a channel is looked at that broadcasts send through; its rate moves.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_secs(15);
 /// How often a channel is looked at that nobody sends through.
 const IDLE: Duration = Duration::from_secs(60);
 /// A rate that has recovered so far is not called reduced: the brake gives it back in small steps.

@@ -15,7 +15,7 @@ use crate::controller::failure::{Failure, Failures};
 use crate::controller::metrics::Metrics;
 use crate::controller::status_writer::StatusWriter;
 use crate::controller::watch::readable;
-use crate::ledger::clock::{Clock, SystemClock};
+use crate::ledger::clock::Clock;
 use crate::ledger::{AccountKey, Ledger};
 
 /// The label of this reconciler's figures.
@@ -26,6 +26,7 @@ const UNREADABLE_LOOK: Duration = Duration::from_secs(300);
 /// What every look needs.
 pub struct ChannelReconciler<L> {
     pub ledger: Arc<L>,
+    pub clock: Arc<dyn Clock>,
     pub stores: Stores,
     pub writer: StatusWriter,
     pub metrics: Arc<Metrics>,
@@ -76,7 +77,7 @@ impl<L: Ledger> ChannelReconciler<L> {
         let broadcasts = readable(&self.stores.broadcasts, |broadcast| {
             broadcast.metadata.namespace.as_ref() == Some(&namespace) && broadcast.spec.channel_ref.name == name
         });
-        let observation = ChannelObservation { object: channel.clone(), account, broadcasts, now: SystemClock.now() };
+        let observation = ChannelObservation { object: channel.clone(), account, broadcasts, now: self.clock.now() };
         let decision = decide(&observation);
         if let Some(status) = &decision.status {
             let uid = channel.uid();

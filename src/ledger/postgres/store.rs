@@ -61,7 +61,10 @@ fn arguments(values: Vec<Value>) -> sqlx::Result<PgArguments> {
 const CLOCK: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS BIGINT)";
 
 impl Store for PostgresStore {
-    const FOR_UPDATE: &'static str = " FOR UPDATE OF broadcast";
+    /// Keys never change. Whoever only refers to the row, or writes its own row a second time in one transaction, which makes
+    /// the server look at what it refers to, need not wait for it: a planner would wait for the account with its broadcast
+    /// locked, the wrong way round.
+    const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE OF broadcast";
     const CLOCK: &'static str = CLOCK;
 
     fn indexed_by(_: &str) -> String {
@@ -103,7 +106,7 @@ impl Store for PostgresStore {
     async fn lock_account_of(&mut self, broadcast: BroadcastId) -> sqlx::Result<Option<i64>> {
         let locked: Option<(i64,)> = self
             .optional(
-                "SELECT id FROM account WHERE id = (SELECT account_id FROM broadcast WHERE id = $1) FOR UPDATE",
+                "SELECT id FROM account WHERE id = (SELECT account_id FROM broadcast WHERE id = $1) FOR NO KEY UPDATE",
                 args![broadcast.0],
             )
             .await?;

@@ -102,6 +102,10 @@ impl<D: Database> Ledger for D {
         commit!(self, |store| declare::declare(store, declaration))
     }
 
+    async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
+        commit_always!(self, |store| owner::cancel(store, namespace, idempotency_key, owner_uid))
+    }
+
     async fn release(&self, owner_uid: &str) -> Result<()> {
         commit_always!(self, |store| owner::release(store, owner_uid))
     }

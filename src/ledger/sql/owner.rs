@@ -39,6 +39,22 @@ pub async fn report_trouble<S: Store>(store: &mut S, plan: PlanTicket, trouble: 
     Ok(known.is_some())
 }
 
+pub async fn cancel<S: Store>(
+    store: &mut S,
+    namespace: &str,
+    idempotency_key: &str,
+    owner_uid: &str,
+) -> sqlx::Result<Option<BroadcastId>> {
+    let row: Option<(i64,)> = store
+        .optional(
+            "UPDATE broadcast SET cancelled = TRUE, revision = revision + 1 \
+             WHERE namespace = $1 AND idempotency_key = $2 AND owner_uid = $3 AND owner_uid <> '' RETURNING id",
+            args![namespace, idempotency_key, owner_uid],
+        )
+        .await?;
+    Ok(row.map(|(id,)| BroadcastId(id)))
+}
+
 pub async fn release<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
     store
         .run("UPDATE broadcast SET released = TRUE WHERE owner_uid = $1 AND owner_uid <> ''", args![owner_uid])

@@ -181,10 +181,32 @@ pub async fn read<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Opti
     Ok(row.map(|row| row.broadcast))
 }
 
+/// So often a broadcast may move to another account between two looks: before its first attempt an edit moves it.
+const MAX_MOVES: u32 = 8;
+
+/// Locks the row of a broadcast. One that moves to another account while its row is waited for is not found beside the
+/// account that it had before, and is looked for again.
+async fn lock<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<OpenedRow>> {
+    for _ in 0..MAX_MOVES {
+        let row = store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, holder]).await?;
+        if row.is_some() {
+            return Ok(row);
+        }
+        let known: Option<(i64,)> = store.optional("SELECT id FROM broadcast WHERE id = $1", args![id.0]).await?;
+        if known.is_none() {
+            return Ok(None);
+        }
+    }
+    Err(moved())
+}
+
+fn moved() -> sqlx::Error {
+    sqlx::Error::Protocol("the broadcast moved from account to account".to_owned())
+}
+
 /// Locks a broadcast alone, for who plans: whoever sends through its account is not held up.
 pub async fn open_to_plan<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastRow>> {
-    let row: Option<OpenedRow> =
-        store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, NOBODY]).await?;
+    let row = lock(store, id, NOBODY).await?;
     Ok(row.map(|row| {
         store.clock_read(row.clock);
         row.broadcast
@@ -198,16 +220,11 @@ pub struct Opened {
     pub now: Timestamp,
 }
 
-/// So often a broadcast may move to another account between two looks: before its first attempt an edit moves it.
-const MAX_MOVES: u32 = 8;
-
 /// Locks the account, then the broadcast, and reads both: first in every transaction that records, reserves or settles.
 pub async fn open<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<Opened>> {
     for _ in 0..MAX_MOVES {
         let locked = store.lock_account_of(id).await?;
-        let row: Option<OpenedRow> =
-            store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, holder]).await?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = lock(store, id, holder).await? else { return Ok(None) };
         if locked.is_some_and(|account| account != row.broadcast.account_id) {
             continue;
         }
@@ -219,7 +236,7 @@ pub async fn open<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sql
         let sender = row.sender();
         return Ok(Some(Opened { broadcast: row.broadcast, sender, now }));
     }
-    Err(sqlx::Error::Protocol("the broadcast moved from account to account".to_owned()))
+    Err(moved())
 }
 
 pub fn rate(messages: i64, period_seconds: i64) -> Rate {

@@ -1,13 +1,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 
-use super::world::{World, batch, snapshot, time};
-use crate::api::BatchState;
+use super::world::{START, World, batch, snapshot, time};
+use crate::api::{BatchState, Condition};
 use crate::controller::broadcast::Action;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Closed;
+use crate::delivery::outcome::Fault;
 use crate::delivery::time::Span;
-use crate::ledger::status::{Stall, batch_status};
+use crate::ledger::status::{Stall, batch_status, instant};
 
 fn names(world: &World) -> Vec<String> {
     world.objects.iter().map(ResourceExt::name_any).collect()
@@ -42,6 +43,7 @@ fn batches_of_a_plan_that_was_made_anew_go_by_their_uid_and_come_back_as_they_ar
         })
         .collect();
     assert_eq!(uids, ["sale-00001", "sale-00002"]);
+    world.wait(10);
     world.look();
     assert_eq!(names(&world), ["sale-00000", "sale-00001"]);
     assert_eq!(world.objects[1].spec.recipient_count, 8);
@@ -60,6 +62,8 @@ fn what_belongs_to_somebody_else_is_left_alone_until_it_is_gone() {
     let decision = world.decide();
     assert!(decision.actions.is_empty() && decision.batch_statuses.is_empty(), "{decision:?}");
     assert!(decision.look_again <= std::time::Duration::from_secs(1));
+    let told = decision.status.and_then(|status| Condition::find(&status.conditions, "Stalled").cloned());
+    assert_eq!(told.map(|stall| stall.reason).as_deref(), Some("NameTaken"));
     world.objects[0] = World::planned(10, 10).look_and_take();
     world.objects[0].metadata.deletion_timestamp = Some(time(world.now));
     assert!(world.decide().actions.is_empty(), "on its way out");
@@ -105,4 +109,61 @@ fn a_claim_is_shown_while_it_is_held_and_a_stall_only_where_work_has_begun() {
     let claim = status.claim.unwrap();
     assert_eq!((claim.holder.as_str(), claim.epoch, claim.lease_duration_seconds), ("sale-9f3a-1-x", 1, 15));
     assert!(status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.message == "words"));
+}
+
+#[test]
+fn retries_reclaims_and_the_last_error_are_shown() {
+    let mut one = batch(0, 0, 9);
+    let at = one.started_at.insert(START);
+    (one.retries, one.reclaims) = (4, 1);
+    one.last_error = Some((Fault::new("Temporary", Some("2".to_owned()), "try later"), *at));
+    let status = batch_status(&one, &snapshot(), None, 1, &[]);
+    assert_eq!((status.retries, status.reclaims), (Some(4), Some(1)));
+    let error = status.last_error.unwrap();
+    assert_eq!(
+        (error.reason.as_str(), error.code.as_deref(), error.message.as_str()),
+        ("Temporary", Some("2"), "try later")
+    );
+    assert_eq!(Some(error.time), instant(START));
+}
+
+#[test]
+fn another_sender_a_reclaim_or_another_error_is_written_at_once_and_progress_later() {
+    type Step = fn(&mut crate::ledger::BatchSnapshot);
+    let fault = |code: &str| Fault::new("Temporary", Some(code.to_owned()), "try later");
+    let steps: [(&str, Step); 4] = [
+        ("another sender", |batch| batch.holder = Some("sale-9f3a-1-y".to_owned())),
+        ("another claim", |batch| batch.epoch += 1),
+        ("a reclaim", |batch| batch.reclaims += 1),
+        ("a first error", |batch| {
+            batch.last_error = Some((Fault::new("Temporary", Some("2".to_owned()), "try later"), START));
+        }),
+    ];
+    for (what, step) in steps {
+        let mut world = begun();
+        step(&mut world.batches[0]);
+        assert_eq!(world.look().batch_statuses.len(), 1, "{what}");
+    }
+    let mut world = begun();
+    world.batches[0].last_error = Some((fault("2"), world.now));
+    world.look();
+    world.wait(1);
+    world.batches[0].last_error = Some((fault("2"), world.now));
+    world.send(1);
+    assert_eq!(world.look().batch_statuses, [], "the same error again");
+    world.wait(15);
+    assert_eq!(world.look().batch_statuses.len(), 1);
+}
+
+/// A batch that a sender works on, and whose status was just written.
+fn begun() -> World {
+    let mut world = World::planned(100, 100);
+    world.look();
+    world.pod("Running", Default::default());
+    world.wait(3);
+    world.send(1);
+    world.look();
+    world.wait(1);
+    assert_eq!(world.look().batch_statuses, []);
+    world
 }

@@ -9,6 +9,8 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
+use crate::controller::broadcast::decide_refused::{Refusal, made, making, note};
+use crate::controller::broadcast::memory::Made;
 use crate::controller::broadcast::{Action, Decision, Declared, Memory, Observation, Transition, decide};
 use crate::controller::job::SenderSettings;
 use crate::delivery::counts::Counts;
@@ -108,9 +110,11 @@ pub struct World {
     pub memory: Memory,
     pub settings: SenderSettings,
     pub now: Timestamp,
+    /// What the API server says to whatever is to be made of a kind, and how often it was asked.
+    pub refuses: Option<(Made, Refusal)>,
+    pub not_made: usize,
     /// Writes to the API server: objects, statuses, events.
-    pub writes: usize,
-    pub status_writes: Vec<Timestamp>,
+    pub writes: Vec<Timestamp>,
     pub told: Vec<Transition>,
     pub made: usize,
 }
@@ -130,8 +134,9 @@ impl World {
             memory: Memory::default(),
             settings: settings(),
             now: START,
-            writes: 0,
-            status_writes: Vec::new(),
+            refuses: None,
+            not_made: 0,
+            writes: Vec::new(),
             told: Vec::new(),
             made: 0,
         }
@@ -230,28 +235,39 @@ impl World {
     /// Decides and does it.
     pub fn look(&mut self) -> Decision {
         let decision = self.decide();
+        self.memory = decision.memory.clone();
         for action in &decision.actions {
-            self.apply(action);
+            self.try_to(action);
         }
         if let Some(status) = &decision.status {
             self.object.status = Some(status.clone());
-            self.status_writes.push(self.now);
         }
         for (name, status) in &decision.batch_statuses {
             let object = self.objects.iter_mut().find(|object| object.name_any() == *name).unwrap();
             object.status = Some(status.clone());
-            self.status_writes.push(self.now);
         }
-        self.writes +=
+        let reported =
             usize::from(decision.status.is_some()) + decision.batch_statuses.len() + decision.transitions.len();
+        self.writes.extend(std::iter::repeat_n(self.now, reported));
         self.told.extend(decision.transitions.clone());
-        self.memory = decision.memory.clone();
         decision
+    }
+
+    fn try_to(&mut self, action: &Action) {
+        if let Some((kind, name)) = making(action) {
+            if let Some((_, refusal)) = self.refuses.clone().filter(|(refused, _)| *refused == kind) {
+                self.not_made += 1;
+                let observation = self.observation();
+                return note(&mut self.memory, kind, &name, refusal, &observation);
+            }
+            made(&mut self.memory, kind, &name);
+        }
+        self.apply(action);
     }
 
     fn apply(&mut self, action: &Action) {
         self.made += 1;
-        self.writes += 1;
+        self.writes.push(self.now);
         let made = |metadata: &ObjectMeta, uid: usize, now: Timestamp| ObjectMeta {
             uid: Some(format!("uid-{uid}")),
             creation_timestamp: Some(time(now)),

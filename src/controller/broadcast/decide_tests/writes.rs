@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::world::{World, waiting};
 use crate::delivery::gate::Block;
+use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
+use crate::delivery::recipient::RETRIES_EXHAUSTED;
 use crate::delivery::time::{Span, Timestamp};
 
 /// Plays a whole broadcast, a look a second, and gives the world at its end.
@@ -42,21 +44,48 @@ fn a_thousand_recipients_cost_at_most_five_writes_at_a_hundred_a_second_and_abov
     {
         let world = deliver(recipients, size, per_second);
         let allowed = (recipients / 1_000 * 5) as usize;
-        assert!(world.writes <= allowed, "{} writes for {recipients} at {per_second}/s", world.writes);
+        let writes = world.writes.len();
+        assert!(writes <= allowed, "{writes} writes for {recipients} at {per_second}/s");
         assert!(world.decide().status.is_none());
     }
 }
 
+/// Statuses of the channel in a minute while its rate moves.
+const OF_THE_CHANNEL: usize = 4;
+
 #[test]
-fn below_that_a_minute_of_sending_costs_at_most_thirty_statuses_whatever_the_batches() {
-    for (recipients, size, per_second) in [(3_000, 300, 10), (300, 100, 1), (2_000, 10, 40), (300, 1, 3)] {
+fn below_that_a_minute_of_sending_costs_at_most_thirty_writes_of_all_kinds_whatever_the_batches() {
+    for (recipients, size, per_second) in
+        [(3_000, 300, 10), (300, 100, 1), (2_000, 10, 40), (300, 1, 3), (500, 1, 1), (5_000, 10, 50)]
+    {
         let world = deliver(recipients, size, per_second);
         let end = world.snapshot.finished_at.unwrap();
-        let sending: Vec<_> = world.status_writes.iter().copied().filter(|at| *at < end).collect();
+        let sending: Vec<_> = world.writes.iter().copied().filter(|at| *at < end).collect();
         assert!(sending.len() > 10, "{sending:?}");
-        let most = most_in_a_minute(&sending);
+        let most = most_in_a_minute(&sending) + OF_THE_CHANNEL;
         assert!(most <= 30, "{most} in a minute with batches of {size} at {per_second}/s");
     }
+}
+
+#[test]
+fn trouble_at_every_batch_costs_no_more_than_the_budget() {
+    let mut world = World::planned(5_000, 10);
+    world.snapshot.rate = Rate::new(1, 1);
+    world.snapshot.effective_per_second = 1.0;
+    world.look();
+    world.pod("Running", Default::default());
+    for second in 0..300_i64 {
+        world.wait(1);
+        world.send(1);
+        for (index, batch) in world.batches.iter_mut().enumerate().take(20) {
+            let code = Some(format!("{}", second + index as i64));
+            batch.last_error = Some((Fault::new(RETRIES_EXHAUSTED, code, "try later"), world.now));
+            batch.reclaims += 1;
+        }
+        world.look();
+    }
+    let most = most_in_a_minute(&world.writes) + OF_THE_CHANNEL;
+    assert!(most <= 30, "{most} in a minute");
 }
 
 #[test]

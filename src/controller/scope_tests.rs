@@ -1,0 +1,158 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::Method;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::controller::stage::{BROADCAST, JOBS, NOW, Stage, UID, broadcast};
+use crate::delivery::time::Timestamp;
+use crate::ledger::clock::ManualClock;
+use crate::ledger::sqlite::SqliteLedger;
+
+/// The operator of one namespace at work.
+struct Running {
+    stage: Stage,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), Ended>>,
+}
+
+impl Running {
+    /// Tells it to stop; returns how many seconds that took.
+    async fn end(self) -> u64 {
+        self.stop.send_replace(true);
+        let mut seconds = 0;
+        while !self.task.is_finished() {
+            self.stage.pass(1).await;
+            seconds += 1;
+        }
+        self.task.await.unwrap().unwrap();
+        seconds
+    }
+}
+
+fn begin(stage: Stage) -> Running {
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(run(stage.shared.clone(), Some("a".to_owned()), stopped, || {}));
+    Running { stage, stop, task }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_is_looked_at_and_what_comes_later_too() {
+    let running = begin(Stage::with_the_time_of_the_test().await);
+    running.stage.pass(5).await;
+    assert_eq!(running.stage.cluster.list(JOBS).len(), 1);
+    let mut other = broadcast();
+    other["metadata"]["name"] = json!("later");
+    other["metadata"]["uid"] = json!("later-uid");
+    running.stage.cluster.put("/apis/herald.dev/v1alpha1/namespaces/a/broadcastmessages/later", other);
+    running.stage.pass(5).await;
+    assert_eq!(running.stage.cluster.list(JOBS).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_fails_is_tried_with_growing_waits_although_statuses_come_back() {
+    let stage = Stage::with_the_time_of_the_test().await;
+    stage.cluster.refuse(Method::POST, "/jobs", 500, "InternalError", "etcd is slow");
+    let running = begin(stage);
+    running.stage.pass(600).await;
+    let tried = running.stage.cluster.count(&Method::POST, "/jobs");
+    assert!((5..=12).contains(&tried), "tried {tried} times in 10 min");
+    running.stage.cluster.mend();
+    running.stage.pass(300).await;
+    assert_eq!(running.stage.cluster.list(JOBS).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_wiped_comes_back_at_once() {
+    let running = begin(Stage::with_the_time_of_the_test().await);
+    running.stage.pass(60).await;
+    let mut object = running.stage.cluster.get(BROADCAST).unwrap();
+    let before = object.as_object_mut().unwrap().remove("status").unwrap();
+    running.stage.cluster.put(BROADCAST, object);
+    running.stage.pass(1).await;
+    assert_eq!(running.stage.cluster.get(BROADCAST).unwrap()["status"]["state"], before["state"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_it_lets_a_look_that_has_begun_end_and_breaks_off_one_that_does_not() {
+    let running = begin(Stage::with_the_time_of_the_test().await);
+    running.stage.pass(5).await;
+    assert!(running.end().await <= 1);
+
+    let stage = Stage::with_the_time_of_the_test().await;
+    stage.cluster.leave_unanswered(Method::POST, "/jobs");
+    let running = begin(stage);
+    running.stage.pass(5).await;
+    assert_eq!(running.stage.cluster.count(&Method::POST, "/jobs"), 1, "it has begun");
+    let took = running.end().await;
+    assert!((END_PATIENCE.as_secs()..=END_PATIENCE.as_secs() + 2).contains(&took), "{took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_before_its_caches_are_full_it_stops() {
+    let stage = Stage::with_the_time_of_the_test().await;
+    stage.cluster.set_down(true);
+    let running = begin(stage);
+    running.stage.pass(5).await;
+    assert!(running.end().await <= 1);
+}
+
+/// A clock that breaks when it is told to.
+#[derive(Default)]
+struct Fragile(AtomicBool);
+
+impl Clock for Fragile {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::SeqCst), "the clock is broken");
+        NOW
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_reconciler_ends_its_scope() {
+    let clock = Arc::new(Fragile::default());
+    let stage = Stage::with_clock(clock.clone(), Arc::new(ManualClock::new(NOW))).await;
+    clock.0.store(true, Ordering::SeqCst);
+    let running = begin(stage);
+    assert!(running.task.await.unwrap_err().is_panic());
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_or_panics_ends_what_runs_beside_it() {
+    let mut watches = Watches::new();
+    watches.spawn(named("the watch of Jobs", async {}));
+    let ended = unless_one_ends(&mut watches, std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(ended.to_string(), "the watch of Jobs ended: no reason given");
+
+    let mut watches = Watches::new();
+    watches.spawn(named("the watch of Jobs", async { panic!("a fault") }));
+    let ended = unless_one_ends(&mut watches, std::future::pending::<()>()).await.unwrap_err();
+    assert!(ended.to_string().contains("panicked"), "{ended}");
+
+    let mut watches = Watches::new();
+    watches.spawn(named("the watch of Jobs", std::future::pending()));
+    assert_eq!(unless_one_ends(&mut watches, async { 7 }).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_broadcast_that_its_own_watch_sees_go_is_released() {
+    let stage = Stage::new().await;
+    stage.look().await.unwrap();
+    let (deleted, deletions) = unbounded_channel();
+    let noticed = Noticed::default();
+    let stores = stage.stores();
+    let object: Guarded<BroadcastMessage> = serde_json::from_value(broadcast()).unwrap();
+    on_broadcast(&stage.shared, &stores, &noticed, deleted)(Change::Deleted(&object));
+    let departed = stage.shared.departed.clone();
+    // A look that has begun before takes its declaration back.
+    assert!(departed.contains(UID));
+    departures::release(deletions, stage.ledger.clone(), departed).await;
+    assert_eq!(owners(&stage.ledger).await, 0);
+    stage.look().await.unwrap();
+    assert_eq!(owners(&stage.ledger).await, 0, "a cache that lags behind declares nothing");
+}
+
+async fn owners(ledger: &SqliteLedger) -> usize {
+    ledger.owners().await.unwrap().len()
+}

@@ -1,0 +1,423 @@
+//! Senders in simulated time that crash, freeze, and lose, repeat and delay their exchanges, and a provider that keeps its
+//! own record: the judge.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use herald::delivery::backoff::{RetryPolicy, scatter};
+use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::rate::Rate;
+use herald::delivery::recipient::RecipientState;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::clock::ManualClock;
+use herald::ledger::declaration::{AccountKey, Content, Declaration};
+use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
+use herald::ledger::plan::PlanRow;
+use herald::ledger::{Clock, LedgerError};
+
+use super::backend::Backend;
+
+const RECIPIENTS: usize = 60;
+const SENDERS: usize = 3;
+/// Steps with faults; after them the same senders go on without.
+const FAULTY_STEPS: u32 = 600;
+/// Without faults everybody must be settled within this many more steps.
+const CALM_STEPS: u32 = 60_000;
+/// Looked at after so many of them.
+const LOOK: u32 = 20;
+
+/// A seeded source of chance, so that a failing run can be repeated.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        scatter(self.0) % limit
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What can go wrong in one run.
+#[derive(Clone, Copy)]
+pub struct Faults {
+    pub network: bool,
+    pub crashes: bool,
+    /// Crashed senders leave a flight journal that lacks nothing.
+    pub journal: bool,
+    /// The provider throttles, fails and refuses at random.
+    pub provider: bool,
+    /// Answers of the provider get lost on the way back.
+    pub lost_answers: bool,
+    /// The operator suspends and resumes.
+    pub pauses: bool,
+    pub clock_set_back: bool,
+    /// A sender that calls a lost answer "not begun": what the ledger relies on nobody doing.
+    pub lying_sender: bool,
+}
+
+pub const CALM: Faults = Faults {
+    network: false,
+    crashes: false,
+    journal: true,
+    provider: false,
+    lost_answers: false,
+    pauses: false,
+    clock_set_back: false,
+    lying_sender: false,
+};
+
+struct Flight {
+    row: Assignment,
+    answer: Outcome,
+    at: Timestamp,
+}
+
+struct Sender {
+    holder: String,
+    number: u64,
+    unanswered: Option<ExchangeRequest>,
+    held: Vec<Assignment>,
+    flights: Vec<Flight>,
+    reports: Vec<Report>,
+    /// Outcomes as the journal has them, recorded in the ledger or not.
+    journal: Vec<Report>,
+    frozen_until: Timestamp,
+    ask_again: Timestamp,
+}
+
+impl Sender {
+    fn new(name: String) -> Sender {
+        Sender {
+            holder: name,
+            number: 0,
+            unanswered: None,
+            held: Vec::new(),
+            flights: Vec::new(),
+            reports: Vec::new(),
+            journal: Vec::new(),
+            frozen_until: Timestamp::EPOCH,
+            ask_again: Timestamp::EPOCH,
+        }
+    }
+}
+
+pub struct World<L> {
+    /// Processes that keep one ledger together: each call goes to any of them.
+    ledgers: Vec<L>,
+    clock: Arc<ManualClock>,
+    broadcast: BroadcastId,
+    chance: Chance,
+    faults: Faults,
+    senders: Vec<Sender>,
+    born: usize,
+    delayed: Vec<ExchangeRequest>,
+    accepted: HashMap<String, u32>,
+    refused: HashMap<String, u32>,
+    suspended: bool,
+}
+
+pub fn declaration(suspended: bool) -> Declaration {
+    Declaration {
+        namespace: "default".into(),
+        name: "faulty".into(),
+        idempotency_key: "faulty".into(),
+        owner_uid: String::new(),
+        generation: 1,
+        account: AccountKey {
+            namespace: "default".into(),
+            provider: "http".into(),
+            account: "a".into(),
+            host: "localhost".into(),
+        },
+        account_rate: Rate::new(20, 1),
+        identity_hash: "same".into(),
+        content: Content { text: "hello".into() },
+        orders: None,
+        request_timeout: Span::from_secs(2),
+        rate: None,
+        weight: NORMAL_WEIGHT,
+        retry: RetryPolicy::default(),
+        batch_size: Some(7),
+        start_at: None,
+        end_at: None,
+        start_by: None,
+        suspended,
+        cancelled: false,
+    }
+}
+
+impl<L: Backend> World<L> {
+    async fn new(seed: u64, faults: Faults) -> World<L> {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+        let ledgers = L::processes(clock.clone()).await;
+        let ledger = &ledgers[0];
+        let broadcast = ledger.declare(&declaration(false)).await.unwrap().id;
+        let ticket = ledger.begin_plan(broadcast).await.unwrap();
+        let row = |n| PlanRow { recipient: format!("person-{n}"), vars: BTreeMap::new() };
+        let rows: Vec<PlanRow> = (0..RECIPIENTS).map(row).collect();
+        ledger.append_plan(ticket, 1, &rows).await.unwrap();
+        ledger.seal_plan(ticket, &[]).await.unwrap();
+        let senders = (0..SENDERS).map(|n| Sender::new(format!("sender-{n}"))).collect();
+        World {
+            ledgers,
+            clock,
+            broadcast,
+            chance: Chance(seed << 32),
+            faults,
+            senders,
+            born: SENDERS,
+            delayed: Vec::new(),
+            accepted: HashMap::new(),
+            refused: HashMap::new(),
+            suspended: false,
+        }
+    }
+
+    fn ledger(&mut self) -> &L {
+        let which = self.chance.below(self.ledgers.len() as u64) as usize;
+        &self.ledgers[which]
+    }
+
+    async fn step(&mut self) {
+        let which = self.chance.below(SENDERS as u64) as usize;
+        match self.chance.below(12) {
+            0..4 => self.exchange(which).await,
+            4..9 => self.send(which),
+            9 => self.clock.advance(Span::from_millis(self.chance.below(120) as i64)),
+            10 => {
+                self.ledger().maintain().await.unwrap();
+            }
+            _ => self.misfortune(which).await,
+        }
+        self.clock.advance(Span::from_millis(self.chance.below(12) as i64));
+    }
+
+    async fn misfortune(&mut self, which: usize) {
+        match self.chance.below(6) {
+            0 if self.faults.crashes => self.crash(which).await,
+            1 if self.faults.crashes => {
+                let until = self.clock.now() + Span::from_millis(self.chance.below(30_000) as i64);
+                self.senders[which].frozen_until = until;
+            }
+            2 if self.faults.pauses => {
+                self.suspended = !self.suspended;
+                let declaration = declaration(self.suspended);
+                self.ledger().declare(&declaration).await.unwrap();
+            }
+            3 if self.faults.clock_set_back && self.chance.percent(20) => self.clock.advance(Span::from_secs(-300)),
+            4 if !self.delayed.is_empty() => {
+                let late = self.chance.below(self.delayed.len() as u64) as usize;
+                let request = self.delayed.swap_remove(late);
+                // Nobody waits for this answer.
+                let _ = self.ledger().exchange(&request).await;
+            }
+            5 if self.chance.percent(10) => self.clock.advance(Span::from_secs(9)),
+            _ => {}
+        }
+    }
+
+    async fn exchange(&mut self, which: usize) {
+        let now = self.clock.now();
+        let sender = &mut self.senders[which];
+        if sender.frozen_until > now || (sender.ask_again > now && sender.reports.is_empty()) {
+            return;
+        }
+        let request = sender.unanswered.take().unwrap_or_else(|| {
+            sender.number += 1;
+            let room = 6_u32.saturating_sub(sender.held.len() as u32);
+            ExchangeRequest {
+                broadcast: self.broadcast,
+                holder: sender.holder.clone(),
+                display: sender.holder.clone(),
+                number: sender.number,
+                outcomes: std::mem::take(&mut sender.reports),
+                wants: room,
+                held_up: false,
+                content_of: Some(1),
+                leaving: false,
+            }
+        });
+        let fate = if self.faults.network { self.chance.below(10) } else { 9 };
+        if fate == 0 {
+            self.senders[which].unanswered = Some(request);
+            return;
+        }
+        if fate == 1 {
+            self.delayed.push(request.clone());
+        }
+        let answer = self.ledger().exchange(&request).await;
+        if fate == 2 {
+            self.senders[which].unanswered = Some(request);
+            return;
+        }
+        match answer {
+            Ok(reply) => self.receive(which, reply),
+            // Only a sender that the world declared dead may hear this.
+            Err(LedgerError::SenderClosed) => panic!("a living sender was closed"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn receive(&mut self, which: usize, reply: ExchangeReply) {
+        let sender = &mut self.senders[which];
+        sender.held.extend(reply.rows);
+        sender.ask_again = Timestamp::EPOCH;
+        match reply.directive {
+            Directive::Wait { until } => sender.ask_again = until,
+            Directive::Stop { .. } => {
+                let released = sender.held.drain(..);
+                sender.reports.extend(released.map(|row| report(&row, Outcome::NotBegun)));
+            }
+            Directive::Continue | Directive::Plan => {}
+        }
+    }
+
+    /// Begins what is due, gives up what is late, and takes answers that have arrived.
+    fn send(&mut self, which: usize) {
+        let now = self.clock.now();
+        if self.senders[which].frozen_until > now {
+            return;
+        }
+        let held = std::mem::take(&mut self.senders[which].held);
+        for row in held {
+            if now > row.start_by {
+                self.senders[which].reports.push(report(&row, Outcome::NotBegun));
+            } else if now >= row.slot {
+                let answer = self.provider(&row);
+                let at = now + Span::from_millis(self.chance.below(400) as i64);
+                self.senders[which].flights.push(Flight { row, answer, at });
+            } else {
+                self.senders[which].held.push(row);
+            }
+        }
+        let lying = self.faults.lying_sender;
+        let sender = &mut self.senders[which];
+        for flight in sender.flights.extract_if(.., |flight| flight.at <= now) {
+            let lost = matches!(flight.answer, Outcome::Unknown { .. });
+            let outcome = if lying && lost { Outcome::NotBegun } else { flight.answer };
+            let report = report(&flight.row, outcome);
+            sender.journal.push(report.clone());
+            sender.reports.push(report);
+        }
+    }
+
+    fn provider(&mut self, row: &Assignment) -> Outcome {
+        let fault = || Fault::new("Simulated", None, "");
+        let roll = self.chance.below(100);
+        if self.faults.lost_answers && roll < 10 {
+            if roll < 5 {
+                *self.accepted.entry(row.recipient.clone()).or_default() += 1;
+            }
+            return Outcome::Unknown { fault: fault() };
+        }
+        let refusal = match roll {
+            10..15 => Outcome::Transient { max_tries: None, fault: fault() },
+            15..18 => Outcome::NotSent { fault: fault() },
+            18..20 => Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() },
+            20..22 => Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(500), fault: fault() },
+            22..24 => Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms: None, fault: fault() },
+            _ => Outcome::NotBegun,
+        };
+        if self.faults.provider && refusal != Outcome::NotBegun {
+            *self.refused.entry(row.recipient.clone()).or_default() += 1;
+            return refusal;
+        }
+        *self.accepted.entry(row.recipient.clone()).or_default() += 1;
+        Outcome::Accepted { provider_id: None }
+    }
+
+    async fn crash(&mut self, which: usize) {
+        self.born += 1;
+        let newborn = Sender::new(format!("sender-{}", self.born));
+        let dead = std::mem::replace(&mut self.senders[which], newborn);
+        // Copies of its requests may still be under way; they are delivered later.
+        self.delayed.extend(dead.unanswered);
+        if self.faults.journal {
+            let begun = dead.flights.iter().map(|flight| (flight.row.seq, flight.row.attempt)).collect();
+            let words = LastWords { holder: dead.holder, outcomes: dead.journal, begun, complete: true };
+            self.ledger().settle_dead_sender(None, &words).await.unwrap();
+        }
+    }
+
+    async fn run(seed: u64, faults: Faults) -> Verdict {
+        let mut world: World<L> = World::new(seed, faults).await;
+        for step in 0..FAULTY_STEPS {
+            world.step().await;
+            if step % 50 == 0 {
+                assert_eq!(world.ledger().audit().await.unwrap(), Vec::<String>::new(), "seed {seed} step {step}");
+            }
+        }
+        world.calm_down().await;
+        for step in 0..CALM_STEPS {
+            world.step().await;
+            let broadcast = world.broadcast;
+            if step % LOOK == 0 && world.ledger().snapshot(broadcast).await.unwrap().finished_at.is_some() {
+                break;
+            }
+        }
+        world.judge(seed).await
+    }
+
+    async fn calm_down(&mut self) {
+        self.faults = Faults { lying_sender: self.faults.lying_sender, ..CALM };
+        for sender in &mut self.senders {
+            sender.frozen_until = Timestamp::EPOCH;
+        }
+        self.ledger().declare(&declaration(false)).await.unwrap();
+    }
+
+    async fn judge(&mut self, seed: u64) -> Verdict {
+        let broadcast = self.broadcast;
+        let mut verdict = Verdict::default();
+        verdict.wrong.extend(self.ledger().audit().await.unwrap());
+        let snapshot = self.ledger().snapshot(broadcast).await.unwrap();
+        if snapshot.finished_at.is_none() {
+            verdict.wrong.push(format!("stranded: {:?}", snapshot.counts));
+        }
+        for row in self.ledger().deliveries(broadcast, 0, u32::MAX).await.unwrap() {
+            let accepted = self.accepted.get(&row.recipient).copied().unwrap_or_default();
+            if accepted > 1 {
+                verdict.wrong.push(format!("I7: seq {} accepted {accepted} times", row.seq));
+            }
+            match row.state {
+                RecipientState::Sent if accepted != 1 => {
+                    verdict.wrong.push(format!("I6: seq {} is sent, accepted {accepted} times", row.seq));
+                }
+                RecipientState::Failed | RecipientState::Skipped | RecipientState::Pending if accepted > 0 => {
+                    verdict.wrong.push(format!("I6: seq {} is {:?} but was accepted", row.seq, row.state));
+                }
+                RecipientState::Failed if !self.refused.contains_key(&row.recipient) => {
+                    verdict.wrong.push(format!("I6: seq {} failed and was never refused", row.seq));
+                }
+                RecipientState::Unknown => verdict.unknown += 1,
+                _ => {}
+            }
+        }
+        verdict.wrong.iter_mut().for_each(|wrong| wrong.insert_str(0, &format!("seed {seed}: ")));
+        verdict
+    }
+}
+
+fn report(row: &Assignment, outcome: Outcome) -> Report {
+    Report { seq: row.seq, attempt: row.attempt, outcome }
+}
+
+#[derive(Default)]
+pub struct Verdict {
+    pub wrong: Vec<String>,
+    pub unknown: usize,
+}
+
+pub async fn run_many<L: Backend>(seeds: std::ops::Range<u64>, faults: Faults) -> Verdict {
+    let mut all = Verdict::default();
+    for seed in seeds {
+        let one = World::<L>::run(seed, faults).await;
+        all.wrong.extend(one.wrong);
+        all.unknown += one.unknown;
+    }
+    all
+}
