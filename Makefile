@@ -29,7 +29,7 @@ test-cluster: prerequisites ## run the tests on a real cluster of their own, as 
 	@dev/cluster-tests.sh
 
 bench: prerequisites ## measure pace, efficiency and planning into docs/benchmarks.md (BENCH=quick: a minute)
-	cargo bench --locked --bench figures
+	dev/with-postgres.sh cargo bench --locked --bench figures
 
 bench-cluster: prerequisites ## measure what a cluster pays, into docs/benchmarks-cluster.md, as root
 	@dev/cluster-bench.sh

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::loops::{PostBare, Posted};
 use crate::scope::Scope;
-use crate::sending::{Send, Sent};
+use crate::sending::{Kept, Send, Sent};
 use crate::simulator::SimulatorProcess;
 use crate::summary::Summary;
 use crate::task::Task;
@@ -39,7 +39,18 @@ pub fn measure(scope: &Scope, folder: &Path) -> anyhow::Result<Efficiency> {
         let url = simulator.url().to_owned();
         let bare = Task::PostBare(PostBare { url: url.clone(), messages, concurrency: CONCURRENCY });
         let bare: Posted = bare.delegate()?;
-        let sent: Sent = Task::Send(Send { folder, url, rate: RATE, senders: 1, messages }).delegate()?;
+        let send = Send {
+            folder,
+            kept: Kept::File,
+            url,
+            rate: RATE,
+            senders: 1,
+            messages,
+            batch_size: None,
+            exchange_ms: 0,
+            lost_after_ms: None,
+        };
+        let sent: Sent = Task::Send(send).delegate()?;
         anyhow::ensure!(sent.sent == i64::from(messages), "of {messages} messages {} are sent", sent.sent);
         let pair = (f64::from(messages) / sent.cpu_seconds, f64::from(messages) / bare.cpu_seconds);
         eprintln!("messages per CPU-second: {:.0}, bare loop {:.0}", pair.0, pair.1);

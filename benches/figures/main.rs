@@ -4,8 +4,10 @@
 //! a bare insert. `BENCH=quick` takes about a minute and measures less. What is measured runs in a process of its own,
 //! so that its processor time and memory are its own; the provider is `herald simulator` in another.
 
+mod distant;
 mod efficiency;
 mod loops;
+mod losing;
 mod pacing;
 mod people;
 mod planning;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use scope::Scope;
+use sending::Kept;
 
 fn main() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
@@ -43,14 +46,24 @@ fn main() -> anyhow::Result<()> {
             efficiency::measure(&scope, folder.path())?;
         }
         Some("planning") => {
-            planning::measure(&scope, folder.path())?;
+            planning::measure(&scope, folder.path(), &Kept::File)?;
+            planning::measure(&scope, folder.path(), &losing::server()?)?;
         }
-        Some(other) => anyhow::bail!("there is no part {other}; give pace, efficiency or planning, or none for all"),
+        Some("losing") => {
+            losing::measure(&scope, folder.path())?;
+        }
+        Some(other) => {
+            anyhow::bail!("there is no part {other}; give pace, losing, efficiency or planning, or none for all")
+        }
         None => {
+            let server = losing::server()?;
             let (cells, loops) = pacing::measure(&scope, folder.path())?;
+            let losses = losing::measure(&scope, folder.path())?;
             let efficiency = efficiency::measure(&scope, folder.path())?;
-            let planning = planning::measure(&scope, folder.path())?;
-            report::write(&report::Figures::new(scope, cells, loops, efficiency, planning))?;
+            let planning = planning::measure(&scope, folder.path(), &Kept::File)?;
+            let server_planning = planning::measure(&scope, folder.path(), &server)?;
+            let pace = report::Pace { cells, losses, loops };
+            report::write(&report::Figures::new(scope, pace, efficiency, planning, server_planning))?;
         }
     }
     Ok(())

@@ -6,8 +6,9 @@ use herald::simulator::record::{self, OwnedLine};
 use serde::Serialize;
 
 use crate::loops::{BATCH, SendThenSleep};
+use crate::losing::{second_limit, ten_seconds_limit};
 use crate::scope::Scope;
-use crate::sending::{Send, Sent};
+use crate::sending::{Kept, Send, Sent};
 use crate::simulator::SimulatorProcess;
 use crate::task::Task;
 
@@ -75,7 +76,7 @@ pub fn measure(scope: &Scope, folder: &Path) -> anyhow::Result<(Vec<Cell>, Vec<L
     })
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+pub fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
     thread.join().map_err(|_| anyhow::anyhow!("a measuring thread panicked"))?
 }
 
@@ -105,7 +106,17 @@ fn cell(scope: &Scope, folder: &Path, (rate, latency_ms, senders): Plan) -> anyh
     std::fs::create_dir(&folder)?;
     let simulator = SimulatorProcess::start(&folder, &latency_ms.to_string())?;
     let messages = rate * (scope.ramp_seconds + scope.steady_seconds);
-    let task = Task::Send(Send { folder, url: simulator.url().to_owned(), rate, senders, messages });
+    let task = Task::Send(Send {
+        folder,
+        kept: Kept::File,
+        url: simulator.url().to_owned(),
+        rate,
+        senders,
+        messages,
+        batch_size: None,
+        exchange_ms: 0,
+        lost_after_ms: None,
+    });
     let sent: Sent = task.delegate()?;
     let lines = simulator.record()?;
     let accepted = lines.iter().filter(|line| line.accepted).count();
@@ -127,22 +138,22 @@ fn cell(scope: &Scope, folder: &Path, (rate, latency_ms, senders): Plan) -> anyh
         steady: per_second(&steady) / rate_of,
         whole: per_second(&times) / rate_of,
         worst_second: record::worst_second(&lines),
-        second_limit: rate_of * 1.05 + 1.0,
+        second_limit: second_limit(rate_of),
         worst_ten_seconds: (scope.steady_seconds >= 10).then(|| record::worst_ten_seconds(&lines)),
-        ten_seconds_limit: rate_of * 10.0 * 1.005 + 1.0,
+        ten_seconds_limit: ten_seconds_limit(rate_of),
         cpu_ms_per_message: sent.cpu_seconds * 1_000.0 / f64::from(messages),
     })
 }
 
 /// Arrivals in seconds since the first, in order.
-fn times(lines: &[OwnedLine]) -> Vec<f64> {
+pub fn times(lines: &[OwnedLine]) -> Vec<f64> {
     let mut times: Vec<u64> = lines.iter().map(|line| line.time_ns).collect();
     times.sort_unstable();
     let first = times.first().copied().unwrap_or_default();
     times.into_iter().map(|time| (time - first) as f64 / 1e9).collect()
 }
 
-fn per_second(times: &[f64]) -> f64 {
+pub fn per_second(times: &[f64]) -> f64 {
     match (times.first(), times.last()) {
         (Some(first), Some(last)) if last > first => (times.len() - 1) as f64 / (last - first),
         _ => 0.0,

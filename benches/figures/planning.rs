@@ -1,4 +1,4 @@
-//! Planning a large audience against a bare insert of the same rows into the same schema.
+//! Planning a large audience against a bare insert, or COPY, of the same rows into the same schema.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,14 +7,16 @@ use std::time::Instant;
 use anyhow::Context as _;
 use herald::ledger::Ledger;
 use herald::ledger::plan::MAX_CHUNK;
+use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::sender::planner;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use tokio::sync::watch;
 
 use crate::scope::Scope;
+use crate::sending::Kept;
 use crate::summary::Summary;
 use crate::task::Task;
 use crate::{people, process};
@@ -25,6 +27,7 @@ const RATE: u32 = 300;
 pub struct Planning {
     /// For the ledger.
     pub folder: PathBuf,
+    pub kept: Kept,
     pub csv: PathBuf,
     pub rows: u32,
 }
@@ -62,7 +65,19 @@ impl Meter {
 
 /// Reads the CSV, renders every message, fills and seals the plan.
 pub async fn plan(task: Planning) -> anyhow::Result<Planned> {
-    let ledger = SqliteLedger::open(&task.folder.join("ledger.sqlite")).await?;
+    match &task.kept {
+        Kept::File => {
+            let ledger = SqliteLedger::open(&task.folder.join("ledger.sqlite")).await?;
+            plan_on(&task, ledger).await
+        }
+        Kept::Server { url, schema } => {
+            let ledger = PostgresLedger::open_in(url, schema, None).await?;
+            plan_on(&task, ledger).await
+        }
+    }
+}
+
+async fn plan_on<L: Ledger>(task: &Planning, ledger: L) -> anyhow::Result<Planned> {
     let broadcast = ledger.declare(&people::declaration(RATE)).await?.id;
     let spec = people::plan_spec(&task.csv, Arc::new(people::messenger("http://127.0.0.1:9")?))?;
     let meter = Meter::start()?;
@@ -75,6 +90,13 @@ pub async fn plan(task: Planning) -> anyhow::Result<Planned> {
 /// Inserts the same rows by the same number to a transaction, with nothing around it: no file is read, nothing is
 /// rendered, looked up or digested.
 pub async fn insert_bare(task: Planning) -> anyhow::Result<Planned> {
+    match &task.kept {
+        Kept::File => insert_into_file(&task).await,
+        Kept::Server { url, schema } => copy_to_server(&task, url, schema).await,
+    }
+}
+
+async fn insert_into_file(task: &Planning) -> anyhow::Result<Planned> {
     let path = task.folder.join("bare.sqlite");
     let ledger = SqliteLedger::open(&path).await?;
     let broadcast = ledger.declare(&people::declaration(RATE)).await?.id.0;
@@ -109,6 +131,43 @@ pub async fn insert_bare(task: Planning) -> anyhow::Result<Planned> {
     Ok(planned)
 }
 
+/// The same rows by one COPY to a transaction of as many.
+async fn copy_to_server(task: &Planning, url: &str, schema: &str) -> anyhow::Result<Planned> {
+    let ledger = PostgresLedger::open_in(url, schema, None).await?;
+    let broadcast = ledger.declare(&people::declaration(RATE)).await?.id.0;
+    drop(ledger);
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::query(AssertSqlSafe(format!("SET search_path TO {schema}"))).execute(&mut connection).await?;
+    let meter = Meter::start()?;
+    let mut first = 0;
+    while first < task.rows {
+        let count = (task.rows - first).min(MAX_CHUNK as u32);
+        let mut text = String::new();
+        for number in first..first + count {
+            let person = people::person(number);
+            let vars = format!("{{\"city\":\"{}\",\"first_name\":\"{}\"}}", person.city, person.first_name);
+            text.push_str(&format!("{broadcast}\t{number}\t{}\t{vars}\n", person.id));
+        }
+        // Outside a transaction of its own each COPY is one.
+        let mut copy = connection.copy_in_raw("COPY delivery (broadcast_id, seq, recipient, vars) FROM STDIN").await?;
+        copy.send(text.as_bytes()).await?;
+        copy.finish().await?;
+        first += count;
+    }
+    let planned = meter.stop()?;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM delivery").fetch_one(&mut connection).await?;
+    anyhow::ensure!(rows == i64::from(task.rows), "{rows} rows were copied");
+    Ok(planned)
+}
+
+/// What `kept` names, for each process of its own: they must not find each other's rows.
+fn own(kept: &Kept, of: &str) -> Kept {
+    match kept {
+        Kept::File => Kept::File,
+        Kept::Server { url, schema } => Kept::Server { url: url.clone(), schema: format!("{schema}_{of}") },
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanningFigures {
     pub rows: u32,
@@ -123,7 +182,7 @@ pub struct PlanningFigures {
     pub peak_growth_mib: Summary,
 }
 
-pub fn measure(scope: &Scope, folder: &Path) -> anyhow::Result<PlanningFigures> {
+pub fn measure(scope: &Scope, folder: &Path, kept: &Kept) -> anyhow::Result<PlanningFigures> {
     let rows = scope.planned_rows;
     let csv = folder.join("people.csv");
     people::write_csv(&csv, rows).context("failed to write the recipients")?;
@@ -131,9 +190,12 @@ pub fn measure(scope: &Scope, folder: &Path) -> anyhow::Result<PlanningFigures> 
     for repetition in 0..scope.repetitions {
         let folder = folder.join(format!("planning-{repetition}"));
         std::fs::create_dir(&folder)?;
-        let task = || Planning { folder: folder.clone(), csv: csv.clone(), rows };
-        let bare: Planned = Task::InsertBare(task()).delegate()?;
-        let planned: Planned = Task::Plan(task()).delegate()?;
+        let task = |of: &str| {
+            let kept = own(kept, &format!("{of}{repetition}"));
+            Planning { folder: folder.clone(), kept, csv: csv.clone(), rows }
+        };
+        let bare: Planned = Task::InsertBare(task("bare")).delegate()?;
+        let planned: Planned = Task::Plan(task("plan")).delegate()?;
         std::fs::remove_dir_all(&folder)?;
         eprintln!(
             "{rows} rows planned in {:.1} s ({:.1} CPU), inserted bare in {:.1} s ({:.1} CPU); grown by {} KiB, at most {} KiB",
