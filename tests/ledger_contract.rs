@@ -31,6 +31,8 @@ mod repeats;
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
 mod sqlite_speed;
+#[path = "ledger_contract/unanswered.rs"]
+mod unanswered;
 #[path = "ledger_contract/wire_faults.rs"]
 mod wire_faults;
 #[path = "ledger_contract/world.rs"]
@@ -181,6 +183,15 @@ macro_rules! contract {
                     what_was_given_away_before_the_brake_does_not_brake_again
                     the_brake_is_the_accounts_and_not_the_broadcasts
                     a_change_of_the_rate_counts_from_the_next_exchange
+                }
+                unanswered {
+                    a_lost_answer_is_followed_by_a_resend_after_deadline_and_grace
+                    silence_is_followed_by_a_resend_too
+                    resends_end_with_the_attempts_of_the_policy_and_the_last_stays_unknown
+                    a_late_definite_answer_counts_until_the_resend_has_begun
+                    a_finished_broadcast_goes_on_when_its_policy_becomes_resend
+                    whoever_waits_to_be_resent_is_unknown_again_when_the_policy_becomes_hold
+                    whoever_waits_to_be_resent_is_not_skipped_at_the_end_but_unknown
                 }
             }
         }

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use herald::delivery::outcome::{Outcome, PermanentScope, ThrottleScope};
+use herald::delivery::time::Timestamp;
 use herald::provider::http::{Http, HttpEndpoint};
 use herald::provider::messenger::graph_errors::{self, GRAPH_ERRORS};
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, Message, Provider};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -383,6 +385,7 @@ fn every_row_of_the_messenger_table_classifies_its_sample() {
             headers: &headers,
             body: body.as_bytes(),
             body_truncated: false,
+            received_at: Timestamp::EPOCH,
         };
         let parsed: Value = serde_json::from_str(error).unwrap();
         let (code, subcode) = (parsed["code"].as_i64().unwrap(), parsed["error_subcode"].as_i64());
@@ -400,7 +403,13 @@ fn every_row_of_the_messenger_table_classifies_its_sample() {
 #[test]
 fn a_recorded_success_of_messenger_is_accepted_with_its_id() {
     let body = br#"{"recipient_id":"5489932777711223","message_id":"m_AG5Hz2Uq7tuwNEhXfYYKj8mJEM_QPpz5jdCK48PnKAjSdjfipqxqMvK8ma6AC8fplwlqLP_5cgXIbu7I3rBN0P"}"#;
-    let answer = Answer { status: StatusCode::OK, headers: &HeaderMap::new(), body, body_truncated: false };
+    let answer = Answer {
+        status: StatusCode::OK,
+        headers: &HeaderMap::new(),
+        body,
+        body_truncated: false,
+        received_at: Timestamp::EPOCH,
+    };
     let id = "m_AG5Hz2Uq7tuwNEhXfYYKj8mJEM_QPpz5jdCK48PnKAjSdjfipqxqMvK8ma6AC8fplwlqLP_5cgXIbu7I3rBN0P";
     assert_eq!(messenger().classify(&answer), Outcome::Accepted { provider_id: Some(id.into()) });
 }
@@ -408,8 +417,13 @@ fn a_recorded_success_of_messenger_is_accepted_with_its_id() {
 #[test]
 fn a_huge_answer_of_messenger_that_was_cut_is_unknown() {
     let body = format!(r#"{{"recipient_id":"1","message_id":"m_1","padding":"{}"#, "x".repeat(60_000));
-    let answer =
-        Answer { status: StatusCode::OK, headers: &HeaderMap::new(), body: body.as_bytes(), body_truncated: true };
+    let answer = Answer {
+        status: StatusCode::OK,
+        headers: &HeaderMap::new(),
+        body: body.as_bytes(),
+        body_truncated: true,
+        received_at: Timestamp::EPOCH,
+    };
     assert_eq!(summary(&messenger().classify(&answer)).0, "Unknown");
 }
 
@@ -430,6 +444,7 @@ fn every_status_of_an_http_endpoint_has_its_class() {
             headers: &HeaderMap::new(),
             body: b"{\"id\":\"24005550001\"}",
             body_truncated: false,
+            received_at: Timestamp::EPOCH,
         };
         let outcome = http.classify(&answer);
         let reason_of_4xx = named.iter().find(|(named, _)| *named == code).map_or("Rejected", |(_, reason)| reason);
@@ -450,11 +465,19 @@ fn every_status_of_an_http_endpoint_has_its_class() {
 #[test]
 fn an_http_endpoints_retry_after_is_honoured() {
     let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert("retry-after", HeaderValue::from_static("120"));
-    let answer = Answer { status: StatusCode::TOO_MANY_REQUESTS, headers: &headers, body: b"", body_truncated: false };
-    let outcome = http.classify(&answer);
-    assert!(matches!(outcome, Outcome::Throttled { retry_after_ms: Some(120_000), .. }), "{outcome:?}");
+    let wish = |value: &'static str| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let received_at = Timestamp::EPOCH;
+        match http.classify(&Answer { status, headers: &headers, body: b"", body_truncated: false, received_at }) {
+            Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, .. } => retry_after_ms,
+            other => panic!("expected Throttled, got {other:?}"),
+        }
+    };
+    assert_eq!(wish("120"), Some(120_000));
+    assert_eq!(wish("0.5"), Some(500));
+    assert_eq!(wish("Thu, 01 Jan 1970 00:00:30 GMT"), Some(30_000));
+    assert_eq!(wish("soon"), None);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::time::Timestamp;
 use herald::provider::http::{Http, HttpEndpoint};
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, MAX_ANSWER_BODY, Message, Provider};
@@ -89,7 +90,13 @@ impl Stage {
             body_truncated |= piece.len() > room;
             body.extend_from_slice(&piece[..piece.len().min(room)]);
         }
-        let answer = Answer { status: answer.status(), headers: answer.headers(), body: &body, body_truncated };
+        let answer = Answer {
+            status: answer.status(),
+            headers: answer.headers(),
+            body: &body,
+            body_truncated,
+            received_at: Timestamp::EPOCH,
+        };
         Some(provider.classify(&answer))
     }
 
@@ -359,7 +366,7 @@ async fn settings_change_one_by_one_and_nonsense_is_refused() {
     let stage = Stage::open(&["--latency", "1-2", "--seed", "9"]).await;
     let (status, settings) = stage.put_settings(json!({"rate-limit": 40, "fail": ["613=0.5"]})).await;
     assert_eq!(status, 200);
-    let expected = json!({"latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "drop": "0:after", "seed": 9});
+    let expected = json!({"latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "retry-after": "1", "drop": "0:after", "seed": 9});
     assert_eq!(serde_json::from_str::<Value>(&settings).unwrap(), expected);
     for (nonsense, part) in [
         (json!({"rate_limit": 40}), "rate_limit"),

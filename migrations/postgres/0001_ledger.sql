@@ -58,6 +58,7 @@ CREATE TABLE broadcast (
     retry_max_tries BIGINT NOT NULL DEFAULT 1,
     retry_initial_backoff BIGINT NOT NULL DEFAULT 0,
     retry_max_backoff BIGINT NOT NULL DEFAULT 0,
+    resend_unknown BOOLEAN NOT NULL DEFAULT FALSE,
     flow_weight BIGINT NOT NULL,
     flow_virtual_time DOUBLE PRECISION NOT NULL DEFAULT 0,
     flow_hungry_until BIGINT NOT NULL DEFAULT 0,
@@ -90,6 +91,7 @@ CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
 CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
+CREATE INDEX broadcast_resending ON broadcast (id) WHERE resend_unknown AND unknown > 0;
 
 CREATE TABLE batch (
     broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
@@ -147,6 +149,7 @@ CREATE TABLE delivery (
     slot BIGINT,
     start_by BIGINT,
     deadline BIGINT,
+    resend BOOLEAN NOT NULL DEFAULT FALSE,    -- pending, and nobody knows the outcome of its latest attempt
     provider_id TEXT,
     reason TEXT,
     code TEXT,
@@ -156,6 +159,8 @@ CREATE TABLE delivery (
 CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 CREATE INDEX delivery_pending ON delivery (broadcast_id, seq, not_before) WHERE state = 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
+CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
+CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;
 
 -- Whom an unsealed plan leaves out; emptied by the seal.
 CREATE TABLE exclusion (

@@ -139,6 +139,12 @@ pub struct Delivery {
     /// How often and how late a recipient is tried again after a temporary error. May be changed at any time.
     #[serde(default)]
     pub retry: Retry,
+    /// What to do where the answer to a message was lost, so that nobody knows whether the provider took it. `Hold`: the
+    /// recipient stays unknown. `Resend`: once no answer can come any more it is sent again, as one of
+    /// `retry.maxAttempts`; whoever got the first message gets it twice. Default `Hold`. May be changed at any time, and
+    /// counts for those who are unknown already.
+    #[serde(default)]
+    pub unknown_policy: UnknownPolicy,
     /// How many senders work at once: 1 to 8, default 1. One is enough up to some 300 messages a second; the rate holds
     /// for all of them together. May be changed at any time.
     #[serde(default = "one_sender")]
@@ -158,6 +164,7 @@ impl Default for Delivery {
             rate: None,
             priority: Priority::default(),
             retry: Retry::default(),
+            unknown_policy: UnknownPolicy::default(),
             senders: one_sender(),
             batch_size: None,
         }
@@ -175,6 +182,14 @@ pub enum Priority {
     #[default]
     Normal,
     Bulk,
+}
+
+/// What to do with a recipient of whom nobody knows whether the message was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UnknownPolicy {
+    #[default]
+    Hold,
+    Resend,
 }
 
 /// How often and how late a recipient is tried again after a temporary error of the provider. What never reached the

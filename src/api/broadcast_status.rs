@@ -119,7 +119,8 @@ pub struct RecipientSums {
     /// Never attempted, by decision: cancelled or expired.
     #[schemars(range(min = 0))]
     pub skipped: i64,
-    /// The answer was lost: the message may or may not have arrived. Not sent again, so that nobody gets it twice.
+    /// The answer was lost: the message may or may not have arrived. Not sent again, so that nobody gets it twice, unless
+    /// `spec.delivery.unknownPolicy` asks for it.
     #[schemars(range(min = 0))]
     pub unknown: i64,
 }

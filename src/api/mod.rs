@@ -28,7 +28,9 @@ pub use audience::{
     Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
 };
 pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
-pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Content, Delivery, Priority, Retry, Schedule};
+pub use broadcast::{
+    BroadcastMessage, BroadcastMessageSpec, Content, Delivery, Priority, Retry, Schedule, UnknownPolicy,
+};
 pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
 pub use channel::{HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel};
 pub use condition::{Condition, ConditionStatus};

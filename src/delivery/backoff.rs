@@ -9,11 +9,18 @@ pub struct RetryPolicy {
     pub max_tries: u32,
     pub initial_backoff: Span,
     pub max_backoff: Span,
+    /// Whether an attempt whose outcome nobody knows is followed by another, so that somebody may be messaged twice.
+    pub after_unknown: bool,
 }
 
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
-        RetryPolicy { max_tries: 5, initial_backoff: Span::from_secs(5), max_backoff: Span::from_secs(900) }
+        RetryPolicy {
+            max_tries: 5,
+            initial_backoff: Span::from_secs(5),
+            max_backoff: Span::from_secs(900),
+            after_unknown: false,
+        }
     }
 }
 

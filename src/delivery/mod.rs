@@ -23,3 +23,4 @@ pub mod rate;
 pub mod recipient;
 pub mod refusal_streak;
 pub mod time;
+pub mod unanswered;

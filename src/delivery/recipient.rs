@@ -1,13 +1,14 @@
 //! The state machine of one recipient: how an outcome changes it.
 //!
 //! The one rule that keeps anybody from being messaged twice: a recipient gets a new attempt only after its previous
-//! attempt has a definite outcome. So `Unknown` never leads back to `Pending` by itself.
+//! attempt has a definite outcome. What is done where none will come stands in [`super::unanswered`].
 
 use serde::{Deserialize, Serialize};
 
 use super::backoff::{RetryPolicy, scatter};
 use super::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use super::time::{Span, Timestamp};
+use super::unanswered::unanswered;
 
 /// Where a recipient stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,6 +93,24 @@ pub struct Standing {
     pub tries: u32,
     /// Attempts that led to a wait, whether they counted as tries or not: what the wait grows by.
     pub setbacks: u32,
+    /// Pending although nobody knows the outcome of its latest attempt: it waits to be resent.
+    pub resend: bool,
+}
+
+impl Standing {
+    /// Whether a definite outcome of the latest attempt is still news.
+    fn is_undecided(self) -> bool {
+        match self.state {
+            RecipientState::Inflight | RecipientState::Unknown => true,
+            RecipientState::Pending => self.resend,
+            RecipientState::Sent | RecipientState::Failed | RecipientState::Skipped => false,
+        }
+    }
+
+    /// As if it did not wait to be resent: the try that this counts is taken back.
+    pub fn without_resend(self) -> Standing {
+        Standing { resend: false, tries: self.tries - u32::from(self.resend).min(self.tries), ..self }
+    }
 }
 
 /// What a recipient becomes.
@@ -102,6 +121,8 @@ pub struct Settled {
     pub setbacks: u32,
     /// Not taken before this instant; only meaningful when pending.
     pub not_before: Timestamp,
+    /// See [`Standing::resend`].
+    pub resend: bool,
     pub provider_id: Option<String>,
     /// Why it is not sent: kept for the user, also while pending.
     pub fault: Option<Fault>,
@@ -114,22 +135,26 @@ pub struct Circumstances {
     /// The broadcast was cancelled or expired: whoever would be pending is skipped.
     pub ended: Option<SkipReason>,
     pub retry: RetryPolicy,
+    /// From then on no answer to the attempt is awaited: its deadline and a grace.
+    pub overdue_at: Timestamp,
     /// Spreads the backoff; different for each recipient and attempt.
     pub seed: u64,
 }
 
 /// What recording `outcome` of attempt `attempt` changes; `None` when it changes nothing: the attempt is not the
-/// latest, or already has a definite outcome. A late definite answer to an unknown attempt is evidence and counts.
+/// latest, or already has a definite outcome. A late definite answer to an unknown attempt is evidence and counts, also
+/// while it waits to be resent.
 pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circumstances) -> Option<Settled> {
-    let undecided = matches!(before.state, RecipientState::Inflight | RecipientState::Unknown);
-    if attempt != before.attempt || !undecided {
+    if attempt != before.attempt || !before.is_undecided() {
         return None;
     }
+    let before = before.without_resend();
     let settled = |state, fault: Option<&Fault>| Settled {
         state,
         tries: before.tries,
         setbacks: before.setbacks,
         not_before: around.now,
+        resend: false,
         provider_id: None,
         fault: fault.cloned(),
     };
@@ -140,8 +165,8 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
         Outcome::Permanent { fault, scope: PermanentScope::Recipient | PermanentScope::Message } => {
             settled(RecipientState::Failed, Some(fault))
         }
-        Outcome::Unknown { .. } if before.state == RecipientState::Unknown => return None,
-        Outcome::Unknown { fault } => settled(RecipientState::Unknown, Some(fault)),
+        Outcome::Unknown { .. } if before.state != RecipientState::Inflight => return None,
+        Outcome::Unknown { fault } => unanswered(before, fault, around),
         Outcome::Auth { fault }
         | Outcome::Blocked { fault }
         | Outcome::Throttled { scope: ThrottleScope::Account, fault, .. } => {
@@ -175,6 +200,7 @@ fn counted(before: Standing, around: &Circumstances, cap: Option<u32>, wish: Spa
         tries,
         setbacks,
         not_before: around.now,
+        resend: false,
         provider_id: None,
         fault,
     };
@@ -190,6 +216,7 @@ fn counted(before: Standing, around: &Circumstances, cap: Option<u32>, wish: Spa
         tries,
         setbacks,
         not_before: around.now + wait,
+        resend: false,
         provider_id: None,
         fault: Some(fault.clone()),
     }
@@ -219,11 +246,12 @@ mod tests {
     }
 
     fn around() -> Circumstances {
-        Circumstances { now: Timestamp::from_secs(1_000), ended: None, retry: RetryPolicy::default(), seed: 7 }
+        let now = Timestamp::from_secs(1_000);
+        Circumstances { now, ended: None, retry: RetryPolicy::default(), overdue_at: now, seed: 7 }
     }
 
     fn inflight(tries: u32) -> Standing {
-        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: tries }
+        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: tries, resend: false }
     }
 
     fn every_outcome() -> Vec<Outcome> {
@@ -279,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_wait_grows_by_setbacks_and_not_by_attempts_that_were_never_begun() {
-        let retaken_often = Standing { state: RecipientState::Inflight, attempt: 40, tries: 0, setbacks: 0 };
+        let retaken_often = Standing { attempt: 40, ..inflight(0) };
         let outcome = Outcome::NotSent { fault: fault() };
         for seed in 0..200 {
             let around = Circumstances { seed, ..around() };
@@ -303,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_late_definite_answer_resolves_an_unknown() {
-        let unknown = Standing { state: RecipientState::Unknown, attempt: 3, tries: 0, setbacks: 0 };
+        let unknown = Standing { state: RecipientState::Unknown, ..inflight(0) };
         let accepted = Outcome::Accepted { provider_id: None };
         assert_eq!(settle(unknown, 3, &accepted, &around()).unwrap().state, RecipientState::Sent);
         assert_eq!(settle(unknown, 3, &Outcome::NotBegun, &around()).unwrap().state, RecipientState::Pending);
@@ -316,7 +344,7 @@ mod tests {
             attempt in 0_u32..6, state in 0_i64..6, which in 0_usize..11
         ) {
             let state = RecipientState::from_code(state).unwrap();
-            let before = Standing { state, attempt: 3, tries: 0, setbacks: 0 };
+            let before = Standing { state, ..inflight(0) };
             let outcome = &every_outcome()[which];
             let undecided = matches!(state, RecipientState::Inflight | RecipientState::Unknown);
             if attempt != 3 || !undecided {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use crate::api::channel::ChannelMember;
-use crate::api::{Audience, BroadcastMessage, MessageChannelSpec, Priority, Retry, Schedule};
+use crate::api::{Audience, BroadcastMessage, Delivery, MessageChannelSpec, Priority, Schedule, UnknownPolicy};
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
 use crate::delivery::rate::Rate;
@@ -124,7 +124,7 @@ impl Declaration {
             request_timeout: Span::from_secs(i64::from(channel.request_timeout_seconds)),
             rate: spec.delivery.rate.map(rate),
             weight: weight(spec.delivery.priority),
-            retry: retry(&spec.delivery.retry),
+            retry: retry(&spec.delivery),
             batch_size: spec.delivery.batch_size,
             start_at: schedule.start_time.map(instant),
             start_by: start_by(&schedule),
@@ -143,11 +143,13 @@ fn weight(priority: Priority) -> u32 {
     }
 }
 
-fn retry(retry: &Retry) -> RetryPolicy {
+fn retry(delivery: &Delivery) -> RetryPolicy {
+    let retry = &delivery.retry;
     RetryPolicy {
         max_tries: retry.max_attempts,
         initial_backoff: Span::from_secs(i64::from(retry.initial_backoff_seconds)),
         max_backoff: Span::from_secs(i64::from(retry.max_backoff_seconds)),
+        after_unknown: delivery.unknown_policy == UnknownPolicy::Resend,
     }
 }
 

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    AccountError, Answer, CORRELATION_HEADER, EncodeError, Message, Provider, absolute_url, retry_after_ms,
-    secret_header,
+    AccountError, Answer, CORRELATION_HEADER, EncodeError, Message, Provider, absolute_url,
+    retry_after::retry_after_ms, secret_header,
 };
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
@@ -118,7 +118,7 @@ impl Provider for Http {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Outcome::Throttled {
                 scope: ThrottleScope::Account,
-                retry_after_ms: retry_after_ms(answer.headers),
+                retry_after_ms: retry_after_ms(answer.headers, answer.received_at),
                 fault: fault("TooManyRequests"),
             };
         }

@@ -2,22 +2,21 @@
 
 pub mod http;
 pub mod messenger;
+mod retry_after;
 
 use std::collections::BTreeMap;
 
-use ::http::header::{DATE, RETRY_AFTER};
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use bytes::Bytes;
 
+pub use retry_after::MAX_RETRY_AFTER_MS;
+
 use crate::delivery::outcome::Outcome;
+use crate::delivery::time::Timestamp;
 
 /// The first bytes of an answer that are kept for classification; the rest is read and dropped. Real answers have a
 /// few hundred bytes.
 pub const MAX_ANSWER_BODY: usize = 64 * 1024;
-
-/// The longest wait a provider may ask for in one answer, in milliseconds: as long as the brake holds at most. One answer
-/// must not be able to stop an account for longer; the next throttle answer may ask again.
-pub const MAX_RETRY_AFTER_MS: u64 = 15 * 60 * 1000;
 
 /// The header in which requests to plain HTTP endpoints carry [`Message::correlation`].
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-herald-correlation");
@@ -44,6 +43,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// The body was longer than what was kept.
     pub body_truncated: bool,
+    /// By the clock of this machine; dates in the answer are compared with it where the answer says no date of its own.
+    pub received_at: Timestamp,
 }
 
 /// Why a message cannot be put into a request; found at planning, before anything is sent.
@@ -92,27 +93,6 @@ pub trait Provider: Send + Sync {
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
 }
 
-/// The wait asked for by `Retry-After`, clamped to [`MAX_RETRY_AFTER_MS`]: in seconds, or as a date, which is counted from
-/// the answer's own `Date`, so that nobody's clock matters. A date without that, and nonsense, are no wish.
-fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let wish = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if wish.is_empty() {
-        return None;
-    }
-    if !wish.bytes().all(|byte| byte.is_ascii_digit()) {
-        let wait = http_date(wish)?.as_millisecond() - http_date(headers.get(DATE)?.to_str().ok()?)?.as_millisecond();
-        return Some(u64::try_from(wait).unwrap_or(0).min(MAX_RETRY_AFTER_MS));
-    }
-    // More digits than fit are a very long wait, which is clamped like any other.
-    let seconds: u64 = wish.parse().unwrap_or(u64::MAX);
-    Some(seconds.saturating_mul(1000).min(MAX_RETRY_AFTER_MS))
-}
-
-/// `Wed, 21 Oct 2026 07:28:00 GMT`, the only form that senders may generate by RFC 9110, section 5.6.7.
-fn http_date(text: &str) -> Option<jiff::Timestamp> {
-    jiff::fmt::rfc2822::parse(text.trim()).ok().map(|date| date.timestamp())
-}
-
 /// A header value that is never shown by `Debug` and not indexed by HTTP/2.
 fn secret_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
@@ -144,42 +124,6 @@ fn absolute_url(field: &str, url: &str) -> Result<Uri, AccountError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wish(value: &str) -> Option<u64> {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-        retry_after_ms(&headers)
-    }
-
-    #[test]
-    fn retry_after_in_seconds_is_read_and_clamped() {
-        assert_eq!(wish("0"), Some(0));
-        assert_eq!(wish(" 120 "), Some(120_000));
-        assert_eq!(wish("86400"), Some(MAX_RETRY_AFTER_MS));
-        assert_eq!(wish("99999999999999999999999999"), Some(MAX_RETRY_AFTER_MS));
-    }
-
-    #[test]
-    fn retry_after_that_is_no_number_is_no_wish() {
-        for value in ["", "-1", "1.5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
-            assert_eq!(wish(value), None, "{value}");
-        }
-        assert_eq!(retry_after_ms(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn retry_after_as_a_date_is_counted_from_the_date_of_the_answer_and_clamped() {
-        let dated = |until: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(DATE, HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT"));
-            headers.insert(RETRY_AFTER, HeaderValue::from_str(until).unwrap());
-            retry_after_ms(&headers)
-        };
-        assert_eq!(dated("Wed, 21 Oct 2026 07:28:30 GMT"), Some(30_000));
-        assert_eq!(dated("Wed, 21 Oct 2026 07:27:00 GMT"), Some(0), "it has passed");
-        assert_eq!(dated("Thu, 22 Oct 2026 07:28:00 GMT"), Some(MAX_RETRY_AFTER_MS));
-        assert_eq!(dated("Wed, 42 Oct 2026 07:28:00 GMT"), None);
-    }
 
     #[test]
     fn a_url_must_be_absolute_and_without_credentials() {

@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
+use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
 use crate::provider::{Answer, MAX_ANSWER_BODY, Provider};
 
@@ -79,6 +80,7 @@ impl Transport {
                 headers: &received.headers,
                 body: &received.body,
                 body_truncated: received.truncated,
+                received_at: SystemClock.now(),
             }),
             Err(Broken::NotSent(message)) => not_sent(message),
             Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },

@@ -17,6 +17,8 @@ pub struct Circumstances {
     pub earlier: u32,
     /// Requests within the last second, this one included.
     pub in_last_second: usize,
+    /// When it came.
+    pub now: jiff::Timestamp,
 }
 
 /// What becomes of a request.
@@ -82,9 +84,6 @@ impl Response {
 /// The Graph code of Messenger's throttle answer.
 const THROTTLED: Mishap = Mishap::Graph { code: 613, subcode: None };
 
-/// Seconds in the `Retry-After` of a throttled endpoint.
-const RETRY_AFTER: &str = "1";
-
 /// Decides. First what any provider does (token, parameters, rate), then a lost connection, then failures.
 pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -> Decision {
     let draw = |what: Draw| draw(settings.seed, &call.recipient, circumstances.earlier, what);
@@ -106,7 +105,7 @@ pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -
             Played::Messenger => (THROTTLED, graph_error(613, None, &call.recipient)),
             Played::Http => {
                 let mut response = Response::text(429, "Too Many Requests");
-                response.headers.push(("retry-after", RETRY_AFTER.into()));
+                response.headers.push(("retry-after", settings.retry_after.header(circumstances.now)));
                 (Mishap::Status(429), response)
             }
         };

@@ -288,8 +288,12 @@ impl Shared {
         let time_ns = state.clock.now_ns();
         let delivery = Delivery::of(&call.recipient, call.correlation.as_deref());
         let arrival = state.book.arrive(time_ns, &call.account, &delivery);
-        let circumstances =
-            Circumstances { number: arrival.number, earlier: arrival.earlier, in_last_second: arrival.in_last_second };
+        let circumstances = Circumstances {
+            number: arrival.number,
+            earlier: arrival.earlier,
+            in_last_second: arrival.in_last_second,
+            now: jiff::Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or_default(),
+        };
         let decision = decide(&state.settings, call, &circumstances);
         if let Some(record) = &mut state.record {
             record.write(&Line {

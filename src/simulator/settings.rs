@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::fmt::rfc2822;
 use serde::{Deserialize, Serialize};
 
 /// The longest latency in milliseconds: far beyond any request timeout.
@@ -23,6 +24,10 @@ pub struct Settings {
     /// too, as they do at Meta. 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate_limit: u32,
+    /// How long a throttled endpoint asks to be left alone, in seconds; with `:date` it names the date. Messenger has no
+    /// such wish
+    #[arg(long, value_name = "SECONDS[:date]", default_value = "1")]
+    pub retry_after: RetryAfter,
     /// Fail this fraction of requests, e.g. `551=0.01`, `10/2018278=0.05` (Graph code or code/subcode, Messenger
     /// only), `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`, `redirect`, `never`, `slow`; repeatable
     #[arg(long, value_name = "CODE=FRACTION")]
@@ -45,6 +50,8 @@ pub enum SettingError {
     Failure(String),
     #[error("{0:?} is no fraction: give a number from 0 to 1")]
     Fraction(String),
+    #[error("{0:?} is no wish to wait: give seconds such as 30 or 0.5, or whole ones as a date such as 30:date")]
+    RetryAfter(String),
     #[error("{0:?} does not say when to drop: give FRACTION, FRACTION:before or FRACTION:after")]
     Dropping(String),
     #[error("the fractions of fail sum up to {0}, more than 1")]
@@ -99,6 +106,57 @@ impl fmt::Display for Latency {
         match self.low_ms == self.high_ms {
             true => write!(f, "{}", self.low_ms),
             false => write!(f, "{}-{}", self.low_ms, self.high_ms),
+        }
+    }
+}
+
+/// What the `Retry-After` of a throttle answer says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum RetryAfter {
+    /// As it was given: a number, perhaps with a fraction.
+    Seconds(String),
+    /// The date that lies so many seconds ahead.
+    Date(u32),
+}
+
+impl RetryAfter {
+    /// The header's value in an answer at `now`.
+    pub fn header(&self, now: jiff::Timestamp) -> String {
+        match self {
+            RetryAfter::Seconds(seconds) => seconds.clone(),
+            RetryAfter::Date(seconds) => {
+                let date = now.saturating_add(jiff::SignedDuration::from_secs(i64::from(*seconds))).unwrap_or(now);
+                rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Default for RetryAfter {
+    fn default() -> RetryAfter {
+        RetryAfter::Seconds("1".to_owned())
+    }
+}
+
+impl FromStr for RetryAfter {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<RetryAfter, SettingError> {
+        let malformed = || SettingError::RetryAfter(text.to_owned());
+        if let Some(seconds) = text.strip_suffix(":date") {
+            return seconds.parse().map(RetryAfter::Date).map_err(|_| malformed());
+        }
+        let is_number = text.parse::<f64>().is_ok_and(|seconds| seconds.is_finite() && seconds >= 0.0);
+        if is_number { Ok(RetryAfter::Seconds(text.to_owned())) } else { Err(malformed()) }
+    }
+}
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RetryAfter::Seconds(seconds) => f.write_str(seconds),
+            RetryAfter::Date(seconds) => write!(f, "{seconds}:date"),
         }
     }
 }
@@ -258,7 +316,7 @@ macro_rules! text_in_json {
     )*};
 }
 
-text_in_json!(Latency, Failure, Dropping);
+text_in_json!(Latency, RetryAfter, Failure, Dropping);
 
 #[cfg(test)]
 mod tests {
@@ -314,7 +372,7 @@ mod tests {
 
     #[test]
     fn json_has_the_names_of_the_flags() {
-        let json = r#"{"latency":"50-170","rate-limit":40,"fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
+        let json = r#"{"latency":"50-170","rate-limit":40,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
         let settings: Settings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
         assert!(serde_json::from_str::<Settings>(r#"{"rate_limit":40}"#).is_err());

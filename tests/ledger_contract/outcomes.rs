@@ -178,7 +178,8 @@ pub async fn a_transient_failure_waits_and_the_fifth_ends_it<L: Backend>(world: 
 }
 
 pub async fn a_broadcast_says_how_often_and_how_late_it_tries_again<L: Backend>(world: &World<L>) {
-    let retry = RetryPolicy { max_tries: 2, initial_backoff: Span::from_millis(1), max_backoff: Span::from_millis(1) };
+    let soon = Span::from_millis(1);
+    let retry = RetryPolicy { max_tries: 2, initial_backoff: soon, max_backoff: soon, ..RetryPolicy::default() };
     let broadcast = world.planned(&Declaration { retry, ..declaration("one") }, 2).await;
     let mut sender = Sender::new("sender", broadcast);
     for _ in 1..=2 {

@@ -182,9 +182,15 @@ impl Ledger {
     pub fn record(&mut self, outcomes: &[(usize, u32, Told)]) {
         for &(index, attempt, told) in outcomes {
             let row = self.rows[index];
-            let before = Standing { state: row.state, attempt: row.attempt, tries: row.tries, setbacks: 0 };
-            let around =
-                Circumstances { now: NOW, ended: self.gate().skip_reason(NOW), retry: RetryPolicy::default(), seed: 0 };
+            let before =
+                Standing { state: row.state, attempt: row.attempt, tries: row.tries, setbacks: 0, resend: false };
+            let around = Circumstances {
+                now: NOW,
+                ended: self.gate().skip_reason(NOW),
+                retry: RetryPolicy::default(),
+                overdue_at: NOW,
+                seed: 0,
+            };
             if let Some(after) = settle(before, attempt, &told.outcome(), &around) {
                 self.rows[index].state = after.state;
                 self.rows[index].tries = after.tries;

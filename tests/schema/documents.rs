@@ -17,7 +17,7 @@ fn defaults_are_filled_in_and_nothing_else() {
         with(
             minimal.clone(),
             "/spec/delivery",
-            json!({"senders": 1, "priority": "Normal", "retry": {"maxAttempts": 5, "initialBackoffSeconds": 5, "maxBackoffSeconds": 900}})
+            json!({"senders": 1, "priority": "Normal", "unknownPolicy": "Hold", "retry": {"maxAttempts": 5, "initialBackoffSeconds": 5, "maxBackoffSeconds": 900}})
         )
     );
 

@@ -55,6 +55,10 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             message("/spec/delivery/retry", json!({"initialBackoffSeconds": 901})),
             "spec.delivery.retry.maxBackoffSeconds: Invalid value: 900: must not be less than initialBackoffSeconds",
         ),
+        (
+            message("/spec/delivery/unknownPolicy", json!("Retry")),
+            "spec.delivery.unknownPolicy: Unsupported value: \"Retry\": supported values: \"Hold\", \"Resend\"",
+        ),
         (message("/spec/audience/sources", NULL), ""),
         (message("/spec/audience/recipients", json!([])), ""),
         (
@@ -210,6 +214,7 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
             message("/spec/delivery", json!({"rate": {"messages": 5}, "senders": 8, "priority": "Urgent"})),
             "",
         ),
+        (begun.clone(), message("/spec/delivery/unknownPolicy", json!("Resend")), ""),
         (begun.clone(), message("/spec/cancel", json!(true)), ""),
         (begun.clone(), message("/spec/suspend", NULL), ""),
         (begun.clone(), message("/spec/schedule/endTime", json!("2027-01-01T00:00:00Z")), ""),

@@ -66,7 +66,7 @@ pub fn broadcast() -> Value {
                 },
             },
             "content": {"text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday."},
-            "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
+            "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00"},
             "suspend": true,
             "cancel": false,

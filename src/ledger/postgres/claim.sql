@@ -31,7 +31,7 @@ WITH back AS (
 ), taken AS (
     UPDATE delivery SET state = 1, attempt = attempt + 1, epoch = claimed.epoch, sender_id = $3, request = $8,
         slot = $9 + place * $10, start_by = $9 + place * $10 + $11, deadline = $9 + place * $10 + $12,
-        reason = NULL, code = NULL
+        resend = FALSE, reason = NULL, code = NULL
     FROM picked, claimed WHERE delivery.broadcast_id = $1 AND delivery.seq = picked.seq
     RETURNING delivery.seq, attempt, recipient, vars, slot, start_by
 )

@@ -1,9 +1,10 @@
--- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$10 recipients, $11-$22 batches, $23-$25 tally.
+-- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$11 recipients, $12-$23 batches, $24-$26 tally.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
-        provider_id = new.provider_id, reason = new.reason, code = new.code
-    FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[])
-        AS new (seq, state, tries, setbacks, not_before, provider_id, reason, code)
+        resend = new.resend, provider_id = new.provider_id, reason = new.reason, code = new.code
+    FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::text[], $10::text[],
+            $11::text[])
+        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
     WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
 ), batches AS (
     UPDATE batch SET pending = batch.pending + delta.pending, inflight = batch.inflight + delta.inflight,
@@ -17,12 +18,12 @@ WITH recipients AS (
         completed_at = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight = 0
             THEN coalesce(completed_at, $2) END,
         sender_id = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight <> 0 THEN sender_id END
-    FROM UNNEST($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-            $18::bigint[], $19::boolean[], $20::text[], $21::text[], $22::text[])
+    FROM UNNEST($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+            $19::bigint[], $20::boolean[], $21::text[], $22::text[], $23::text[])
         AS delta (idx, pending, inflight, sent, failed, skipped, unknown, retries, proof, reason, code, message)
     WHERE batch.broadcast_id = $1 AND batch.idx = delta.idx
 )
 INSERT INTO tally (broadcast_id, state, reason, count)
 SELECT $1, entry.state, entry.reason, entry.count
-FROM UNNEST($23::bigint[], $24::text[], $25::bigint[]) AS entry (state, reason, count)
+FROM UNNEST($24::bigint[], $25::text[], $26::bigint[]) AS entry (state, reason, count)
 ON CONFLICT (broadcast_id, state, reason) DO UPDATE SET count = tally.count + excluded.count

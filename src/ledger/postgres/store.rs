@@ -115,7 +115,7 @@ impl Store for PostgresStore {
 
     async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         sqlx::query_as(
-            "SELECT seq, state, attempt, tries, setbacks, slot, reason FROM delivery \
+            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code FROM delivery \
              WHERE broadcast_id = $1 AND seq = ANY($2)",
         )
         .bind(broadcast)
@@ -141,6 +141,7 @@ impl Store for PostgresStore {
             .bind(row(|row| row.tries))
             .bind(row(|row| row.setbacks))
             .bind(row(|row| row.not_before))
+            .bind(rows.iter().map(|row| row.resend).collect::<Vec<bool>>())
             .bind(rows.iter().map(|row| row.provider_id.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.code.clone()).collect::<Vec<_>>())

@@ -11,6 +11,6 @@ WITH picked AS (
 )
 UPDATE delivery SET state = 1, attempt = attempt + 1, epoch = $7, sender_id = $8, request = $9,
     slot = $10 + place * $11, start_by = $10 + place * $11 + $12, deadline = $10 + place * $11 + $13,
-    reason = NULL, code = NULL
+    resend = FALSE, reason = NULL, code = NULL
 FROM picked WHERE delivery.broadcast_id = $1 AND delivery.seq = picked.seq
 RETURNING delivery.seq, attempt, recipient, vars, slot, start_by

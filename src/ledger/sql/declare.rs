@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{plan, read, rows};
+use super::{plan, read, rows, unanswered};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -39,12 +39,18 @@ struct Known {
     name: String,
     generation: i64,
     released: bool,
+    resend_unknown: bool,
+    retry_max_tries: i64,
 }
 
 impl Known {
     /// What belongs to nobody may be taken over by anybody.
     fn belongs_to_another(&self, wanted: &Declaration) -> bool {
         !self.released && !self.owner_uid.is_empty() && self.owner_uid != wanted.owner_uid
+    }
+
+    fn resends_otherwise(&self, wanted: &Declaration) -> bool {
+        self.resend_unknown != wanted.retry.after_unknown || self.retry_max_tries != i64::from(wanted.retry.max_tries)
     }
 
     fn is_newer(&self, wanted: &Declaration) -> bool {
@@ -74,13 +80,14 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     let known: Option<Known> = store
         .optional(
             &format!(
-                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released FROM broadcast \
-                 WHERE namespace = $1 AND idempotency_key = $2{}",
+                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, resend_unknown, \
+                 retry_max_tries FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
                 S::FOR_UPDATE
             ),
             args![&wanted.namespace, &wanted.idempotency_key],
         )
         .await?;
+    let follows = known.as_ref().is_some_and(|known| known.resends_otherwise(wanted));
     let id = match known {
         None => insert(store, wanted, account).await?,
         Some(known) if known.belongs_to_another(wanted) => {
@@ -101,6 +108,10 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         }
     };
     update(store, wanted, id, account).await?;
+    if follows {
+        // So that a broadcast which had ended is seen to go on at once; upkeep does the rest.
+        unanswered::follow(store, BroadcastId(id)).await?;
+    }
     Ok(Ok(BroadcastId(id)))
 }
 
@@ -160,7 +171,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
-             revision = revision + 1 WHERE id = $1",
+             resend_unknown = $22, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -182,7 +193,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.retry.max_tries,
                 wanted.retry.initial_backoff,
                 wanted.retry.max_backoff,
-                wanted.start_by
+                wanted.start_by,
+                wanted.retry.after_unknown
             ],
         )
         .await?;

@@ -10,8 +10,7 @@ use crate::delivery::pacing::{self, Ask, Offer, Slots};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{
-    Assignment, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, PlannedContent,
-    START_TOLERANCE,
+    Assignment, Directive, ExchangeReply, ExchangeRequest, MAX_REPORTS, PlannedContent, START_TOLERANCE,
 };
 
 /// When everybody is in backoff or held by other senders, ask again after this long.
@@ -68,7 +67,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         proven: sender.proven,
         request: number as i64,
         now,
-        allowed: START_TOLERANCE + CONNECT_TIMEOUT + broadcast.request_timeout(),
+        allowed: broadcast.allowed(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened};
 use super::set_back;
 use super::store::{BatchDelta, Entries, Store};
+use super::unanswered;
 use super::value::args;
 use crate::delivery::counts::Tally;
 use crate::delivery::outcome::{Fault, Outcome};
@@ -14,7 +15,8 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Report};
 
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
-const SLICE: i64 = 5_000;
+pub const SLICE: i64 = 5_000;
+
 pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sqlx::Result<bool> {
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
@@ -28,6 +30,10 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sq
         if overdue > 0 {
             return Ok(true);
         }
+    }
+    // Before anybody is skipped: whoever waits to be resent may have got the message.
+    if unanswered::follow_any(store, now).await? > 0 {
+        return Ok(true);
     }
     // One broadcast was looked at; another may have ended too.
     Ok(skip_ended(store, now).await? > 0)
@@ -140,7 +146,8 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
     let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(0) };
     let statement = format!(
         "UPDATE delivery SET state = $2, reason = $3, code = NULL WHERE broadcast_id = $1 AND seq IN \
-         (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 ORDER BY seq LIMIT $4) RETURNING seq",
+         (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND NOT resend ORDER BY seq LIMIT $4) \
+         RETURNING seq",
         S::indexed_by("delivery_pending")
     );
     let arguments = args![id, RecipientState::Skipped.code(), reason.as_str(), SLICE];

@@ -18,5 +18,6 @@ pub(super) mod store;
 pub(super) mod value;
 
 mod take;
+mod unanswered;
 
 pub use audit::{DeliveryView, Inspect};

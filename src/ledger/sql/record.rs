@@ -9,6 +9,7 @@ use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle};
 use crate::delivery::time::Timestamp;
+use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
 
 /// Whether an outcome says something about the provider, or was concluded by the ledger from a sender's silence.
@@ -48,6 +49,34 @@ pub async fn record<S: Store>(
     book.write(store, broadcast).await
 }
 
+/// Lets recipients follow the policy of their broadcast; returns how many changed.
+pub async fn follow_policy<S: Store>(
+    store: &mut S,
+    broadcast: &mut BroadcastRow,
+    rows: Vec<DeliveryRow>,
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let mut book = Book::new(broadcast, now);
+    for mut row in rows {
+        book.follow_policy(broadcast, &mut row);
+    }
+    let followed = book.rows.len() as u64;
+    book.write(store, broadcast).await?;
+    Ok(followed)
+}
+
+impl DeliveryRow {
+    fn standing(&self) -> Option<Standing> {
+        Some(Standing {
+            state: RecipientState::from_code(self.state)?,
+            attempt: self.attempt as u32,
+            tries: self.tries as u32,
+            setbacks: self.setbacks as u32,
+            resend: self.resend,
+        })
+    }
+}
+
 /// Collects the changes of one transaction, so that each table is written once.
 struct Book {
     now: Timestamp,
@@ -72,70 +101,80 @@ impl Book {
         }
     }
 
-    fn enter(&mut self, broadcast: &mut BroadcastRow, row: &mut DeliveryRow, report: &Report, evidence: Evidence) {
-        let Some(state) = RecipientState::from_code(row.state) else { return };
-        let before =
-            Standing { state, attempt: row.attempt as u32, tries: row.tries as u32, setbacks: row.setbacks as u32 };
-        let around = Circumstances {
+    fn around(&self, broadcast: &BroadcastRow, row: &DeliveryRow) -> Circumstances {
+        Circumstances {
             now: self.now,
             ended: self.ended,
             retry: broadcast.retry(),
+            overdue_at: broadcast.overdue_at(Timestamp(row.deadline.unwrap_or_default()), self.now),
             seed: scatter(broadcast.id as u64) ^ ((row.seq as u64) << 16) ^ row.attempt as u64,
-        };
+        }
+    }
+
+    fn enter(&mut self, broadcast: &mut BroadcastRow, row: &mut DeliveryRow, report: &Report, evidence: Evidence) {
+        let Some(before) = row.standing() else { return };
+        let around = self.around(broadcast, row);
         let Some(after) = settle(before, report.attempt, &report.outcome, &around) else { return };
-        self.count(broadcast.batch_of(row.seq), state, &after, row.reason.as_deref(), report, evidence);
-        if evidence == Evidence::Seen {
+        let seen = evidence == Evidence::Seen;
+        let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
+        if !matches!(report.outcome, Outcome::NotBegun) {
+            // Silence proves nothing: only who tells an outcome has survived the message.
+            delta.proof |= seen;
+            self.recorded.proof |= seen;
+            delta.retries += i64::from(after.state == RecipientState::Pending);
+            if let Some(fault) = &after.fault {
+                delta.error = Some(fault.clone());
+            }
+        }
+        if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
         }
-        let reason = after.fault.as_ref().map(|fault| fault.reason.clone());
-        let code = after.fault.as_ref().and_then(|fault| fault.code.clone());
+        self.change(broadcast, row, before.state, after);
+    }
+
+    fn follow_policy(&mut self, broadcast: &BroadcastRow, row: &mut DeliveryRow) {
+        let Some(before) = row.standing() else { return };
+        let fault = Fault::new(row.reason.as_deref().unwrap_or_default(), row.code.clone(), "");
+        let around = self.around(broadcast, row);
+        let Some(after) = unanswered::follow_policy(before, &fault, &around) else { return };
+        let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
+        delta.retries += i64::from(after.resend);
+        self.change(broadcast, row, before.state, after);
+    }
+
+    /// Puts down what a recipient becomes, in its row and in every sum.
+    fn change(&mut self, broadcast: &BroadcastRow, row: &mut DeliveryRow, from: RecipientState, after: Settled) {
+        let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
+        // A resend was counted when it was decided, and does not come about.
+        delta.retries -= i64::from(row.resend);
+        delta.counts.shift(from, after.state);
+        self.counts.shift(from, after.state);
+        if from == RecipientState::Unknown {
+            self.tally.change(from, row.reason.as_deref().unwrap_or_default(), -1);
+        }
+        let ends = !matches!(after.state, RecipientState::Pending | RecipientState::Sent);
+        if let (true, Some(fault)) = (ends, &after.fault) {
+            self.tally.change(after.state, &fault.reason, 1);
+        }
+        let (reason, code) = after.fault.map(|fault| (fault.reason, fault.code)).unzip();
         row.state = after.state.code();
         row.tries = i64::from(after.tries);
         row.setbacks = i64::from(after.setbacks);
-        row.reason.clone_from(&reason);
+        row.resend = after.resend;
+        row.reason = reason;
+        row.code = code.flatten();
         let change = Change {
             seq: row.seq,
             state: row.state,
             tries: row.tries,
             setbacks: row.setbacks,
             not_before: after.not_before.0,
+            resend: row.resend,
             provider_id: after.provider_id,
-            reason,
-            code,
+            reason: row.reason.clone(),
+            code: row.code.clone(),
         };
         self.rows.insert(row.seq, change);
-    }
-
-    fn count(
-        &mut self,
-        batch: i64,
-        from: RecipientState,
-        after: &Settled,
-        old_reason: Option<&str>,
-        report: &Report,
-        evidence: Evidence,
-    ) {
-        let delta = self.batches.entry(batch).or_default();
-        delta.counts.shift(from, after.state);
-        self.counts.shift(from, after.state);
-        if !matches!(report.outcome, Outcome::NotBegun) {
-            // Silence proves nothing: only who tells an outcome has survived the message.
-            delta.proof |= evidence == Evidence::Seen;
-            self.recorded.proof |= evidence == Evidence::Seen;
-            if after.state == RecipientState::Pending {
-                delta.retries += 1;
-            }
-            if let Some(fault) = &after.fault {
-                delta.error = Some(fault.clone());
-            }
-        }
-        if from == RecipientState::Unknown {
-            self.tally.change(from, old_reason.unwrap_or_default(), -1);
-        }
-        let ends = !matches!(after.state, RecipientState::Pending | RecipientState::Sent);
-        if let (true, Some(fault)) = (ends, &after.fault) {
-            self.tally.change(after.state, &fault.reason, 1);
-        }
     }
 
     fn tell_account(&self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {

@@ -11,12 +11,12 @@ use crate::delivery::brake::Brake;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::{Block, Gate};
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::pacing::{Flow, Pace};
+use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
 use crate::delivery::refusal_streak::RefusalStreak;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::brief::{ToldTrouble, Trouble};
-use crate::ledger::exchange::{BroadcastId, LEASE, SLOW_FOR};
+use crate::ledger::exchange::{BroadcastId, CONNECT_TIMEOUT, DEADLINE_GRACE, LEASE, SLOW_FOR, START_TOLERANCE};
 
 /// A value as the text of a column or parameter.
 pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
@@ -77,6 +77,7 @@ pub struct BroadcastRow {
     pub retry_max_tries: i64,
     pub retry_initial_backoff: i64,
     pub retry_max_backoff: i64,
+    pub resend_unknown: bool,
     pub flow_weight: i64,
     pub flow_virtual_time: f64,
     pub flow_hungry_until: i64,
@@ -273,6 +274,7 @@ impl BroadcastRow {
             max_tries: self.retry_max_tries.clamp(1, i64::from(u32::MAX)) as u32,
             initial_backoff: Span(self.retry_initial_backoff),
             max_backoff: Span(self.retry_max_backoff),
+            after_unknown: self.resend_unknown,
         }
     }
 
@@ -326,6 +328,17 @@ impl BroadcastRow {
 
     pub fn request_timeout(&self) -> Span {
         Span(self.request_timeout)
+    }
+
+    /// From a slot to the deadline of its attempt.
+    pub fn allowed(&self) -> Span {
+        START_TOLERANCE + CONNECT_TIMEOUT + self.request_timeout()
+    }
+
+    /// When no answer to an attempt with this deadline is awaited any more. A deadline further ahead than that of any
+    /// attempt begun by now is of a clock that was set back.
+    pub fn overdue_at(&self, deadline: Timestamp, now: Timestamp) -> Timestamp {
+        deadline.min(now + pacing::HORIZON + self.allowed()) + DEADLINE_GRACE
     }
 
     pub fn brake(&self) -> Brake {

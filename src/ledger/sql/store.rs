@@ -49,8 +49,11 @@ pub struct DeliveryRow {
     pub attempt: i64,
     pub tries: i64,
     pub setbacks: i64,
+    pub resend: bool,
     pub slot: Option<i64>,
+    pub deadline: Option<i64>,
     pub reason: Option<String>,
+    pub code: Option<String>,
 }
 
 /// A recipient as recording leaves it.
@@ -61,6 +64,7 @@ pub struct Change {
     pub tries: i64,
     pub setbacks: i64,
     pub not_before: i64,
+    pub resend: bool,
     pub provider_id: Option<String>,
     pub reason: Option<String>,
     pub code: Option<String>,

@@ -118,8 +118,8 @@ impl Store for SqliteStore {
 
     async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         self.all(
-            "SELECT seq, state, attempt, tries, setbacks, slot, reason FROM json_each($2) AS wanted \
-             CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
+            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code \
+             FROM json_each($2) AS wanted CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
             args![broadcast, json(seqs)?],
         )
         .await
@@ -350,16 +350,17 @@ impl SqliteStore {
     async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
         // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
         let row = |row: &Change| {
-            let Change { seq, state, tries, setbacks, not_before, provider_id, reason, code } = row.clone();
-            (broadcast, seq, state, tries, setbacks, not_before, provider_id, reason, code)
+            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code } = row.clone();
+            (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
         self.run(
             "UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, \
-             not_before = new.not_before, provider_id = new.provider_id, reason = new.reason, code = new.code \
+             not_before = new.not_before, resend = new.resend, provider_id = new.provider_id, reason = new.reason, \
+             code = new.code \
              FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
-                   value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS provider_id, \
-                   value ->> 7 AS reason, value ->> 8 AS code FROM json_each($1)) AS new \
+                   value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS resend, \
+                   value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code FROM json_each($1)) AS new \
              WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
             args![json(&rows)?],
         )
@@ -451,7 +452,8 @@ impl SqliteStore {
             .collect();
         self.run(
             "UPDATE delivery SET state = $1, attempt = new.attempt, epoch = $2, sender_id = $3, request = $4, \
-             slot = new.slot, start_by = new.start_by, deadline = new.deadline, reason = NULL, code = NULL \
+             slot = new.slot, start_by = new.start_by, deadline = new.deadline, resend = FALSE, reason = NULL, \
+             code = NULL \
              FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS attempt, value ->> 3 AS slot, \
                    value ->> 4 AS start_by, value ->> 5 AS deadline FROM json_each($5)) AS new \
              WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",

@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use self::graph_errors::GraphClass;
 use super::{
-    AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, Message, Provider, absolute_url, retry_after_ms,
-    secret_header,
+    AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, Message, Provider, absolute_url,
+    retry_after::retry_after_ms, secret_header,
 };
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
@@ -232,7 +232,8 @@ impl Messenger {
             GraphClass::Auth => Outcome::Auth { fault: fault(row.reason) },
             GraphClass::Throttled => Outcome::Throttled {
                 scope: ThrottleScope::Account,
-                retry_after_ms: retry_after_ms(answer.headers).or_else(|| regain_access_ms(answer.headers)),
+                retry_after_ms: retry_after_ms(answer.headers, answer.received_at)
+                    .or_else(|| regain_access_ms(answer.headers)),
                 fault: fault(row.reason),
             },
             GraphClass::Transient { max_tries } => Outcome::Transient { max_tries, fault: fault(row.reason) },

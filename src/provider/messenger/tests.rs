@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
+use crate::delivery::time::Timestamp;
 
 fn account() -> MessengerAccount {
     MessengerAccount {
@@ -21,7 +22,7 @@ fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a>
 fn classify(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let messenger = Messenger::new(account()).unwrap();
     let status = StatusCode::from_u16(status).unwrap();
-    messenger.classify(&Answer { status, headers, body, body_truncated: false })
+    messenger.classify(&Answer { status, headers, body, body_truncated: false, received_at: Timestamp::EPOCH })
 }
 
 fn reason(outcome: Outcome) -> String {
@@ -185,6 +186,8 @@ fn the_providers_wish_to_wait_is_honoured_and_clamped() {
     };
     assert_eq!(wait("retry-after", "7"), Some(7_000));
     assert_eq!(wait("retry-after", "100000"), Some(MAX_RETRY_AFTER_MS));
+    assert_eq!(wait("retry-after", "0.5"), Some(500));
+    assert_eq!(wait("retry-after", "Thu, 01 Jan 1970 00:00:30 GMT"), Some(30_000));
     let usage = r#"{"1":[{"type":"messenger","estimated_time_to_regain_access":3}],"2":[{"type":"pages"}]}"#;
     assert_eq!(wait("x-business-use-case-usage", usage), Some(180_000));
     let free = r#"{"1":[{"type":"messenger","estimated_time_to_regain_access":0}]}"#;

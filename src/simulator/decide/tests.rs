@@ -1,4 +1,5 @@
 use super::*;
+use crate::simulator::settings::RetryAfter;
 
 fn call(played: Played, recipient: &str) -> Call {
     Call {
@@ -15,13 +16,15 @@ fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
     Settings {
         latency: latency.parse().unwrap(),
         rate_limit: 0,
+        retry_after: RetryAfter::default(),
         fail: fail.iter().map(|failure| failure.parse().unwrap()).collect(),
         drop: drop.parse().unwrap(),
         seed: 7,
     }
 }
 
-const FIRST: Circumstances = Circumstances { number: 1, earlier: 0, in_last_second: 1 };
+const FIRST: Circumstances =
+    Circumstances { number: 1, earlier: 0, in_last_second: 1, now: jiff::Timestamp::UNIX_EPOCH };
 
 /// How many of so many recipients meet the code.
 fn count(settings: &Settings, code: &str, recipients: usize) -> usize {
@@ -100,6 +103,11 @@ fn above_the_rate_limit_each_provider_throttles_in_its_own_way() {
     let Reply::Answer(answer) = http.reply else { panic!("an answer") };
     assert_eq!(answer.status, 429);
     assert!(answer.headers.contains(&("retry-after", "1".into())));
+
+    let dated = Settings { retry_after: "30:date".parse().unwrap(), ..settings };
+    let limited = Circumstances { in_last_second: 11, ..FIRST };
+    let Reply::Answer(answer) = decide(&dated, &call(Played::Http, "24"), &limited).reply else { panic!("an answer") };
+    assert!(answer.headers.contains(&("retry-after", "Thu, 01 Jan 1970 00:00:30 GMT".into())));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::JobStatus;
 
 use super::world::{START, World, crashed, creates_job};
+use crate::api::ConditionStatus;
 use crate::controller::broadcast::Action;
 use crate::delivery::gate::Block;
 use crate::delivery::time::{Span, Timestamp};
@@ -267,4 +268,29 @@ fn what_is_refused_or_over_leaves_no_job_behind() {
     assert_eq!(world.look().actions, []);
     world.wait(6);
     assert!(matches!(world.look().actions[..], [Action::DeleteJob { .. }]), "its pods never started");
+}
+
+#[test]
+fn a_finished_broadcast_goes_on_at_once_when_its_unknown_recipients_are_to_be_resent() {
+    let mut world = World::planned(10, 10);
+    world.look();
+    world.batches[0].counts.unknown = 2;
+    world.batches[0].counts.pending -= 2;
+    world.send(8);
+    world.end_wave("Complete", None);
+    world.look();
+    let holds = |world: &World, name: &str| {
+        let conditions = &world.object.status.as_ref().unwrap().conditions;
+        conditions.iter().find(|condition| condition.type_ == name).unwrap().status == ConditionStatus::True
+    };
+    assert!(holds(&world, "Complete") && holds(&world, "Finished"));
+
+    world.object.metadata.generation = Some(2);
+    (world.batches[0].counts.unknown, world.batches[0].counts.pending) = (0, 2);
+    world.snapshot.finished_at = None;
+    world.snapshot.due_at = Some(world.now);
+    world.sum();
+    world.wait(2);
+    assert!(creates_job(&world.look()));
+    assert!(!holds(&world, "Complete") && !holds(&world, "Finished"));
 }

@@ -1,0 +1,157 @@
+//! What becomes of a recipient when nobody knows the outcome of its attempt.
+//!
+//! By itself it stays unknown. Where the broadcast asks for it (`unknownPolicy: Resend`) it is attempted again once the
+//! first attempt can no longer be answered, as a try that counts. This is the only way from an attempt without a definite
+//! outcome to another one, and so the only way to message somebody twice.
+
+use super::outcome::Fault;
+use super::recipient::{Circumstances, RecipientState, Settled, Standing};
+
+/// The end of an attempt that is known to have no known outcome.
+pub fn unanswered(before: Standing, fault: &Fault, around: &Circumstances) -> Settled {
+    let unknown = Settled {
+        state: RecipientState::Unknown,
+        tries: before.tries,
+        setbacks: before.setbacks,
+        not_before: around.now,
+        resend: false,
+        provider_id: None,
+        fault: Some(fault.clone()),
+    };
+    if !is_resent(before, around) {
+        return unknown;
+    }
+    Settled {
+        state: RecipientState::Pending,
+        resend: true,
+        tries: before.tries + 1,
+        not_before: around.overdue_at.max(around.now),
+        ..unknown
+    }
+}
+
+/// What the policy of now, or the end of the broadcast, makes of a recipient that was left unknown or waits to be resent;
+/// `None` where it stands as it should. `fault` is why it is unknown.
+pub fn follow_policy(before: Standing, fault: &Fault, around: &Circumstances) -> Option<Settled> {
+    match before.state {
+        RecipientState::Unknown if is_resent(before, around) => Some(unanswered(before, fault, around)),
+        RecipientState::Pending if before.resend && !resends(around) => {
+            Some(unanswered(before.without_resend(), fault, around))
+        }
+        _ => None,
+    }
+}
+
+fn is_resent(before: Standing, around: &Circumstances) -> bool {
+    resends(around) && before.tries.saturating_add(1) < around.retry.max_tries
+}
+
+fn resends(around: &Circumstances) -> bool {
+    around.retry.after_unknown && around.ended.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::backoff::RetryPolicy;
+    use super::super::outcome::Outcome;
+    use super::super::recipient::{SkipReason, settle};
+    use super::super::time::{Span, Timestamp};
+    use super::*;
+
+    fn fault() -> Fault {
+        Fault::new("NoAnswer", None, "reset")
+    }
+
+    fn unknown() -> Outcome {
+        Outcome::Unknown { fault: fault() }
+    }
+
+    fn around() -> Circumstances {
+        let now = Timestamp::from_secs(1_000);
+        Circumstances {
+            now,
+            ended: None,
+            retry: RetryPolicy { after_unknown: true, ..RetryPolicy::default() },
+            overdue_at: now + Span::from_secs(30),
+            seed: 7,
+        }
+    }
+
+    fn held() -> Circumstances {
+        Circumstances { retry: RetryPolicy::default(), ..around() }
+    }
+
+    fn inflight(tries: u32) -> Standing {
+        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: 0, resend: false }
+    }
+
+    /// Where an outcome leads to as the standing of the next one.
+    fn standing(after: &Settled) -> Standing {
+        let Settled { state, tries, setbacks, resend, .. } = *after;
+        Standing { state, attempt: 3, tries, setbacks, resend }
+    }
+
+    #[test]
+    fn a_resend_waits_until_no_answer_can_come_and_counts_as_a_try() {
+        let after = settle(inflight(0), 3, &unknown(), &around()).unwrap();
+        assert_eq!((after.state, after.resend, after.tries), (RecipientState::Pending, true, 1));
+        assert_eq!(after.not_before, around().overdue_at);
+        let late = Circumstances { overdue_at: Timestamp::EPOCH, ..around() };
+        assert_eq!(settle(inflight(0), 3, &unknown(), &late).unwrap().not_before, late.now);
+    }
+
+    #[test]
+    fn the_last_attempt_stays_unknown_and_so_does_every_one_under_hold_or_after_the_end() {
+        let ended = Circumstances { ended: Some(SkipReason::Cancelled), ..around() };
+        for (tries, around) in [(4, around()), (0, held()), (0, ended)] {
+            let after = settle(inflight(tries), 3, &unknown(), &around).unwrap();
+            assert_eq!((after.state, after.resend, after.tries), (RecipientState::Unknown, false, tries));
+        }
+        assert_eq!(settle(inflight(3), 3, &unknown(), &around()).unwrap().tries, 4);
+    }
+
+    #[test]
+    fn a_late_definite_outcome_counts_while_the_resend_has_not_begun_and_takes_its_try_back() {
+        let waiting = standing(&settle(inflight(1), 3, &unknown(), &around()).unwrap());
+        let sent = settle(waiting, 3, &Outcome::Accepted { provider_id: None }, &around()).unwrap();
+        assert_eq!((sent.state, sent.tries, sent.resend), (RecipientState::Sent, 1, false));
+        let not_begun = settle(waiting, 3, &Outcome::NotBegun, &around()).unwrap();
+        assert_eq!((not_begun.state, not_begun.tries, not_begun.resend), (RecipientState::Pending, 1, false));
+        let busy = Outcome::Transient { max_tries: None, fault: fault() };
+        assert_eq!(settle(waiting, 3, &busy, &around()).unwrap().tries, 2);
+        assert_eq!(settle(waiting, 3, &unknown(), &around()), None, "it says nothing new");
+        let retaken = Standing { state: RecipientState::Inflight, attempt: 4, resend: false, ..waiting };
+        assert_eq!(settle(retaken, 3, &Outcome::Accepted { provider_id: None }, &around()), None);
+    }
+
+    #[test]
+    fn a_change_of_the_policy_is_followed_both_ways() {
+        let unknown = Standing { state: RecipientState::Unknown, ..inflight(1) };
+        assert_eq!(follow_policy(unknown, &fault(), &held()), None);
+        let waiting = follow_policy(unknown, &fault(), &around()).unwrap();
+        assert_eq!((waiting.state, waiting.resend, waiting.tries), (RecipientState::Pending, true, 2));
+        let waiting = standing(&waiting);
+        assert_eq!(follow_policy(waiting, &fault(), &around()), None);
+        let again = follow_policy(waiting, &fault(), &held()).unwrap();
+        assert_eq!((again.state, again.resend, again.tries), (RecipientState::Unknown, false, 1));
+    }
+
+    #[test]
+    fn whoever_waits_to_be_resent_is_unknown_and_not_skipped_when_the_broadcast_ends() {
+        let waiting = standing(&settle(inflight(0), 3, &unknown(), &around()).unwrap());
+        let ended = Circumstances { ended: Some(SkipReason::Expired), ..around() };
+        assert_eq!(follow_policy(waiting, &fault(), &ended).unwrap().state, RecipientState::Unknown);
+    }
+
+    #[test]
+    fn nobody_else_follows_the_policy() {
+        use RecipientState::*;
+        for state in [Pending, Inflight, Sent, Failed, Skipped] {
+            let before = Standing { state, ..inflight(0) };
+            assert_eq!(follow_policy(before, &fault(), &around()), None, "{state:?}");
+            assert_eq!(follow_policy(before, &fault(), &held()), None, "{state:?}");
+        }
+        let used_up = Standing { state: Unknown, ..inflight(4) };
+        assert_eq!(follow_policy(used_up, &fault(), &around()), None);
+    }
+}

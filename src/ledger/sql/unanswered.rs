@@ -1,0 +1,76 @@
+//! Whoever is unknown, or waits to be resent, follows the policy of its broadcast when that changes, and its end.
+
+use super::maintain::SLICE;
+use super::record::follow_policy;
+use super::rows::{self, BroadcastRow, Opened};
+use super::store::{DeliveryRow, Store};
+use super::value::args;
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::BroadcastId;
+
+/// A slice of one broadcast that somebody of has to follow; returns how many did.
+pub async fn follow_any<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
+    match find(store, now).await? {
+        Some(id) => follow(store, id).await,
+        None => Ok(0),
+    }
+}
+
+/// A slice of this broadcast; returns how many followed.
+pub async fn follow<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<u64> {
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, id, "").await? else { return Ok(0) };
+    let rows = concerned(store, &broadcast, now).await?;
+    let followed = follow_policy(store, &mut broadcast, rows, now).await?;
+    if followed > 0 {
+        broadcast.save(store, None, now).await?;
+    }
+    Ok(followed)
+}
+
+async fn find<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Option<BroadcastId>> {
+    let resend = format!(
+        "SELECT id FROM broadcast{} WHERE resend_unknown AND unknown > 0 AND NOT cancelled \
+         AND (end_at IS NULL OR end_at > $1) \
+         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 5 \
+                     AND tries < broadcast.retry_max_tries - 1) LIMIT 1",
+        S::indexed_by("broadcast_resending"),
+        S::indexed_by("delivery_unknown")
+    );
+    let hold = format!(
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL \
+         AND (NOT resend_unknown OR cancelled OR end_at <= $1) \
+         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND resend) LIMIT 1",
+        S::indexed_by("broadcast_open"),
+        S::indexed_by("delivery_resend")
+    );
+    for statement in [resend, hold] {
+        let found: Option<(i64,)> = store.optional(&statement, args![now]).await?;
+        if let Some((id,)) = found {
+            return Ok(Some(BroadcastId(id)));
+        }
+    }
+    Ok(None)
+}
+
+/// Those that may have to follow, in a slice.
+async fn concerned<S: Store>(
+    store: &mut S,
+    broadcast: &BroadcastRow,
+    now: Timestamp,
+) -> sqlx::Result<Vec<DeliveryRow>> {
+    const COLUMNS: &str = "seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code";
+    let retry = broadcast.retry();
+    if retry.after_unknown && broadcast.gate().ended(now).is_none() {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM delivery{} WHERE broadcast_id = $1 AND state = 5 AND tries < $2 LIMIT $3",
+            S::indexed_by("delivery_unknown")
+        );
+        store.all(&statement, args![broadcast.id, retry.max_tries.saturating_sub(1), SLICE]).await
+    } else {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM delivery{} WHERE broadcast_id = $1 AND resend LIMIT $2",
+            S::indexed_by("delivery_resend")
+        );
+        store.all(&statement, args![broadcast.id, SLICE]).await
+    }
+}
