@@ -296,6 +296,26 @@ async fn without_a_journal_nothing_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_starts_again_knows_that_the_ledger_lost_commits() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(30)).await;
+    let pod = stage.pod("one");
+    let (stop, stopped) = watch::channel(false);
+    let process = pod.start_until(&stage.ledger, broadcast, stopped);
+    stage.await_requests(5).await;
+    stop.send(true).unwrap();
+    process.await.unwrap().unwrap();
+    let asked = stage.requests().len();
+    // The ledger of a moment ago: what this pod was told since is not in it.
+    let known = stage.snapshot(broadcast).await.revision + 10;
+    Journal::open(&pod.journal()).unwrap().0.learned(broadcast, known).unwrap();
+    let left = pod.run(&stage.ledger, broadcast).await.unwrap();
+    assert_eq!(left, Left::Closed(Closed::LedgerRegressed));
+    assert_eq!(stage.requests().len(), asked);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_sends_nothing_of_a_plan_that_it_was_not_made_for() {
     let stage = Stage::open(&[]).await;
     let pod = stage.pod("one");

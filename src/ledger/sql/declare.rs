@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{plan, read, rows};
+use super::{loss, plan, read, rows};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -39,6 +39,8 @@ struct Known {
     name: String,
     generation: i64,
     released: bool,
+    #[sqlx(flatten)]
+    memory: loss::Memory,
 }
 
 impl Known {
@@ -74,15 +76,16 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     let known: Option<Known> = store
         .optional(
             &format!(
-                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released FROM broadcast \
+                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, {} FROM broadcast \
                  WHERE namespace = $1 AND idempotency_key = $2{}",
+                loss::MEMORY,
                 S::FOR_UPDATE
             ),
             args![&wanted.namespace, &wanted.idempotency_key],
         )
         .await?;
-    let id = match known {
-        None => insert(store, wanted, account).await?,
+    let (id, memory) = match known {
+        None => (insert(store, wanted, account).await?, loss::Memory::default()),
         Some(known) if known.belongs_to_another(wanted) => {
             return Ok(Err(Refused::InUse { owner: known.name, owner_uid: known.owner_uid }));
         }
@@ -97,10 +100,11 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
                 }
                 plan::unseal(store, known.id).await?;
             }
-            known.id
+            (known.id, known.memory)
         }
     };
     update(store, wanted, id, account).await?;
+    loss::weigh(store, id, &memory, &wanted.recollection).await?;
     Ok(Ok(BroadcastId(id)))
 }
 

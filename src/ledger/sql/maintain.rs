@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened};
-use super::set_back;
 use super::store::{BatchDelta, Entries, Store};
 use super::value::args;
+use super::{loss, set_back};
 use crate::delivery::counts::Tally;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -14,7 +14,8 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Report};
 
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
-const SLICE: i64 = 5_000;
+pub const SLICE: i64 = 5_000;
+
 pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sqlx::Result<bool> {
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
@@ -28,6 +29,9 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sq
         if overdue > 0 {
             return Ok(true);
         }
+    }
+    if loss::settle_at_risk(store).await? {
+        return Ok(true);
     }
     // One broadcast was looked at; another may have ended too.
     Ok(skip_ended(store, now).await? > 0)
@@ -128,7 +132,7 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
 /// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.
 async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
     let statement = format!(
-        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND (cancelled OR end_at <= $1 \
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL AND (cancelled OR end_at <= $1 \
          OR (first_attempt_at IS NULL AND start_by < $1)) LIMIT 1",
         S::indexed_by("broadcast_open")
     );
