@@ -10,6 +10,7 @@ use super::observation::{Action, Decision, Declared, Observation};
 use super::{decide_events, decide_stall};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::job::SenderSettings;
+use crate::delivery::gate::Closed;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::status::{self, Observed, Stall, broadcast_status};
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
@@ -29,13 +30,28 @@ pub fn decide(observation: &Observation, memory: &Memory, settings: &SenderSetti
     let observed = observation.object.status.as_ref();
     let before = Written::or_observed(memory.status.as_ref(), observed, observation.now).cloned();
     match &observation.declared {
+        Declared::Known { snapshot, .. } if snapshot.closed == Some(Closed::FreshLedger) => {
+            let words = snapshot.stop_message.clone().unwrap_or_default();
+            let stall = Stall::new(Closed::FreshLedger.as_str(), words);
+            let mut wanted = before.clone().unwrap_or_default();
+            status::hold(&mut wanted, &stall, generation(observation), observation.now);
+            stopped(observation, before, wanted, memory.clone())
+        }
         Declared::Known { snapshot, batches } => {
             known(observation, before, snapshot, batches, memory.clone(), settings)
         }
         Declared::Refused { reason, message } => {
-            refused(observation, before, &Stall::new(reason, message.clone()), memory.clone())
+            let stall = Stall::new(reason, message.clone());
+            let mut wanted = before.clone().unwrap_or_default();
+            let key = observation.object.idempotency_key();
+            status::refuse(&mut wanted, &stall, key, generation(observation), observation.now);
+            stopped(observation, before, wanted, memory.clone())
         }
     }
+}
+
+fn generation(observation: &Observation) -> i64 {
+    observation.object.metadata.generation.unwrap_or_default()
 }
 
 fn known(
@@ -63,7 +79,7 @@ fn known(
     let wanted = broadcast_status(
         snapshot,
         Observed {
-            generation: observation.object.metadata.generation.unwrap_or_default(),
+            generation: generation(observation),
             rate_per_minute: decide_status::rate_per_minute(snapshot, before.as_ref(), &mut memory),
             stall: observed_stall,
         },
@@ -75,6 +91,7 @@ fn known(
     let pace = match (status::end(snapshot), snapshot.closed) {
         (Some(_), _) => ENDED,
         (None, None) => MOVING,
+        (None, Some(_)) if snapshot.gate.at_risk => MOVING,
         (None, Some(_)) if waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0 => MOVING,
         (None, Some(_)) => RESTING,
     };
@@ -93,16 +110,12 @@ fn known(
 }
 
 /// Nothing may be sent: what could is stopped, and the status says why.
-fn refused(
+fn stopped(
     observation: &Observation,
     before: Option<BroadcastMessageStatus>,
-    stall: &Stall,
+    wanted: BroadcastMessageStatus,
     mut memory: Memory,
 ) -> Decision {
-    let object = &observation.object;
-    let mut wanted = before.clone().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or_default();
-    status::refuse(&mut wanted, stall, object.idempotency_key(), generation, observation.now);
     let due = decide_status::due(before.as_ref(), &wanted, false, &mut memory, observation.now);
     let looks = [Some(observation.now + REFUSED), due.look_at()];
     let (status, transitions) = report(before.as_ref(), wanted, &due, &mut memory, observation.now);
