@@ -173,6 +173,7 @@ impl World {
             number: sender.number,
             outcomes: sender.holding.ask(local(now)),
             wants,
+            known_revision: 0,
             held_up: false,
             content_of: Some(1),
             leaving: false,
@@ -217,6 +218,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Default::default(),
     }
 }
 

@@ -184,5 +184,6 @@ fn declaration() -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Default::default(),
     }
 }

@@ -13,6 +13,7 @@ use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
+use crate::ledger::Recollection;
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
 use crate::provider::Provider;
 use crate::sender::assembly::{self, ChannelError, Credentials};
@@ -109,6 +110,7 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
     declaration.owner_uid.clear();
     declaration.generation = 0;
+    declaration.recollection = Recollection { approval: declaration.recollection.approval, ..Recollection::default() };
     let materials = ManifestMaterials { manifest: manifest.clone(), namespace: document.name.namespace.clone() };
     Ok(Order {
         broadcast: document.object.clone(),
@@ -134,6 +136,11 @@ impl Order {
 
     pub fn name(&self) -> &str {
         &self.declaration.name
+    }
+
+    /// What the broadcast is, whatever ledger it is in. A key holds no `/`.
+    pub fn identity(&self) -> String {
+        format!("{}/{}", self.declaration.namespace, self.declaration.idempotency_key)
     }
 
     /// Whether the provider is on this machine: a simulator or a proxy.

@@ -164,10 +164,17 @@ async fn make_ready<L: Ledger>(
     }
 }
 
-/// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
-async fn declare<L: Ledger>(recovered: &Recovered<L>, order: Order) -> Result<Entry, Refusal> {
+/// Makes the broadcast known to the ledger, with what the flight journal knows of its revision. A reused key is this
+/// broadcast's own end, not the run's.
+async fn declare<L: Ledger>(recovered: &Recovered<L>, mut order: Order) -> Result<Entry, Refusal> {
+    let (journal, identity) = (&recovered.journal, order.identity());
+    order.declaration.recollection.revision = journal.revision_of(&identity);
     match recovered.ledger.declare(&order.declaration).await {
-        Ok(snapshot) => Ok(Entry { order, id: Some(snapshot.id), refused: None }),
+        Ok(snapshot) => {
+            journal.name(snapshot.id, &identity).map_err(refuse)?;
+            journal.learned(snapshot.id, snapshot.revision).map_err(refuse)?;
+            Ok(Entry { order, id: Some(snapshot.id), refused: None })
+        }
         Err(error @ LedgerError::KeyReused { .. }) => {
             let refused = Refused::key(&order, &error, SystemClock.now());
             eprintln!("error: {refused}");
@@ -204,8 +211,11 @@ async fn prepare<L: Ledger>(
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
     ledger.lift_block(id).await.map_err(refuse)?;
-    let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
+    let snapshot = settle_loss(recovered, id).await?;
     let name = entry.order.name();
+    if snapshot.gate.loss.is_some() && !snapshot.gate.at_risk {
+        return Ok(Prepared::Done);
+    }
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
         eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
         return Ok(Prepared::Done);
@@ -219,6 +229,7 @@ async fn prepare<L: Ledger>(
                 "{name}: {} recipients, in batches of {} ({} duplicates, {} excluded)",
                 plan.planned, plan.batch_size, plan.duplicates, plan.excluded
             );
+            settle_loss(recovered, id).await?;
             Ok(Prepared::Done)
         }
         Err(PlanError::Interrupted) => Ok(Prepared::Interrupted),
@@ -229,6 +240,17 @@ async fn prepare<L: Ledger>(
             entry.refused = Some(refused);
             Ok(Prepared::Done)
         }
+    }
+}
+
+/// Where a person has approved that the ledger lost commits, makes everybody at risk unknown before anybody is sent to.
+async fn settle_loss<L: Ledger>(recovered: &Recovered<L>, id: BroadcastId) -> Result<BroadcastSnapshot, Refusal> {
+    loop {
+        let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
+        if !snapshot.gate.at_risk || snapshot.plan.is_none() {
+            return Ok(snapshot);
+        }
+        recovered.ledger.maintain().await.map_err(refuse)?;
     }
 }
 

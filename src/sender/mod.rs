@@ -21,6 +21,7 @@ pub mod assembly;
 pub mod clock;
 pub mod holding;
 pub mod journal;
+mod known_revisions;
 pub mod mounts;
 pub mod options;
 pub mod patient_ledger;

@@ -111,6 +111,8 @@ struct Running<L> {
     woken_at: Local,
     exchange: Option<JoinHandle<Exchanged>>,
     number: u64,
+    /// The highest of the ledger's replies, those to earlier processes of this journal included.
+    known_revision: i64,
     retry: Retry,
     template: Option<PlannedTemplate>,
     interval: Span,
@@ -125,6 +127,7 @@ impl<L: SenderLedger> Running<L> {
         let now = Local::now();
         let holding = Holding::new(now);
         let retry = Retry::new(&session.holder);
+        let known_revision = session.journal.revision(session.broadcast);
         Running {
             session,
             stop,
@@ -134,6 +137,7 @@ impl<L: SenderLedger> Running<L> {
             woken_at: now,
             exchange: None,
             number: 0,
+            known_revision,
             retry,
             template: None,
             interval: Span::ZERO,
@@ -322,6 +326,9 @@ impl<L: SenderLedger> Running<L> {
     }
 
     fn receive(&mut self, reply: ExchangeReply, requested: Local, received: Local) -> Result<(), SessionError> {
+        // Before anything of the reply is begun: the next process must know what this one was given.
+        self.session.journal.learned(self.session.broadcast, reply.revision)?;
+        self.known_revision = self.known_revision.max(reply.revision);
         self.offset.observe(reply.now, received);
         self.request_timeout = reply.request_timeout;
         self.interval = reply.interval;
@@ -407,6 +414,7 @@ impl<L: SenderLedger> Running<L> {
             number: self.number,
             outcomes,
             wants,
+            known_revision: self.known_revision,
             held_up: self.holding.is_held_up(Local::now()),
             content_of: self.template.as_ref().map(|template| template.plan),
             leaving,

@@ -154,7 +154,13 @@ impl<'a> Case<'a> {
             request_timeout: Span::from_secs(2),
             rate: None,
             weight: NORMAL_WEIGHT,
-            retry: RetryPolicy { max_tries: MAX_TRIES, initial_backoff: Span::ZERO, max_backoff: Span::ZERO },
+            retry: RetryPolicy {
+                max_tries: MAX_TRIES,
+                initial_backoff: Span::ZERO,
+                max_backoff: Span::ZERO,
+                ..RetryPolicy::default()
+            },
+            recollection: Default::default(),
             batch_size: Some(BATCH as u32),
             start_at: None,
             end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
@@ -319,6 +325,7 @@ fn request(caller: &Caller, outcomes: Vec<Report>, wants: u32, leaving: bool) ->
         outcomes,
         wants,
         held_up: false,
+        known_revision: 0,
         content_of: Some(1),
         leaving,
     }

@@ -132,6 +132,8 @@ impl Ledger {
             released: false,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            loss: None,
+            at_risk: false,
             block: None,
             account_stopped: false,
             start_at: None,

@@ -7,6 +7,7 @@ mod audit;
 mod declare;
 mod exchange;
 mod ledger;
+mod loss;
 mod maintain;
 mod owner;
 mod plan;
