@@ -9,6 +9,7 @@ use std::sync::Arc;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::pacing::MAX_GROUP;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
@@ -71,7 +72,7 @@ impl World {
         ledger.seal_plan(ticket, &[]).await.unwrap();
         let sender = |n| Sender {
             holder: format!("sender-{n}"),
-            holding: Holding::new(local(START)),
+            holding: connected(),
             offset: ClockOffset::default(),
             number: 0,
             asking: None,
@@ -135,7 +136,7 @@ impl World {
             sender.offset.observe(reply.now, received);
             sender.holding.recorded(&reported);
             if let Directive::Wait { until } = reply.directive {
-                sender.holding.wait(sender.offset.local(until, reply.now, requested, received));
+                sender.holding.wait(sender.offset.local(until, reply.now, requested, received), received);
             }
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();
@@ -179,6 +180,13 @@ impl World {
         };
         sender.asking = Some((arrives, request, local(now)));
     }
+}
+
+/// Connections are there from the beginning: a simulated provider needs none.
+fn connected() -> Holding {
+    let mut holding = Holding::new(local(START));
+    holding.connect(MAX_GROUP);
+    holding
 }
 
 fn local(at: Timestamp) -> Local {

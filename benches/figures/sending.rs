@@ -38,7 +38,7 @@ pub async fn send(task: Send) -> anyhow::Result<Sent> {
     let (journal, _) = Journal::open(&task.folder.join("journal"))?;
     journal.start()?;
     let journal = Arc::new(journal);
-    let transport = Transport::new()?;
+    let transport = Transport::new(provider.endpoint())?;
     let broadcast = ledger.declare(&people::declaration(task.rate)).await?.id;
     let (_stop, stopped) = watch::channel(false);
     planner::plan(ledger.as_ref(), broadcast, people::plan_spec(&csv, provider.clone())?, &stopped).await?;

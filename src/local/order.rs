@@ -14,7 +14,7 @@ use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
-use crate::provider::Provider;
+use crate::provider::{Provider, is_on_this_machine};
 use crate::sender::assembly::{self, ChannelError, Credentials};
 use crate::sender::planner::PlanSpec;
 
@@ -139,10 +139,7 @@ impl Order {
     /// Whether the provider is on this machine: a simulator or a proxy.
     pub fn is_on_this_machine(&self) -> bool {
         let authority = self.declaration.account.host.parse::<http::uri::Authority>().ok();
-        authority.is_some_and(|authority| {
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        })
+        authority.is_some_and(|authority| is_on_this_machine(authority.host()))
     }
 }
 

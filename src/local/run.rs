@@ -12,6 +12,7 @@ use super::order::Order;
 use super::recovery::{Recovered, recover};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
+use super::transports::Transports;
 use super::verdict::{Verdict, json_line, summary};
 use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
@@ -22,7 +23,7 @@ use crate::ledger::sqlite::random_id;
 use crate::ledger::upkeep::keep_up;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sender::session::SessionError;
-use crate::sender::{Ended, PlanError, Session, Transport, planner};
+use crate::sender::{Ended, PlanError, Session, planner};
 
 /// How often the end of a closed broadcast is looked for.
 const END_INTERVAL: Duration = Duration::from_millis(50);
@@ -53,9 +54,8 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     });
     let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;
-    let transport = Transport::new().map_err(refuse)?;
     if let Some(id) = &options.test {
-        return test(options, &orders, &transport, id, &stop).await;
+        return test(options, &orders, id, &stop).await;
     }
 
     let path = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
@@ -68,7 +68,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     }
     // Told to stop or not, how each broadcast stands after it was drained is what counts.
     let sent = match make_ready(options, &recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(&recovered, &entries, &transport, stop).await.map(|()| Verdict::Done),
+        Readiness::Ready => send(&recovered, &entries, stop).await.map(|()| Verdict::Done),
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
@@ -84,7 +84,6 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
 async fn test(
     options: &RunOptions,
     orders: &[Order],
-    transport: &Transport,
     id: &str,
     stop: &watch::Receiver<bool>,
 ) -> Result<Verdict, Refusal> {
@@ -98,8 +97,10 @@ async fn test(
         }
     }
     let mut worst = Verdict::Done;
+    let mut transports = Transports::default();
     for order in orders {
-        let (outcome, text) = rehearsal::rehearse(order, transport, id).await.map_err(refuse)?;
+        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
+        let (outcome, text) = rehearsal::rehearse(order, &transport, id).await.map_err(refuse)?;
         let (verdict, words) = rehearsal::describe(&outcome);
         eprintln!("{}: test message {words}\n  text: {text}", order.name());
         worst = worst.max(verdict);
@@ -238,12 +239,7 @@ async fn confirm(
 }
 
 /// Sends all broadcasts side by side until each is closed or the run is interrupted.
-async fn send(
-    recovered: &Recovered,
-    entries: &[Entry],
-    transport: &Transport,
-    stop: watch::Receiver<bool>,
-) -> Result<(), Refusal> {
+async fn send(recovered: &Recovered, entries: &[Entry], stop: watch::Receiver<bool>) -> Result<(), Refusal> {
     let known: Vec<(&Entry, BroadcastId)> =
         entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
     let mut running = Vec::new();
@@ -258,7 +254,9 @@ async fn send(
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
     let mut sessions = JoinSet::new();
+    let mut transports = Transports::default();
     for (entry, id) in &running {
+        let transport = transports.to(entry.order.provider.as_ref()).map_err(refuse)?;
         for number in 1..=entry.order.broadcast.spec.delivery.senders {
             let session = Session {
                 ledger: recovered.ledger.clone(),

@@ -36,15 +36,16 @@ pub struct Ended {
 
 impl Running {
     /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`.
-    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String]) -> Running {
+    /// `trusted` is the certificate of a provider, where it has one of its own.
+    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String], trusted: Option<&Path>) -> Running {
         let (output, messages) = (folder.join(format!("{name}.out")), messages_of(folder, name));
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
         command.arg("run").args(arguments).args(["-o", "json", "--ledger"]).arg(format!("sqlite:{}", ledger.display()));
         // Says when requests were handed over; without colours, to be read by `handed_over`.
         command.env("HERALD_LOG", "warn,herald::sender::transport=trace").env("NO_COLOR", "1");
-        for variable in ["HERALD_LEDGER", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(variable);
-        }
+        // A provider on this machine is not behind a proxy, whatever the machine that tests run on has for others.
+        command.env_remove("HERALD_LEDGER");
+        command.envs(trusted.map(|certificate| ("SSL_CERT_FILE", certificate)));
         command.stdin(Stdio::null());
         command.stdout(File::create(&output).unwrap()).stderr(File::create(&messages).unwrap());
         let child = command.spawn().unwrap();
