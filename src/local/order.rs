@@ -14,9 +14,10 @@ use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
-use crate::provider::{Provider, is_on_this_machine};
+use crate::provider::Provider;
 use crate::sender::assembly::{self, ChannelError, Credentials};
 use crate::sender::planner::PlanSpec;
+use crate::sender::transport::is_on_this_machine;
 
 /// A broadcast of a manifest with everything that sending needs.
 pub struct Order {

@@ -95,12 +95,6 @@ pub trait Provider: Send + Sync {
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
 }
 
-/// Whether the host of a URL is this machine: a simulator, or a proxy of the provider's API.
-pub fn is_on_this_machine(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// The wait asked for by `Retry-After`, clamped to [`MAX_RETRY_AFTER_MS`]: in seconds, or as a date, which is counted from
 /// the answer's own `Date`, so that nobody's clock matters. A date without that, and nonsense, are no wish.
 fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
@@ -188,16 +182,6 @@ mod tests {
         assert_eq!(dated("Wed, 21 Oct 2026 07:27:00 GMT"), Some(0), "it has passed");
         assert_eq!(dated("Thu, 22 Oct 2026 07:28:00 GMT"), Some(MAX_RETRY_AFTER_MS));
         assert_eq!(dated("Wed, 42 Oct 2026 07:28:00 GMT"), None);
-    }
-
-    #[test]
-    fn this_machine_is_known_by_its_names_and_addresses() {
-        for host in ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "::1"] {
-            assert!(is_on_this_machine(host), "{host}");
-        }
-        for host in ["graph.facebook.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0", ""] {
-            assert!(!is_on_this_machine(host), "{host}");
-        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The decisions of a sender's loop in simulated time.
 
-use super::super::transport::NO_ANSWER;
 use super::*;
 use crate::delivery::outcome::Fault;
 use crate::delivery::time::Timestamp;
+use crate::sender::transport::NO_ANSWER;
 
 fn at(millis: i64) -> Local {
     Local(Timestamp::EPOCH + Span::from_millis(millis))

@@ -15,7 +15,7 @@ use super::spare::{Putting, Stock, Stocked, Taking};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::ledger::exchange::CONNECT_TIMEOUT;
-use crate::provider::{Answer, MAX_ANSWER_BODY, Provider, is_on_this_machine};
+use crate::provider::{Answer, MAX_ANSWER_BODY, Provider};
 
 /// Idle connections are dropped before the provider closes them: a close under a request would make it unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -170,6 +170,12 @@ fn client(endpoint: &Uri, idle_limit: Duration) -> reqwest::ClientBuilder {
         .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
     // What is on this machine is not behind a proxy, whatever the environment says of the way to others.
     if endpoint.host().is_some_and(is_on_this_machine) { builder.no_proxy() } else { builder }
+}
+
+/// Whether the host of a URL is this machine: a simulator, or a proxy of the provider's API.
+pub fn is_on_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Scheme, host and port: what one connection leads to.

@@ -178,3 +178,13 @@ async fn a_request_that_is_late_at_the_last_moment_is_not_begun() {
     assert_eq!(flight(now + Span::from_secs(60)).fly().await.outcome, accepted());
     assert_eq!(seen.counts(), (1, 0, 1));
 }
+
+#[test]
+fn this_machine_is_known_by_its_names_and_addresses() {
+    for host in ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "::1"] {
+        assert!(is_on_this_machine(host), "{host}");
+    }
+    for host in ["graph.facebook.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0", ""] {
+        assert!(!is_on_this_machine(host), "{host}");
+    }
+}
