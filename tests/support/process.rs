@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herald::sender::transport::HANDED_OVER;
 use rustix::process::{Pid, Signal, kill_process};
@@ -147,6 +147,14 @@ impl Ended {
         let found = conditions.iter().find(|condition| condition["type"] == type_)?;
         found["reason"].as_str().map(str::to_owned)
     }
+}
+
+/// How long it takes now to start the program and have it say a word.
+pub fn time_to_start() -> Duration {
+    let before = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_herald")).arg("crds").output().unwrap();
+    assert!(output.status.success());
+    before.elapsed()
 }
 
 fn messages_of(folder: &Path, name: &str) -> PathBuf {
