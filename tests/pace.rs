@@ -9,6 +9,7 @@ use std::sync::Arc;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::pacing::MAX_GROUP;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
@@ -71,7 +72,7 @@ impl World {
         ledger.seal_plan(ticket, &[]).await.unwrap();
         let sender = |n| Sender {
             holder: format!("sender-{n}"),
-            holding: Holding::new(local(START)),
+            holding: connected(),
             offset: ClockOffset::default(),
             number: 0,
             asking: None,
@@ -180,6 +181,13 @@ impl World {
         };
         sender.asking = Some((arrives, request, local(now)));
     }
+}
+
+/// Connections are there from the beginning: a simulated provider needs none.
+fn connected() -> Holding {
+    let mut holding = Holding::new(local(START));
+    holding.connect(MAX_GROUP);
+    holding
 }
 
 fn local(at: Timestamp) -> Local {

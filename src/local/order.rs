@@ -18,6 +18,7 @@ use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
 use crate::provider::Provider;
 use crate::sender::assembly::{self, ChannelError, Credentials};
 use crate::sender::planner::PlanSpec;
+use crate::sender::transport::is_on_this_machine;
 
 /// A broadcast of a manifest with everything that sending needs.
 pub struct Order {
@@ -146,10 +147,7 @@ impl Order {
     /// Whether the provider is on this machine: a simulator or a proxy.
     pub fn is_on_this_machine(&self) -> bool {
         let authority = self.declaration.account.host.parse::<http::uri::Authority>().ok();
-        authority.is_some_and(|authority| {
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        })
+        authority.is_some_and(|authority| is_on_this_machine(authority.host()))
     }
 }
 

@@ -134,7 +134,6 @@ impl<L: SenderLedger> SenderProcess<L> {
             folders: self.folders,
             display: self.display,
             journal: Arc::new(journal?),
-            transport: Transport::new()?,
             stop,
         };
         for _ in 0..MAX_ROUNDS {
@@ -165,7 +164,6 @@ struct Rounds<L> {
     folders: Folders,
     display: String,
     journal: Arc<Journal>,
-    transport: Transport,
     stop: watch::Receiver<bool>,
 }
 
@@ -184,13 +182,14 @@ impl<L: SenderLedger> Rounds<L> {
             Ok(provider) => provider,
             Err(trouble) => return self.tell(brief.plan, trouble).await,
         };
+        let transport = Transport::new(provider.endpoint())?;
         let session = Session {
             ledger: self.ledger.clone(),
             broadcast: self.broadcast,
             holder: random_id(),
             display: self.display.clone(),
             provider,
-            transport: self.transport.clone(),
+            transport,
             journal: self.journal.clone(),
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
