@@ -6,6 +6,7 @@ use std::sync::Arc;
 use herald::ledger::Ledger;
 use herald::ledger::sqlite::{SqliteLedger, random_id};
 use herald::ledger::upkeep::keep_up;
+use herald::provider::Provider;
 use herald::sender::{Journal, Session, Transport, planner};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
