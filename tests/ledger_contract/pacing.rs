@@ -1,5 +1,6 @@
 //! One account, its rate, its brake, and the broadcasts that share it.
 
+use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::{BULK_WEIGHT, NORMAL_WEIGHT, URGENT_WEIGHT};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
