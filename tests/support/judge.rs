@@ -57,7 +57,11 @@ impl Judgement {
 }
 
 pub async fn read(path: &Path) -> (Vec<Kept>, Vec<String>) {
-    let ledger = SqliteLedger::open(path).await.unwrap();
+    read_from(&SqliteLedger::open(path).await.unwrap()).await
+}
+
+/// Every broadcast of a ledger, and which of its sums do not hold.
+pub async fn read_from<L: Ledger + Inspect>(ledger: &L) -> (Vec<Kept>, Vec<String>) {
     let mut broadcasts = Vec::new();
     for id in ledger.broadcasts().await.unwrap() {
         let snapshot = ledger.snapshot(id).await.unwrap();
