@@ -4,6 +4,7 @@
 // Each test file uses another part of it.
 #![allow(dead_code)]
 
+pub mod bad_peer;
 pub mod campaign;
 pub mod invariants;
 pub mod judge;
