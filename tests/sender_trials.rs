@@ -1,4 +1,4 @@
-//! `herald sender` processes that are frozen, whose clocks are wrong, or whose operator is away. The provider's record is
+//! `herald sender` processes that are paused or frozen, whose clocks are wrong, or whose operator is away. The provider's record is
 //! the judge.
 //!
 //! `HERALD_OUTAGE_SECONDS` says how long the operator is away.
@@ -17,14 +17,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herald::delivery::counts::Counts;
 use herald::delivery::time::Span;
 use herald::ledger::{Declaration, Ledger};
 use operator::{Operator, WrongClock};
 use rustix::process::Signal;
 use serde_json::json;
 use stage::{Pod, Stage};
-use support::invariants::Case;
+use support::invariants::{Case, Silence};
 use support::judge::{self, Kept};
+use support::pace;
 
 const RATE: u32 = 100;
 /// No attempt before an outcome, what the ledger says is what the provider has, nobody twice, no attempt that was not given.
@@ -34,6 +36,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(2);
 
 struct Trial {
     stage: Stage,
+    declaration: Declaration,
     operator: Operator,
     api: child::Api,
 }
@@ -48,7 +51,7 @@ impl Trial {
         let clock = clock.map(|clock| clock as Arc<dyn herald::ledger::Clock>);
         let operator = Operator::start(file, clock, &declaration).await;
         let api = child::Api::elsewhere(operator.url(), stage.folder.path().to_owned());
-        Trial { stage, operator, api }
+        Trial { stage, declaration, operator, api }
     }
 
     fn pod(&self, name: &str) -> Pod {
@@ -85,9 +88,48 @@ impl Trial {
     }
 }
 
-async fn ends_well(process: child::Process) {
+async fn ends_as(process: child::Process, closed: &str) {
     let ended = process.wait().await;
-    assert_eq!((ended.code, ended.last_line.as_str()), (Some(0), "the broadcast takes nobody now: Complete"));
+    assert_eq!((ended.code, ended.last_line), (Some(0), format!("the broadcast takes nobody now: {closed}")));
+}
+
+async fn ends_well(process: child::Process) {
+    ends_as(process, "Complete").await;
+}
+
+/// I8: what may still arrive once a pause or cancel is acknowledged, and for how long.
+const STILL_ARRIVES: Duration = Duration::from_secs(1 + 1);
+
+/// Sends until the wish is acknowledged, and judges that nothing was begun after that; what is recorded then.
+async fn wish_while_it_sends(trial: &Trial, wish: Declaration, closed: &str) -> Counts {
+    let pod = trial.pod(closed);
+    let process = trial.api.start(&pod);
+    let before = trial.stage.requests().len();
+    trial.stage.await_requests(before + 100).await;
+    trial.operator.ledger().declare(&wish).await.unwrap();
+    let from_ns = pace::now_ns() + STILL_ARRIVES.as_nanos() as u64;
+    ends_as(process, closed).await;
+    tokio::time::sleep(STILL_ARRIVES + Duration::from_secs(1)).await;
+    let silences = vec![Silence { from_ns, to_ns: pace::now_ns() }];
+    let case = Case { lines: trial.stage.requests(), silences, ..Case::default() };
+    assert_eq!(case.broken_among(&["I8"]), Vec::<String>::new());
+    trial.operator.ledger().snapshot(trial.broadcast().await).await.unwrap().counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_and_cancelled_while_it_sends_nothing_is_begun_and_nothing_held_and_nobody_unknown() {
+    let trial = Trial::open(600, None).await;
+    let paused = Declaration { generation: 2, suspended: true, ..trial.declaration.clone() };
+    let counts = wish_while_it_sends(&trial, paused, "Suspended").await;
+    assert_eq!((counts.inflight, counts.unknown, counts.sent), (0, 0, trial.stage.requests().len() as i64));
+
+    let resumed = Declaration { generation: 3, ..trial.declaration.clone() };
+    trial.operator.ledger().declare(&resumed).await.unwrap();
+    let cancelled = Declaration { generation: 4, cancelled: true, ..resumed };
+    wish_while_it_sends(&trial, cancelled, "Cancelled").await;
+    let counts = trial.judge().await.snapshot.counts;
+    assert_eq!((counts.unknown, counts.sent), (0, trial.stage.requests().len() as i64));
+    assert!(counts.skipped > 0 && counts.sent + counts.skipped == 600, "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
