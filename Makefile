@@ -34,8 +34,8 @@ bench: prerequisites ## measure pace, efficiency and planning into docs/benchmar
 bench-cluster: prerequisites ## measure what a cluster pays, into docs/benchmarks-cluster.md, as root
 	@dev/cluster-bench.sh
 
-soak: prerequisites ## kill, drop and freeze in large sizes for half an hour (MINUTES=n)
-	HERALD_FAULT_RUNS=200 dev/soak.sh $(or $(MINUTES),30)
+soak: prerequisites ## every proof in large sizes, 1,000 kills among them, for half an hour (MINUTES=n)
+	dev/soak.sh $(or $(MINUTES),30)
 
 lint: prerequisites ## check format, lints, documentation, licences
 	cargo fmt --check

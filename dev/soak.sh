@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The tests of whole runs in large sizes, again and again with new seeds, until one fails or the time is up.
+# Everything that proves the promises, in large sizes, again and again with new seeds, until one fails or the time is up. A
+# round that has begun is finished.
 #
-#   dev/soak.sh [MINUTES]        30 by default; HERALD_SOAK=N makes sizes 5 N times larger than in `make test`
+#   dev/soak.sh [MINUTES]        30 by default; HERALD_SOAK=N makes whole runs 5 N times larger than in `make test`
 #
 # A failure prints its seed: HERALD_SEED=… HERALD_SOAK=… cargo test --test crash NAME repeats it.
 set -euo pipefail
@@ -14,14 +15,26 @@ if ! [[ $minutes =~ ^[0-9]+$ ]]; then
 fi
 # Of the size of the kill test that takes two minutes a round: 20,000 people at 200 a second, 40 kills.
 export HERALD_SOAK=${HERALD_SOAK:-1}
+export HERALD_KILLS=${HERALD_KILLS:-1000}
+export HERALD_FAULT_RUNS=${HERALD_FAULT_RUNS:-200}
+export HERALD_CROWD_RECIPIENTS=${HERALD_CROWD_RECIPIENTS:-2000}
+export HERALD_AGREEMENT_CASES=${HERALD_AGREEMENT_CASES:-400}
+export HERALD_OUTAGE_SECONDS=${HERALD_OUTAGE_SECONDS:-60}
 
-cargo test --locked --no-run --test crash --test provider_faults --test ledger_faults
+tests=()
+for name in many_crashes crash sender_trials ledger_faults ledger_agreement provider_faults bad_peers; do
+    tests+=(--test "$name")
+done
+cargo test --locked --no-run "${tests[@]}" --test protocol_model
+
+# Looks at every state there is, so once is enough.
+cargo test --locked --test protocol_model -- --include-ignored
 
 ends=$((SECONDS + minutes * 60))
 rounds=0
 while ((SECONDS < ends)); do
     rounds=$((rounds + 1))
     echo "round $rounds, $(((ends - SECONDS) / 60)) minutes left"
-    cargo test --locked --test crash --test provider_faults --test ledger_faults -- --nocapture
+    dev/with-postgres.sh cargo test --locked "${tests[@]}" -- --nocapture
 done
 echo "$rounds rounds held"

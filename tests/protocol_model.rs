@@ -69,6 +69,12 @@ fn a_pause_or_cancel_at_any_moment_gives_nobody_away_and_loses_nobody() {
 }
 
 #[test]
+#[ignore = "many millions of states, for `make soak`"]
+fn a_crash_a_takeover_and_a_pause_together_repeat_nobody_and_leave_nobody_behind() {
+    holds(Faults { crashes: 1, ended_leases: 1, edits: 1, ..Faults::default() });
+}
+
+#[test]
 fn without_the_fence_an_old_epoch_takes_recipients() {
     let faults = Faults { ended_leases: 1, ..Faults::default() };
     let rules = Rules { fence: false, ..Rules::ALL };

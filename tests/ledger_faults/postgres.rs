@@ -16,6 +16,11 @@ fn recipients() -> usize {
     std::env::var("HERALD_CROWD_RECIPIENTS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
+/// As long as sending takes at least.
+fn trouble_lasts() -> Duration {
+    Duration::from_millis(recipients() as u64 * 10)
+}
+
 async fn work(crowd: &std::sync::Arc<Crowd>, disturb: impl Future<Output = ()>) {
     crowd.work(disturb).await;
     eprintln!(
@@ -30,7 +35,7 @@ async fn work(crowd: &std::sync::Arc<Crowd>, disturb: impl Future<Output = ()>) 
 async fn processes_that_work_at_once_take_nobody_twice_keep_the_rate_and_never_wait_in_a_circle() {
     let database = fresh_database().await;
     let crowd = Crowd::gather(&database, SCHEMA, recipients(), false).await;
-    work(&crowd, tokio::time::sleep(Duration::from_secs(2))).await;
+    work(&crowd, tokio::time::sleep(trouble_lasts())).await;
     let mut looking = PgConnection::connect(&database).await.unwrap();
     let deadlocks: i64 =
         sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
@@ -64,7 +69,7 @@ async fn cut_connections(database: &str, during: Duration) {
 async fn connections_that_are_cut_in_the_middle_lose_and_repeat_nobody() {
     let database = fresh_database().await;
     let crowd = Crowd::gather(&database, SCHEMA, recipients(), true).await;
-    work(&crowd, cut_connections(&database, Duration::from_secs(3))).await;
+    work(&crowd, cut_connections(&database, trouble_lasts())).await;
     assert!(crowd.unanswered.load(Ordering::Relaxed) > 5, "calls were cut off");
 }
 
@@ -86,7 +91,7 @@ async fn slow_commits_that_are_cut_off_lose_and_repeat_nobody() {
     let database = fresh_database().await;
     let crowd = Crowd::gather(&database, SCHEMA, recipients() / 3, true).await;
     slow_commits(&database).await;
-    work(&crowd, cut_connections(&database, Duration::from_secs(3))).await;
+    work(&crowd, cut_connections(&database, trouble_lasts())).await;
     assert!(crowd.unanswered.load(Ordering::Relaxed) > 5, "calls were cut off");
 }
 
@@ -95,8 +100,8 @@ async fn a_server_that_crashes_and_restarts_loses_and_repeats_nobody() {
     let server = OwnServer::start();
     let crowd = Crowd::gather(&server.address, SCHEMA, recipients(), true).await;
     let restarts = async {
-        // As after a power cut, and as for an upgrade.
-        for manner in ["immediate", "fast"] {
+        // As after a power cut, and as for an upgrade, in turns.
+        for manner in ["immediate", "fast"].into_iter().cycle().take(recipients() / 150) {
             tokio::time::sleep(Duration::from_millis(400)).await;
             server.restart(manner).await;
         }

@@ -20,6 +20,7 @@ use super::backend::Backend;
 
 const RECIPIENTS: usize = 60;
 const SENDERS: usize = 3;
+const RATE: Rate = Rate { messages: 20, period_seconds: 1 };
 /// Steps with faults; after them the same senders go on without.
 const FAULTY_STEPS: u32 = 600;
 /// Without faults everybody must be settled within this many more steps.
@@ -121,6 +122,9 @@ pub struct World<L> {
     accepted: HashMap<String, u32>,
     refused: HashMap<String, u32>,
     suspended: bool,
+    /// Whose each slot was, by the time that no clock sets back.
+    slots: BTreeMap<i64, (i64, u32)>,
+    set_back: Span,
 }
 
 pub fn declaration(suspended: bool) -> Declaration {
@@ -136,7 +140,7 @@ pub fn declaration(suspended: bool) -> Declaration {
             account: "a".into(),
             host: "localhost".into(),
         },
-        account_rate: Rate::new(20, 1),
+        account_rate: RATE,
         identity_hash: "same".into(),
         content: Content { text: "hello".into() },
         orders: None,
@@ -178,6 +182,8 @@ impl<L: Backend> World<L> {
             accepted: HashMap::new(),
             refused: HashMap::new(),
             suspended: false,
+            slots: BTreeMap::new(),
+            set_back: Span::ZERO,
         }
     }
 
@@ -212,7 +218,10 @@ impl<L: Backend> World<L> {
                 let declaration = declaration(self.suspended);
                 self.ledger().declare(&declaration).await.unwrap();
             }
-            3 if self.faults.clock_set_back && self.chance.percent(20) => self.clock.advance(Span::from_secs(-300)),
+            3 if self.faults.clock_set_back && self.chance.percent(20) => {
+                self.clock.advance(Span::from_secs(-300));
+                self.set_back = self.set_back + Span::from_secs(300);
+            }
             4 if !self.delayed.is_empty() => {
                 let late = self.chance.below(self.delayed.len() as u64) as usize;
                 let request = self.delayed.swap_remove(late);
@@ -268,6 +277,7 @@ impl<L: Backend> World<L> {
     }
 
     fn receive(&mut self, which: usize, reply: ExchangeReply) {
+        self.slots.extend(reply.rows.iter().map(|row| ((row.slot + self.set_back).0, (row.seq, row.attempt))));
         let sender = &mut self.senders[which];
         sender.known_revision = sender.known_revision.max(reply.revision);
         sender.held.extend(reply.rows);
@@ -381,6 +391,11 @@ impl<L: Backend> World<L> {
         let mut verdict = Verdict::default();
         verdict.wrong.extend(self.ledger().audit().await.unwrap());
         let snapshot = self.ledger().snapshot(broadcast).await.unwrap();
+        for (one, next) in self.slots.keys().zip(self.slots.keys().skip(1)) {
+            if next - one < RATE.interval().0 {
+                verdict.wrong.push(format!("I11: two slots are {} ns apart", next - one));
+            }
+        }
         if snapshot.finished_at.is_none() {
             verdict.wrong.push(format!("stranded: {:?}", snapshot.counts));
         }

@@ -1,5 +1,8 @@
 //! `herald sender` as a child process that speaks the ledger API.
 
+// Each test file uses another part of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
@@ -8,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use herald::ledger::BroadcastId;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, router};
+use herald::ledger::{BroadcastId, SenderLedger};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::stage::{Pod, Stage};
@@ -47,20 +51,39 @@ impl Drop for Api {
 }
 
 pub async fn serve(stage: &Stage, broadcast: BroadcastId, pod: &Pod) -> Api {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let api = router(stage.ledger.clone(), Arc::new(OnePod(broadcast)));
-    let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
+    let server = tokio::spawn(answer(listener, stage.ledger.clone(), broadcast));
     pod.write("ledger/token", TOKEN);
     Api { url, folder: stage.folder.path().to_owned(), started: AtomicU32::new(0), server }
 }
 
+/// Serves the ledger API to pods that are let in.
+pub async fn answer<L: SenderLedger>(listener: TcpListener, ledger: Arc<L>, broadcast: BroadcastId) {
+    axum::serve(listener, router(ledger, Arc::new(OnePod(broadcast)))).await.unwrap();
+}
+
 impl Api {
+    /// One that somebody else serves.
+    pub fn elsewhere(url: String, folder: PathBuf) -> Api {
+        Api { url, folder, started: AtomicU32::new(0), server: tokio::spawn(async {}) }
+    }
+
+    pub fn let_in(&self, pod: &Pod) {
+        pod.write("ledger/token", TOKEN);
+    }
+
     pub fn start(&self, pod: &Pod) -> Process {
+        self.start_within(pod, &[])
+    }
+
+    /// Starts it by another program, which it takes the place of.
+    pub fn start_within(&self, pod: &Pod, starter: &[&str]) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let messages = self.folder.join(format!("sender-{number}.err"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-        command.arg("sender").arg("--root").arg(&pod.root);
+        let words: Vec<&str> = [starter, &[env!("CARGO_BIN_EXE_herald"), "sender", "--root"]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(&pod.root);
         command.env("HERALD_LEDGER_URL", &self.url).env("HERALD_POD_NAME", "one");
         for name in ["HERALD_LOG", "HERALD_LEDGER_CA", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(name);
@@ -102,7 +125,11 @@ impl Process {
     }
 
     pub fn terminate(&self) {
-        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
     }
 
     pub async fn wait(mut self) -> Ended {

@@ -1,5 +1,8 @@
 //! A ledger and a provider in this process, and pods whose folders are in a temporary one.
 
+// Each test file uses another part of it.
+#![allow(dead_code)]
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -34,13 +34,18 @@ impl Campaign {
         }
     }
 
-    fn people(&self) -> String {
+    /// Everybody in the file.
+    pub fn audience(&self) -> impl Iterator<Item = String> {
         // Different people in each campaign, so that the record tells them apart by recipient as well.
         let first = 24_000_000_000_000_u64 + 1_000_000_000 * self.name.bytes().map(u64::from).sum::<u64>();
+        (first..first + self.recipients as u64).map(|id| id.to_string())
+    }
+
+    fn people(&self) -> String {
         let mut csv = "id,first_name\n".to_owned();
-        for number in 0..self.recipients as u64 {
+        for (number, id) in self.audience().enumerate() {
             let name = if number % 3 == 0 { "" } else { "Zoë" };
-            writeln!(csv, "{},{name}", first + number).unwrap();
+            writeln!(csv, "{id},{name}").unwrap();
         }
         csv
     }

@@ -4,7 +4,9 @@
 // Each test file uses another part of it.
 #![allow(dead_code)]
 
+pub mod bad_peer;
 pub mod campaign;
+pub mod invariants;
 pub mod judge;
 pub mod pace;
 pub mod process;
@@ -52,6 +54,17 @@ impl Chance {
         let seed = chosen.unwrap_or_else(|| RandomState::new().hash_one(test));
         eprintln!("{test}: HERALD_SEED={seed}");
         Chance(seed)
+    }
+
+    /// Another one for somebody who works beside.
+    pub fn split(&mut self) -> Chance {
+        self.0 = self.0.wrapping_add(1);
+        Chance(scatter(self.0))
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        scatter(self.0) % limit
     }
 
     /// From zero to `most`.

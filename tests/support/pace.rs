@@ -82,14 +82,17 @@ pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
-/// I11 by the bare promise: the moments at which requests were handed over.
-fn assert_handed_over_in_pace(name: &str, handed_over: &[u64], rate: u32) {
+/// I11 by the bare promise: the moments at which requests were handed over, in order.
+pub fn handed_over_too_fast(handed_over: &[u64], rate: u32) -> Vec<String> {
+    let mut wrong = Vec::new();
     for (width, tolerance) in WINDOWS {
         let promised = promised(rate, width + tolerance);
         let (worst, _) = windows(handed_over, width).max().unwrap_or_default();
-        eprintln!("{name}: at most {worst} requests handed over in {width:?}, promised {promised:.0}");
-        assert!(worst as f64 <= promised, "{name}: {worst} requests handed over in {width:?}, promised {promised:.0}");
+        if worst as f64 > promised {
+            wrong.push(format!("{worst} requests handed over in {width:?}, promised {promised:.0}"));
+        }
     }
+    wrong
 }
 
 /// Every request of the record was handed over before: none is the HTTP client's own.
@@ -142,7 +145,7 @@ impl Waits {
     /// what [`super::stage::Stage::handed_over`] says, after the same runs.
     pub fn assert_pace(&self, name: &str, lines: &[OwnedLine], handed_over: &[u64], rate: u32) {
         let arrived = arrivals(lines);
-        assert_handed_over_in_pace(name, handed_over, rate);
+        assert_eq!(handed_over_too_fast(handed_over, rate), Vec::<String>::new(), "{name}");
         assert_all_handed_over(name, &arrived, handed_over);
         self.judge_all_arrivals(name, &arrived, rate);
     }

@@ -74,6 +74,11 @@ impl Stage {
         }
     }
 
+    /// Where the provider is expected.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn open_provider(&mut self, flags: &[&str]) {
         let (record, address) = (self.record_path(), self.address.to_string());
         let base = ["simulator", "--listen", &address, "--record", record.to_str().unwrap()];
