@@ -114,6 +114,8 @@ macro_rules! contract {
                     nobody_is_given_a_slot_after_the_end
                     a_repeat_moves_nobody_past_the_end
                     a_suspended_broadcast_takes_nobody_until_it_is_resumed
+                    a_sender_may_try_refused_credentials_again_with_one_recipient
+                    a_brief_says_whether_only_refused_credentials_are_in_the_way
                     an_older_generation_opens_no_gate
                     nobody_is_taken_before_the_start
                     a_broadcast_without_a_plan_asks_for_one

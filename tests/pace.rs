@@ -175,6 +175,7 @@ impl World {
             wants,
             held_up: false,
             content_of: Some(1),
+            retry_credentials: false,
             leaving: false,
         };
         sender.asking = Some((arrives, request, local(now)));

@@ -86,6 +86,34 @@ async fn a_missing_secret_is_told_and_the_next_process_finds_it() {
     assert!(!stage::texts(pod.journal().parent().unwrap()).contains(CANARY));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_are_tried_again_by_the_process_that_has_them_when_the_secret_changes() {
+    let stage = Stage::open(&["--fail", "190=1"]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(5)).await;
+    let pod = stage.pod("one");
+    let process = pod.start(&stage.ledger, broadcast);
+    stage.await_that("a refusal", async || stage.snapshot(broadcast).await.stop_message.is_some()).await;
+    assert_eq!(stage.requests().len(), 1, "the first refusal stops it");
+    stage.settings(&json!({"fail": []})).await;
+    pod.write("credentials/accessToken", "another-token");
+    assert_eq!(process.await.unwrap().unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.counts.sent, snapshot.stop_message), (5, None));
+    assert_eq!(stage.requests().len(), 6);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_with_refused_credentials_does_not_stay_for_a_broadcast_that_is_suspended() {
+    let stage = Stage::open(&["--fail", "190=1"]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(5)).await;
+    let process = stage.pod("one").start(&stage.ledger, broadcast);
+    stage.await_that("a refusal", async || stage.snapshot(broadcast).await.stop_message.is_some()).await;
+    let suspended = with(Stage::to_people(5), "/suspend", json!(true));
+    stage.ledger.declare(&stage.declaration(2, RATE, suspended)).await.unwrap();
+    assert_eq!(process.await.unwrap().unwrap(), Left::Closed(Closed::CredentialsInvalid));
+}
+
 fn to_list(text: &str) -> Value {
     json!({
         "channelRef": {"name": "page"},

@@ -14,6 +14,7 @@
 //! | [`process`] | `herald sender`: all of it in a pod |
 //! | [`options`] | its flags |
 //! | [`mounts`] | the pod's folders: credentials, audience, journal |
+//! | [`credential_watch`] | waits until refused credentials are worth another try |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
@@ -21,6 +22,7 @@ pub mod assembly;
 pub mod clock;
 pub mod holding;
 pub mod journal;
+pub mod credential_watch;
 pub mod mounts;
 pub mod options;
 pub mod patient_ledger;

@@ -230,6 +230,7 @@ impl Sender {
             wants,
             held_up: false,
             content_of: Some(1),
+            retry_credentials: false,
             leaving: false,
         }
     }

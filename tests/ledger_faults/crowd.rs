@@ -325,6 +325,7 @@ impl Worker {
             wants: self.chance.below(30) as u32,
             held_up: false,
             content_of: Some(1),
+            retry_credentials: false,
             leaving: false,
         };
         let crowd = self.crowd.clone();

@@ -238,6 +238,7 @@ impl<L: Backend> World<L> {
                 wants: room,
                 held_up: false,
                 content_of: Some(1),
+                retry_credentials: false,
                 leaving: false,
             }
         });

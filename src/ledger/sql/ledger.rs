@@ -51,8 +51,7 @@ macro_rules! read {
 
 impl<D: Database> SenderLedger for D {
     async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
-        let row = read!(self, |store| rows::read(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)?;
-        owner::brief(row).map_err(|error| self.failed(error))?.ok_or(LedgerError::NoOrders)
+        read!(self, |store| owner::brief(store, broadcast))?
     }
 
     async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
