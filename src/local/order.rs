@@ -13,9 +13,10 @@ use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
+use crate::ledger::Orders;
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
 use crate::provider::Provider;
-use crate::sender::assembly::{self, ChannelError, Credentials};
+use crate::sender::assembly::{self, ChannelError, Credentials, Part};
 use crate::sender::planner::PlanSpec;
 
 /// A broadcast of a manifest with everything that sending needs.
@@ -109,6 +110,9 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
     declaration.owner_uid.clear();
     declaration.generation = 0;
+    // By them the ledger knows which other broadcast the audience names.
+    let orders = Orders { channel: channel.object.spec.clone(), audience: document.object.spec.audience.clone() };
+    declaration.orders = Some(orders);
     let materials = ManifestMaterials { manifest: manifest.clone(), namespace: document.name.namespace.clone() };
     Ok(Order {
         broadcast: document.object.clone(),
@@ -166,8 +170,8 @@ impl ManifestMaterials {
     fn files(&self, audience: &Audience) -> Vec<PathBuf> {
         let sources = assembly::included(audience).into_iter().chain(assembly::excluded(audience));
         let of = |source| match source {
-            Source::Material { kind, name, key } => self.data(kind, &name, &key)?.path().map(PathBuf::from),
-            Source::Inline { .. } => None,
+            Part::Read(Source::Material { kind, name, key }) => self.data(kind, &name, &key)?.path().map(PathBuf::from),
+            Part::Read(Source::Inline { .. }) | Part::Broadcast { .. } => None,
         };
         sources.filter_map(of).collect()
     }

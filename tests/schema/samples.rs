@@ -56,6 +56,7 @@ pub fn broadcast() -> Value {
                 "sources": [
                     {"name": "subscribers", "configMapKeyRef": {"name": "spring-list", "key": "people.csv"}},
                     {"name": "big", "secretKeyRef": {"name": "spring-list", "key": "people.ndjson"}},
+                    {"name": "missed", "broadcast": {"name": "winter-sale", "outcomes": ["Failed", "Skipped"]}},
                 ],
                 "exclude": {
                     "recipients": [{"id": "24005550009"}],
