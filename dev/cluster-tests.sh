@@ -4,6 +4,7 @@
 # Arguments are given to the test program, e.g. a part of a test's name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source dev/test-cluster.sh
 
 readonly at_once=4 # tests that run side by side: they mostly wait
 
@@ -27,13 +28,28 @@ program() {
     sed -n 's/.*Executable.*(\(.*\))$/\1/p' <<<"$said"
 }
 
+# Whatever happens, the cluster goes; once it is gone this does nothing.
+trap 'dev/cluster/down.sh >/dev/null' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
 test_program=$(realpath "$(program)")
-# What the disruptions do to the operator and the API server would be felt by all others: they come last, one by one.
+dev/cluster/check-crash.sh
+# What the disruptions do to the operator and the API server would be felt by all others: they come late, one by one. At
+# last, what the operator has asked for in all of them is looked at. The binary is the one that cargo has built together
+# with the tests; built by itself it would be another one, with all it depends on.
 # shellcheck disable=SC2016 # it is the inner shell that expands
-# Cargo has built the binary together with the tests; built by itself it would be another one, with all it depends on.
 HERALD=${CARGO_TARGET_DIR:-target}/debug/herald dev/with-herald.sh bash -c '
     program=$1 at_once=$2 failed=0
     shift 2
-    "$program" --ignored "--test-threads=$at_once" --skip disruptions "$@" || failed=1
+    "$program" --ignored "--test-threads=$at_once" --skip disruptions --skip afterwards "$@" || failed=1
     "$program" --ignored --test-threads=1 disruptions "$@" || failed=1
+    (($#)) || "$program" --ignored --test-threads=1 afterwards || failed=1
     exit $failed' cluster-tests "$test_program" $at_once "$@"
+
+left=$(dev/cluster/remains.sh)
+[[ -z $left ]] || {
+    printf 'error: the cluster was taken down and left this behind:\n%s\n' "$left" >&2
+    exit 1
+}
+echo 'yes  the cluster was taken down and left nothing behind'

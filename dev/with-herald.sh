@@ -9,8 +9,7 @@ cd "$(dirname "$0")/.."
 readonly system=herald-system
 readonly ready_seconds=180 # for the operator to be ready; 10 s on an idle machine
 
-export HERALD_CLUSTER_STATE=${HERALD_CLUSTER_STATE:-${XDG_STATE_HOME:-$HOME/.local/state}/herald/test}
-export HERALD_CLUSTER_NETNS=${HERALD_CLUSTER_NETNS:-herald-test}
+source dev/test-cluster.sh
 
 started=''
 stop_everything() {

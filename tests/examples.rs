@@ -162,6 +162,14 @@ async fn the_example_that_sends_again_reaches_those_who_failed_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_quickstart_reaches_everybody_of_the_list_once() {
+    let (code, status, counted) = run("quickstart.yaml").await;
+    assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &2_488.into()));
+    assert_eq!(status["plan"]["duplicates"], 12);
+    assert_eq!((&counted["recipients_accepted"], &counted["accepted_twice"]), (&2_488.into(), &0.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exclusion_example_leaves_out_whom_it_says() {
     let (code, status, counted) = run("exclude.yaml").await;
     assert_eq!((code, &status["plan"]["excluded"], &status["plan"]["duplicates"]), (0, &2.into(), &1.into()));

@@ -13,6 +13,8 @@ mod clocks;
 mod dead_senders;
 #[path = "ledger_contract/gates.rs"]
 mod gates;
+#[path = "ledger_contract/losses.rs"]
+mod losses;
 #[path = "ledger_contract/outcomes.rs"]
 mod outcomes;
 #[path = "ledger_contract/over_the_wire.rs"]
@@ -132,6 +134,21 @@ macro_rules! contract {
                     a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
                     a_key_is_reused_only_after_the_first_attempt
                     an_unknown_broadcast_is_an_error
+                }
+                losses {
+                    a_sender_that_has_seen_more_than_the_ledger_holds_closes_the_gate
+                    what_a_sender_has_seen_of_this_ledger_closes_nothing
+                    an_owner_that_knows_more_than_the_ledger_holds_closes_the_gate
+                    approved_everybody_who_is_not_settled_becomes_unknown_and_nobody_is_taken
+                    who_was_unknown_before_the_loss_is_not_made_pending_by_an_outcome_of_that_time
+                    an_approval_of_before_the_loss_approves_nothing
+                    everybody_of_a_plan_that_was_lost_is_at_risk
+                    an_edit_of_the_lost_time_makes_nobody_pending
+                    the_many_at_risk_become_unknown_in_slices
+                    nobody_is_skipped_by_a_ledger_that_may_have_forgotten_a_message
+                    a_loss_holds_up_no_upkeep_of_others
+                    what_is_older_than_a_ledger_without_any_memory_of_it_is_held_until_approved
+                    what_is_older_than_the_ledger_and_was_in_none_is_not_held
                 }
                 plans {
                     a_recipient_counts_once_and_the_receipt_names_what_was_dropped

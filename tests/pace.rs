@@ -9,6 +9,7 @@ use std::sync::Arc;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::pacing::MAX_GROUP;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
@@ -71,7 +72,7 @@ impl World {
         ledger.seal_plan(ticket, &[]).await.unwrap();
         let sender = |n| Sender {
             holder: format!("sender-{n}"),
-            holding: Holding::new(local(START)),
+            holding: connected(),
             offset: ClockOffset::default(),
             number: 0,
             asking: None,
@@ -173,6 +174,7 @@ impl World {
             number: sender.number,
             outcomes: sender.holding.ask(local(now)),
             wants,
+            known_revision: 0,
             held_up: false,
             content_of: Some(1),
             retry_credentials: false,
@@ -180,6 +182,13 @@ impl World {
         };
         sender.asking = Some((arrives, request, local(now)));
     }
+}
+
+/// Connections are there from the beginning: a simulated provider needs none.
+fn connected() -> Holding {
+    let mut holding = Holding::new(local(START));
+    holding.connect(MAX_GROUP);
+    holding
 }
 
 fn local(at: Timestamp) -> Local {
@@ -218,6 +227,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Default::default(),
     }
 }
 

@@ -16,6 +16,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use ledger::Rules;
 use stateright::{Checker, HasDiscoveries, Model};
 use world::{Faults, Protocol};
 
@@ -70,12 +71,28 @@ fn a_pause_or_cancel_at_any_moment_gives_nobody_away_and_loses_nobody() {
 #[test]
 fn without_the_fence_an_old_epoch_takes_recipients() {
     let faults = Faults { ended_leases: 1, ..Faults::default() };
-    assert!(breaks(Protocol { faults, fence: false, ..Protocol::default() }, [world::ONE_HOLDER]));
+    let rules = Rules { fence: false, ..Rules::ALL };
+    assert!(breaks(Protocol { faults, rules, ..Protocol::default() }, [world::OLD_EPOCH]));
 }
 
 #[test]
 fn without_the_one_rule_somebody_is_messaged_twice() {
     let faults = Faults { lost_answers: 1, passed_slots: 1, ended_leases: 1, ..Faults::default() };
     let broken = [world::NOBODY_TWICE, world::DEFINITE_BEFORE_NEXT];
-    assert!(breaks(Protocol { faults, one_rule: false, ..Protocol::default() }, broken));
+    let rules = Rules { one_rule: false, ..Rules::ALL };
+    assert!(breaks(Protocol { faults, rules, ..Protocol::default() }, broken));
+}
+
+#[test]
+fn without_the_gate_a_paused_broadcast_gives_recipients_away() {
+    let faults = Faults { edits: 1, ..Faults::default() };
+    let rules = Rules { gate: false, ..Rules::ALL };
+    assert!(breaks(Protocol { faults, rules, ..Protocol::default() }, [world::CLOSED_GATE]));
+}
+
+#[test]
+fn a_copy_of_a_request_that_arrives_late_takes_nobody_from_anybody() {
+    holds(Faults { copies: 1, ended_leases: 1, ..Faults::default() });
+    let faults = Faults { copies: 1, crashes: 1, ..Faults::default() };
+    assert_eq!(broken(Protocol { faults, journal: false, ..Protocol::default() }), Vec::<&str>::new());
 }

@@ -185,5 +185,6 @@ fn declaration() -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Default::default(),
     }
 }

@@ -40,6 +40,19 @@ fn the_committed_definitions_are_those_of_the_types() {
 }
 
 #[test]
+fn the_command_prints_the_committed_definitions() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_herald")).arg("crds").output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    let mut committed: Vec<Value> = Vec::new();
+    for (name, _) in crd_files() {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds").join(name);
+        committed.push(serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap());
+    }
+    assert_eq!(printed, committed);
+}
+
+#[test]
 fn every_field_is_described_and_every_list_map_and_string_is_bounded() {
     for crd in crds() {
         for version in &crd.spec.versions {

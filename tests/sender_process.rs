@@ -323,6 +323,26 @@ async fn without_a_journal_nothing_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_starts_again_knows_that_the_ledger_lost_commits() {
+    let stage = Stage::open(&[]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(30)).await;
+    let pod = stage.pod("one");
+    let (stop, stopped) = watch::channel(false);
+    let process = pod.start_until(&stage.ledger, broadcast, stopped);
+    stage.await_requests(5).await;
+    stop.send(true).unwrap();
+    process.await.unwrap().unwrap();
+    let asked = stage.requests().len();
+    // The ledger of a moment ago: what this pod was told since is not in it.
+    let known = stage.snapshot(broadcast).await.revision + 10;
+    Journal::open(&pod.journal()).unwrap().0.learned(broadcast, known).unwrap();
+    let left = pod.run(&stage.ledger, broadcast).await.unwrap();
+    assert_eq!(left, Left::Closed(Closed::LedgerRegressed));
+    assert_eq!(stage.requests().len(), asked);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_sends_the_next_in_its_pod_makes_unknown_only_what_was_on_the_wire() {
     let stage = Stage::open(&["--latency", "100"]).await;
     let broadcast = stage.declare(100, Stage::to_people(400)).await;

@@ -31,7 +31,8 @@ impl Mark {
         let mut writes = BTreeMap::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
-            if entry["user"]["username"] != OPERATOR {
+            let reads = ["get", "list", "watch"].map(Value::from).contains(&entry["verb"]);
+            if reads || entry["user"]["username"] != OPERATOR {
                 continue;
             }
             if entry["objectRef"]["namespace"].as_str().is_some_and(|other| other != namespace) {

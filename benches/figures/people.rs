@@ -84,6 +84,7 @@ pub fn declaration(rate: u32) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Default::default(),
     }
 }
 

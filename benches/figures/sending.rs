@@ -10,6 +10,7 @@ use herald::ledger::random::random_id;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::upkeep::keep_up;
 use herald::ledger::{Declaration, Ledger, SenderLedger};
+use herald::provider::Provider as _;
 use herald::provider::messenger::Messenger;
 use herald::sender::{Journal, Session, Transport, planner};
 use serde::{Deserialize, Serialize};
@@ -80,9 +81,9 @@ async fn send_on<L: Ledger>(task: Send, ledger: L) -> anyhow::Result<Sent> {
 
     let before = process::cpu_seconds();
     let upkeep = tokio::spawn(keep_up(ledger.clone()));
+    let transport = Transport::new(provider.endpoint())?;
     let distant = Arc::new(Distant::new(ledger.clone(), Duration::from_millis(task.exchange_ms)));
-    let office =
-        Office { ledger: distant, broadcast, provider, transport: Transport::new()?, journal: Arc::new(journal) };
+    let office = Office { ledger: distant, broadcast, provider, transport, journal: Arc::new(journal) };
     let mut sessions = JoinSet::new();
     let first = office.start(&mut sessions, &stopped);
     for _ in 1..task.senders {

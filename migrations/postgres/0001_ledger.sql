@@ -51,6 +51,10 @@ CREATE TABLE broadcast (
     start_by BIGINT,                   -- the first attempt may not come after this
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
+    loss TEXT,                          -- what the ledger has forgotten of it; NULL while nobody knows more
+    loss_revision BIGINT NOT NULL DEFAULT 0,       -- the highest revision that somebody knew then
+    loss_approval TEXT,                 -- the approval that stood then; NULL until its owner was heard
+    risk_from BIGINT,                  -- approved: from this recipient on, whoever is not settled becomes unknown
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
     block_message TEXT,
     refused_fault TEXT,                 -- the last refusal of the message itself
@@ -92,6 +96,8 @@ CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
 CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
 CREATE INDEX broadcast_resending ON broadcast (id) WHERE resend_unknown AND unknown > 0;
+
+CREATE INDEX broadcast_at_risk ON broadcast (id) WHERE risk_from IS NOT NULL;
 
 CREATE TABLE batch (
     broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),

@@ -182,6 +182,7 @@ impl Stage {
             content_of: None,
             held_up: false,
             retry_credentials: false,
+            known_revision: 0,
             leaving: false,
         };
         let rows = self.ledger.exchange(&request).await.unwrap().rows;

@@ -16,6 +16,10 @@ pub enum Closed {
     Scheduled,
     /// `spec.suspend`.
     Suspended,
+    /// The ledger lacks commits that somebody knows of.
+    LedgerRegressed,
+    /// The ledger was made after the object and holds nothing of it, though its status tells of some.
+    FreshLedger,
     /// The provider refused the account's credentials or permissions.
     CredentialsInvalid,
     /// The provider blocked sending for reasons of policy.
@@ -39,6 +43,8 @@ impl Closed {
             Closed::NotPlanned => "NotPlanned",
             Closed::Scheduled => "Scheduled",
             Closed::Suspended => "Suspended",
+            Closed::LedgerRegressed => "LedgerRegressed",
+            Closed::FreshLedger => "FreshLedger",
             Closed::CredentialsInvalid => "CredentialsInvalid",
             Closed::ProviderBlocked => "ProviderBlocked",
             Closed::MessageRejected => "MessageRejected",
@@ -51,7 +57,12 @@ impl Closed {
 
     /// Whether only a person can open it again.
     pub fn needs_person(self) -> bool {
-        matches!(self, Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected)
+        match self {
+            Closed::LedgerRegressed | Closed::FreshLedger => true,
+            Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected => true,
+            Closed::Released | Closed::NotPlanned | Closed::Scheduled | Closed::Suspended => false,
+            Closed::Cancelled | Closed::Expired | Closed::Missed | Closed::Complete => false,
+        }
     }
 }
 
@@ -78,6 +89,29 @@ impl Block {
     }
 }
 
+/// What a ledger has forgotten of a broadcast. A person must approve before it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The latest commits: whoever is not settled may have been messaged since. Approved, all of them become unknown.
+    Regressed,
+    /// Everything, because the ledger was made later. Approved, it is sent as if nobody had got it.
+    Fresh,
+}
+
+impl Loss {
+    pub fn closed(self) -> Closed {
+        match self {
+            Loss::Regressed => Closed::LedgerRegressed,
+            Loss::Fresh => Closed::FreshLedger,
+        }
+    }
+
+    /// From the reason that [`Loss::closed`] gives.
+    pub fn from_reason(reason: &str) -> Option<Loss> {
+        [Loss::Regressed, Loss::Fresh].into_iter().find(|loss| loss.closed().as_str() == reason)
+    }
+}
+
 /// Everything that opens or closes the gate of one broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
@@ -86,6 +120,9 @@ pub struct Gate {
     pub released: bool,
     pub suspended: bool,
     pub cancelled: bool,
+    pub loss: Option<Loss>,
+    /// The loss is approved: whoever is not settled becomes unknown, and then the gate opens.
+    pub at_risk: bool,
     pub block: Option<Block>,
     /// The account's credentials were refused: closes every broadcast of the account.
     pub account_stopped: bool,
@@ -105,6 +142,11 @@ impl Gate {
     pub fn closed(&self, now: Timestamp) -> Option<Closed> {
         if self.sealed && self.open_recipients == 0 {
             return Some(if self.cancelled { Closed::Cancelled } else { Closed::Complete });
+        }
+        // Who is pending in a ledger that lost commits may have been sent to: not even an end makes them skipped. A plan that
+        // was lost is made anew once that is approved.
+        if let Some(loss) = self.loss.filter(|_| self.sealed || !self.at_risk) {
+            return Some(loss.closed());
         }
         if let Some(ended) = self.ended(now) {
             return Some(ended);
@@ -140,6 +182,9 @@ impl Gate {
 
     /// What a recipient becomes that would go back to pending at `now`.
     pub fn skip_reason(&self, now: Timestamp) -> Option<SkipReason> {
+        if self.loss.is_some() {
+            return None;
+        }
         match self.ended(now)? {
             Closed::Cancelled => Some(SkipReason::Cancelled),
             Closed::Missed => Some(SkipReason::Missed),
@@ -158,6 +203,8 @@ mod tests {
             released: false,
             suspended: false,
             cancelled: false,
+            loss: None,
+            at_risk: false,
             block: None,
             account_stopped: false,
             start_at: None,
@@ -181,6 +228,13 @@ mod tests {
             (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),
             (Gate { block: Some(Block::Provider), ..open() }, Some(Closed::ProviderBlocked)),
             (Gate { block: Some(Block::Message), ..open() }, Some(Closed::MessageRejected)),
+            (Gate { loss: Some(Loss::Regressed), ..open() }, Some(Closed::LedgerRegressed)),
+            (Gate { loss: Some(Loss::Regressed), cancelled: true, ..open() }, Some(Closed::LedgerRegressed)),
+            (Gate { loss: Some(Loss::Regressed), sealed: false, ..open() }, Some(Closed::LedgerRegressed)),
+            (Gate { loss: Some(Loss::Regressed), at_risk: true, ..open() }, Some(Closed::LedgerRegressed)),
+            (Gate { loss: Some(Loss::Regressed), at_risk: true, sealed: false, ..open() }, Some(Closed::NotPlanned)),
+            (Gate { loss: Some(Loss::Regressed), open_recipients: 0, ..open() }, Some(Closed::Complete)),
+            (Gate { loss: Some(Loss::Fresh), sealed: false, ..open() }, Some(Closed::FreshLedger)),
             (Gate { start_at: Some(Timestamp::from_secs(101)), ..open() }, Some(Closed::Scheduled)),
             (Gate { start_at: Some(now), ..open() }, None),
             (Gate { end_at: Some(now), ..open() }, Some(Closed::Expired)),
@@ -195,5 +249,13 @@ mod tests {
         for (gate, expected) in cases {
             assert_eq!(gate.closed(now), expected, "{gate:?}");
         }
+    }
+
+    #[test]
+    fn nobody_is_called_skipped_by_a_ledger_that_may_have_forgotten_a_message() {
+        let ended = Gate { cancelled: true, ..open() };
+        let now = Timestamp::from_secs(100);
+        assert_eq!(ended.skip_reason(now), Some(SkipReason::Cancelled));
+        assert_eq!(Gate { loss: Some(Loss::Regressed), ..ended }.skip_reason(now), None);
     }
 }

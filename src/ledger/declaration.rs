@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
+use super::recollection::Recollection;
 use crate::api::channel::ChannelMember;
 use crate::api::{Audience, BroadcastMessage, Delivery, MessageChannelSpec, Priority, Schedule, UnknownPolicy};
 use crate::delivery::backoff::RetryPolicy;
@@ -91,6 +92,7 @@ pub struct Declaration {
     pub suspended: bool,
     /// Latched: once true in the ledger it stays.
     pub cancelled: bool,
+    pub recollection: Recollection,
 }
 
 /// A broadcast whose channel has no rate: the schema does not admit it.
@@ -131,7 +133,14 @@ impl Declaration {
             end_at: schedule.end_time.map(instant),
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
+            recollection: Recollection::of(broadcast),
         })
+    }
+
+    /// Whether both ask for the same. What is known of the ledger's revision grows by itself and asks for nothing.
+    pub fn asks_the_same(&self, other: &Declaration) -> bool {
+        let recollection = Recollection { revision: self.recollection.revision, ..other.recollection.clone() };
+        *self == Declaration { recollection, ..other.clone() }
     }
 }
 

@@ -49,6 +49,10 @@ pub struct ExchangeRequest {
     pub outcomes: Vec<Report>,
     /// How many recipients the sender would take; 0 only reports and renews.
     pub wants: u32,
+    /// The highest revision of the broadcast that the sender has seen; 0 for one that has seen none. A ledger that holds
+    /// less has lost commits.
+    #[serde(default)]
+    pub known_revision: i64,
     /// The plan whose content the sender has; `None` for a new sender.
     pub content_of: Option<i64>,
     /// Slots pass unused, because the provider owes as many answers as may be on the wire.

@@ -11,11 +11,13 @@ pub mod clock;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
+pub mod hold;
 pub mod location;
 pub mod owner;
 pub mod plan;
 pub mod postgres;
 pub mod random;
+pub mod recollection;
 pub mod snapshot;
 mod sql;
 pub mod sqlite;
@@ -33,6 +35,7 @@ pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+pub use recollection::Recollection;
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 pub use sql::{DeliveryView, Inspect};
 
@@ -113,6 +116,9 @@ pub trait Ledger: SenderLedger {
     /// [`LedgerError::KeyInUse`] while another owner has the key and was not released. [`LedgerError::KeyReused`] when
     /// the key already stands for another account, audience or content and somebody was attempted under it. Before the
     /// first attempt the plan is made anew instead.
+    ///
+    /// A declaration that knows a higher revision than this ledger closes the gate: commits were lost. Only another
+    /// approval than the one of that time lets it go on; see [`Loss`](crate::delivery::gate::Loss).
     fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
 
     /// Cancels what this owner last declared under the key, latched as by [`Ledger::declare`]: for who cannot tell the rest

@@ -33,11 +33,12 @@ pub struct BroadcastSnapshot {
     pub namespace: String,
     pub idempotency_key: String,
     pub now: Timestamp,
+    /// Where the ledger lost commits, the highest that was known.
     pub revision: i64,
     pub gate: Gate,
     /// Why nobody is taken now, if so.
     pub closed: Option<Closed>,
-    /// The provider's words when credentials were refused or sending was blocked.
+    /// The provider's words when credentials were refused or sending was blocked; the ledger's own when it lost commits.
     pub stop_message: Option<String>,
     /// Why its senders cannot work, as they told.
     pub trouble: Option<ToldTrouble>,

@@ -140,10 +140,7 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,
-        (
-            None,
-            Some(Closed::Suspended | Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected),
-        ) => BroadcastState::Suspended,
+        (None, Some(closed)) if closed == Closed::Suspended || closed.needs_person() => BroadcastState::Suspended,
         (None, _) => BroadcastState::Sending,
     }
 }
@@ -227,20 +224,42 @@ pub fn refuse(
     generation: i64,
     now: Timestamp,
 ) {
+    stop(status, stall, (ConditionStatus::False, "NotSuspended"), generation, now);
+    status.idempotency_key.get_or_insert_with(|| idempotency_key.to_owned());
+    status.state.get_or_insert(BroadcastState::Pending);
+}
+
+/// A broadcast of which the ledger knows nothing, while its status is all that is left of what happened: the figures stay.
+/// One that has finished is left as it is: nobody waits for it.
+pub fn hold(status: &mut BroadcastMessageStatus, stall: &Stall, generation: i64, now: Timestamp) {
+    let finished = Condition::find(&status.conditions, "Finished");
+    if finished.is_some_and(|finished| finished.status == ConditionStatus::True) {
+        status.observed_generation = Some(generation).filter(|generation| *generation > 0);
+        return;
+    }
+    stop(status, stall, (ConditionStatus::True, &stall.reason), generation, now);
+    status.state = Some(BroadcastState::Suspended);
+}
+
+fn stop(
+    status: &mut BroadcastMessageStatus,
+    stall: &Stall,
+    (is_suspended, suspended): (ConditionStatus, &str),
+    generation: i64,
+    now: Timestamp,
+) {
     use ConditionStatus::{False, True};
     let reason = stall.reason.as_str();
     let wanted = vec![
         ("Ready", False, reason, stall.message.clone()),
         ("Complete", False, reason, String::new()),
         ("Finished", False, reason, String::new()),
-        ("Suspended", False, "NotSuspended", String::new()),
+        ("Suspended", is_suspended, suspended, String::new()),
         ("Stalled", True, reason, stall.message.clone()),
     ];
     let at = instant(now).unwrap_or_default();
     status.conditions = Condition::list(wanted, generation, at, &status.conditions);
     status.observed_generation = Some(generation).filter(|generation| *generation > 0);
-    status.idempotency_key.get_or_insert_with(|| idempotency_key.to_owned());
-    status.state.get_or_insert(BroadcastState::Pending);
     status.rate_per_minute = None;
     status.estimated_completion_time = None;
 }

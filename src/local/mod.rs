@@ -14,6 +14,7 @@
 //! | [`confirmation`] | the question before the first message to a provider elsewhere |
 //! | [`interruption`] | a run that is told to stop before it sends |
 //! | [`mod@run`] | plan, confirm, send, end |
+//! | [`transports`] | the HTTP clients |
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
@@ -38,6 +39,7 @@ pub mod refusal;
 pub mod refused;
 pub mod rehearsal;
 pub mod run;
+mod transports;
 pub mod verdict;
 
 pub use options::RunOptions;

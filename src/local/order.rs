@@ -13,11 +13,12 @@ use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
-use crate::ledger::Orders;
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
+use crate::ledger::{Orders, Recollection};
 use crate::provider::Provider;
 use crate::sender::assembly::{self, ChannelError, Credentials, Part};
 use crate::sender::planner::PlanSpec;
+use crate::sender::transport::is_on_this_machine;
 
 /// A broadcast of a manifest with everything that sending needs.
 pub struct Order {
@@ -110,6 +111,7 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
     declaration.owner_uid.clear();
     declaration.generation = 0;
+    declaration.recollection = Recollection { approval: declaration.recollection.approval, ..Recollection::default() };
     // By them the ledger knows which other broadcast the audience names.
     let orders = Orders { channel: channel.object.spec.clone(), audience: document.object.spec.audience.clone() };
     declaration.orders = Some(orders);
@@ -140,13 +142,15 @@ impl Order {
         &self.declaration.name
     }
 
+    /// What the broadcast is, whatever ledger it is in. A key holds no `/`.
+    pub fn identity(&self) -> String {
+        format!("{}/{}", self.declaration.namespace, self.declaration.idempotency_key)
+    }
+
     /// Whether the provider is on this machine: a simulator or a proxy.
     pub fn is_on_this_machine(&self) -> bool {
         let authority = self.declaration.account.host.parse::<http::uri::Authority>().ok();
-        authority.is_some_and(|authority| {
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        })
+        authority.is_some_and(|authority| is_on_this_machine(authority.host()))
     }
 }
 

@@ -13,6 +13,7 @@ use super::order::Order;
 use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
+use super::transports::Transports;
 use super::verdict::{Verdict, json_line, summary};
 use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
@@ -24,7 +25,7 @@ use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::upkeep::keep_up;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sender::session::SessionError;
-use crate::sender::{Ended, PlanError, Session, Transport, planner};
+use crate::sender::{Ended, PlanError, Session, planner};
 
 /// How often the end of a closed broadcast is looked for.
 const END_INTERVAL: Duration = Duration::from_millis(50);
@@ -55,9 +56,8 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     });
     let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;
-    let transport = Transport::new().map_err(refuse)?;
     if let Some(id) = &options.test {
-        return test(options, &orders, &transport, id, &stop).await;
+        return test(options, &orders, id, &stop).await;
     }
 
     let location = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
@@ -65,7 +65,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     match location {
         LedgerLocation::File(path) => {
             let recovered = recover_file(&path).await.map_err(refuse)?;
-            let verdict = run_on(options, &recovered, orders, &transport, stop).await;
+            let verdict = run_on(options, &recovered, orders, stop).await;
             // People copy and move the one file; a failure here loses nothing, it only leaves its companions in use.
             if let Err(error) = recovered.ledger.kept().checkpoint().await {
                 tracing::warn!(reason = error.reason(), %error, "the ledger was not gathered into its one file");
@@ -74,7 +74,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
         }
         LedgerLocation::Server(url) => {
             let recovered = recover_server(url.expose_secret()).await.map_err(refuse)?;
-            run_on(options, &recovered, orders, &transport, stop).await
+            run_on(options, &recovered, orders, stop).await
         }
     }
 }
@@ -84,7 +84,6 @@ async fn run_on<L: Ledger>(
     options: &RunOptions,
     recovered: &Recovered<L>,
     orders: Vec<Order>,
-    transport: &Transport,
     stop: watch::Receiver<bool>,
 ) -> Result<Verdict, Refusal> {
     let upkeep = tokio::spawn(keep_up(recovered.ledger.clone()));
@@ -94,7 +93,7 @@ async fn run_on<L: Ledger>(
     }
     // Told to stop or not, how each broadcast stands after it was drained is what counts.
     let sent = match make_ready(options, recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(recovered, &entries, transport, stop).await.map(|()| Verdict::Done),
+        Readiness::Ready => send(recovered, &entries, stop).await.map(|()| Verdict::Done),
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
@@ -106,7 +105,6 @@ async fn run_on<L: Ledger>(
 async fn test(
     options: &RunOptions,
     orders: &[Order],
-    transport: &Transport,
     id: &str,
     stop: &watch::Receiver<bool>,
 ) -> Result<Verdict, Refusal> {
@@ -120,8 +118,10 @@ async fn test(
         }
     }
     let mut worst = Verdict::Done;
+    let mut transports = Transports::default();
     for order in orders {
-        let (outcome, text) = rehearsal::rehearse(order, transport, id).await.map_err(refuse)?;
+        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
+        let (outcome, text) = rehearsal::rehearse(order, &transport, id).await.map_err(refuse)?;
         let (verdict, words) = rehearsal::describe(&outcome);
         eprintln!("{}: test message {words}\n  text: {text}", order.name());
         worst = worst.max(verdict);
@@ -164,10 +164,17 @@ async fn make_ready<L: Ledger>(
     }
 }
 
-/// Makes the broadcast known to the ledger. A reused key is this broadcast's own end, not the run's.
-async fn declare<L: Ledger>(recovered: &Recovered<L>, order: Order) -> Result<Entry, Refusal> {
+/// Makes the broadcast known to the ledger, with what the flight journal knows of its revision. A reused key is this
+/// broadcast's own end, not the run's.
+async fn declare<L: Ledger>(recovered: &Recovered<L>, mut order: Order) -> Result<Entry, Refusal> {
+    let (journal, identity) = (&recovered.journal, order.identity());
+    order.declaration.recollection.revision = journal.revision_of(&identity);
     match recovered.ledger.declare(&order.declaration).await {
-        Ok(snapshot) => Ok(Entry { order, id: Some(snapshot.id), refused: None }),
+        Ok(snapshot) => {
+            journal.name(snapshot.id, &identity).map_err(refuse)?;
+            journal.learned(snapshot.id, snapshot.revision).map_err(refuse)?;
+            Ok(Entry { order, id: Some(snapshot.id), refused: None })
+        }
         Err(error @ LedgerError::KeyReused { .. }) => {
             let refused = Refused::key(&order, &error, SystemClock.now());
             eprintln!("error: {refused}");
@@ -204,8 +211,11 @@ async fn prepare<L: Ledger>(
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
     ledger.lift_block(id).await.map_err(refuse)?;
-    let snapshot = ledger.snapshot(id).await.map_err(refuse)?;
+    let snapshot = settle_loss(recovered, id).await?;
     let name = entry.order.name();
+    if snapshot.gate.loss.is_some() && !snapshot.gate.at_risk {
+        return Ok(Prepared::Done);
+    }
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
         eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
         return Ok(Prepared::Done);
@@ -219,6 +229,7 @@ async fn prepare<L: Ledger>(
                 "{name}: {} recipients, in batches of {} ({} duplicates, {} excluded)",
                 plan.planned, plan.batch_size, plan.duplicates, plan.excluded
             );
+            settle_loss(recovered, id).await?;
             Ok(Prepared::Done)
         }
         Err(PlanError::Interrupted) => Ok(Prepared::Interrupted),
@@ -229,6 +240,17 @@ async fn prepare<L: Ledger>(
             entry.refused = Some(refused);
             Ok(Prepared::Done)
         }
+    }
+}
+
+/// Where a person has approved that the ledger lost commits, makes everybody at risk unknown before anybody is sent to.
+async fn settle_loss<L: Ledger>(recovered: &Recovered<L>, id: BroadcastId) -> Result<BroadcastSnapshot, Refusal> {
+    loop {
+        let snapshot = recovered.ledger.snapshot(id).await.map_err(refuse)?;
+        if !snapshot.gate.at_risk || snapshot.plan.is_none() {
+            return Ok(snapshot);
+        }
+        recovered.ledger.maintain().await.map_err(refuse)?;
     }
 }
 
@@ -267,7 +289,6 @@ async fn confirm<L: Ledger>(
 async fn send<L: Ledger>(
     recovered: &Recovered<L>,
     entries: &[Entry],
-    transport: &Transport,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Refusal> {
     let known: Vec<(&Entry, BroadcastId)> =
@@ -284,7 +305,9 @@ async fn send<L: Ledger>(
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
     let mut sessions = JoinSet::new();
+    let mut transports = Transports::default();
     for (entry, id) in &running {
+        let transport = transports.to(entry.order.provider.as_ref()).map_err(refuse)?;
         for number in 1..=entry.order.broadcast.spec.delivery.senders {
             let session = Session {
                 ledger: recovered.ledger.clone(),

@@ -90,6 +90,10 @@ impl Provider for Http {
         "http"
     }
 
+    fn endpoint(&self) -> &Uri {
+        &self.uri
+    }
+
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         let body = Body { id: message.recipient, text: message.text, vars: message.vars };
         let body = serde_json::to_vec(&body).map_err(|error| EncodeError::Request(error.to_string()))?;

@@ -82,6 +82,9 @@ pub trait Provider: Send + Sync {
     /// The member of the channel's union, e.g. `messenger`.
     fn name(&self) -> &'static str;
 
+    /// The URL that all its requests go to, possibly with a secret in its query.
+    fn endpoint(&self) -> &Uri;
+
     /// Builds the request for one attempt. Headers that hold a secret are marked sensitive. The URL may hold a
     /// proof made from secrets, so it does not belong into logs either.
     ///

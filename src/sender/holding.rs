@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::clock::Local;
-use super::transport::NO_ANSWER;
+use super::transport::is_answer;
 use crate::delivery::outcome::{Outcome, ThrottleScope};
 use crate::delivery::pacing::{self, MAX_GROUP, MIN_WAIT};
 use crate::delivery::time::{NANOS_PER_SECOND, Span};
@@ -71,6 +71,8 @@ pub struct Holding {
     /// Whether an outcome was recorded: before, the first is reported at once, since the group grows by it.
     proven: bool,
     leaving: bool,
+    /// How many recipients have connections waiting for them.
+    connected: u32,
     /// Senders that are at work: they share what the broadcast may have on the wire.
     sharing: u32,
 }
@@ -93,6 +95,7 @@ impl Holding {
             urgent: true,
             proven: false,
             leaving: false,
+            connected: 0,
         }
     }
 
@@ -109,6 +112,11 @@ impl Holding {
     pub fn wait(&mut self, until: Local, now: Local) {
         self.idle_until = until;
         self.wait_until = until.min(now + ASK_ANYWAY);
+    }
+
+    /// The ledger said nothing of a wait: recipients are due.
+    pub fn open(&mut self, now: Local) {
+        self.idle_until = self.idle_until.min(now);
     }
 
     /// Nothing is due before this instant, as far as the ledger has said.
@@ -178,6 +186,7 @@ impl Holding {
         if !self.proven {
             self.urgent = true;
             self.wait_until = now;
+            self.idle_until = now;
         }
         let stops = matches!(
             report.outcome,
@@ -196,17 +205,16 @@ impl Holding {
         let silent = self.is_silent(now);
         self.in_flight = self.in_flight.saturating_sub(1);
         match outcome {
-            Outcome::NotBegun => {}
-            Outcome::Unknown { fault } if fault.reason == NO_ANSWER => {
-                if silent {
-                    self.next_probe = Some(now + SILENCE);
-                }
-            }
-            _ => {
-                self.next_probe = None;
-                self.silent_since = (self.in_flight > 0).then_some(now);
-            }
+            Outcome::NotSent { .. } => self.hear(now),
+            answer if is_answer(answer) => self.hear(now),
+            Outcome::Unknown { .. } if silent => self.next_probe = Some(now + SILENCE),
+            _ => {}
         }
+    }
+
+    fn hear(&mut self, now: Local) {
+        self.next_probe = None;
+        self.silent_since = (self.in_flight > 0).then_some(now);
     }
 
     /// Gives a recipient back that was not begun.
@@ -245,8 +253,27 @@ impl Holding {
         self.reports.push(report);
     }
 
+    /// So many recipients have connections waiting for them; no more are asked for.
+    pub fn connect(&mut self, recipients: u32) {
+        self.connected = recipients;
+    }
+
+    /// Senders at work, this one included.
+    pub fn sharing(&self) -> u32 {
+        self.sharing
+    }
+
     /// How many recipients to ask for.
     pub fn wants(&self, now: Local) -> u32 {
+        self.room_now(now).min(self.connected)
+    }
+
+    /// Whether recipients would be asked for, were there connections for them.
+    pub fn could_take(&self, now: Local) -> bool {
+        self.room_now(now) > 0
+    }
+
+    fn room_now(&self, now: Local) -> u32 {
         if self.leaving || now < self.wait_until || self.is_silent(now) {
             return 0;
         }
@@ -268,7 +295,7 @@ impl Holding {
             at = at.min(self.asked_at + ASK_WHILE_HOLDING);
         }
         let probe_at = self.next_probe.filter(|_| self.in_flight == 0);
-        if !self.leaving && self.room() > 0 && (probe_at.is_some() || !self.is_silent(now)) {
+        if self.connected > 0 && !self.leaving && self.room() > 0 && (probe_at.is_some() || !self.is_silent(now)) {
             let near_end = self.held.back().map_or(now, |last| Local(last.slot.0 - LEAD));
             let open_at = probe_at.map_or(self.wait_until, |at| at.max(self.wait_until));
             at = at.min(near_end.max(open_at).max(self.asked_at + MIN_WAIT));

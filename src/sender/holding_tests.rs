@@ -3,6 +3,7 @@
 use super::*;
 use crate::delivery::outcome::Fault;
 use crate::delivery::time::Timestamp;
+use crate::sender::transport::NO_ANSWER;
 
 fn at(millis: i64) -> Local {
     Local(Timestamp::EPOCH + Span::from_millis(millis))
@@ -20,9 +21,16 @@ fn held(seq: i64, slot: Local) -> Held {
     Held { row, slot }
 }
 
+/// A desk with connections to the provider.
+fn connected() -> Holding {
+    let mut holding = Holding::new(at(0));
+    holding.connect(MAX_GROUP);
+    holding
+}
+
 /// A desk that holds recipients every `interval` milliseconds from 100 ms on.
 fn holding(count: i64, interval: i64) -> Holding {
-    let mut holding = Holding::new(at(0));
+    let mut holding = connected();
     holding.ask(at(0));
     holding.receive((0..count).map(|seq| held(seq, at(100 + seq * interval))), Span::from_millis(interval), 1);
     holding
@@ -153,12 +161,12 @@ fn an_answer_is_recorded_within_a_quarter_of_a_second_and_the_first_at_once() {
 #[test]
 fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
     // Nothing more fits: two recipients are what one group and two seconds of such slow slots leave room for.
-    let mut far = Holding::new(at(0));
+    let mut far = connected();
     far.ask(at(0));
     far.receive([held(1, at(30_000)), held(2, at(30_001))], Span::from_secs(60), 1);
     assert_eq!(far.ask_at(at(10)), at(1_000));
 
-    let mut idle = Holding::new(at(0));
+    let mut idle = connected();
     idle.ask(at(0));
     idle.wait(at(60_000), at(0));
     assert_eq!(idle.ask_at(at(10)), at(5_000));
@@ -166,7 +174,7 @@ fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
 
 #[test]
 fn a_long_wait_is_asked_about_again_within_seconds() {
-    let mut holding = Holding::new(at(0));
+    let mut holding = connected();
     holding.ask(at(0));
     holding.wait(at(3_600_000), at(0));
     assert_eq!(holding.wants(at(4_999)), 0);
@@ -194,7 +202,7 @@ fn a_sender_that_leaves_gives_everything_back_and_asks_for_nothing() {
 
 #[test]
 fn reports_beyond_one_requests_worth_are_kept_for_the_next() {
-    let mut holding = Holding::new(at(0));
+    let mut holding = connected();
     for seq in 0..(MAX_REPORTS as i64 + 10) {
         holding.begun(at(0));
         holding.ended(accepted(seq), at(0));
@@ -209,7 +217,7 @@ fn no_answer(seq: i64) -> Report {
 
 /// Ten requests on the wire at 10 a second.
 fn sending() -> Holding {
-    let mut holding = Holding::new(at(0));
+    let mut holding = connected();
     holding.receive([], Span::from_millis(100), 1);
     (0..10).for_each(|number| holding.begun(at(number * 100)));
     holding
@@ -241,7 +249,7 @@ fn after_timeouts_in_silence_one_probe_at_a_time_until_something_is_answered() {
 
 /// Sends into a provider that closes each connection after 50 ms without a word; returns how many were begun.
 fn lost_in(seconds: i64, interval: i64) -> usize {
-    let mut holding = Holding::new(at(0));
+    let mut holding = connected();
     holding.receive([], Span::from_millis(interval), 1);
     let mut begun: Vec<i64> = Vec::new();
     let mut ended = 0;
@@ -284,8 +292,18 @@ fn a_request_that_was_not_begun_after_all_is_no_sign_of_life() {
 }
 
 #[test]
-fn a_sender_that_rests_asks_when_the_next_probe_may_begin() {
+fn nobody_is_asked_for_before_connections_are_open() {
     let mut holding = Holding::new(at(0));
+    holding.ask(at(0));
+    assert!(holding.could_take(at(100)));
+    assert_eq!((holding.wants(at(100)), holding.ask_at(at(100))), (0, at(5_000)));
+    holding.connect(MAX_GROUP);
+    assert!(holding.wants(at(100)) > 0 && holding.ask_at(at(100)) <= at(100));
+}
+
+#[test]
+fn a_sender_that_rests_asks_when_the_next_probe_may_begin() {
+    let mut holding = connected();
     holding.ask(at(0));
     holding.recorded(&[accepted(99)]);
     holding.begun(at(0));

@@ -14,8 +14,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
+use super::known_revisions::KnownRevisions;
 use crate::delivery::outcome::Outcome;
-use crate::ledger::exchange::{LastWords, Report};
+use crate::ledger::exchange::{BroadcastId, LastWords, Report};
 
 /// Past this size the journal is rewritten with what is still open: some 20,000 messages between two rewrites.
 const REWRITE_BYTES: u64 = 4 * 1024 * 1024;
@@ -43,6 +44,10 @@ enum Entry<'a> {
     Begun(Cow<'a, str>, i64, u32),
     /// Its answer was classified.
     Ended(Cow<'a, str>, i64, u32, Cow<'a, Outcome>),
+    /// What a broadcast is called outside the ledger: an older copy of it may not have it at all.
+    Name(BroadcastId, Cow<'a, str>),
+    /// The ledger has replied that it is at this revision of the broadcast.
+    Revision(BroadcastId, i64),
 }
 
 /// The journal of one process; shared by its senders.
@@ -65,6 +70,8 @@ struct State {
     senders: Vec<String>,
     /// By sender: begun and not yet acknowledged by the ledger.
     open: Vec<(String, Flights)>,
+    /// Of this process and those before it.
+    known: KnownRevisions,
     /// The line being written; kept for its buffer.
     line: Vec<u8>,
 }
@@ -87,18 +94,26 @@ impl Journal {
         let io = |action| move |source| JournalError::Io { path: path.to_owned(), action, source };
         let lock = lock(path)?;
         let boot = boot_id();
-        let words = match File::open(path) {
-            Ok(file) => last_words(file, &boot).map_err(io("read"))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        let left = match File::open(path) {
+            Ok(file) => left_behind(file, &boot).map_err(io("read"))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Left::default(),
             Err(error) => return Err(io("read")(error)),
         };
         let file = private().append(true).create(true).open(path).map_err(io("open"))?;
         let bytes = file.metadata().map_err(io("read"))?.len();
-        let state = State { file, bytes, torn: false, senders: Vec::new(), open: Vec::new(), line: Vec::new() };
-        Ok((Journal { path: path.to_owned(), boot, state: Mutex::new(state), _lock: lock }, words))
+        let state = State {
+            file,
+            bytes,
+            torn: false,
+            senders: Vec::new(),
+            open: Vec::new(),
+            known: left.known,
+            line: Vec::new(),
+        };
+        Ok((Journal { path: path.to_owned(), boot, state: Mutex::new(state), _lock: lock }, left.words))
     }
 
-    /// Forgets the process before: its words are in the ledger.
+    /// Forgets the process before: its words are in the ledger. The revisions that it knew stay.
     pub fn start(&self) -> Result<(), JournalError> {
         self.rewrite(&mut self.state())
     }
@@ -108,6 +123,32 @@ impl Journal {
         let mut state = self.state();
         state.senders.push(holder.to_owned());
         self.write(&mut state, &Entry::Sender(holder.into()))
+    }
+
+    /// Names a broadcast as its owner does, for [`Journal::revision_of`].
+    pub fn name(&self, broadcast: BroadcastId, name: &str) -> Result<(), JournalError> {
+        let mut state = self.state();
+        state.known.name(broadcast, name);
+        self.write(&mut state, &Entry::Name(broadcast, name.into()))
+    }
+
+    /// Notes the revision of the ledger's reply, before anything is done by it.
+    pub fn learned(&self, broadcast: BroadcastId, revision: i64) -> Result<(), JournalError> {
+        let mut state = self.state();
+        if state.known.learn(broadcast, revision) {
+            self.write(&mut state, &Entry::Revision(broadcast, revision))?;
+        }
+        Ok(())
+    }
+
+    /// The highest revision of a broadcast that any process of this journal was told; 0 for none.
+    pub fn revision(&self, broadcast: BroadcastId) -> i64 {
+        self.state().known.of(broadcast)
+    }
+
+    /// The same for a broadcast by its name, whatever ledger it was in.
+    pub fn revision_of(&self, name: &str) -> i64 {
+        self.state().known.of_name(name)
     }
 
     /// Notes that a request is about to be handed over. If this fails it must not be.
@@ -170,6 +211,10 @@ impl Journal {
     fn rewrite(&self, state: &mut State) -> Result<(), JournalError> {
         let mut entries = vec![Entry::Boot((&self.boot).into())];
         entries.extend(state.senders.iter().map(|holder| Entry::Sender(holder.into())));
+        for known in state.known.all() {
+            entries.push(Entry::Name(known.broadcast, known.name.as_str().into()));
+            entries.push(Entry::Revision(known.broadcast, known.revision));
+        }
         for (holder, flights) in &state.open {
             for ((seq, attempt), outcome) in flights {
                 entries.push(Entry::Begun(holder.into(), *seq, *attempt));
@@ -234,9 +279,17 @@ fn boot_id() -> String {
     std::fs::read_to_string(BOOT_ID).map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// What each sender of an earlier process left. A torn last line is one that was being written when the process died:
+/// What earlier processes left.
+#[derive(Default)]
+struct Left {
+    words: Vec<LastWords>,
+    known: KnownRevisions,
+}
+
+/// What each sender of an earlier process left, and what all of them knew. A torn last line is one that was being written when the process died:
 /// its request was not handed over yet.
-fn last_words(file: File, boot: &str) -> std::io::Result<Vec<LastWords>> {
+fn left_behind(file: File, boot: &str) -> std::io::Result<Left> {
+    let mut known = KnownRevisions::default();
     let mut complete = false;
     let mut torn = false;
     let mut senders: BTreeMap<String, BTreeMap<(i64, u32), Option<Outcome>>> = BTreeMap::new();
@@ -258,9 +311,12 @@ fn last_words(file: File, boot: &str) -> std::io::Result<Vec<LastWords>> {
                 let flights = senders.entry(holder.into_owned()).or_default();
                 flights.insert((seq, attempt), Some(outcome.into_owned()));
             }
+            Entry::Name(broadcast, name) => known.name(broadcast, &name),
+            Entry::Revision(broadcast, revision) => drop(known.learn(broadcast, revision)),
         }
     }
-    Ok(senders.into_iter().map(|(holder, flights)| words(holder, flights, complete)).collect())
+    let words = senders.into_iter().map(|(holder, flights)| words(holder, flights, complete)).collect();
+    Ok(Left { words, known })
 }
 
 fn words(holder: String, flights: BTreeMap<(i64, u32), Option<Outcome>>, complete: bool) -> LastWords {
@@ -286,7 +342,7 @@ mod tests {
         Report { seq, attempt: 1, outcome: accepted() }
     }
 
-    fn left_behind(path: &Path) -> Vec<LastWords> {
+    fn words_left(path: &Path) -> Vec<LastWords> {
         Journal::open(path).unwrap().1
     }
 
@@ -307,9 +363,27 @@ mod tests {
         let idle = LastWords { holder: "idle".into(), outcomes: vec![], begun: vec![], complete: true };
         let one =
             LastWords { holder: "one".into(), outcomes: vec![report(2)], begun: vec![(1, 1), (3, 1)], complete: true };
-        assert_eq!(left_behind(&path), [idle.clone(), one.clone()]);
+        assert_eq!(words_left(&path), [idle.clone(), one.clone()]);
         // Nothing is forgotten until the words are settled.
-        assert_eq!(left_behind(&path), [idle, one]);
+        assert_eq!(words_left(&path), [idle, one]);
+    }
+
+    #[test]
+    fn the_revision_of_a_broadcast_outlives_processes_and_rewrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (one, other) = (BroadcastId(1), BroadcastId(2));
+        for revision in [7, 9, 8] {
+            let (journal, _) = Journal::open(&path).unwrap();
+            journal.start().unwrap();
+            journal.name(one, "default/sale").unwrap();
+            journal.learned(one, revision).unwrap();
+        }
+        let (journal, _) = Journal::open(&path).unwrap();
+        assert_eq!((journal.revision(one), journal.revision_of("default/sale")), (9, 9));
+        assert_eq!((journal.revision(other), journal.revision_of("default/other")), (0, 0));
+        journal.name(other, "default/sale").unwrap();
+        assert_eq!(journal.revision_of("default/sale"), 9, "in another ledger it has another number");
     }
 
     #[test]
@@ -317,7 +391,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         std::fs::write(&path, "{\"Boot\":\"another\"}\n{\"Sender\":\"one\"}\n{\"Begun\":[\"one\",1,1]}\n").unwrap();
-        assert!(left_behind(&path).iter().all(|words| !words.complete));
+        assert!(words_left(&path).iter().all(|words| !words.complete));
     }
 
     #[test]
@@ -326,7 +400,7 @@ mod tests {
         let path = folder.path().join("journal");
         let text = format!("{{\"Boot\":\"{}\"}}\n{{\"Sender\":\"one\"}}\n{{\"Begun\":[\"one\",1", boot_id());
         std::fs::write(&path, text).unwrap();
-        assert_eq!(left_behind(&path)[0].begun, []);
+        assert_eq!(words_left(&path)[0].begun, []);
     }
 
     #[test]
@@ -343,7 +417,7 @@ mod tests {
         }
         journal.begun("one", 2, 1).unwrap();
         drop(journal);
-        assert_eq!(left_behind(&path)[0].begun, [(2, 1)]);
+        assert_eq!(words_left(&path)[0].begun, [(2, 1)]);
     }
 
     #[test]
@@ -371,7 +445,7 @@ mod tests {
         }
         drop(journal);
         assert!(std::fs::metadata(&path).unwrap().len() <= REWRITE_BYTES + 1_000);
-        let words = left_behind(&path);
+        let words = words_left(&path);
         assert!(words[0].begun.contains(&(0, 1)));
     }
 }

@@ -137,7 +137,6 @@ impl<L: SenderLedger> SenderProcess<L> {
             folders: self.folders,
             display: self.display,
             journal: Arc::new(journal?),
-            transport: Transport::new()?,
             secret: orders.channel.credentials_secret_ref,
             credentials: CredentialWatch::default(),
             retry_credentials: false,
@@ -171,7 +170,6 @@ struct Rounds<L> {
     folders: Folders,
     display: String,
     journal: Arc<Journal>,
-    transport: Transport,
     /// Which Secret is mounted: that of the channel when the pod was made.
     secret: Option<ObjectRef>,
     credentials: CredentialWatch,
@@ -196,13 +194,14 @@ impl<L: SenderLedger> Rounds<L> {
             Ok(provider) => provider,
             Err(trouble) => return self.tell(brief.plan, trouble).await,
         };
+        let transport = Transport::new(provider.endpoint())?;
         let session = Session {
             ledger: self.ledger.clone(),
             broadcast: self.broadcast,
             holder: random_id(),
             display: self.display.clone(),
             provider,
-            transport: self.transport.clone(),
+            transport,
             journal: self.journal.clone(),
             plan: Some(brief.plan),
             patience: Some(PATIENCE),

@@ -7,21 +7,22 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::clock::{ClockOffset, Local, sleep_until};
+use super::connections::Connections;
+use super::flight::{self, Flight, Landing};
 use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
 use super::retry::Retry;
 use super::transport::Transport;
 use crate::content::Template;
 use crate::delivery::gate::Closed;
-use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
+use crate::delivery::outcome::{Outcome, PermanentScope};
 use crate::delivery::pacing;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::{
-    Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report,
-    START_TOLERANCE,
+    BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report, START_TOLERANCE,
 };
 use crate::ledger::{LedgerError, SenderLedger};
-use crate::provider::{Message, Provider};
+use crate::provider::Provider;
 
 /// Beyond connect and request timeout, so long a stopped sender tries to record what it knows.
 const RECORD_GRACE: Span = Span::from_secs(10);
@@ -97,6 +98,9 @@ struct Exchanged {
     answer: Result<ExchangeReply, LedgerError>,
 }
 
+/// Recipient, attempt, and what became of it.
+type Flown = (i64, u32, Landing);
+
 /// The template of one plan.
 struct PlannedTemplate {
     plan: i64,
@@ -108,11 +112,14 @@ struct Running<L> {
     stop: watch::Receiver<bool>,
     holding: Holding,
     offset: ClockOffset,
-    flights: JoinSet<Report>,
+    flights: JoinSet<Flown>,
+    connections: Connections,
     /// When the loop last woke up.
     woken_at: Local,
     exchange: Option<JoinHandle<Exchanged>>,
     number: u64,
+    /// The highest of the ledger's replies, those to earlier processes of this journal included.
+    known_revision: i64,
     retry: Retry,
     template: Option<PlannedTemplate>,
     interval: Span,
@@ -127,15 +134,19 @@ impl<L: SenderLedger> Running<L> {
         let now = Local::now();
         let holding = Holding::new(now);
         let retry = Retry::new(&session.holder);
+        let known_revision = session.journal.revision(session.broadcast);
+        let connections = Connections::new(session.transport.clone());
         Running {
             session,
             stop,
             holding,
             offset: ClockOffset::default(),
             flights: JoinSet::new(),
+            connections,
             woken_at: now,
             exchange: None,
             number: 0,
+            known_revision,
             retry,
             template: None,
             interval: Span::ZERO,
@@ -152,6 +163,7 @@ impl<L: SenderLedger> Running<L> {
             }
             let next_slot = self.begin_due()?;
             let now = Local::now();
+            self.connect(now);
             if self.exchange.is_none() && self.holding.ask_at(now) <= now {
                 self.ask(now);
             }
@@ -200,6 +212,7 @@ impl<L: SenderLedger> Running<L> {
             self.land(flown)?;
             any = true;
         }
+        any |= self.connections.have_opened()?;
         if self.exchange.as_ref().is_some_and(JoinHandle::is_finished) {
             let exchanged = joined(&mut self.exchange).await;
             self.exchange = None;
@@ -219,6 +232,7 @@ impl<L: SenderLedger> Running<L> {
             biased;
             () = sleep_until(wake) => Ok(()),
             Some(flown) = self.flights.join_next() => self.land(flown),
+            opened = self.connections.opened() => Ok(opened?),
             exchanged = joined(&mut self.exchange) => {
                 self.exchange = None;
                 self.handle(exchanged?)
@@ -240,7 +254,9 @@ impl<L: SenderLedger> Running<L> {
 
     fn begin(&mut self, held: Held) -> Result<(), SessionError> {
         let now = Local::now();
-        let request = match self.encode(&held.row) {
+        let template = self.template.as_ref().map(|planned| &planned.template);
+        let request = match flight::request(self.session.broadcast, &held.row, template, self.session.provider.as_ref())
+        {
             Ok(request) => request,
             Err(fault) => {
                 let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
@@ -255,37 +271,35 @@ impl<L: SenderLedger> Running<L> {
             return Err(error.into());
         }
         self.holding.begun(now);
-        let transport = self.session.transport.clone();
-        let provider = self.session.provider.clone();
-        let request_timeout = self.request_timeout;
-        let start_by = held.slot + START_TOLERANCE;
-        self.flights.spawn(async move {
-            // The last moment before the request is handed over: a stall may lie between the decision and here.
-            let late = Local::now() > start_by;
-            let outcome = match late {
-                true => Outcome::NotBegun,
-                false => transport.attempt(provider.as_ref(), request, request_timeout).await,
-            };
-            Report { seq, attempt, outcome }
-        });
+        let flight = Flight {
+            provider: self.session.provider.clone(),
+            transport: self.connections.lend(now),
+            request,
+            request_timeout: self.request_timeout,
+            start_by: held.slot + START_TOLERANCE,
+        };
+        self.flights.spawn(async move { (seq, attempt, flight.fly().await) });
         Ok(())
     }
 
-    fn encode(&self, row: &Assignment) -> Result<http::Request<bytes::Bytes>, Fault> {
-        let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
-        let template = self.template.as_ref().ok_or_else(|| failed(&"no content was received"))?;
-        let text = template.template.render(&row.vars).map_err(|error| failed(&error))?;
-        let correlation = format!("{}:{}:{}:0", self.session.broadcast.0, row.seq, row.attempt);
-        let message = Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: &correlation };
-        self.session.provider.encode(&message).map_err(|error| failed(&error))
+    /// Takes an outcome: into the journal, then to what is to be reported.
+    fn land(&mut self, flown: Result<Flown, JoinError>) -> Result<(), SessionError> {
+        let (seq, attempt, landing) = flown?;
+        let now = Local::now();
+        let written = self.session.journal.ended(&self.session.holder, seq, attempt, &landing.outcome);
+        self.connections.landed(&landing, now);
+        self.holding.ended(Report { seq, attempt, outcome: landing.outcome }, now);
+        Ok(written?)
     }
 
-    /// Takes an outcome: into the journal, then to what is to be reported.
-    fn land(&mut self, flown: Result<Report, JoinError>) -> Result<(), SessionError> {
-        let report = flown?;
-        let written = self.session.journal.ended(&self.session.holder, report.seq, report.attempt, &report.outcome);
-        self.holding.ended(report, Local::now());
-        Ok(written?)
+    /// Nobody is asked for before connections are open for them.
+    fn connect(&mut self, now: Local) {
+        // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
+        let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
+        if due && self.holding.could_take(now) {
+            let recipients = self.connections.room(self.interval, self.holding.sharing(), now);
+            self.holding.connect(recipients);
+        }
     }
 
     fn ask(&mut self, now: Local) {
@@ -324,6 +338,9 @@ impl<L: SenderLedger> Running<L> {
     }
 
     fn receive(&mut self, reply: ExchangeReply, requested: Local, received: Local) -> Result<(), SessionError> {
+        // Before anything of the reply is begun: the next process must know what this one was given.
+        self.session.journal.learned(self.session.broadcast, reply.revision)?;
+        self.known_revision = self.known_revision.max(reply.revision);
         self.offset.observe(reply.now, received);
         self.request_timeout = reply.request_timeout;
         self.interval = reply.interval;
@@ -332,7 +349,7 @@ impl<L: SenderLedger> Running<L> {
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
         self.holding.receive(rows, reply.interval, reply.sharing);
         match reply.directive {
-            Directive::Continue => {}
+            Directive::Continue => self.holding.open(received),
             Directive::Wait { until } => self.holding.wait(local(until), received),
             Directive::Plan => self.leave(Ended::Closed(Closed::NotPlanned)),
             Directive::Stop { reason } => self.leave(Ended::Closed(reason)),
@@ -381,9 +398,9 @@ impl<L: SenderLedger> Running<L> {
     async fn wind_up(&mut self) {
         self.holding.leave(Local::now());
         while let Some(flown) = self.flights.join_next().await {
-            if let Ok(report) = flown {
-                let _ = self.session.journal.ended(&self.session.holder, report.seq, report.attempt, &report.outcome);
-                self.holding.ended(report, Local::now());
+            if let Ok((seq, attempt, Landing { outcome, .. })) = flown {
+                let _ = self.session.journal.ended(&self.session.holder, seq, attempt, &outcome);
+                self.holding.ended(Report { seq, attempt, outcome }, Local::now());
             }
         }
         if let Some(exchange) = self.exchange.take()
@@ -409,6 +426,7 @@ impl<L: SenderLedger> Running<L> {
             number: self.number,
             outcomes,
             wants,
+            known_revision: self.known_revision,
             held_up: self.holding.is_held_up(Local::now()),
             content_of: self.template.as_ref().map(|template| template.plan),
             retry_credentials: self.session.retry_credentials && self.number == 1,

@@ -3,11 +3,15 @@
 //! Only what surely never reached the provider is `NotSent`; whatever was written without a complete answer is
 //! `Unknown`. No automatic retry, no redirect: either would be an attempt that nobody recorded.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use futures::StreamExt;
+use http::{StatusCode, Uri};
 
+use super::spare::{Putting, Stock, Stocked, Taking};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::ledger::clock::{Clock, SystemClock};
@@ -16,19 +20,38 @@ use crate::provider::{Answer, MAX_ANSWER_BODY, Provider};
 
 /// Idle connections are dropped before the provider closes them: a close under a request would make it unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// So many connections are opened at the same time: a provider may take more at once for an attack.
+const OPENED_AT_ONCE: usize = 32;
 /// A longer answer is not read to its end; what it said is unknown.
 const MAX_ANSWER_READ: usize = 16 * 1024 * 1024;
 
 /// The reason of an attempt of which something may have been written and no complete answer came.
 pub const NO_ANSWER: &str = "NoAnswer";
 
+/// Whether the provider itself has told what became of an attempt.
+pub fn is_answer(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::NotSent { .. } | Outcome::NotBegun => false,
+        Outcome::Unknown { fault } => fault.reason != NO_ANSWER,
+        _ => true,
+    }
+}
+
 /// What the log says at the moment a request is handed to the HTTP client, at level trace.
 pub const HANDED_OVER: &str = "a request is handed over";
 
-/// The HTTP client of one sender.
+/// The HTTP client of the senders to one provider.
 #[derive(Clone)]
 pub struct Transport {
     client: reqwest::Client,
+    opener: Arc<Opener>,
+}
+
+/// What opens connections before they are needed.
+struct Opener {
+    client: reqwest::Client,
+    /// The provider's URL; it may hold a secret, and is never requested.
+    endpoint: Uri,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +71,28 @@ enum Broken {
 }
 
 impl Transport {
-    pub fn new() -> Result<Transport, TransportError> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT.to_duration())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Transport { client })
+    /// For messages to the provider at this URL, and to no other.
+    pub fn new(endpoint: &Uri) -> Result<Transport, TransportError> {
+        Transport::with_idle_limit(endpoint, IDLE_TIMEOUT)
+    }
+
+    fn with_idle_limit(endpoint: &Uri, idle_limit: Duration) -> Result<Transport, TransportError> {
+        let stock = Stock::new(idle_limit);
+        let builder = || client(endpoint, idle_limit);
+        let opener =
+            Opener { client: builder().connector_layer(Putting(stock.clone())).build()?, endpoint: endpoint.clone() };
+        Ok(Transport { client: builder().connector_layer(Taking(stock)).build()?, opener: Arc::new(opener) })
+    }
+
+    /// Opens so many connections for messages to come, or until one cannot be opened: the next message will tell why. The
+    /// provider sees handshakes and no request.
+    pub async fn open(&self, count: u32) {
+        if count == 0 || !self.opener.open_one().await {
+            return;
+        }
+        let more = futures::stream::iter(1..count).map(|_| self.opener.open_one());
+        let mut opening = more.buffer_unordered(OPENED_AT_ONCE);
+        while opening.next().await == Some(true) {}
     }
 
     /// Makes one attempt. `request_timeout` counts from the moment a connection is there; with the connect timeout it
@@ -67,6 +103,11 @@ impl Transport {
         request: http::Request<Bytes>,
         request_timeout: Span,
     ) -> Outcome {
+        let (here, there) = (&self.opener.endpoint, request.uri());
+        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
+            // The stock holds connections to this provider alone.
+            return not_sent("the request is meant for another provider".to_owned());
+        }
         let mut request = match reqwest::Request::try_from(request) {
             Ok(request) => request,
             Err(error) => return not_sent(describe(error)),
@@ -107,6 +148,44 @@ impl Transport {
     }
 }
 
+impl Opener {
+    /// Whether it was opened and is in the stock.
+    async fn open_one(&self) -> bool {
+        let Err(error) = self.client.head(origin(&self.endpoint)).send().await else { return false };
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            if error.is::<Stocked>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+fn client(endpoint: &Uri, idle_limit: Duration) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT.to_duration())
+        .pool_idle_timeout(idle_limit)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
+    // What is on this machine is not behind a proxy, whatever the environment says of the way to others.
+    if endpoint.host().is_some_and(is_on_this_machine) { builder.no_proxy() } else { builder }
+}
+
+/// Whether the host of a URL is this machine: a simulator, or a proxy of the provider's API.
+pub fn is_on_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Scheme, host and port: what one connection leads to.
+pub fn origin(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    format!("{}://{authority}/", uri.scheme_str().unwrap_or_default())
+}
+
 fn not_sent(message: String) -> Outcome {
     Outcome::NotSent { fault: Fault::new("NotSent", None, message) }
 }
@@ -114,10 +193,14 @@ fn not_sent(message: String) -> Outcome {
 /// The innermost cause, without the URL: a token may stand in it.
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
+    let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
     let what = if error.is_timeout() { "timed out: " } else { "" };
     format!("{what}{cause}")
 }
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use herald::simulator::record::OwnedLine;
 
 use super::judge::{GOES_ON_WITHIN, first_request_after};
-use super::kubectl::{await_that, kubectl, list};
-use super::process::{kill_process_of, process_of, restarts, started_ns};
+use super::kubectl::{await_that, find, kubectl, list};
+use super::lives::{kill_process_of, restarts, started_ns};
+use super::process::process_of;
 use super::stage::Stage;
 
 /// How long a lost sender keeps its claim.
@@ -96,4 +97,29 @@ fn batches_and_jobs_deleted_by_hand_come_back() {
     await_that("every batch is complete", || {
         stage.batches("sale").iter().all(|batch| batch["status"]["state"] == "Complete")
     });
+}
+
+/// One without Herald's label is seen only when its name is wanted.
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn a_batch_made_by_hand_keeps_nobody_from_a_message_and_is_left_alone() {
+    let stage = Stage::with_channel("foreign", &[], 20);
+    stage.apply(
+        "{apiVersion: herald.dev/v1alpha1, kind: MessageBatch, metadata: {name: sale-00000}, spec: {broadcastRef: \
+         {name: sale}, index: 0, firstRecipient: 0, recipientCount: 7}}",
+    );
+    stage.apply(&stage.broadcast("sale", 40, ""));
+    stage.await_end("sale", "Delivered");
+    stage.judge("sale", 40);
+    let foreign = find(&stage.namespace, "messagebatch", "sale-00000").unwrap();
+    assert_eq!(foreign["spec"]["recipientCount"], 7, "{foreign}");
+    assert!(foreign["status"].is_null() && foreign["metadata"]["ownerReferences"].is_null(), "{foreign}");
+    // Each turn of the broadcast is told once, however often the name was asked for meanwhile.
+    let regarding = "involvedObject.kind=BroadcastMessage,involvedObject.name=sale";
+    let events = kubectl(&["-n", &stage.namespace, "get", "events", "--field-selector", regarding, "-o", "json"]);
+    let events: serde_json::Value = serde_json::from_str(&events).unwrap();
+    let repeated: Vec<_> = events["items"].as_array().unwrap().iter().filter(|it| !it["series"].is_null()).collect();
+    assert!(repeated.is_empty(), "told again and again: {repeated:#?}");
+    stage.delete("messagebatch", "sale-00000");
+    stage.await_batch_verdicts("sale", "Complete", "Current");
 }

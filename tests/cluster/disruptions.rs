@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::judge::now_ns;
 use super::kubectl::{await_that, find, kubectl, kubectl_with, list};
-use super::process::{kill_process_of, restarts};
+use super::lives::{kill_process_of, restarts};
 use super::stage::{OPERATOR_PODS, SYSTEM, Stage, operator_pod};
 
 /// Ends the operator's process as a crash would; its container starts again in place.
@@ -134,20 +134,24 @@ fn what_is_done_while_the_operator_is_away_is_judged_when_it_is_back() {
     stage.judge("deleted", 300);
 }
 
+/// Last by its name: afterwards the kubelet may take a minute until it starts pods, and no other test should wait for that.
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
-fn sending_goes_on_while_the_api_server_is_away() {
+fn without_an_api_server_sending_goes_on() {
     let stage = Stage::with_channel("away", &["--latency", "50-100"], 10);
     stage.apply(&stage.broadcast("sale", 600, ""));
     stage.await_requests(60);
+    // Of 300 that fit into the time: as many as are asked for where the API server is there.
+    const LEAST: usize = 255;
     let control = std::env::var("HERALD_TEST_APISERVER").expect("set by make test-cluster");
     let apiserver = |verb: &str| assert!(Command::new(&control).arg(verb).status().unwrap().success());
     apiserver("stop");
     let before = stage.record().len();
     std::thread::sleep(Duration::from_secs(30));
     let during = stage.record().len() - before;
+    println!("{during} requests in 30 seconds without an API server");
     apiserver("start");
-    assert!(during >= 200, "only {during} requests in 30 seconds without an API server");
+    assert!(during >= LEAST, "only {during} requests in 30 seconds without an API server");
     await_that("the API server answers", || super::kubectl::kubectl_with("", &["get", "--raw", "/readyz"]).is_ok());
     stage.await_end("sale", "Delivered");
     stage.judge("sale", 600);

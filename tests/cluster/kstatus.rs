@@ -37,7 +37,7 @@ impl Stage {
         });
     }
 
-    /// The verdict on a broadcast whose state has just been seen. Whatever it is, its batches are not Failed by it.
+    /// The verdict on a broadcast whose state has just been seen.
     #[track_caller]
     pub fn assert_verdict(&self, name: &str, expected: &str) {
         let object = find(&self.namespace, "broadcastmessage", name).unwrap();
@@ -45,7 +45,7 @@ impl Stage {
         assert_eq!(verdict(&object), expected, "{:#}", object["status"]);
     }
 
-    /// The verdict on every batch of a broadcast, all of which are there and in a state.
+    /// Waits until every batch of a broadcast is in a state, with a verdict.
     #[track_caller]
     pub fn await_batch_verdicts(&self, name: &str, state: &str, expected: &str) {
         await_some(&format!("the batches of {name} are {state} and {expected} ({})", self.namespace), || {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod afterwards;
 mod crashes;
 mod disruptions;
 mod edits;
@@ -12,6 +13,7 @@ mod installation;
 mod judge;
 mod kstatus;
 mod kubectl;
+mod lives;
 #[path = "../support/pace.rs"]
 #[allow(dead_code, reason = "the tests of runs use the rest")]
 mod machine;

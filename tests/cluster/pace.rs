@@ -71,7 +71,8 @@ fn a_rate_that_is_doubled_and_halved_while_sending_applies_at_once() {
     let doubled_from = stage.record().len();
     stage.await_requests(550);
     let doubled = stage.record();
-    stage.patch("messagechannel", "page", r#"{"rate": {"messages": 20}}"#);
+    // The broadcast's own rate holds as well as the channel's.
+    stage.patch("broadcastmessage", "sale", r#"{"delivery": {"rate": {"messages": 20}}}"#);
     std::thread::sleep(TO_TAKE_EFFECT);
     let halved_from = stage.record().len();
     stage.await_end("sale", "Delivered");

@@ -1,5 +1,6 @@
 //! What keeps a broadcast from going on is said in its conditions, and mends itself once its cause is mended.
 
+use super::judge::now_ns;
 use super::kubectl::{await_that, find, kubectl, kubectl_with};
 use super::stage::{CANARY, OPERATOR_PODS, SYSTEM, Stage, condition};
 
@@ -127,6 +128,18 @@ fn refused_credentials_stop_the_channel_and_are_tried_again() {
     stage.await_verdict("messagechannel", "page", "Current");
     let accepted = stage.record().iter().filter(|line| line.accepted).count();
     assert_eq!(accepted, 20);
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn a_provider_that_blocks_the_account_stops_sending_until_a_person_looks() {
+    let stage = Stage::with_channel("blocked", &["--fail", "368=1"], 20);
+    stage.apply(&stage.broadcast("sale", 100, ""));
+    stage.await_condition("sale", "Stalled", "ProviderBlocked");
+    stage.await_verdict("broadcastmessage", "sale", "Failed");
+    let asked = stage.assert_stopped("the provider's block was told", now_ns());
+    assert!(asked < 100, "it was stopped before everybody was tried");
+    assert_eq!(stage.count("sale", "pending"), 100, "nobody is lost by it");
 }
 
 /// Answers name the person, as those of the Graph API do; ids are as long as real ones.

@@ -19,7 +19,7 @@ use herald::ledger::plan::{PlanRow, SealedPlan};
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot};
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, DeliveryView, Inspect, Ledger, LedgerError};
+use herald::ledger::{Clock, DeliveryView, Inspect, Ledger, LedgerError, Recollection};
 
 /// A ledger that can be put through the contract: what the suite needs beside the calls of a sender.
 pub trait Backend: Ledger + Sized {
@@ -95,6 +95,7 @@ pub fn declaration(key: &str) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: false,
+        recollection: Recollection::default(),
     }
 }
 
@@ -228,6 +229,7 @@ impl Sender {
             number: self.number,
             outcomes,
             wants,
+            known_revision: 0,
             held_up: false,
             content_of: Some(1),
             retry_credentials: false,

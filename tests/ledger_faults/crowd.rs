@@ -62,8 +62,12 @@ pub fn declared(campaign: Campaign, generation: i64) -> Declaration {
     declared.account.account = campaign.account.to_owned();
     declared.account_rate = Rate::new(RATE, 1);
     declared.batch_size = Some(20);
-    declared.retry =
-        RetryPolicy { max_tries: 4, initial_backoff: Span::from_millis(50), max_backoff: Span::from_millis(200) };
+    declared.retry = RetryPolicy {
+        max_tries: 4,
+        initial_backoff: Span::from_millis(50),
+        max_backoff: Span::from_millis(200),
+        ..RetryPolicy::default()
+    };
     declared
 }
 
@@ -324,6 +328,7 @@ impl Worker {
             outcomes: std::mem::take(&mut self.reports),
             wants: self.chance.below(30) as u32,
             held_up: false,
+            known_revision: 0,
             content_of: Some(1),
             retry_credentials: false,
             leaving: false,

@@ -79,6 +79,8 @@ struct Flight {
 struct Sender {
     holder: String,
     number: u64,
+    /// As a sender that has seen this much of the ledger: a false alarm would end the run with people pending.
+    known_revision: i64,
     unanswered: Option<ExchangeRequest>,
     held: Vec<Assignment>,
     flights: Vec<Flight>,
@@ -94,6 +96,7 @@ impl Sender {
         Sender {
             holder: name,
             number: 0,
+            known_revision: 0,
             unanswered: None,
             held: Vec::new(),
             flights: Vec::new(),
@@ -147,6 +150,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         start_by: None,
         suspended,
         cancelled: false,
+        recollection: Default::default(),
     }
 }
 
@@ -237,6 +241,7 @@ impl<L: Backend> World<L> {
                 outcomes: std::mem::take(&mut sender.reports),
                 wants: room,
                 held_up: false,
+                known_revision: sender.known_revision,
                 content_of: Some(1),
                 retry_credentials: false,
                 leaving: false,
@@ -265,6 +270,7 @@ impl<L: Backend> World<L> {
 
     fn receive(&mut self, which: usize, reply: ExchangeReply) {
         let sender = &mut self.senders[which];
+        sender.known_revision = sender.known_revision.max(reply.revision);
         sender.held.extend(reply.rows);
         sender.ask_again = Timestamp::EPOCH;
         match reply.directive {

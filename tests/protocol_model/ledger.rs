@@ -72,6 +72,21 @@ pub struct Request {
     pub leaving: bool,
 }
 
+/// What keeps the promises; each can be taken out to see that it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rules {
+    /// Only who holds the batch by its latest epoch takes.
+    pub fence: bool,
+    /// No new attempt before the last one has a definite outcome.
+    pub one_rule: bool,
+    /// A closed gate gives nobody away.
+    pub gate: bool,
+}
+
+impl Rules {
+    pub const ALL: Rules = Rules { fence: true, one_rule: true, gate: true };
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
     pub rows: [Row; PEOPLE],
@@ -79,9 +94,11 @@ pub struct Ledger {
     pub senders: Vec<Known>,
     pub suspended: bool,
     pub cancelled: bool,
-    pub fence: bool,
-    pub one_rule: bool,
+    pub rules: Rules,
+    /// Who has taken by each epoch.
+    takers: Vec<Option<usize>>,
     /// What must never happen, as far as the ledger alone can tell.
+    pub taken_by_two_in_one_epoch: bool,
     pub taken_by_an_old_epoch: bool,
     pub taken_through_a_closed_gate: bool,
     pub taken_without_a_definite_outcome: bool,
@@ -90,7 +107,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(fence: bool, one_rule: bool) -> Ledger {
+    pub fn new(rules: Rules) -> Ledger {
         let row = Row { state: RecipientState::Pending, attempt: 0, tries: 0, holder: None, request: 0, passed: false };
         Ledger {
             rows: [row; PEOPLE],
@@ -98,8 +115,9 @@ impl Ledger {
             senders: Vec::new(),
             suspended: false,
             cancelled: false,
-            fence,
-            one_rule,
+            rules,
+            takers: Vec::new(),
+            taken_by_two_in_one_epoch: false,
             taken_by_an_old_epoch: false,
             taken_through_a_closed_gate: false,
             taken_without_a_definite_outcome: false,
@@ -114,6 +132,8 @@ impl Ledger {
             released: false,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            loss: None,
+            at_risk: false,
             block: None,
             account_stopped: false,
             start_at: None,
@@ -193,6 +213,9 @@ impl Ledger {
             };
             self.taken_through_a_closed_gate |= self.gate().closed(NOW).is_some();
             self.taken_by_an_old_epoch |= epoch != self.batch.epoch;
+            self.takers.resize(self.batch.epoch as usize + 1, None);
+            let taker = self.takers[epoch as usize].get_or_insert(sender);
+            self.taken_by_two_in_one_epoch |= *taker != sender;
             self.taken_without_a_definite_outcome |= !self.definite[index];
             let row = &mut self.rows[index];
             row.state = RecipientState::Inflight;
@@ -206,11 +229,11 @@ impl Ledger {
 
     /// The epoch by which the sender takes; `None` when it may not.
     fn claim(&mut self, sender: usize) -> Option<u8> {
-        if self.gate().closed(NOW).is_some() {
+        if self.rules.gate && self.gate().closed(NOW).is_some() {
             return None;
         }
         let believed = self.senders[sender].epoch;
-        if !self.fence && believed > 0 {
+        if !self.rules.fence && believed > 0 {
             return Some(believed);
         }
         match self.batch.holder {
@@ -235,7 +258,7 @@ impl Ledger {
 
     /// Deadline and grace are over: silence becomes unknown, unless the one rule is taken out.
     pub fn sweep(&mut self, index: usize) {
-        if self.one_rule {
+        if self.rules.one_rule {
             self.record(&[(index, self.rows[index].attempt, Told::Unknown)]);
         } else {
             self.rows[index].state = RecipientState::Pending;

@@ -3,12 +3,13 @@
 use herald::delivery::recipient::RecipientState;
 use stateright::{Model, Property};
 
-use super::ledger::{Known, Ledger, PEOPLE, Told};
+use super::ledger::{Known, Ledger, PEOPLE, Request, Rules, Told};
 use super::sender::{Sender, Stage};
 
 pub const NOBODY_TWICE: &str = "nobody is messaged twice (I7)";
 pub const DEFINITE_BEFORE_NEXT: &str = "no second attempt without a definite outcome of the first (I4)";
-pub const ONE_HOLDER: &str = "an old epoch takes no recipient (I1, I12)";
+pub const ONE_HOLDER: &str = "at most one sender takes by one epoch (I1)";
+pub const OLD_EPOCH: &str = "an old epoch takes no recipient (I12)";
 pub const CLOSED_GATE: &str = "a closed gate gives nobody away (I8)";
 pub const HONEST: &str = "sent was received, failed and skipped and pending never (I6)";
 pub const SETTLES: &str = "when faults stop, everybody settles (I13)";
@@ -20,13 +21,12 @@ pub struct Protocol {
     pub faults: Faults,
     /// Killed processes leave a journal that the next one replays.
     pub journal: bool,
-    pub fence: bool,
-    pub one_rule: bool,
+    pub rules: Rules,
 }
 
 impl Default for Protocol {
     fn default() -> Protocol {
-        Protocol { faults: Faults::default(), journal: true, fence: true, one_rule: true }
+        Protocol { faults: Faults::default(), journal: true, rules: Rules::ALL }
     }
 }
 
@@ -40,6 +40,8 @@ pub struct Faults {
     pub passed_slots: u8,
     pub ended_leases: u8,
     pub edits: u8,
+    /// Requests of which a copy arrives late.
+    pub copies: u8,
 }
 
 /// Ledger, senders and provider.
@@ -50,6 +52,8 @@ pub struct World {
     /// How often the provider has accepted the message for each.
     accepted: [u8; PEOPLE],
     left: Faults,
+    /// A copy of a request that is still under way, and whose it is. Nobody waits for its answer.
+    copy: Option<(usize, Request)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +65,9 @@ pub enum Step {
     Exchange(usize),
     /// The ledger has done it and the reply gets lost: the same request is repeated.
     LoseReply(usize),
+    /// A copy of the request stays under way.
+    Copy(usize),
+    Arrive,
     Begin(usize, usize),
     Send(usize, usize, Told),
     Answer(usize, usize),
@@ -79,7 +86,9 @@ impl World {
     fn steps_of(&self, index: usize, steps: &mut Vec<Step>) {
         let sender = &self.senders[index];
         let Some(process) = sender.process else {
-            if !self.ledger.settled() {
+            // The two are alike, so which of them is first makes no difference.
+            let others_turn = index > 0 && self.ledger.senders.is_empty();
+            if !self.ledger.settled() && !others_turn {
                 steps.push(Step::Start(index));
             }
             return;
@@ -91,6 +100,9 @@ impl World {
             steps.push(Step::Exchange(index));
             if self.left.lost_replies > 0 {
                 steps.push(Step::LoseReply(index));
+            }
+            if self.left.copies > 0 && self.copy.is_none() {
+                steps.push(Step::Copy(index));
             }
         } else if !sender.left {
             let may_take = sender.tasks.len() < 2 && self.ledger.has_work() && self.ledger.is_free_for(process);
@@ -130,6 +142,9 @@ impl World {
     }
 
     fn steps_of_time(&self, steps: &mut Vec<Step>) {
+        if self.copy.is_some() {
+            steps.push(Step::Arrive);
+        }
         for (person, row) in self.ledger.rows.iter().enumerate() {
             if row.state == RecipientState::Inflight {
                 if !row.passed && (self.left.passed_slots > 0 || !self.in_hand(person)) {
@@ -178,6 +193,15 @@ impl World {
             Step::LoseReply(index) => {
                 self.left.lost_replies -= 1;
                 self.exchange(index, false);
+            }
+            Step::Copy(index) => {
+                self.left.copies -= 1;
+                self.copy = self.senders[index].process.zip(self.senders[index].asking.clone());
+            }
+            Step::Arrive => {
+                if let Some((process, request)) = self.copy.take() {
+                    let _nobody_waits = self.ledger.exchange(process, &request);
+                }
             }
             Step::Begin(index, place) => {
                 let task = &mut self.senders[index].tasks[place];
@@ -278,8 +302,8 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        let ledger = Ledger::new(self.fence, self.one_rule);
-        vec![World { ledger, senders: Default::default(), accepted: [0; PEOPLE], left: self.faults }]
+        let ledger = Ledger::new(self.rules);
+        vec![World { ledger, senders: Default::default(), accepted: [0; PEOPLE], left: self.faults, copy: None }]
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
@@ -298,7 +322,8 @@ impl Model for Protocol {
         vec![
             Property::always(NOBODY_TWICE, |_, world: &World| world.accepted.iter().all(|times| *times <= 1)),
             Property::always(DEFINITE_BEFORE_NEXT, |_, world: &World| !world.ledger.taken_without_a_definite_outcome),
-            Property::always(ONE_HOLDER, |_, world: &World| !world.ledger.taken_by_an_old_epoch),
+            Property::always(ONE_HOLDER, |_, world: &World| !world.ledger.taken_by_two_in_one_epoch),
+            Property::always(OLD_EPOCH, |_, world: &World| !world.ledger.taken_by_an_old_epoch),
             Property::always(CLOSED_GATE, |_, world: &World| !world.ledger.taken_through_a_closed_gate),
             Property::always(HONEST, |_, world: &World| world.is_honest()),
             // Every fault has a budget and nothing happens twice, so every path ends: everybody must be settled there.

@@ -66,6 +66,8 @@ fn in_code() -> BTreeSet<String> {
         Closed::NotPlanned,
         Closed::Scheduled,
         Closed::Suspended,
+        Closed::LedgerRegressed,
+        Closed::FreshLedger,
         Closed::CredentialsInvalid,
         Closed::ProviderBlocked,
         Closed::MessageRejected,

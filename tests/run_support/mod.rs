@@ -96,8 +96,10 @@ impl Stage {
     }
 
     pub fn isolate(&self, command: &mut Command) {
-        command.env("XDG_STATE_HOME", self.path("state")).env("NO_PROXY", "127.0.0.1");
-        for name in ["HERALD_LEDGER", "HERALD_LOG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        command.env("XDG_STATE_HOME", self.path("state"));
+        let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+        let proxies = proxies.map(|name| [name.to_owned(), name.to_lowercase()]);
+        for name in ["HERALD_LEDGER", "HERALD_LOG"].map(str::to_owned).iter().chain(proxies.iter().flatten()) {
             command.env_remove(name);
         }
     }

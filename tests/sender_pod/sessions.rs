@@ -22,13 +22,14 @@ async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: Path
     let brief = stage.ledger.brief(broadcast).await.unwrap();
     let folders = Folders::of_pod(&pod.root);
     let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
+    let provider = assembly::provider(&brief.orders.channel, &credentials).unwrap();
     Session {
         ledger: stage.ledger.clone(),
         broadcast,
         holder: random_id(),
         display: "one".to_owned(),
-        provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),
-        transport: Transport::new().unwrap(),
+        transport: Transport::new(provider.endpoint()).unwrap(),
+        provider,
         journal: Arc::new(Journal::open(&journal).unwrap().0),
         plan: Some(brief.plan),
         patience: None,

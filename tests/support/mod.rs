@@ -9,6 +9,7 @@ pub mod judge;
 pub mod pace;
 pub mod process;
 pub mod stage;
+pub mod tls_front;
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

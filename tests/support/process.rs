@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herald::sender::transport::HANDED_OVER;
 use rustix::process::{Pid, Signal, kill_process};
@@ -36,15 +36,16 @@ pub struct Ended {
 
 impl Running {
     /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`.
-    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String]) -> Running {
+    /// `trusted` is the certificate of a provider, where it has one of its own.
+    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String], trusted: Option<&Path>) -> Running {
         let (output, messages) = (folder.join(format!("{name}.out")), messages_of(folder, name));
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
         command.arg("run").args(arguments).args(["-o", "json", "--ledger"]).arg(format!("sqlite:{}", ledger.display()));
         // Says when requests were handed over; without colours, to be read by `handed_over`.
         command.env("HERALD_LOG", "warn,herald::sender::transport=trace").env("NO_COLOR", "1");
-        for variable in ["HERALD_LEDGER", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(variable);
-        }
+        // A provider on this machine is not behind a proxy, whatever the machine that tests run on has for others.
+        command.env_remove("HERALD_LEDGER");
+        command.envs(trusted.map(|certificate| ("SSL_CERT_FILE", certificate)));
         command.stdin(Stdio::null());
         command.stdout(File::create(&output).unwrap()).stderr(File::create(&messages).unwrap());
         let child = command.spawn().unwrap();
@@ -146,6 +147,14 @@ impl Ended {
         let found = conditions.iter().find(|condition| condition["type"] == type_)?;
         found["reason"].as_str().map(str::to_owned)
     }
+}
+
+/// How long it takes now to start the program and have it say a word.
+pub fn time_to_start() -> Duration {
+    let before = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_herald")).arg("crds").output().unwrap();
+    assert!(output.status.success());
+    before.elapsed()
 }
 
 fn messages_of(folder: &Path, name: &str) -> PathBuf {

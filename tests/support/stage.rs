@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::campaign::{self, Campaign};
 use super::process::{self, Ended, Running};
+use super::tls_front::TlsFront;
 use super::{GLANCE, patience};
 
 #[derive(Parser)]
@@ -35,6 +36,7 @@ pub struct Stage {
     /// Holds the port without listening, so that nobody else gets it while the simulator is away.
     _port: TcpSocket,
     provider: Option<Provider>,
+    front: Option<TlsFront>,
     client: reqwest::Client,
     runs: Cell<u32>,
     runtime: Runtime,
@@ -65,6 +67,7 @@ impl Stage {
             address: port.local_addr().unwrap(),
             _port: port,
             provider: None,
+            front: None,
             client,
             runs: Cell::new(0),
             runtime,
@@ -79,6 +82,17 @@ impl Stage {
         let simulator = self.runtime.block_on(Simulator::bind(options)).unwrap();
         let running = self.runtime.spawn(simulator.run(stopped));
         self.provider = Some(Provider { stop, running });
+    }
+
+    /// From now on runs reach the provider by TLS, whose handshakes take this much longer than they must.
+    pub fn put_behind_tls(&mut self, handshake: Duration) {
+        let front = TlsFront::open(self.folder.path(), self.address, handshake);
+        self.front = Some(self.runtime.block_on(front));
+    }
+
+    /// How many connections were opened by TLS.
+    pub fn tls_connections(&self) -> usize {
+        self.front.as_ref().map_or(0, TlsFront::opened)
     }
 
     /// Cuts every connection off; from then on they are refused.
@@ -136,9 +150,14 @@ impl Stage {
     }
 
     pub fn start(&self, campaigns: &[Campaign]) -> Running {
-        let arguments = campaign::write(self.folder.path(), &format!("http://{}", self.address), campaigns);
+        let base_url = match &self.front {
+            Some(front) => format!("https://{}", front.address),
+            None => format!("http://{}", self.address),
+        };
+        let arguments = campaign::write(self.folder.path(), &base_url, campaigns);
         self.runs.set(self.runs.get() + 1);
-        Running::start(self.folder.path(), &run_name(self.runs.get()), &self.ledger_path(), &arguments)
+        let trusted = self.front.as_ref().map(|front| front.certificate.as_path());
+        Running::start(self.folder.path(), &run_name(self.runs.get()), &self.ledger_path(), &arguments, trusted)
     }
 
     /// Runs to the end.

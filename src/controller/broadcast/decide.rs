@@ -11,6 +11,7 @@ use super::observation::{Action, Decision, Declared, Observation, Transition};
 use super::{decide_batches, decide_events, decide_refused, decide_stall, decide_status, decide_wave};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::job::SenderSettings;
+use crate::delivery::gate::Closed;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::status::{self, Observed, Stall, broadcast_status};
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
@@ -30,13 +31,28 @@ pub fn decide(observation: &Observation, memory: &Memory, settings: &SenderSetti
     let observed = observation.object.status.as_ref();
     let before = Written::or_observed(memory.status.as_ref(), observed, observation.now).cloned();
     match &observation.declared {
+        Declared::Known { snapshot, .. } if snapshot.closed == Some(Closed::FreshLedger) => {
+            let words = snapshot.stop_message.clone().unwrap_or_default();
+            let stall = Stall::new(Closed::FreshLedger.as_str(), words);
+            let mut wanted = before.clone().unwrap_or_default();
+            status::hold(&mut wanted, &stall, generation(observation), observation.now);
+            stopped(observation, before, wanted, memory.clone())
+        }
         Declared::Known { snapshot, batches } => {
             known(observation, before, snapshot, batches, memory.clone(), settings)
         }
         Declared::Refused { reason, message } => {
-            refused(observation, before, &Stall::new(reason, message.clone()), memory.clone())
+            let stall = Stall::new(reason, message.clone());
+            let mut wanted = before.clone().unwrap_or_default();
+            let key = observation.object.idempotency_key();
+            status::refuse(&mut wanted, &stall, key, generation(observation), observation.now);
+            stopped(observation, before, wanted, memory.clone())
         }
     }
+}
+
+fn generation(observation: &Observation) -> i64 {
+    observation.object.metadata.generation.unwrap_or_default()
 }
 
 fn known(
@@ -67,8 +83,7 @@ fn known(
     let observed_stall = decide_refused::first_of(waiting, held.stall, objects.taken.clone());
     let stall = status::stall(snapshot, observed_stall.clone());
     let rate_per_minute = decide_status::rate_per_minute(snapshot, before.as_ref(), &mut memory);
-    let generation = observation.object.metadata.generation.unwrap_or_default();
-    let observed = Observed { generation, rate_per_minute, stall: observed_stall };
+    let observed = Observed { generation: generation(observation), rate_per_minute, stall: observed_stall };
     let wanted = broadcast_status(snapshot, observed, before.as_ref().map_or(&[], |status| &status.conditions));
     let lifting = actions.contains(&Action::LiftCredentialStop);
     let report = report(before.as_ref(), wanted, lifting, &mut memory, observation.now, &mut budget);
@@ -101,22 +116,18 @@ fn pace(snapshot: &BroadcastSnapshot, waves: &Waves<'_>, stall: Option<&Stall>) 
         // The cluster tells when a pod runs after all.
         _ if stall.is_some_and(|stall| stall.reason == SENDER_NOT_STARTING) => RESTING,
         (None, None) => MOVING,
-        (None, Some(_)) if is_at_work => MOVING,
+        (None, Some(_)) if is_at_work || snapshot.gate.at_risk => MOVING,
         (None, Some(_)) => RESTING,
     }
 }
 
 /// Nothing may be sent: what could is stopped, and the status says why.
-fn refused(
+fn stopped(
     observation: &Observation,
     before: Option<BroadcastMessageStatus>,
-    stall: &Stall,
+    wanted: BroadcastMessageStatus,
     mut memory: Memory,
 ) -> Decision {
-    let object = &observation.object;
-    let mut wanted = before.clone().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or_default();
-    status::refuse(&mut wanted, stall, object.idempotency_key(), generation, observation.now);
     let mut budget = Budget::refused(memory.allowance, observation.now);
     let report = report(before.as_ref(), wanted, false, &mut memory, observation.now, &mut budget);
     memory.allowance = budget.left();

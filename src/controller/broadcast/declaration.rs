@@ -5,7 +5,7 @@ use kube::{Api, Client, ResourceExt};
 use super::decide_refused::Refusal;
 use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
 use super::observation::Declared;
-use super::remembered::Remembered;
+use super::remembered::{Remembered, Standing};
 use crate::api::{BroadcastMessage, MessageChannel};
 use crate::content::Template;
 use crate::controller::cluster::call;
@@ -14,6 +14,7 @@ use crate::controller::failure::Failure;
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Span;
+use crate::ledger::Recollection;
 use crate::ledger::status::end;
 use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Content, Declaration, Ledger, LedgerError, Orders};
 
@@ -79,7 +80,15 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: true,
+        recollection: Recollection::default(),
     }
+}
+
+/// Whether the ledger holds what it was told. One that has lost commits, or whose gate somebody else has closed in the
+/// name of the same object, is told again.
+fn stands(snapshot: &BroadcastSnapshot, wanted: &Declaration) -> bool {
+    let gate = &snapshot.gate;
+    gate.loss.is_none() && !gate.released && snapshot.revision >= wanted.recollection.revision
 }
 
 /// Tells the ledger, and asks it how things stand.
@@ -154,16 +163,26 @@ impl<L: Ledger> Declarer<'_, L> {
     }
 
     /// A declaration that stands already is not told again: each one is a commit, and a new revision.
-    async fn tell(&self, uid: &str, wanted: Declaration) -> Result<Result<BroadcastSnapshot, Refusal>, Failure> {
+    async fn tell(&self, uid: &str, mut wanted: Declaration) -> Result<Result<BroadcastSnapshot, Refusal>, Failure> {
         let before = self.remembered.get(uid).declared;
-        if let Some((_, id)) = before.as_ref().filter(|(told, _)| *told == wanted) {
-            return Ok(Ok(self.ledger.snapshot(*id).await?));
+        if let Some(standing) = before.as_ref().filter(|standing| standing.told.asks_the_same(&wanted)) {
+            wanted.recollection.revision = wanted.recollection.revision.max(standing.revision);
+            match self.ledger.snapshot(standing.broadcast).await {
+                Ok(snapshot) if stands(&snapshot, &wanted) => {
+                    let revision = snapshot.revision;
+                    self.remembered
+                        .change(uid, |kept| kept.declared.iter_mut().for_each(|now| now.revision = revision));
+                    return Ok(Ok(snapshot));
+                }
+                Ok(_) | Err(LedgerError::UnknownBroadcast) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let snapshot = match self.tell_or_take_over(&wanted).await? {
             Ok(snapshot) => snapshot,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let same_key = before.is_some_and(|(told, _)| told.idempotency_key == wanted.idempotency_key);
+        let same_key = before.is_some_and(|standing| standing.told.idempotency_key == wanted.idempotency_key);
         if !same_key && self.owns_another(uid, snapshot.id).await? {
             // Its key was edited: what stood under the old one is not wanted any more.
             self.ledger.release(uid).await?;
@@ -172,7 +191,8 @@ impl<L: Ledger> Declarer<'_, L> {
         if self.departed.contains(uid) {
             self.ledger.release(uid).await?;
         } else {
-            self.remembered.change(uid, |kept| kept.declared = Some((wanted, snapshot.id)));
+            let standing = Standing { told: wanted, broadcast: snapshot.id, revision: snapshot.revision };
+            self.remembered.change(uid, |kept| kept.declared = Some(standing));
         }
         Ok(Ok(snapshot))
     }

@@ -11,14 +11,23 @@ use crate::ledger::{BroadcastId, Declaration};
 /// Broadcasts remembered at once; with more of them some are looked at as if for the first time, which costs a write.
 const MAX_REMEMBERED: usize = 10_000;
 
+/// What the ledger was last told of a broadcast.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub told: Declaration,
+    /// Under which id it keeps it.
+    pub broadcast: BroadcastId,
+    /// At which revision it was at the last look.
+    pub revision: i64,
+}
+
 /// What is kept of one broadcast.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     pub memory: Memory,
     /// What the cluster was asked about a wave that does not start.
     pub inquiry: Inquiry,
-    /// What the ledger was last told, and under which id it keeps it.
-    pub declared: Option<(Declaration, BroadcastId)>,
+    pub declared: Option<Standing>,
     /// For an object that cannot be read: the generation and the error its status tells.
     pub unreadable: Option<(i64, String)>,
 }

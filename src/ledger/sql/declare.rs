@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{plan, read, rows, unanswered};
+use super::{loss, plan, read, rows, unanswered};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -41,6 +41,8 @@ struct Known {
     released: bool,
     resend_unknown: bool,
     retry_max_tries: i64,
+    #[sqlx(flatten)]
+    memory: loss::Memory,
 }
 
 impl Known {
@@ -81,15 +83,16 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         .optional(
             &format!(
                 "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, resend_unknown, \
-                 retry_max_tries FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
+                 retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
+                loss::MEMORY,
                 S::FOR_UPDATE
             ),
             args![&wanted.namespace, &wanted.idempotency_key],
         )
         .await?;
     let follows = known.as_ref().is_some_and(|known| known.resends_otherwise(wanted));
-    let id = match known {
-        None => insert(store, wanted, account).await?,
+    let (id, memory) = match known {
+        None => (insert(store, wanted, account).await?, loss::Memory::default()),
         Some(known) if known.belongs_to_another(wanted) => {
             return Ok(Err(Refused::InUse { owner: known.name, owner_uid: known.owner_uid }));
         }
@@ -104,10 +107,11 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
                 }
                 plan::unseal(store, known.id).await?;
             }
-            known.id
+            (known.id, known.memory)
         }
     };
     update(store, wanted, id, account).await?;
+    loss::weigh(store, id, &memory, &wanted.recollection).await?;
     if follows {
         // So that a broadcast which had ended is seen to go on at once; upkeep does the rest.
         unanswered::follow(store, BroadcastId(id)).await?;

@@ -3,8 +3,8 @@
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened, SenderRow};
 use super::store::{Asking, Store, Survey};
-use super::take;
 use super::value::args;
+use super::{loss, take};
 use crate::delivery::gate::Closed;
 use crate::delivery::pacing::{self, Ask, Offer, Slots};
 use crate::delivery::time::{Span, Timestamp};
@@ -51,6 +51,8 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
     if request.held_up {
         broadcast.held_up_at = Some(now.0);
     }
+
+    loss::heard_of(store, &mut broadcast, request.known_revision).await?;
 
     let asking = asking(&broadcast, &sender, request.number, now);
     let survey = store.survey(&asking).await?;

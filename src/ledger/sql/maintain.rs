@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened};
-use super::set_back;
 use super::store::{BatchDelta, Entries, Store};
 use super::unanswered;
 use super::value::args;
+use super::{loss, set_back};
 use crate::delivery::counts::Tally;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -30,6 +30,9 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sq
         if overdue > 0 {
             return Ok(true);
         }
+    }
+    if loss::settle_at_risk(store).await? {
+        return Ok(true);
     }
     // Before anybody is skipped: whoever waits to be resent may have got the message.
     if unanswered::follow_any(store, now).await? > 0 {
@@ -134,7 +137,7 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
 /// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.
 async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
     let statement = format!(
-        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND (cancelled OR end_at <= $1 \
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL AND (cancelled OR end_at <= $1 \
          OR (first_attempt_at IS NULL AND start_by < $1)) LIMIT 1",
         S::indexed_by("broadcast_open")
     );

@@ -8,6 +8,7 @@ mod audit;
 mod declare;
 mod exchange;
 mod ledger;
+mod loss;
 mod maintain;
 mod owner;
 mod plan;

@@ -3,15 +3,17 @@
 use sqlx::FromRow;
 
 use super::plan::sealed_plan;
-use super::rows::{self, BrakeColumns, CountColumns};
+use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
 use crate::delivery::counts::Counts;
+use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::hold;
 use crate::ledger::owner::AccountSnapshot;
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, MAX_TOTALS, Outcomes};
 
@@ -46,10 +48,10 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         namespace: broadcast.namespace.clone(),
         idempotency_key: broadcast.idempotency_key.clone(),
         now,
-        revision: broadcast.revision,
+        revision: broadcast.revision.max(broadcast.loss_revision),
         gate,
         closed: gate.closed(now),
-        stop_message: broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
+        stop_message: stop_message(&broadcast, gate.closed(now)),
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
@@ -69,6 +71,17 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
     }))
+}
+
+/// The provider's words, or what the ledger itself has to say of the hold it is in.
+fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<String> {
+    match closed {
+        Some(Closed::LedgerRegressed) => {
+            Some(hold::regressed(&broadcast.gate(), broadcast.revision, broadcast.loss_revision))
+        }
+        Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
+        _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
+    }
 }
 
 /// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all
@@ -110,7 +123,7 @@ pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<
         .one(
             "SELECT count(*) FILTER (WHERE sent > 0) > 0, \
              count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
-             AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL \
+             AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL AND loss IS NULL \
              AND (start_at IS NULL OR start_at <= $2) AND (end_at IS NULL OR end_at > $2) \
              AND (start_by IS NULL OR first_attempt_at IS NOT NULL OR start_by >= $2)) \
              FROM broadcast WHERE account_id = $1",
@@ -133,7 +146,7 @@ async fn outcomes<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<
     let rows: Vec<(i64, String, i64)> = store
         .all(
             "SELECT state, reason, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
-             ORDER BY count DESC, reason LIMIT $2",
+             ORDER BY count DESC, reason, state LIMIT $2",
             args![id.0, MAX_REASONS],
         )
         .await?;
@@ -160,7 +173,7 @@ pub async fn totals<S: Store>(store: &mut S) -> sqlx::Result<Vec<Outcomes>> {
     let rows: Vec<(i64, String, i64)> = store
         .all(
             "SELECT state, reason, CAST(sum(count) AS BIGINT) AS total FROM tally GROUP BY state, reason \
-             ORDER BY total DESC, reason LIMIT $1",
+             ORDER BY total DESC, reason, state LIMIT $1",
             args![MAX_TOTALS],
         )
         .await?;

@@ -9,7 +9,7 @@ use super::value::args;
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::brake::Brake;
 use crate::delivery::counts::Counts;
-use crate::delivery::gate::{Block, Gate};
+use crate::delivery::gate::{Block, Gate, Loss};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
@@ -70,6 +70,9 @@ pub struct BroadcastRow {
     pub start_by: Option<i64>,
     pub suspended: bool,
     pub cancelled: bool,
+    pub loss: Option<String>,
+    pub loss_revision: i64,
+    pub risk_from: Option<i64>,
     pub block_reason: Option<String>,
     pub block_message: Option<String>,
     pub refused_fault: Option<String>,
@@ -259,6 +262,8 @@ impl BroadcastRow {
             released: self.released,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            loss: self.loss.as_deref().and_then(Loss::from_reason),
+            at_risk: self.risk_from.is_some(),
             block: self.block_reason.as_deref().and_then(Block::from_reason),
             account_stopped: self.account.stopped_message.is_some(),
             start_at: self.start_at.map(Timestamp),

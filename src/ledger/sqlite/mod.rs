@@ -9,10 +9,10 @@ mod store;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
+use tokio::sync::Mutex;
 
 use super::Result;
 use super::clock::{Clock, SystemClock};
@@ -21,18 +21,14 @@ use super::random::random_id;
 use super::sql::store::Database;
 use crate::delivery::time::Timestamp;
 use lock::LockFile;
-use store::SqliteStore;
+use store::{SqliteStore, Writer};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// How long a call waits for its turn. A sender asks again after that; a disk that takes longer is at its end.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the [module](self).
 pub struct SqliteLedger {
     path: PathBuf,
-    /// Of one connection: there is one writer, and who waits for it waits in line.
-    writer: SqlitePool,
+    writer: Arc<Mutex<Writer>>,
     clock: Arc<dyn Clock>,
     opened_at: Timestamp,
     _lock: Option<LockFile>,
@@ -71,15 +67,9 @@ impl SqliteLedger {
             .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let classify = |error: sqlx::Error| classify(&path, error);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .acquire_timeout(PATIENCE);
-        let writer = pool.connect_with(options).await.map_err(classify)?;
-        let mut connection = writer.acquire().await.map_err(classify)?;
-        if is_foreign(&mut connection).await.map_err(classify)? {
+        let mut writer = Writer::connect(&options).await.map_err(classify)?;
+        let connection = writer.idle().await;
+        if is_foreign(connection).await.map_err(classify)? {
             let message = "it is the database of another program".to_owned();
             return Err(LedgerError::Corrupt { place: path.display().to_string(), message });
         }
@@ -89,8 +79,8 @@ impl SqliteLedger {
             other => LedgerError::Open { place: path.display().to_string(), message: other.to_string() },
         })?;
         let now = clock.now();
-        adopt(&mut connection, now).await.map_err(classify)?;
-        drop(connection);
+        adopt(connection, now).await.map_err(classify)?;
+        let writer = Arc::new(Mutex::new(writer));
         Ok(SqliteLedger { path, writer, clock, opened_at: now, _lock: lock })
     }
 
@@ -100,7 +90,8 @@ impl SqliteLedger {
 
     /// Moves everything into the one file, so that a copy of it is whole.
     pub async fn checkpoint(&self) -> Result<()> {
-        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
+        let mut writer = self.writer.lock().await;
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer.idle().await).await;
         done.map(drop).map_err(|error| self.failed(error))
     }
 }
@@ -109,8 +100,7 @@ impl Database for SqliteLedger {
     type Store = SqliteStore;
 
     async fn begin(&self) -> sqlx::Result<SqliteStore> {
-        let transaction = self.writer.begin().await?;
-        Ok(SqliteStore::new(transaction, self.clock.now()))
+        SqliteStore::begin(&self.writer, || self.clock.now()).await
     }
 
     async fn begin_reading(&self) -> sqlx::Result<SqliteStore> {
@@ -197,7 +187,6 @@ fn classify(path: &Path, error: sqlx::Error) -> LedgerError {
         Some(code::FULL) => LedgerError::DiskFull { place },
         Some(code::CANTOPEN) => LedgerError::Open { place, message },
         Some(code::BUSY | code::LOCKED) => LedgerError::Storage { message },
-        None if matches!(error, sqlx::Error::PoolTimedOut) => LedgerError::Storage { message },
         _ => LedgerError::Failed { place, message },
     }
 }

@@ -3,8 +3,11 @@
 //! Statements that look for recipients by state name their index: without statistics SQLite prefers the primary key, and
 //! would walk over the whole batch or broadcast in every exchange.
 
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, FromRow, QueryBuilder, Sqlite, Transaction};
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::delivery::counts::Tally;
 use crate::delivery::pacing::Rival;
@@ -18,15 +21,47 @@ use crate::ledger::sql::store::{
 };
 use crate::ledger::sql::value::{Value, args};
 
-/// The transaction, and the one instant at which it happens.
+/// The one connection, and whether a transaction on it was begun and not committed.
+pub struct Writer {
+    connection: SqliteConnection,
+    begun: bool,
+}
+
+impl Writer {
+    pub async fn connect(options: &SqliteConnectOptions) -> sqlx::Result<Writer> {
+        Ok(Writer { connection: options.connect().await?, begun: false })
+    }
+
+    /// The connection, with nothing under way.
+    pub async fn idle(&mut self) -> &mut SqliteConnection {
+        if self.begun {
+            // A call that was given up has left it. Its commit may have come to an end all the same: then there is nothing to
+            // roll back, and that is the error.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+            self.begun = false;
+        }
+        &mut self.connection
+    }
+}
+
+/// The transaction, and the one instant at which it happens. One that is dropped is rolled back before the next begins.
 pub struct SqliteStore {
-    transaction: Transaction<'static, Sqlite>,
+    writer: OwnedMutexGuard<Writer>,
     now: Timestamp,
 }
 
 impl SqliteStore {
-    pub fn new(transaction: Transaction<'static, Sqlite>, now: Timestamp) -> SqliteStore {
-        SqliteStore { transaction, now }
+    /// Waits for its turn: there is one writer.
+    pub async fn begin(writer: &Arc<Mutex<Writer>>, now: impl FnOnce() -> Timestamp) -> sqlx::Result<SqliteStore> {
+        let mut writer = writer.clone().lock_owned().await;
+        let connection = writer.idle().await;
+        sqlx::query("BEGIN").execute(connection).await?;
+        writer.begun = true;
+        Ok(SqliteStore { writer, now: now() })
+    }
+
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.writer.connection
     }
 }
 
@@ -53,8 +88,10 @@ impl Store for SqliteStore {
         format!(" INDEXED BY {index}")
     }
 
-    async fn commit(self) -> sqlx::Result<()> {
-        self.transaction.commit().await
+    async fn commit(mut self) -> sqlx::Result<()> {
+        sqlx::query("COMMIT").execute(self.connection()).await?;
+        self.writer.begun = false;
+        Ok(())
     }
 
     async fn now(&mut self) -> sqlx::Result<Timestamp> {
@@ -65,12 +102,12 @@ impl Store for SqliteStore {
 
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<u64> {
         let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
-        Ok(statement.execute(&mut *self.transaction).await?.rows_affected())
+        Ok(statement.execute(self.connection()).await?.rows_affected())
     }
 
     async fn all<T: Portable>(&mut self, sql: &str, values: Vec<Value>) -> sqlx::Result<Vec<T>> {
         let statement = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
-        let rows: Vec<SqliteRow> = statement.fetch_all(&mut *self.transaction).await?;
+        let rows: Vec<SqliteRow> = statement.fetch_all(self.connection()).await?;
         rows.iter().map(T::from_row).collect()
     }
 
@@ -246,7 +283,7 @@ impl Store for SqliteStore {
         builder.push_values(rows, |mut values, row| {
             values.push_bind(broadcast).push_bind(row.seq).push_bind(row.recipient).push_bind(row.vars.as_str());
         });
-        match builder.build().execute(&mut *self.transaction).await {
+        match builder.build().execute(self.connection()).await {
             Ok(_) => Ok(true),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
             Err(error) => Err(error),

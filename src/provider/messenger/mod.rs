@@ -156,6 +156,10 @@ impl Provider for Messenger {
         "messenger"
     }
 
+    fn endpoint(&self) -> &Uri {
+        &self.uri
+    }
+
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         if message.text.trim().is_empty() {
             return Err(EncodeError::TextEmpty);

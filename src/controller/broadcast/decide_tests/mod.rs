@@ -2,6 +2,7 @@
 
 mod batches;
 mod health;
+mod losses;
 mod refusals;
 mod stalls;
 mod waves;

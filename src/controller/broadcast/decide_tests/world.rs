@@ -58,6 +58,8 @@ pub fn snapshot() -> BroadcastSnapshot {
         released: false,
         suspended: false,
         cancelled: false,
+        loss: None,
+        at_risk: false,
         block: None,
         account_stopped: false,
         start_at: None,

@@ -1,0 +1,78 @@
+//! A ledger that knows less than the status tells.
+
+use super::world::{World, creates_job};
+use crate::api::{BroadcastState, Condition, ConditionStatus};
+use crate::delivery::gate::Loss;
+
+fn holds(world: &World, type_: &str) -> Option<(ConditionStatus, String)> {
+    let conditions = &world.object.status.as_ref()?.conditions;
+    Condition::find(conditions, type_).map(|condition| (condition.status, condition.reason.clone()))
+}
+
+#[test]
+fn a_ledger_that_lost_commits_starts_no_wave_and_says_so_until_everybody_at_risk_is_unknown() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.gate.loss = Some(Loss::Regressed);
+    world.snapshot.stop_message = Some("an older copy".to_owned());
+    assert!(!creates_job(&world.look()));
+    assert_eq!(world.stall(), Some(("LedgerRegressed".to_owned(), "an older copy".to_owned())));
+    assert_eq!(holds(&world, "Suspended"), Some((ConditionStatus::True, "LedgerRegressed".to_owned())));
+    assert_eq!(world.object.status.as_ref().unwrap().state, Some(BroadcastState::Suspended));
+
+    world.snapshot.gate.at_risk = true;
+    world.wait(1);
+    assert!(!creates_job(&world.look()));
+    world.batches[0].counts = crate::delivery::counts::Counts { unknown: 10, ..Default::default() };
+    world.sum();
+    world.snapshot.gate.loss = None;
+    world.wait(1);
+    assert!(!creates_job(&world.look()));
+    assert_eq!(world.stall(), None);
+    assert_eq!(holds(&world, "Finished"), Some((ConditionStatus::True, "DeliveredWithFailures".to_owned())));
+}
+
+#[test]
+fn a_plan_that_was_lost_is_made_anew_once_that_is_approved() {
+    let mut world = World::new();
+    world.snapshot.gate.loss = Some(Loss::Regressed);
+    assert!(!creates_job(&world.decide()));
+    world.snapshot.gate.at_risk = true;
+    assert!(creates_job(&world.decide()));
+}
+
+#[test]
+fn what_a_fresh_ledger_knows_nothing_of_keeps_the_figures_of_its_status() {
+    let mut world = World::planned(10, 10);
+    world.send(4);
+    world.look();
+    let figures = world.object.status.as_ref().unwrap().recipients;
+    let mut fresh = World { object: world.object.clone(), ..World::new() };
+    fresh.snapshot.gate.loss = Some(Loss::Fresh);
+    fresh.snapshot.stop_message = Some("a new ledger".to_owned());
+    assert!(!creates_job(&fresh.look()), "not even to plan");
+    assert_eq!(fresh.stall(), Some(("FreshLedger".to_owned(), "a new ledger".to_owned())));
+    assert_eq!(fresh.object.status.as_ref().unwrap().recipients, figures);
+    assert_eq!(fresh.object.status.as_ref().unwrap().state, Some(BroadcastState::Suspended));
+
+    fresh.snapshot.gate.loss = None;
+    fresh.wait(1);
+    assert!(creates_job(&fresh.look()), "approved it begins anew");
+    assert_eq!(fresh.stall(), None);
+}
+
+#[test]
+fn what_had_finished_before_the_ledger_was_made_is_left_as_it_is() {
+    let mut world = World::planned(10, 10);
+    world.look();
+    world.send(10);
+    world.wait(1);
+    world.look();
+    let before = world.object.status.clone();
+    assert_eq!(holds(&world, "Finished").unwrap().0, ConditionStatus::True);
+    let mut fresh = World { object: world.object.clone(), ..World::new() };
+    fresh.snapshot.gate.loss = Some(Loss::Fresh);
+    fresh.wait(1);
+    let decision = fresh.look();
+    assert!(!creates_job(&decision));
+    assert_eq!((decision.status, &fresh.object.status), (None, &before));
+}

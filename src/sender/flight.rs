@@ -1,0 +1,56 @@
+//! One attempt on its way: made ready, handed over at its slot, answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::clock::Local;
+use super::transport::Transport;
+use crate::content::Template;
+use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::time::Span;
+use crate::ledger::exchange::{Assignment, BroadcastId};
+use crate::provider::{Message, Provider};
+
+/// What is to be handed over.
+pub struct Flight {
+    pub provider: Arc<dyn Provider>,
+    pub transport: Transport,
+    pub request: http::Request<Bytes>,
+    pub request_timeout: Span,
+    /// Later than this it is not begun.
+    pub start_by: Local,
+}
+
+/// What became of it, and how long it took.
+pub struct Landing {
+    pub outcome: Outcome,
+    pub took: Span,
+}
+
+impl Flight {
+    pub async fn fly(self) -> Landing {
+        let begun = Local::now();
+        // The last moment before the request is handed over: a stall may lie between the decision and here.
+        let outcome = match begun > self.start_by {
+            true => Outcome::NotBegun,
+            false => self.transport.attempt(self.provider.as_ref(), self.request, self.request_timeout).await,
+        };
+        Landing { outcome, took: Local::now() - begun }
+    }
+}
+
+/// The request for one recipient. A recipient that none can be made for is failed, by the fault.
+pub fn request(
+    broadcast: BroadcastId,
+    row: &Assignment,
+    template: Option<&Template>,
+    provider: &dyn Provider,
+) -> Result<http::Request<Bytes>, Fault> {
+    let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
+    let template = template.ok_or_else(|| failed(&"no content was received"))?;
+    let text = template.render(&row.vars).map_err(|error| failed(&error))?;
+    let correlation = format!("{}:{}:{}:0", broadcast.0, row.seq, row.attempt);
+    let message = Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: &correlation };
+    provider.encode(&message).map_err(|error| failed(&error))
+}

@@ -1,0 +1,190 @@
+//! What a provider on this machine sees of the connections to it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::provider::Message;
+use crate::provider::http::{Http, HttpEndpoint};
+use crate::sender::clock::Local;
+use crate::sender::flight::Flight;
+
+const SHORT: Duration = Duration::from_millis(300);
+const FOR_EVER: Duration = Duration::from_secs(3_600);
+const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Span = Span::from_secs(20);
+
+/// What has happened to the connections of a provider.
+#[derive(Default)]
+struct Seen {
+    opened: AtomicUsize,
+    closed: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+impl Seen {
+    fn counts(&self) -> (usize, usize, usize) {
+        let count = |of: &AtomicUsize| of.load(Ordering::SeqCst);
+        (count(&self.opened), count(&self.closed), count(&self.requests))
+    }
+
+    /// Waits until so many were opened and closed, and so many requests came.
+    async fn come_to(&self, opened: usize, closed: usize, requests: usize) {
+        self.come(|counts| counts == (opened, closed, requests)).await;
+    }
+
+    async fn come(&self, to: impl Fn((usize, usize, usize)) -> bool) {
+        let come = async {
+            while !to(self.counts()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, come).await;
+        assert!(came.is_ok(), "{:?} were opened, closed, requested", self.counts());
+    }
+}
+
+/// A provider that takes every message, and closes a connection that is silent at first for longer than it may be.
+async fn provider(silent_for: Duration) -> (Http, Arc<Seen>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/send", listener.local_addr().unwrap());
+    let seen = Arc::new(Seen::default());
+    let seen_by_it = seen.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, seen_by_it.clone(), silent_for));
+        }
+    });
+    (Http::new(HttpEndpoint { url, headers: Vec::new() }).unwrap(), seen)
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Seen>, silent_for: Duration) {
+    seen.opened.fetch_add(1, Ordering::SeqCst);
+    let mut buffer = [0; 4096];
+    let mut limit = silent_for;
+    while let Ok(Ok(read)) = tokio::time::timeout(limit, stream.read(&mut buffer)).await
+        && read > 0
+    {
+        seen.requests.fetch_add(1, Ordering::SeqCst);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        limit = FOR_EVER;
+    }
+    drop(stream);
+    seen.closed.fetch_add(1, Ordering::SeqCst);
+}
+
+fn request(provider: &Http) -> http::Request<Bytes> {
+    let message = Message { recipient: "1", text: "Hello", vars: &Default::default(), correlation: "1:1:1:0" };
+    provider.encode(&message).unwrap()
+}
+
+async fn send(transport: &Transport, provider: &Http) -> Outcome {
+    transport.attempt(provider, request(provider), REQUEST_TIMEOUT).await
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { provider_id: None }
+}
+
+#[tokio::test]
+async fn connections_are_opened_without_a_request_and_messages_go_through_them() {
+    let (provider, seen) = provider(FOR_EVER).await;
+    let transport = Transport::new(provider.endpoint()).unwrap();
+    transport.open(3).await;
+    seen.come_to(3, 0, 0).await;
+    let sent = futures::future::join_all((0..4).map(|_| send(&transport, &provider))).await;
+    assert_eq!(sent, [accepted(), accepted(), accepted(), accepted()]);
+    seen.come_to(4, 0, 4).await;
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_none_is_used_after_its_time() {
+    let (provider, seen) = provider(FOR_EVER).await;
+    let transport = Transport::with_idle_limit(provider.endpoint(), SHORT).unwrap();
+    transport.open(2).await;
+    assert_eq!(send(&transport, &provider).await, accepted());
+    seen.come_to(2, 0, 1).await;
+    // The one that a message went through, and the one that none did.
+    seen.come_to(2, 2, 1).await;
+    assert_eq!(send(&transport, &provider).await, accepted());
+    assert_eq!(seen.counts().0, 3);
+}
+
+#[tokio::test]
+async fn the_limit_is_fifteen_seconds() {
+    let (provider, seen) = provider(FOR_EVER).await;
+    let transport = Transport::new(provider.endpoint()).unwrap();
+    transport.open(2).await;
+    assert_eq!(send(&transport, &provider).await, accepted());
+    let before = tokio::time::Instant::now();
+    seen.come(|(_, closed, _)| closed > 0).await;
+    assert!(before.elapsed() >= IDLE_TIMEOUT - SHORT, "closed after {:?}", before.elapsed());
+    // The pool of the client looks for idle ones less often, but takes none that has had its time.
+    assert_eq!(send(&transport, &provider).await, accepted());
+    assert_eq!(seen.counts().0, 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_provider_closed_before_a_message_makes_nobody_unknown() {
+    let (provider, seen) = provider(SHORT).await;
+    let transport = Transport::new(provider.endpoint()).unwrap();
+    transport.open(3).await;
+    seen.come_to(3, 3, 0).await;
+    assert_eq!(send(&transport, &provider).await, accepted());
+    seen.come_to(4, 3, 1).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_connected_to_is_tried_once_and_not_for_every_connection() {
+    let (plain, seen) = provider(SHORT).await;
+    // It does not answer handshakes.
+    let url = plain.endpoint().to_string().replace("http:", "https:");
+    let provider = Http::new(HttpEndpoint { url, headers: Vec::new() }).unwrap();
+    let transport = Transport::new(provider.endpoint()).unwrap();
+    transport.open(100).await;
+    assert_eq!(seen.counts().0, 1);
+    assert!(matches!(send(&transport, &provider).await, Outcome::NotSent { .. }));
+}
+
+#[tokio::test]
+async fn a_request_for_another_provider_is_not_sent_through_these_connections() {
+    let (one, seen) = provider(FOR_EVER).await;
+    let (other, _) = provider(FOR_EVER).await;
+    let transport = Transport::new(one.endpoint()).unwrap();
+    transport.open(1).await;
+    assert!(matches!(send(&transport, &other).await, Outcome::NotSent { .. }));
+    assert_eq!(seen.counts().2, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_late_at_the_last_moment_is_not_begun() {
+    let (provider, seen) = provider(FOR_EVER).await;
+    let transport = Transport::new(provider.endpoint()).unwrap();
+    let provider = Arc::new(provider);
+    let flight = |start_by| Flight {
+        provider: provider.clone(),
+        transport: transport.clone(),
+        request: request(&provider),
+        request_timeout: REQUEST_TIMEOUT,
+        start_by,
+    };
+    let now = Local::now();
+    assert_eq!(flight(Local(now.0 - Span(1))).fly().await.outcome, Outcome::NotBegun);
+    assert_eq!(seen.counts(), (0, 0, 0));
+    assert_eq!(flight(now + Span::from_secs(60)).fly().await.outcome, accepted());
+    assert_eq!(seen.counts(), (1, 0, 1));
+}
+
+#[test]
+fn this_machine_is_known_by_its_names_and_addresses() {
+    for host in ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "::1"] {
+        assert!(is_on_this_machine(host), "{host}");
+    }
+    for host in ["graph.facebook.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0", ""] {
+        assert!(!is_on_this_machine(host), "{host}");
+    }
+}

@@ -1,0 +1,378 @@
+//! Puts each operation to all three and compares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use herald::delivery::backoff::RetryPolicy;
+use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::rate::Rate;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::clock::ManualClock;
+use herald::ledger::declaration::{AccountKey, Content};
+use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
+use herald::ledger::plan::PlanRow;
+use herald::ledger::postgres::PostgresLedger;
+use herald::ledger::sqlite::SqliteLedger;
+use herald::ledger::{Clock, Declaration, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
+
+use super::model::{Answer, BATCH, MAX_TRIES, Model, PEOPLE, Says, View};
+use super::operations::{Operation, SENDERS, Tell};
+use super::postgres_server::fresh_ledger;
+
+/// So many a second that slots never decide who is taken, not even at the brake's floor.
+const RATE: u32 = 100_000;
+
+/// The ledgers; every case has a namespace of its own in them.
+pub struct Ledgers {
+    sqlite: SqliteLedger,
+    postgres: Option<PostgresLedger>,
+    clock: Arc<ManualClock>,
+    cases: AtomicU32,
+}
+
+impl Ledgers {
+    pub async fn open(postgres: bool) -> Ledgers {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+        let sqlite = SqliteLedger::in_memory(clock.clone()).await.unwrap();
+        let postgres = if postgres { Some(fresh_ledger(Some(clock.clone())).await) } else { None };
+        // From now on silence is concluded from.
+        clock.advance(Span::from_secs(20));
+        Ledgers { sqlite, postgres, clock, cases: AtomicU32::new(0) }
+    }
+
+    pub async fn sums_hold(&self) -> Result<(), String> {
+        let mut broken = self.sqlite.audit().await.unwrap();
+        if let Some(postgres) = &self.postgres {
+            broken.extend(postgres.audit().await.unwrap());
+        }
+        if broken.is_empty() { Ok(()) } else { Err(format!("{broken:?}")) }
+    }
+}
+
+/// The same call to each ledger, with the ids that it has for the broadcasts; what each answered.
+macro_rules! on_each {
+    ($case:expr, |$ledger:ident, $ids:ident| $call:expr) => {{
+        let mut answers = Vec::new();
+        let ($ledger, $ids) = (&$case.ledgers.sqlite, &$case.ids[0]);
+        answers.push($call.await);
+        if let Some($ledger) = &$case.ledgers.postgres {
+            let $ids = &$case.ids[1];
+            answers.push($call.await);
+        }
+        answers
+    }};
+}
+
+fn done(answers: Vec<Result<(), LedgerError>>) {
+    answers.into_iter().for_each(Result::unwrap);
+}
+
+#[derive(Default)]
+struct Caller {
+    name: String,
+    number: u64,
+    last: Option<ExchangeRequest>,
+}
+
+pub struct Case<'a> {
+    ledgers: &'a Ledgers,
+    namespace: String,
+    model: Model,
+    /// By ledger, and there by broadcast.
+    ids: Vec<[BroadcastId; 2]>,
+    callers: [Caller; SENDERS],
+    born: usize,
+    /// Who was given away of each broadcast, the latest last.
+    given: [Vec<(i64, u32)>; 2],
+}
+
+/// Everything that may be seen of a broadcast; what only the ledgers know comes last.
+type Seen = (View, Vec<Outcomes>, i64);
+
+impl<'a> Case<'a> {
+    pub async fn begin(ledgers: &'a Ledgers, probation: bool) -> Case<'a> {
+        let namespace = format!("case-{}", ledgers.cases.fetch_add(1, Ordering::Relaxed));
+        let now = ledgers.clock.now().0 / 1_000_000_000;
+        let mut case = Case {
+            ledgers,
+            namespace,
+            model: Model::new(now, probation),
+            ids: Vec::new(),
+            callers: Default::default(),
+            born: 0,
+            given: Default::default(),
+        };
+        case.ids.push(case.known(&ledgers.sqlite).await);
+        if let Some(postgres) = &ledgers.postgres {
+            case.ids.push(case.known(postgres).await);
+        }
+        (0..SENDERS).for_each(|sender| case.born(sender));
+        case
+    }
+
+    async fn known<L: Ledger>(&self, ledger: &L) -> [BroadcastId; 2] {
+        let mut ids = [BroadcastId(0); 2];
+        for (which, id) in ids.iter_mut().enumerate() {
+            *id = ledger.declare(&self.declaration(which, 0, false, false, None)).await.unwrap().id;
+            assert!(plan(ledger, *id).await);
+        }
+        ids
+    }
+
+    fn born(&mut self, sender: usize) {
+        self.born += 1;
+        self.callers[sender] =
+            Caller { name: format!("{}-{sender}-{}", self.namespace, self.born), ..Caller::default() };
+    }
+
+    fn declaration(
+        &self,
+        which: usize,
+        generation: i64,
+        suspended: bool,
+        cancelled: bool,
+        end: Option<i64>,
+    ) -> Declaration {
+        let name = format!("{}-{which}", self.namespace);
+        Declaration {
+            namespace: self.namespace.clone(),
+            name: name.clone(),
+            idempotency_key: name.clone(),
+            owner_uid: name,
+            generation,
+            account: AccountKey {
+                namespace: self.namespace.clone(),
+                provider: "http".into(),
+                account: "acme".into(),
+                host: "localhost".into(),
+            },
+            account_rate: Rate::new(RATE, 1),
+            identity_hash: "same".into(),
+            content: Content { text: "hello".into() },
+            orders: None,
+            request_timeout: Span::from_secs(2),
+            rate: None,
+            weight: NORMAL_WEIGHT,
+            retry: RetryPolicy {
+                max_tries: MAX_TRIES,
+                initial_backoff: Span::ZERO,
+                max_backoff: Span::ZERO,
+                ..RetryPolicy::default()
+            },
+            recollection: Default::default(),
+            batch_size: Some(BATCH as u32),
+            start_at: None,
+            end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
+            start_by: None,
+            suspended,
+            cancelled,
+        }
+    }
+
+    pub async fn step(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::Exchange { sender, wants, told, leaving } => {
+                let outcomes = self.reports(*sender, told);
+                let caller = &mut self.callers[*sender];
+                caller.number += 1;
+                let request = request(caller, outcomes, *wants, *leaving);
+                self.exchange(*sender, request).await?;
+            }
+            Operation::Repeat { sender } => {
+                if let Some(request) = self.callers[*sender].last.clone() {
+                    self.exchange(*sender, request).await?;
+                }
+            }
+            Operation::Stale { sender } => {
+                if let Some(request) = self.callers[*sender].last.clone().filter(|request| request.number > 1) {
+                    let older = ExchangeRequest { number: request.number - 1, ..request };
+                    self.exchange(*sender, older).await?;
+                }
+            }
+            Operation::Crash { sender, told, begun, complete } => self.crash(*sender, told, begun, *complete).await,
+            Operation::Plan { broadcast } => self.plan(*broadcast).await?,
+            Operation::Declare { broadcast, older, suspended, cancelled, ends_in } => {
+                let latest = self.model.broadcasts[*broadcast].generation;
+                let generation = if *older { latest - 1 } else { latest + 1 };
+                let end = ends_in.map(|seconds| self.model.now + seconds);
+                self.model.declare(*broadcast, generation, *suspended, *cancelled, end);
+                let declared = self.declaration(*broadcast, generation, *suspended, *cancelled, end);
+                done(on_each!(self, |ledger, _ids| async { ledger.declare(&declared).await.map(drop) }));
+            }
+            other => self.happen(other).await,
+        }
+        self.compare().await
+    }
+
+    /// What answers nothing.
+    async fn happen(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Pass { seconds } => {
+                self.ledgers.clock.advance(Span::from_secs(seconds));
+                self.model.now += seconds;
+            }
+            Operation::Upkeep => {
+                self.model.upkeep();
+                done(on_each!(self, |ledger, _ids| async {
+                    while ledger.maintain().await? {}
+                    Ok(())
+                }));
+            }
+            Operation::EverybodyIsDead => {
+                self.model.everybody_is_dead();
+                done(on_each!(self, |ledger, _ids| async { ledger.settle_all_senders_dead().await.map(drop) }));
+            }
+            Operation::Release { broadcast } => {
+                self.model.release(broadcast);
+                let owner = format!("{}-{broadcast}", self.namespace);
+                done(on_each!(self, |ledger, _ids| ledger.release(&owner)));
+            }
+            Operation::Lift { broadcast } => {
+                self.model.lift(broadcast);
+                done(on_each!(self, |ledger, ids| async {
+                    ledger.lift_credential_stop(ids[broadcast]).await?;
+                    ledger.lift_block(ids[broadcast]).await
+                }));
+            }
+            _ => unreachable!("it answers something"),
+        }
+    }
+
+    async fn exchange(&mut self, sender: usize, request: ExchangeRequest) -> Result<(), String> {
+        let which = sender % 2;
+        let expected = self.model.exchange(which, &request);
+        let answers = on_each!(self, |ledger, ids| async {
+            ledger.exchange(&ExchangeRequest { broadcast: ids[which], ..request.clone() }).await
+        });
+        let replies: Vec<Result<&ExchangeReply, &str>> =
+            answers.iter().map(|answer| answer.as_ref().map_err(LedgerError::reason)).collect();
+        if replies.windows(2).any(|two| two[0] != two[1]) {
+            return Err(format!("the answers differ: {replies:?}"));
+        }
+        for answer in &answers {
+            let answer = plainly(answer);
+            if answer != expected {
+                return Err(format!("the answer is {answer:?}, expected {expected:?} to {request:?}"));
+            }
+        }
+        if let Answer::Rows { rows, .. } = &expected {
+            self.given[which].retain(|given| !rows.contains(given));
+            self.given[which].extend(rows);
+        }
+        match expected {
+            Answer::SenderClosed => self.born(sender),
+            _ => self.callers[sender].last = Some(request),
+        }
+        Ok(())
+    }
+
+    fn reports(&self, sender: usize, told: &[Tell]) -> Vec<Report> {
+        let report = |tell: &Tell| {
+            let (seq, attempt) = self.one_given(sender % 2, tell.which)?;
+            Some(Report { seq, attempt, outcome: tell.outcome.clone() })
+        };
+        told.iter().filter_map(report).collect()
+    }
+
+    fn one_given(&self, broadcast: usize, which: usize) -> Option<(i64, u32)> {
+        self.given[broadcast].iter().rev().nth(which).copied()
+    }
+
+    async fn crash(&mut self, sender: usize, told: &[Tell], begun: &[usize], complete: bool) {
+        let which = sender % 2;
+        let words = LastWords {
+            holder: self.callers[sender].name.clone(),
+            outcomes: self.reports(sender, told),
+            begun: begun.iter().filter_map(|place| self.one_given(which, *place)).collect(),
+            complete,
+        };
+        self.model.bury(which, &words);
+        done(on_each!(self, |ledger, _ids| ledger.settle_dead_sender(None, &words)));
+        self.born(sender);
+    }
+
+    async fn plan(&mut self, which: usize) -> Result<(), String> {
+        let expected = self.model.plan(which);
+        let planned = on_each!(self, |ledger, ids| plan(ledger, ids[which]));
+        let agreed = planned.iter().all(|planned| *planned == expected);
+        if agreed { Ok(()) } else { Err(format!("planned: {planned:?}, expected {expected}")) }
+    }
+
+    async fn compare(&self) -> Result<(), String> {
+        for which in 0..2 {
+            let seen = on_each!(self, |ledger, ids| look(ledger, ids[which]));
+            if seen.windows(2).any(|two| two[0] != two[1]) {
+                return Err(format!("the ledgers differ: {seen:?}"));
+            }
+            let expected = self.model.view(which);
+            for (view, ..) in &seen {
+                if *view != expected {
+                    return Err(format!("the ledger holds {view:?}, expected {expected:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn request(caller: &Caller, outcomes: Vec<Report>, wants: u32, leaving: bool) -> ExchangeRequest {
+    ExchangeRequest {
+        broadcast: BroadcastId(0),
+        holder: caller.name.clone(),
+        display: caller.name.clone(),
+        number: caller.number,
+        outcomes,
+        wants,
+        held_up: false,
+        known_revision: 0,
+        content_of: Some(1),
+        leaving,
+    }
+}
+
+/// As the model says it.
+fn plainly(answer: &Result<ExchangeReply, LedgerError>) -> Answer {
+    match answer {
+        Ok(reply) => {
+            let mut rows: Vec<(i64, u32)> = reply.rows.iter().map(|row| (row.seq, row.attempt)).collect();
+            rows.sort_unstable();
+            let says = match reply.directive {
+                Directive::Continue => Says::Continue,
+                Directive::Wait { .. } => Says::Wait,
+                Directive::Stop { reason } => Says::Stop(reason),
+                Directive::Plan => panic!("everything is planned"),
+            };
+            Answer::Rows { rows, sharing: reply.sharing, says }
+        }
+        Err(LedgerError::StaleRequest { .. }) => Answer::Stale,
+        Err(LedgerError::SenderClosed) => Answer::SenderClosed,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether it may be planned, which it is then.
+async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId) -> bool {
+    let ticket = match ledger.begin_plan(broadcast).await {
+        Err(LedgerError::PlanLocked) => return false,
+        ticket => ticket.unwrap(),
+    };
+    let person = |number| PlanRow { recipient: format!("person-{number}"), vars: BTreeMap::new() };
+    let people: Vec<PlanRow> = (0..PEOPLE).map(person).collect();
+    ledger.append_plan(ticket, 1, &people).await.unwrap();
+    ledger.seal_plan(ticket, &[]).await.unwrap();
+    true
+}
+
+async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
+    let snapshot = ledger.snapshot(broadcast).await.unwrap();
+    let batches = ledger.batches(broadcast).await.unwrap();
+    let rows = ledger.deliveries(broadcast, 0, u32::MAX).await.unwrap();
+    let view = View {
+        closed: snapshot.closed,
+        finished: snapshot.finished_at.is_some(),
+        rows: rows.into_iter().map(|row| (row.state, row.attempt)).collect(),
+        batches: batches.into_iter().map(|batch| (batch.epoch, batch.holder, batch.reclaims, batch.retries)).collect(),
+    };
+    (view, snapshot.outcomes, snapshot.revision)
+}

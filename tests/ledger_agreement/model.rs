@@ -1,0 +1,457 @@
+//! The ledger in memory, as plainly as its rules can be said. Slots are left out: the account is so quick here that they
+//! never decide who is taken, and all times are whole seconds.
+
+use std::collections::BTreeMap;
+
+use herald::delivery::gate::Closed;
+use herald::delivery::outcome::Outcome;
+use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
+use herald::ledger::exchange::{ExchangeRequest, LastWords, Report};
+
+pub const PEOPLE: usize = 12;
+pub const BATCH: usize = 5;
+pub const MAX_TRIES: u32 = 3;
+/// How long a recipient is put off who is throttled.
+pub const PUT_OFF: i64 = 2;
+const LEASE: i64 = 15;
+/// Slot, start tolerance, connect and request timeout and grace together, in whole seconds up.
+const SILENCE: i64 = 13;
+
+#[derive(Clone, Debug)]
+struct Row {
+    state: RecipientState,
+    attempt: u32,
+    tries: u32,
+    not_before: i64,
+    holder: String,
+    request: u64,
+    taken_at: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Batch {
+    holder: Option<String>,
+    lease: i64,
+    epoch: i64,
+    /// One at a time, until somebody has survived it.
+    probation: bool,
+    reclaims: i64,
+    retries: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sender {
+    last: u64,
+    proven: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Broadcast {
+    rows: Vec<Row>,
+    batches: Vec<Batch>,
+    senders: BTreeMap<String, Sender>,
+    pub generation: i64,
+    released: bool,
+    suspended: bool,
+    cancelled: bool,
+    blocked: bool,
+    begun: bool,
+    /// In whole seconds, and half of one: no second is both before and after it.
+    end: Option<i64>,
+}
+
+/// What an answer says, as far as no clock is needed to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Rows { rows: Vec<(i64, u32)>, sharing: u32, says: Says },
+    Stale,
+    SenderClosed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    Continue,
+    Wait,
+    Stop(Closed),
+}
+
+/// What may be seen of a broadcast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub closed: Option<Closed>,
+    pub finished: bool,
+    /// State and attempt of each recipient.
+    pub rows: Vec<(RecipientState, u32)>,
+    /// Epoch, holder, reclaims and retries of each batch.
+    pub batches: Vec<(i64, Option<String>, i64, i64)>,
+}
+
+/// Two broadcasts of one account.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub now: i64,
+    stopped: bool,
+    pub broadcasts: [Broadcast; 2],
+    /// Whether a new sender is given one at a time; taken out by who wants to see the difference.
+    probation: bool,
+}
+
+impl Model {
+    pub fn new(now: i64, probation: bool) -> Model {
+        let mut model = Model { now, stopped: false, broadcasts: Default::default(), probation };
+        (0..2).for_each(|which| assert!(model.plan(which)));
+        model
+    }
+
+    /// Whether it may be planned, which it is then.
+    pub fn plan(&mut self, which: usize) -> bool {
+        let broadcast = &mut self.broadcasts[which];
+        if broadcast.begun {
+            return false;
+        }
+        let row =
+            Row { state: Pending, attempt: 0, tries: 0, not_before: 0, holder: String::new(), request: 0, taken_at: 0 };
+        broadcast.rows = vec![row; PEOPLE];
+        broadcast.batches = vec![Batch::default(); PEOPLE.div_ceil(BATCH)];
+        true
+    }
+
+    pub fn declare(&mut self, which: usize, generation: i64, suspended: bool, cancelled: bool, end: Option<i64>) {
+        let broadcast = &mut self.broadcasts[which];
+        broadcast.cancelled |= cancelled;
+        if generation >= broadcast.generation {
+            broadcast.generation = generation;
+            broadcast.suspended = suspended;
+            broadcast.released = false;
+            broadcast.end = end;
+        }
+    }
+
+    pub fn release(&mut self, which: usize) {
+        self.broadcasts[which].released = true;
+    }
+
+    pub fn lift(&mut self, which: usize) {
+        self.stopped = false;
+        self.broadcasts[which].blocked = false;
+    }
+
+    pub fn view(&self, which: usize) -> View {
+        let broadcast = &self.broadcasts[which];
+        View {
+            closed: broadcast.closed(self.now, self.stopped),
+            finished: broadcast.open() == 0,
+            rows: broadcast.rows.iter().map(|row| (row.state, row.attempt)).collect(),
+            batches: broadcast
+                .batches
+                .iter()
+                .map(|batch| (batch.epoch, batch.holder.clone(), batch.reclaims, batch.retries))
+                .collect(),
+        }
+    }
+
+    /// Silence becomes unknown, and who waits in what has ended is skipped.
+    pub fn upkeep(&mut self) {
+        for broadcast in &mut self.broadcasts {
+            let overdue = |row: &Row| self.now >= row.taken_at + SILENCE;
+            broadcast.silence(overdue);
+            if broadcast.ended(self.now).is_some() {
+                broadcast.rows.iter_mut().filter(|row| row.state == Pending).for_each(|row| row.state = Skipped);
+                broadcast.let_go_of_what_is_done();
+            }
+        }
+    }
+
+    pub fn everybody_is_dead(&mut self) {
+        for broadcast in &mut self.broadcasts {
+            broadcast.silence(|_| true);
+            broadcast.batches.iter_mut().for_each(Batch::lose_holder);
+        }
+    }
+
+    pub fn bury(&mut self, which: usize, words: &LastWords) {
+        if !self.broadcasts[which].senders.contains_key(&words.holder) {
+            return;
+        }
+        self.record(which, &words.outcomes);
+        let broadcast = &mut self.broadcasts[which];
+        let ended = broadcast.ended(self.now).is_some();
+        let held = |row: &&mut Row| row.state == Inflight && row.holder == words.holder;
+        for (seq, row) in (0..).zip(&mut broadcast.rows).filter(|(_, row)| held(row)) {
+            let begun = !words.complete || words.begun.contains(&(seq, row.attempt));
+            row.state = match (begun, ended) {
+                (true, _) => Unknown,
+                (false, true) => Skipped,
+                (false, false) => Pending,
+            };
+            row.not_before = self.now;
+        }
+        broadcast.let_go_of_what_is_done();
+        let own = |batch: &&mut Batch| batch.holder.as_ref() == Some(&words.holder);
+        broadcast.batches.iter_mut().filter(own).for_each(Batch::lose_holder);
+        broadcast.senders.entry(words.holder.clone()).or_default().closed = true;
+    }
+
+    pub fn exchange(&mut self, which: usize, request: &ExchangeRequest) -> Answer {
+        let known = self.broadcasts[which].senders.get(&request.holder).cloned().unwrap_or_default();
+        if request.number < known.last || request.number == 0 {
+            return Answer::Stale;
+        }
+        if known.closed && request.number != known.last {
+            return Answer::SenderClosed;
+        }
+        let proof = self.record(which, &request.outcomes);
+        let (now, stopped, probation) = (self.now, self.stopped, self.probation);
+        let broadcast = &mut self.broadcasts[which];
+        let repeated = request.number == known.last;
+        let sender = Sender { last: request.number, proven: known.proven || proof, closed: known.closed };
+        let proven = sender.proven || !probation;
+        broadcast.senders.insert(request.holder.clone(), sender);
+        broadcast.renew(&request.holder, now);
+        let closed = broadcast.closed(now, stopped);
+        if repeated && closed.is_none() {
+            // Slots that have passed are given anew.
+            broadcast.postpone(&request.holder, request.number, now);
+        }
+        if !repeated && closed.is_none() && !request.leaving && request.wants > 0 {
+            broadcast.take(request, proven, now);
+        }
+        if request.leaving {
+            broadcast.leave(&request.holder);
+        }
+        let rows = broadcast.given(&request.holder, request.number);
+        let asked = !repeated && request.wants > 0 && !request.leaving;
+        let says = match closed {
+            Some(reason) => Says::Stop(reason),
+            None if asked && rows.is_empty() => Says::Wait,
+            None => Says::Continue,
+        };
+        Answer::Rows { rows, sharing: broadcast.sharing(&request.holder, now), says }
+    }
+
+    /// Returns whether anything was told that proves that the sender can record.
+    fn record(&mut self, which: usize, outcomes: &[Report]) -> bool {
+        let broadcast = &mut self.broadcasts[which];
+        let ended = broadcast.ended(self.now).is_some();
+        let mut proof = false;
+        for report in outcomes {
+            let Some(row) = broadcast.rows.get_mut(report.seq as usize) else { continue };
+            if row.attempt != report.attempt || !row.become_what(&report.outcome, self.now) {
+                continue;
+            }
+            if report.outcome != Outcome::NotBegun {
+                let batch = &mut broadcast.batches[report.seq as usize / BATCH];
+                proof = true;
+                batch.probation = false;
+                batch.retries += i64::from(row.state == Pending && !ended);
+            }
+            if ended && row.state == Pending {
+                row.state = Skipped;
+            }
+            self.stopped |= matches!(report.outcome, Outcome::Auth { .. });
+            broadcast.blocked |= matches!(report.outcome, Outcome::Blocked { .. });
+        }
+        if !outcomes.is_empty() {
+            broadcast.let_go_of_what_is_done();
+        }
+        proof
+    }
+}
+
+impl Row {
+    /// Whether the outcome of the latest attempt says anything new.
+    fn become_what(&mut self, outcome: &Outcome, now: i64) -> bool {
+        if !matches!(self.state, Inflight | Unknown) {
+            return false;
+        }
+        let (state, counts, wait) = match outcome {
+            Outcome::Unknown { .. } if self.state == Unknown => return false,
+            Outcome::Unknown { .. } => (Unknown, false, 0),
+            Outcome::Accepted { .. } => (Sent, false, 0),
+            Outcome::Permanent { .. } => (Failed, false, 0),
+            Outcome::Transient { .. } => (Pending, true, 0),
+            Outcome::Throttled { scope: herald::delivery::outcome::ThrottleScope::Recipient, .. } => {
+                (Pending, true, PUT_OFF)
+            }
+            _ => (Pending, false, 0),
+        };
+        self.tries += u32::from(counts);
+        self.state = if counts && self.tries == MAX_TRIES { Failed } else { state };
+        self.not_before = now + wait;
+        true
+    }
+}
+
+impl Batch {
+    fn lose_holder(&mut self) {
+        if self.holder.take().is_some() {
+            self.reclaims += 1;
+            self.probation = true;
+        }
+    }
+}
+
+fn range(batch: usize) -> std::ops::Range<usize> {
+    batch * BATCH..PEOPLE.min((batch + 1) * BATCH)
+}
+
+impl Broadcast {
+    fn open(&self) -> usize {
+        self.rows.iter().filter(|row| matches!(row.state, Pending | Inflight)).count()
+    }
+
+    fn ended(&self, now: i64) -> Option<Closed> {
+        if self.cancelled {
+            return Some(Closed::Cancelled);
+        }
+        self.end.filter(|end| now > *end).map(|_| Closed::Expired)
+    }
+
+    fn closed(&self, now: i64, stopped: bool) -> Option<Closed> {
+        if self.open() == 0 {
+            return Some(if self.cancelled { Closed::Cancelled } else { Closed::Complete });
+        }
+        let others = [
+            (self.released, Closed::Released),
+            (stopped, Closed::CredentialsInvalid),
+            (self.blocked, Closed::ProviderBlocked),
+            (self.suspended, Closed::Suspended),
+        ];
+        self.ended(now).or(others.into_iter().find(|(is, _)| *is).map(|(_, closed)| closed))
+    }
+
+    fn silence(&mut self, overdue: impl Fn(&Row) -> bool) {
+        let mut silent = false;
+        for row in self.rows.iter_mut().filter(|row| row.state == Inflight && overdue(row)) {
+            row.state = Unknown;
+            silent = true;
+        }
+        if silent {
+            self.let_go_of_what_is_done();
+        }
+    }
+
+    fn let_go_of_what_is_done(&mut self) {
+        for index in 0..self.batches.len() {
+            if self.rows[range(index)].iter().all(|row| !matches!(row.state, Pending | Inflight)) {
+                self.batches[index].holder = None;
+            }
+        }
+    }
+
+    fn renew(&mut self, holder: &str, now: i64) {
+        let own = |batch: &&mut Batch| batch.holder.as_deref() == Some(holder);
+        self.batches.iter_mut().filter(own).for_each(|batch| batch.lease = now + LEASE);
+    }
+
+    fn leave(&mut self, holder: &str) {
+        let own = |batch: &&mut Batch| batch.holder.as_deref() == Some(holder);
+        self.batches.iter_mut().filter(own).for_each(|batch| batch.holder = None);
+        self.senders.entry(holder.to_owned()).or_default().closed = true;
+    }
+
+    fn sharing(&self, holder: &str, now: i64) -> u32 {
+        let at_work =
+            |batch: &&Batch| batch.holder.as_deref().is_some_and(|other| other == holder || batch.lease > now);
+        (self.batches.iter().filter(at_work).count() as u32).max(1)
+    }
+
+    fn given(&self, holder: &str, request: u64) -> Vec<(i64, u32)> {
+        let own = |row: &Row| row.state == Inflight && row.holder == holder && row.request == request;
+        (0..).zip(&self.rows).filter(|(_, row)| own(row)).map(|(seq, row)| (seq, row.attempt)).collect()
+    }
+
+    fn postpone(&mut self, holder: &str, request: u64, now: i64) {
+        let own = |row: &&mut Row| row.state == Inflight && row.holder == holder && row.request == request;
+        self.rows.iter_mut().filter(own).for_each(|row| row.taken_at = now);
+    }
+
+    fn in_flight(&self, rows: std::ops::Range<usize>, holder: &str) -> bool {
+        self.rows[rows].iter().any(|row| row.state == Inflight && row.holder == holder)
+    }
+
+    /// From the batch that is held, then from the first others that are free, each in order.
+    fn take(&mut self, request: &ExchangeRequest, proven: bool, now: i64) {
+        let holder = request.holder.as_str();
+        let mut left = request.wants as usize;
+        let mut back = None;
+        let unproven_and_busy = !proven && self.in_flight(0..PEOPLE, holder);
+        if let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) {
+            let probation = self.batches[held].probation;
+            let busy = unproven_and_busy || (probation && self.in_flight(range(held), holder));
+            let allowed = if busy {
+                0
+            } else if probation || !proven {
+                left.min(1)
+            } else {
+                left
+            };
+            let taken = self.take_from(held, allowed, request, now);
+            left -= taken;
+            if taken == allowed {
+                return;
+            }
+            self.batches[held].holder = None;
+            back = Some(held);
+        }
+        loop {
+            let allowed = match proven {
+                true => left,
+                false => usize::from(left == request.wants as usize && !unproven_and_busy),
+            };
+            if allowed == 0 {
+                return;
+            }
+            let Some(free) = (0..self.batches.len()).find(|index| Some(*index) != back && self.is_free(*index, now))
+            else {
+                return;
+            };
+            let probation = self.claim(free, holder, now);
+            let allowed = match probation {
+                true if self.in_flight(range(free), holder) => 0,
+                true => 1,
+                false => allowed,
+            };
+            let taken = self.take_from(free, allowed, request, now);
+            left -= taken;
+            if probation || taken == allowed {
+                return;
+            }
+            self.batches[free].holder = None;
+            back = Some(free);
+        }
+    }
+
+    fn is_free(&self, index: usize, now: i64) -> bool {
+        let batch = &self.batches[index];
+        let due = self.rows[range(index)].iter().any(|row| row.state == Pending && row.not_before <= now);
+        due && (batch.holder.is_none() || batch.lease <= now)
+    }
+
+    fn claim(&mut self, index: usize, holder: &str, now: i64) -> bool {
+        let batch = &mut self.batches[index];
+        if batch.holder.is_some() {
+            batch.lose_holder();
+        }
+        batch.holder = Some(holder.to_owned());
+        batch.epoch += 1;
+        batch.lease = now + LEASE;
+        batch.probation
+    }
+
+    fn take_from(&mut self, index: usize, most: usize, request: &ExchangeRequest, now: i64) -> usize {
+        let due = |row: &&mut Row| row.state == Pending && row.not_before <= now;
+        let mut taken = 0;
+        for row in self.rows[range(index)].iter_mut().filter(due).take(most) {
+            row.state = Inflight;
+            row.attempt += 1;
+            row.holder = request.holder.clone();
+            row.request = request.number;
+            row.taken_at = now;
+            taken += 1;
+        }
+        self.begun |= taken > 0;
+        taken
+    }
+}

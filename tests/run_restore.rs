@@ -1,0 +1,97 @@
+//! An older copy of the ledger put back under `herald run`: nobody is messaged who may have got it already.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+
+mod run_support;
+use run_support::{Stage, broadcast, people};
+
+const PEOPLE: u64 = 80;
+
+fn approved(document: &str, value: &str) -> String {
+    document.replace("{name: sale}", &format!("{{name: sale, annotations: {{herald.dev/approved: \"{value}\"}}}}"))
+}
+
+fn sale() -> String {
+    broadcast("sale", &people(1, PEOPLE))
+}
+
+/// Puts a copy back as the documentation says: what belongs to the file that is gone goes, the journal stays.
+fn put_back(stage: &Stage, copy: &str) {
+    for companion in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(stage.path(companion));
+    }
+    std::fs::copy(stage.path(copy), stage.path("ledger.sqlite")).unwrap();
+}
+
+/// A run that is interrupted half way, with a copy of its ledger, and one that ends; returns how many the copy calls sent.
+fn older_copy(stage: &Stage) -> i64 {
+    stage.documents(60, &[sale()]);
+    let run = stage.start(&["-o", "json"]);
+    stage.await_requests(20);
+    run.signal("TERM");
+    let sent = recipients(&run.wait().exits(3).json()[0], "sent");
+    std::fs::copy(stage.path("ledger.sqlite"), stage.path("copy.sqlite")).unwrap();
+    stage.run(&[]).exits(0);
+    assert_eq!(stage.accepted().len() as u64, PEOPLE);
+    put_back(stage, "copy.sqlite");
+    sent
+}
+
+fn recipients(object: &Value, state: &str) -> i64 {
+    object["status"]["recipients"][state].as_i64().unwrap()
+}
+
+#[test]
+fn an_older_copy_of_the_ledger_sends_nothing_until_it_is_approved_and_then_to_nobody_at_risk() {
+    let stage = Stage::open(&[]);
+    let sent = older_copy(&stage);
+    let known = ["ledger lost commits", "herald.dev/approved"];
+    for _ in 0..2 {
+        let run = stage.run(&[]).exits(4);
+        assert!(known.iter().all(|words| run.stdout.contains(words)), "{}", run.stdout);
+    }
+    stage.documents(60, &[approved(&sale(), "today")]);
+    let object = &stage.run(&["-o", "json"]).exits(2).json()[0];
+    assert_eq!((recipients(object, "sent"), recipients(object, "unknown")), (sent, PEOPLE as i64 - sent));
+    assert_eq!(object["status"]["reasons"][0]["reason"], "LedgerRegressed");
+    stage.run(&[]).exits(2);
+    assert_eq!(stage.requests().len() as u64, PEOPLE, "nobody was asked for again");
+}
+
+#[test]
+fn an_approval_of_an_earlier_loss_approves_no_later_one() {
+    let stage = Stage::open(&[]);
+    stage.documents(60, &[approved(&sale(), "last year")]);
+    stage.run(&[]).exits(0);
+    std::fs::remove_file(stage.path("ledger.sqlite")).unwrap();
+    for _ in 0..2 {
+        stage.run(&[]).exits(4);
+    }
+    stage.documents(60, &[approved(&sale(), "today")]);
+    let object = &stage.run(&["-o", "json"]).exits(2).json()[0];
+    assert_eq!(recipients(object, "unknown"), PEOPLE as i64, "the ledger does not know who got it");
+    assert_eq!(stage.accepted().len() as u64, PEOPLE);
+}
+
+#[test]
+fn a_copy_of_before_a_broadcast_holds_that_one_and_no_other() {
+    let stage = Stage::open(&[]);
+    let (before, later) = (broadcast("before", &people(1, 3)), broadcast("later", &people(11, 3)));
+    stage.documents(60, std::slice::from_ref(&before));
+    stage.run(&[]).exits(0);
+    std::fs::copy(stage.path("ledger.sqlite"), stage.path("copy.sqlite")).unwrap();
+    stage.documents(60, std::slice::from_ref(&later));
+    stage.run(&[]).exits(0);
+    put_back(&stage, "copy.sqlite");
+    let never = broadcast("never", &people(21, 3));
+    stage.documents(60, &[before, later, never]);
+    let objects = stage.run(&["-o", "json"]).exits(4).json();
+    let reason = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array().unwrap();
+        conditions.iter().find(|condition| condition["type"] == "Ready").unwrap()["reason"].clone()
+    };
+    assert_eq!(objects.iter().map(reason).collect::<Vec<_>>(), ["Delivered", "LedgerRegressed", "Delivered"]);
+    assert_eq!(stage.accepted().len(), 9);
+}
