@@ -18,7 +18,7 @@ use herald::audience::{MaterialError, MaterialKind, Materials};
 use herald::content::Template;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
-use herald::ledger::{Inspect, Ledger, SenderLedger};
+use herald::ledger::{Declaration, Inspect, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
 use herald::sender::{Journal, JournalError, Left, PlanSpec, SenderFailure, assembly, planner};
 use serde_json::{Value, json};
@@ -112,6 +112,35 @@ async fn a_process_with_refused_credentials_does_not_stay_for_a_broadcast_that_i
     let suspended = with(Stage::to_people(5), "/suspend", json!(true));
     stage.ledger.declare(&stage.declaration(2, RATE, suspended)).await.unwrap();
     assert_eq!(process.await.unwrap().unwrap(), Left::Closed(Closed::CredentialsInvalid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_whom_another_broadcast_failed_to_reach_are_planned_once_that_has_ended() {
+    let stage = Stage::open(&["--fail", "551=1"]).await;
+    let first = stage.declare(RATE, Stage::to_people(5)).await;
+    let spec = json!({
+        "channelRef": {"name": "page"},
+        "content": {"text": "Again"},
+        "audience": {"sources": [{"name": "missed", "broadcast": {"name": "sale", "outcomes": ["Failed"]}}]},
+    });
+    let another = |text: &str| text.to_owned();
+    let again = stage.declaration(1, RATE, spec);
+    let (name, idempotency_key, owner_uid) = (another("again"), another("again"), another("uid-2"));
+    let again = Declaration { name, idempotency_key, owner_uid, ..again };
+    let again = stage.ledger.declare(&again).await.unwrap().id;
+    let pod = stage.pod("two");
+    pod.run(&stage.ledger, again).await.unwrap();
+    let told = stage.snapshot(again).await.trouble.expect("a trouble").trouble;
+    assert_eq!(told.reason, "AudienceUnfinished");
+    assert!(told.message.contains("`sale`"), "{}", told.message);
+
+    stage.pod("one").run(&stage.ledger, first).await.unwrap();
+    assert_eq!(stage.snapshot(first).await.counts.failed, 5);
+    stage.settings(&json!({"fail": []})).await;
+    assert_eq!(pod.run(&stage.ledger, again).await.unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(again).await;
+    assert_eq!((snapshot.counts.sent, snapshot.trouble), (5, None));
+    stage.judge(again).await;
 }
 
 fn to_list(text: &str) -> Value {
