@@ -232,7 +232,7 @@ fn outcomes_schema(generator: &mut SchemaGenerator) -> Schema {
         "items": AudienceOutcome::json_schema(generator),
         "minItems": 1,
         "maxItems": MAX_OUTCOMES,
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
     })
 }
 

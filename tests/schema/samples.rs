@@ -63,6 +63,7 @@ pub fn broadcast() -> Value {
                     "sources": [
                         {"name": "opt-outs", "configMapKeyRef": {"name": "opt-outs", "key": "ids.csv"}},
                         {"name": "staff", "secretKeyRef": {"name": "opt-outs", "key": "ids.jsonl"}},
+                        {"name": "reached", "broadcast": {"name": "winter-sale", "outcomes": ["Sent", "Unknown"]}},
                     ],
                 },
             },
