@@ -99,6 +99,8 @@ macro_rules! contract {
                 }
                 outcomes {
                     each_outcome_leads_where_the_table_says
+                    causes_are_counted_by_the_providers_code_and_a_late_answer_takes_its_own_away
+                    a_provider_that_makes_codes_up_is_counted_by_reason_beyond_the_first_hundred
                     totals_count_everybody_of_all_broadcasts
                     an_outcome_told_twice_changes_nothing_the_second_time
                     an_outcome_of_an_older_attempt_changes_nothing
