@@ -42,9 +42,10 @@ dev/cluster/check-crash.sh
 HERALD=${CARGO_TARGET_DIR:-target}/debug/herald dev/with-herald.sh bash -c '
     program=$1 at_once=$2 failed=0
     shift 2
-    "$program" --ignored "--test-threads=$at_once" --skip disruptions --skip afterwards "$@" || failed=1
-    "$program" --ignored --test-threads=1 disruptions "$@" || failed=1
-    (($#)) || "$program" --ignored --test-threads=1 afterwards || failed=1
+    ((!$#)) || exec "$program" --ignored --test-threads=1 "$@"
+    "$program" --ignored "--test-threads=$at_once" --skip disruptions --skip afterwards || failed=1
+    "$program" --ignored --test-threads=1 disruptions || failed=1
+    "$program" --ignored --test-threads=1 afterwards || failed=1
     exit $failed' cluster-tests "$test_program" $at_once "$@"
 
 left=$(dev/cluster/remains.sh)

@@ -58,6 +58,7 @@ owned() {
     (cd / && exec "${as_owner[@]}" "$@")
 }
 
+# shellcheck disable=SC2317 # the trap calls it
 down() {
     owned "$bin/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true
     rm -rf "$folder"

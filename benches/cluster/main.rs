@@ -4,15 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed step ends the measurement")]
 
 mod audit;
-#[path = "../../tests/cluster/judge.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod judge;
 #[path = "../../tests/cluster/kubectl.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod kubectl;
 mod memory;
 #[path = "../../tests/cluster/process.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
 mod process;
 mod report;
 #[path = "../../tests/cluster/stage.rs"]

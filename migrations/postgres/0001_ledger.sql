@@ -22,6 +22,7 @@ CREATE TABLE account (
     brake_hold_until BIGINT NOT NULL DEFAULT 0,
     brake_lowered_at BIGINT NOT NULL DEFAULT 0,
     brake_recent BIGINT NOT NULL DEFAULT 0,
+    brake_footing BIGINT NOT NULL DEFAULT 0,
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 );

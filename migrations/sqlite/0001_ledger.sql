@@ -22,6 +22,7 @@ CREATE TABLE account (
     brake_hold_until INTEGER NOT NULL DEFAULT 0,
     brake_lowered_at INTEGER NOT NULL DEFAULT 0,
     brake_recent INTEGER NOT NULL DEFAULT 0,
+    brake_footing INTEGER NOT NULL DEFAULT 0,
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 ) STRICT;

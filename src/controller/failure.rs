@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::broadcast::{NAME_TAKEN, Refusal};
+use super::broadcast::NAME_TAKEN;
 use super::cluster::CallError;
 use crate::ledger::LedgerError;
 
@@ -36,14 +36,13 @@ impl Failure {
         }
     }
 
-    /// What the API server says of something it does not take as it is wanted; `None` for what may pass by itself.
-    pub fn refusal(&self) -> Option<Refusal> {
-        let refused = match self {
+    /// Whether the API server does not take what is wanted as it is; anything else may pass by itself.
+    pub fn is_refusal(&self) -> bool {
+        match self {
             Failure::Call(error) => error.is_refusal(),
             Failure::NameTaken { .. } => true,
             Failure::Ledger(_) => false,
-        };
-        refused.then(|| Refusal { reason: self.reason(), message: self.to_string() })
+        }
     }
 
     /// Whether it is the way things end, and nobody need be told.

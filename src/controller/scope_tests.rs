@@ -1,11 +1,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::FutureExt;
 use http::Method;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::controller::stage::{BROADCAST, JOBS, NOW, Stage, UID, broadcast};
+use crate::controller::stage::{BATCH, BATCHES, BROADCAST, JOBS, NOW, Stage, UID, broadcast, still};
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::ManualClock;
 use crate::ledger::sqlite::SqliteLedger;
@@ -52,15 +53,21 @@ async fn what_is_there_is_looked_at_and_what_comes_later_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_fails_is_tried_with_growing_waits_although_statuses_come_back() {
-    let stage = Stage::with_the_time_of_the_test().await;
-    stage.cluster.refuse(Method::POST, "/jobs", 500, "InternalError", "etcd is slow");
-    let running = begin(stage);
-    running.stage.pass(600).await;
-    let tried = running.stage.cluster.count(&Method::POST, "/jobs");
+    let running = begin(Stage::with_the_time_of_the_test().await);
+    let stage = &running.stage;
+    stage.pass(5).await;
+    stage.cluster.refuse(Method::POST, "/messagebatches", 500, "InternalError", "etcd is slow");
+    still(stage.plan(700)).await;
+    for second in 0..600 {
+        // Each message changes what the status says.
+        still(stage.deliver(&second.to_string())).await;
+        stage.pass(1).await;
+    }
+    let tried = stage.cluster.count(&Method::POST, "/messagebatches");
     assert!((5..=12).contains(&tried), "tried {tried} times in 10 min");
-    running.stage.cluster.mend();
-    running.stage.pass(300).await;
-    assert_eq!(running.stage.cluster.list(JOBS).len(), 1);
+    stage.cluster.mend();
+    stage.pass(300).await;
+    assert_eq!(stage.cluster.list(BATCHES).len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,6 +123,52 @@ async fn a_panic_of_a_reconciler_ends_its_scope() {
     clock.0.store(true, Ordering::SeqCst);
     let running = begin(stage);
     assert!(running.task.await.unwrap_err().is_panic());
+}
+
+/// Whether a change of the object leads to a look at the broadcast. `bend` is what is changed.
+async fn is_news<K: Watched>(
+    stage: &Stage,
+    path: &str,
+    noticed: &Noticed,
+    notice: &mut impl FnMut(Change<'_, K>),
+    bend: impl FnOnce(&mut serde_json::Value),
+) -> bool {
+    let mut value = stage.cluster.get(path).unwrap();
+    let before: Guarded<K> = serde_json::from_value(value.clone()).unwrap();
+    bend(&mut value);
+    let object: Guarded<K> = serde_json::from_value(value).unwrap();
+    notice(Change::Applied { object: &object, before: Some(Arc::new(before)) });
+    let mut noticed = std::pin::pin!(noticed.broadcasts.clone().stream());
+    noticed.next().now_or_never().is_some()
+}
+
+#[tokio::test]
+async fn a_status_of_its_own_is_no_reason_to_look_again_and_any_other_change_is() {
+    let stage = Stage::new().await;
+    stage.look().await.unwrap();
+    stage.plan(1).await;
+    stage.look().await.unwrap();
+    stage.wait(5);
+    stage.look().await.unwrap();
+    let (noticed, stores) = (Noticed::default(), stage.stores());
+
+    let mut notice = on_broadcast(&stage.shared, &stores, &noticed, unbounded_channel().0);
+    assert!(!is_news(&stage, BROADCAST, &noticed, &mut notice, |_| ()).await);
+    assert!(
+        is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["status"]["state"] = json!("Pending")).await
+    );
+    assert!(
+        is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["metadata"]["generation"] = json!(2)).await
+    );
+    assert!(is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["spec"]["channelRef"] = json!(7)).await);
+
+    let mut notice = on_batch(&stage.shared, &stores, &noticed);
+    assert!(!is_news(&stage, BATCH, &noticed, &mut notice, |_| ()).await);
+    assert!(is_news(&stage, BATCH, &noticed, &mut notice, |object| object["status"]["retries"] = json!(7)).await);
+    let gone = json!("2027-01-15T08:00:00Z");
+    assert!(
+        is_news(&stage, BATCH, &noticed, &mut notice, |object| object["metadata"]["deletionTimestamp"] = gone).await
+    );
 }
 
 #[tokio::test]

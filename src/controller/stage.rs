@@ -229,15 +229,23 @@ impl Stage {
         self.settle().await;
     }
 
-    /// Paused time leaps whenever all tasks wait, also for the thread of the database; it stands while something blocks.
     async fn settle(&self) {
-        let (done, wait) = std::sync::mpsc::channel::<()>();
-        let blocking = tokio::task::spawn_blocking(move || wait.recv());
-        for _ in 0..ROUNDS {
-            self.ledger.find("").await.unwrap();
-            tokio::task::yield_now().await;
-        }
-        drop(done);
-        assert!(blocking.await.unwrap().is_err());
+        let rounds = async {
+            for _ in 0..ROUNDS {
+                self.ledger.find("").await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        still(rounds).await;
     }
+}
+
+/// Paused time leaps whenever all tasks wait, also for the thread of the database; it stands while something blocks.
+pub async fn still<T>(work: impl Future<Output = T>) -> T {
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let blocking = tokio::task::spawn_blocking(move || wait.recv());
+    let value = work.await;
+    drop(done);
+    assert!(blocking.await.unwrap().is_err());
+    value
 }

@@ -67,3 +67,75 @@ impl Tally {
         *self.0.entry((state, reason.to_owned(), code.map(str::to_owned))).or_default() += by;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn state() -> impl Strategy<Value = RecipientState> {
+        (0_i64..6).prop_map(|code| RecipientState::from_code(code).unwrap())
+    }
+
+    fn sum(counts: &Counts) -> i64 {
+        (0..6).map(|code| *counts.clone().of(RecipientState::from_code(code).unwrap())).sum()
+    }
+
+    proptest! {
+        /// People are moved about one by one; the counts say where they are.
+        #[test]
+        fn whatever_moves_the_sum_stays_and_every_count_is_that_of_the_people(
+            people in 1_usize..40,
+            moves in prop::collection::vec((0_usize..40, state()), 0..200),
+        ) {
+            let mut counts = Counts { pending: people as i64, ..Counts::default() };
+            let mut states = vec![RecipientState::Pending; people];
+            for (person, to) in moves {
+                let person = person % people;
+                counts.shift(states[person], to);
+                states[person] = to;
+                prop_assert_eq!(counts.total(), people as i64);
+                prop_assert_eq!(counts.total(), sum(&counts), "no state is left out of the total");
+            }
+            for code in 0..6 {
+                let state = RecipientState::from_code(code).unwrap();
+                let there = states.iter().filter(|other| **other == state).count();
+                prop_assert_eq!(*counts.of(state), there as i64, "{:?}", state);
+            }
+            prop_assert_eq!(counts.open(), counts.pending + counts.inflight);
+        }
+
+        /// A batch keeps its own counts: those of a broadcast are their sum, whichever way they are added up.
+        #[test]
+        fn the_counts_of_batches_add_up_to_those_of_the_broadcast(
+            moves in prop::collection::vec((0_usize..4, state(), state()), 0..100),
+        ) {
+            let mut batches = [Counts::default(); 4];
+            let mut broadcast = Counts::default();
+            for (batch, from, to) in moves {
+                batches[batch].shift(from, to);
+                broadcast.shift(from, to);
+            }
+            let mut added = Counts::default();
+            batches.iter().for_each(|batch| added.add(batch));
+            prop_assert_eq!(added, broadcast);
+            prop_assert_eq!(added.total(), 0, "deltas move people and make none");
+        }
+
+        /// What is counted for a reason and taken back again leaves the others as they were.
+        #[test]
+        fn a_tally_counts_each_state_and_reason_for_itself(
+            changes in prop::collection::vec((state(), 0_u8..3, -5_i64..5), 0..100),
+        ) {
+            let mut tally = Tally::default();
+            let mut expected: BTreeMap<(RecipientState, String), i64> = BTreeMap::new();
+            for (state, reason, by) in changes {
+                let reason = format!("Reason{reason}");
+                tally.change(state, &reason, by);
+                *expected.entry((state, reason)).or_default() += by;
+            }
+            prop_assert_eq!(tally.0, expected);
+        }
+    }
+}

@@ -220,5 +220,8 @@ pub fn leave(pace: &mut Pace, flow: &mut Flow, rivals: &[Rival], ask: &Ask, unti
 }
 
 #[cfg(test)]
+#[path = "pacing_properties.rs"]
+mod properties;
+#[cfg(test)]
 #[path = "pacing_simulation.rs"]
 mod simulation;

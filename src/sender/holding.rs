@@ -53,6 +53,9 @@ pub struct Holding {
     reports: Vec<Report>,
     oldest_report: Option<Local>,
     in_flight: u32,
+    /// So many of them were begun before all that was held was given back, as far as answers come in turn: when they are
+    /// throttled too, that says nothing of the lowered rate at which more was given since.
+    older: u32,
     /// Since when the provider owes an answer, to those on the wire or to those it has lost; `None` when it owes none.
     silent_since: Option<Local>,
     /// A request was lost in silence, and nothing was answered since: one probe at a time, none before this instant, or
@@ -85,6 +88,7 @@ impl Holding {
             reports: Vec::new(),
             oldest_report: None,
             in_flight: 0,
+            older: 0,
             silent_since: None,
             next_probe: None,
             held_up_at: None,
@@ -188,14 +192,17 @@ impl Holding {
             self.wait_until = now;
             self.idle_until = now;
         }
-        let stops = matches!(
-            report.outcome,
-            Outcome::Auth { .. } | Outcome::Blocked { .. } | Outcome::Throttled { scope: ThrottleScope::Account, .. }
-        );
+        // What is held was meant for a rate or an account that the provider has just refused.
+        let refused = match report.outcome {
+            Outcome::Auth { .. } | Outcome::Blocked { .. } => true,
+            Outcome::Throttled { scope: ThrottleScope::Account, .. } => self.older == 0,
+            _ => false,
+        };
+        self.older = self.older.saturating_sub(1);
         self.report(report, now);
-        if stops {
-            // What is held was meant for a rate or an account that the provider has just refused.
+        if refused {
             self.release(now);
+            self.older = self.in_flight;
         }
     }
 

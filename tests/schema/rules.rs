@@ -100,7 +100,7 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             "spec.schedule.endTime: Invalid value: \"2026-12-01T10:00:00+01:00\": must be after startTime",
         ),
         (message("/spec/schedule/endTime", json!("2026-12-01T10:00:01+01:00")), ""),
-        (message("/spec/schedule", json!({"endTime": "2026-12-02T09:00:00Z"})), ""),
+        (message("/spec/schedule", json!({"endTime": "2026-12-01T10:00:01+01:00"})), ""),
         (message("/spec/schedule/endTime", NULL), ""),
         (
             message("/spec/schedule/startTime", json!("tomorrow")),
@@ -294,6 +294,61 @@ fn messages(node: &Value) -> Vec<String> {
         _ => {}
     }
     found
+}
+
+/// A rule and where it stands: the kind, the path of its field, and its text.
+type Rule = (String, String, String);
+
+#[test]
+fn every_rule_is_met_by_a_sample_that_it_takes() {
+    let mut all = BTreeSet::new();
+    let mut met = BTreeSet::new();
+    for crd in crds() {
+        let kind = crd.spec.names.kind.clone();
+        let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        let schema = serde_json::to_value(schema).unwrap();
+        every_rule(&schema, &kind, "", &mut all);
+        let of_kind = |document: &Value| document["kind"] == kind.as_str();
+        for (document, _) in creations().iter().filter(|(document, refusal)| refusal.is_empty() && of_kind(document)) {
+            rules_met(&schema, document, None, &kind, "", &mut met);
+        }
+        for (old, new, _) in changes().iter().filter(|(_, new, refusal)| refusal.is_empty() && of_kind(new)) {
+            rules_met(&schema, new, Some(old), &kind, "", &mut met);
+        }
+    }
+    assert!(all.len() > 15, "{}", all.len());
+    let missed: Vec<&Rule> = all.difference(&met).collect();
+    assert!(missed.is_empty(), "no accepted sample meets {missed:#?}");
+}
+
+fn rules_of<'a>(schema: &'a Value, kind: &'a str, path: &'a str) -> impl Iterator<Item = Rule> + 'a {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    rules.map(|rule| (kind.to_owned(), path.to_owned(), rule["rule"].as_str().unwrap().to_owned()))
+}
+
+fn every_rule(schema: &Value, kind: &str, path: &str, found: &mut BTreeSet<Rule>) {
+    found.extend(rules_of(schema, kind, path));
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        every_rule(property, kind, &format!("{path}.{name}"), found);
+    }
+    if let Some(items) = schema.get("items") {
+        every_rule(items, kind, &format!("{path}[]"), found);
+    }
+}
+
+/// The rules that an API server asks about a document: those of the fields that are there, and, where a rule compares,
+/// that were there before.
+fn rules_met(schema: &Value, new: &Value, old: Option<&Value>, kind: &str, path: &str, met: &mut BTreeSet<Rule>) {
+    met.extend(rules_of(schema, kind, path).filter(|(_, _, rule)| !rule.contains("oldSelf") || old.is_some()));
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(new) = new.get(name) {
+            rules_met(property, new, old.and_then(|old| old.get(name)), kind, &format!("{path}.{name}"), met);
+        }
+    }
+    for (index, new) in new.as_array().into_iter().flatten().enumerate() {
+        let old = old.and_then(|old| old.get(index));
+        rules_met(&schema["items"], new, old, kind, &format!("{path}[]"), met);
+    }
 }
 
 #[test]

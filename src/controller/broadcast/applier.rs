@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::decide_refused::{Refusal, making};
+use super::decide_refused::making;
 use super::decide_stall::NAME_TAKEN;
-use super::memory::Made;
+use super::memory::{Made, Unmade};
 use super::observation::Action;
 use crate::api::{BroadcastMessage, MessageBatch};
 use crate::controller::cluster::{CallError, call};
@@ -35,8 +35,7 @@ pub struct Applier<'a, L> {
 #[derive(Debug, Default)]
 pub struct Applied {
     pub made: Vec<(Made, String)>,
-    /// What the API server does not let be made.
-    pub refused: Vec<(Made, String, Refusal)>,
+    pub unmade: Vec<Unmade>,
     /// The first step that came to nothing for a reason that may pass by itself.
     pub failure: Option<Failure>,
 }
@@ -44,18 +43,27 @@ pub struct Applied {
 impl Applied {
     fn note(&mut self, action: &Action, done: Result<(), Failure>) {
         match (making(action), done) {
-            (Some((kind, name)), Ok(())) => self.made.push((kind, name)),
+            (Some(made), Ok(())) => self.made.push(made),
             (None, Ok(())) => {}
-            (Some((kind, name)), Err(failure)) if failure.refusal().is_some() => {
-                self.refused.extend(failure.refusal().map(|refusal| (kind, name, refusal)));
+            (Some((kind, name)), Err(failure)) => {
+                let (reason, message, is_refused) = (failure.reason(), failure.to_string(), failure.is_refusal());
+                self.unmade.push(Unmade { kind, name, reason, message, is_refused });
+                if !is_refused {
+                    self.failure.get_or_insert(failure);
+                }
             }
-            (_, Err(failure)) => drop(self.failure.get_or_insert(failure)),
+            (None, Err(failure)) => drop(self.failure.get_or_insert(failure)),
         }
+    }
+
+    /// Why the API server does not take something as it is.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.unmade.iter().find(|unmade| unmade.is_refused).map(|unmade| unmade.reason)
     }
 
     /// Whether further MessageBatches would fare no better.
     fn is_hopeless(&self) -> bool {
-        self.failure.is_some() || self.refused.iter().any(|(_, _, refusal)| refusal.reason != NAME_TAKEN)
+        self.failure.is_some() || self.unmade.iter().any(|unmade| unmade.reason != NAME_TAKEN)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the API server does not let the operator make: tried again after a wait that grows, and told in the status
-//! meanwhile. Everything else about the broadcast goes on.
+//! What could not be made: tried again after a wait that grows and, where the API server does not take it, told in the
+//! status meanwhile. Everything else about the broadcast goes on.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::decide_stall::{BATCH_REFUSED, MAX_CAUSE, NAME_TAKEN, SENDER_NOT_STARTING};
 use super::decide_status;
-use super::memory::{Made, Memory, Refused};
+use super::memory::{Made, Memory, Setback, Unmade};
 use super::observation::{Action, Observation};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::failure;
@@ -15,7 +15,7 @@ use crate::controller::job;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::status::Stall;
 
-/// Why a broadcast cannot be declared, or something of it not be made.
+/// Why a broadcast cannot be declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// CamelCase, from a fixed set.
@@ -24,25 +24,28 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Remembers that `name` could not be made, and when it is tried again.
-pub fn note(memory: &mut Memory, kind: Made, name: &str, refusal: Refusal, observation: &Observation) {
-    let times = memory.refused.get(name).map_or(0, |refused| refused.times);
+/// Remembers what could not be made, and when it is tried again.
+pub fn note(memory: &mut Memory, unmade: Unmade, observation: &Observation) {
+    let times = memory.setbacks.get(&unmade.name).map_or(0, |setback| setback.times);
     let wait = Span(i64::try_from(failure::delay(times).as_nanos()).unwrap_or(i64::MAX));
-    let refused = Refused {
-        kind,
-        reason: refusal.reason,
-        message: refusal.message.chars().take(MAX_CAUSE).collect(),
+    let message = unmade.message.chars().take(MAX_CAUSE).collect();
+    let setback = Setback {
+        unmade: Unmade { message, ..unmade },
         times: times.saturating_add(1),
         again_at: observation.now + wait,
         generations: generations(observation),
     };
-    memory.refused.insert(name.to_owned(), refused);
+    memory.setbacks.insert(setback.unmade.name.clone(), setback);
 }
 
 /// Forgets why `name` could not be made: it is there. What kept other batches from being made does so no more.
 pub fn made(memory: &mut Memory, kind: Made, name: &str) {
-    let stands = |refused: &Refused| kind == Made::Job || refused.kind == Made::Job || refused.reason == NAME_TAKEN;
-    memory.refused.retain(|refused_name, refused| refused_name != name && stands(refused));
+    memory.setbacks.retain(|other, setback| other != name && !(kind == Made::Batch && bars(setback)));
+}
+
+/// A quota, a policy or an outage keeps one batch from being made like another, so one finds out for all of them.
+fn bars(setback: &Setback) -> bool {
+    setback.unmade.kind == Made::Batch && setback.unmade.reason != NAME_TAKEN
 }
 
 /// What a step makes, if anything.
@@ -66,7 +69,7 @@ pub struct Held {
     pub stall: Option<Stall>,
 }
 
-/// Leaves out of `wanted` what is not to be tried yet, and forgets refusals of what is not wanted any more.
+/// Leaves out of `wanted` what is not to be tried yet, and forgets setbacks of what is not wanted any more.
 pub fn hold(
     wanted: Vec<Action>,
     observation: &Observation,
@@ -74,15 +77,13 @@ pub fn hold(
     memory: &mut Memory,
 ) -> Held {
     let names: BTreeSet<String> = wanted.iter().filter_map(made_name).collect();
-    memory.refused.retain(|name, _| names.contains(name));
+    memory.setbacks.retain(|name, _| names.contains(name));
     let stall = stall(&wanted, before, &names, memory);
     let generations = generations(observation);
-    let holds = |refused: &Refused| refused.again_at > observation.now && refused.generations == generations;
+    let holds = |setback: &Setback| setback.again_at > observation.now && setback.generations == generations;
     let held: BTreeSet<&str> =
-        memory.refused.iter().filter(|(_, refused)| holds(refused)).map(|(name, _)| name.as_str()).collect();
-    // A quota or a policy refuses one batch like another, so one finds out for all of them.
-    let bars = |refused: &Refused| refused.kind == Made::Batch && refused.reason != NAME_TAKEN;
-    let barrier = memory.refused.iter().find(|(_, refused)| bars(refused)).map(|(name, _)| name.as_str());
+        memory.setbacks.iter().filter(|(_, setback)| holds(setback)).map(|(name, _)| name.as_str()).collect();
+    let barrier = memory.setbacks.iter().find(|(_, setback)| bars(setback)).map(|(name, _)| name.as_str());
     let job_is_held = wanted.iter().any(|action| match action {
         Action::CreateJob(job) => held.contains(job.name_any().as_str()),
         _ => false,
@@ -96,7 +97,7 @@ pub fn hold(
         }
         _ => true,
     };
-    let look_at = held.iter().map(|name| memory.refused[*name].again_at).min();
+    let look_at = held.iter().map(|name| memory.setbacks[*name].again_at).min();
     let actions = wanted.iter().filter(|action| is_tried(action)).cloned().collect();
     Held { actions, look_at, stall }
 }
@@ -113,7 +114,7 @@ fn stall(
     memory: &Memory,
 ) -> Option<Stall> {
     let told = |action: &Action| {
-        let refused = memory.refused.get(&made_name(action)?)?;
+        let refused = &memory.setbacks.get(&made_name(action)?).filter(|setback| setback.unmade.is_refused)?.unmade;
         Some(match action {
             _ if refused.reason == NAME_TAKEN => Stall::new(NAME_TAKEN, refused.message.clone()),
             Action::CreateJob(job) => {

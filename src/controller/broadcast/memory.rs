@@ -63,14 +63,23 @@ pub enum Made {
     Batch,
 }
 
-/// Something that the API server does not let the operator make.
+/// Something that could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Unmade {
     pub kind: Made,
+    pub name: String,
     /// CamelCase, from a fixed set.
     pub reason: &'static str,
     /// In the words of the API server.
     pub message: String,
+    /// It does not take it as it is, so that people are told; anything else may pass by itself.
+    pub is_refused: bool,
+}
+
+/// How often something could not be made, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    pub unmade: Unmade,
     /// In a row.
     pub times: u32,
     /// It is not tried before, unless broadcast or channel are edited.
@@ -95,7 +104,7 @@ pub struct Memory {
     /// For all that is written of the broadcast.
     pub allowance: Allowance,
     /// By the name of what was to be made.
-    pub refused: BTreeMap<String, Refused>,
+    pub setbacks: BTreeMap<String, Setback>,
     /// Looks of the last minute, the oldest first.
     pub sent: Vec<SentAt>,
     /// How a sender's container last ended in failure, as its pod told; pods go before their Job is looked at again.

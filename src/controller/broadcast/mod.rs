@@ -35,7 +35,6 @@ pub(super) mod reconciler;
 pub(super) mod remembered;
 
 pub use decide::decide;
-pub use decide_refused::Refusal;
 pub use decide_stall::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, SENDER_CRASH_LOOPING,
     SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,

@@ -14,7 +14,7 @@ use super::decide::decide;
 use super::decide_refused::{self, Refusal};
 use super::decide_stall::{CHANNEL_UNREADABLE, UNREADABLE};
 use super::declaration::{Declarer, wanted};
-use super::memory::{Made, Memory};
+use super::memory::{Made, Memory, Unmade};
 use super::observation::{Decision, Declared, Observation};
 use super::observer::{Stores, observe};
 use super::remembered::{Kept, Remembered};
@@ -131,13 +131,13 @@ impl<L: Ledger> Reconciler<L> {
             kept.memory = decision.memory.clone();
             kept.inquiry = inquiry;
         });
-        let Applied { made, refused, failure } = self.apply(&observation, &decision).await;
-        let reason = refused.first().map(|(_, _, refusal)| refusal.reason);
-        self.note(&observation, made, refused);
+        let applied = self.apply(&observation, &decision).await;
+        let refused = applied.refusal();
+        self.note(&observation, applied.made, applied.unmade);
         let reported = self.report(&observation, &decision, &before).await;
-        failure.map_or(Ok(()), Err).and(reported)?;
-        let look_again = if reason.is_some() { REFUSED_LOOK.min(decision.look_again) } else { decision.look_again };
-        Ok(Looked { look_again, refused: reason })
+        applied.failure.map_or(Ok(()), Err).and(reported)?;
+        let look_again = if refused.is_some() { REFUSED_LOOK.min(decision.look_again) } else { decision.look_again };
+        Ok(Looked { look_again, refused })
     }
 
     fn wanted(&self, broadcast: &BroadcastMessage) -> Result<Declaration, Refusal> {
@@ -161,10 +161,10 @@ impl<L: Ledger> Reconciler<L> {
     }
 
     /// The next look tells what was refused, and the one after the wait tries it again.
-    fn note(&self, observation: &Observation, made: Vec<(Made, String)>, refused: Vec<(Made, String, Refusal)>) {
+    fn note(&self, observation: &Observation, made: Vec<(Made, String)>, unmade: Vec<Unmade>) {
         let object = &observation.object;
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        for (_, wanted, Refusal { reason, message }) in &refused {
+        for Unmade { name: wanted, reason, message, .. } in unmade.iter().filter(|unmade| unmade.is_refused) {
             tracing::warn!(
                 namespace,
                 name,
@@ -176,9 +176,7 @@ impl<L: Ledger> Reconciler<L> {
         }
         self.remembered.change(&object.uid().unwrap_or_default(), |kept| {
             made.iter().for_each(|(kind, name)| decide_refused::made(&mut kept.memory, *kind, name));
-            for (kind, name, refusal) in refused {
-                decide_refused::note(&mut kept.memory, kind, &name, refusal, observation);
-            }
+            unmade.into_iter().for_each(|unmade| decide_refused::note(&mut kept.memory, unmade, observation));
         });
     }
 

@@ -109,9 +109,11 @@ async fn what_may_pass_by_itself_is_no_refusal() {
         let stage = Stage::new().await;
         stage.cluster.refuse(Method::POST, "/jobs", code, answer, "try again");
         assert_eq!(stage.look().await, Err(failure));
+        stage.wait(1);
         assert_eq!(stage.look().await, Err(failure));
         assert_eq!(reason(&stage), None);
         stage.cluster.mend();
+        stage.wait(2);
         stage.look().await.unwrap();
         assert_eq!(stage.cluster.list(JOBS).len(), 1);
     }
@@ -120,6 +122,8 @@ async fn what_may_pass_by_itself_is_no_refusal() {
 #[tokio::test]
 async fn an_api_server_that_does_not_answer_is_given_up_and_asked_for_no_more_batches() {
     let stage = planned(500).await;
+    // While nothing is sent the budget holds no batch back.
+    stage.edit(BROADCAST, "/spec/suspend", json!(true));
     stage.edit(BROADCAST, "/spec/delivery", json!({"batchSize": 1}));
     stage.look().await.unwrap();
     stage.plan(500).await;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cluster::{CallError, call};
+use crate::ledger::clock::{Clock, SystemClock};
 pub use decide::{LEASE, RENEW_DEADLINE, RETRY};
 use decide::{Observed, Record, Step};
 
@@ -124,7 +125,7 @@ impl Candidate {
     }
 
     fn claimed(&self, mut lease: Lease) -> Lease {
-        let now = Some(MicroTime(Timestamp::now()));
+        let now = Timestamp::from_nanosecond(i128::from(SystemClock.now().0)).ok().map(MicroTime);
         let mut spec = lease.spec.take().unwrap_or_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             spec.lease_transitions =

@@ -1,7 +1,7 @@
--- $1-$19 broadcast, $20-$29 account, $30-$33 sender.
+-- $1-$19 broadcast, $20-$29 and $34 account, $30-$33 sender.
 WITH account AS (
     UPDATE account SET next_slot = $21, virtual_time = $22, seen_at = $23, stopped_message = $24, brake_factor = $25,
-        brake_since = $26, brake_hold_until = $27, brake_lowered_at = $28, brake_recent = $29
+        brake_since = $26, brake_hold_until = $27, brake_lowered_at = $28, brake_recent = $29, brake_footing = $34
     WHERE id = $20
 ), sender AS (
     UPDATE sender SET last_number = $31, proven = $32, closed = $33 WHERE id = $30

@@ -176,6 +176,7 @@ impl Store for PostgresStore {
             .bind(asking.now.0)
             .bind(asking.proven)
             .bind(asking.account)
+            .bind(asking.braked)
             .fetch_one(self.connection())
             .await?;
         let rivals = row
@@ -184,7 +185,8 @@ impl Store for PostgresStore {
             .zip(&row.virtual_times)
             .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
             .collect();
-        Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals })
+        let last_slot = row.last_slot.map(Timestamp);
+        Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals, last_slot })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -273,7 +275,8 @@ impl Store for PostgresStore {
                 sender.map(|sender| sender.id),
                 sender.map(|sender| sender.last_number),
                 sender.is_some_and(|sender| sender.proven),
-                sender.is_some_and(|sender| sender.closed)
+                sender.is_some_and(|sender| sender.closed),
+                brake.brake_footing
             ],
         )
         .await?;
@@ -410,6 +413,7 @@ struct SurveyRow {
     held: BatchColumns,
     running: i64,
     others: i64,
+    last_slot: Option<i64>,
     weights: Vec<i64>,
     virtual_times: Vec<f64>,
 }

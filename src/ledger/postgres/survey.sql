@@ -1,4 +1,4 @@
--- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account.
+-- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -15,6 +15,7 @@ SELECT held.*,
     END AS running,
     (SELECT count(DISTINCT sender_id) FROM batch
         WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,
+    CASE WHEN $7 THEN (SELECT max(slot) FROM delivery WHERE broadcast_id = $1 AND state = 1) END AS last_slot,
     ARRAY(SELECT flow_weight FROM broadcast
         WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS weights,
     ARRAY(SELECT flow_virtual_time FROM broadcast

@@ -54,9 +54,12 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
 
     loss::heard_of(store, &mut broadcast, request.known_revision).await?;
 
-    let asking = asking(&broadcast, &sender, request.number, now);
+    let asking = Asking { braked: recorded.braked, ..asking(&broadcast, &sender, request.number, now) };
     let survey = store.survey(&asking).await?;
     let mut turn = Turn { store, broadcast, sender, survey, number: request.number, now };
+    if recorded.braked {
+        turn.give_slots_again();
+    }
     let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
     if request.leaving {
         turn.hand_back().await?;
@@ -72,6 +75,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         proven: sender.proven,
         request: number as i64,
         now,
+        braked: false,
         allowed: broadcast.allowed(),
     }
 }
@@ -184,6 +188,24 @@ impl<S: Store> Turn<'_, S> {
             interval,
             own_interval: own.filter(|own| *own > interval),
             hold_until: brake.hold_until,
+        }
+    }
+
+    /// A sender gives back what it holds when it is throttled. Where nobody else has slots of the account, those it gave back
+    /// are free: else the account would stand still until they have passed.
+    fn give_slots_again(&mut self) {
+        if self.survey.others > 0 || !self.survey.rivals.is_empty() {
+            return;
+        }
+        let mut pace = self.broadcast.pace();
+        let mut brake = self.broadcast.brake();
+        let after_last = self.survey.last_slot.map_or(self.now, |last| last + self.broadcast.ceiling().interval());
+        let free = after_last.max(self.now);
+        if free < pace.next_slot {
+            pace.next_slot = free;
+            brake.pull_in(free);
+            self.broadcast.set_pace(&pace);
+            self.broadcast.set_brake(&brake);
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Evidence {
 pub struct Recorded {
     /// Whether any outcome but `NotBegun` was told and changed a row.
     pub proof: bool,
+    /// Whether the account's rate was lowered.
+    pub braked: bool,
 }
 
 /// Records `reports`; those whose attempt is not the latest or already decided change nothing.
@@ -177,9 +179,11 @@ impl Book {
         self.rows.insert(row.seq, change);
     }
 
-    fn tell_account(&self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {
+    fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {
         let mut brake = broadcast.brake();
-        brake.observe(outcome, slot, self.now);
+        let before = brake.lowered_at;
+        brake.observe(outcome, slot, self.now, broadcast.pace().next_slot);
+        self.recorded.braked |= brake.lowered_at != before;
         broadcast.set_brake(&brake);
         if let Outcome::Auth { fault } = outcome {
             broadcast.account.stopped_message = Some(describe(fault));

@@ -7,7 +7,7 @@ use super::set_back;
 use super::store::Store;
 use super::value::args;
 use crate::delivery::backoff::RetryPolicy;
-use crate::delivery::brake::Brake;
+use crate::delivery::brake::{Brake, Footing};
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::{Block, Gate, Loss};
 use crate::delivery::outcome::{Fault, Outcome};
@@ -125,6 +125,7 @@ pub struct BrakeColumns {
     pub brake_hold_until: i64,
     pub brake_lowered_at: i64,
     pub brake_recent: i64,
+    pub brake_footing: i64,
 }
 
 impl BrakeColumns {
@@ -135,6 +136,7 @@ impl BrakeColumns {
             hold_until: Timestamp(self.brake_hold_until),
             lowered_at: Timestamp(self.brake_lowered_at),
             recent: self.brake_recent,
+            footing: Footing::from_code(self.brake_footing),
         }
     }
 }
@@ -166,7 +168,7 @@ fn select_broadcast(clock: &str, suffix: &str) -> String {
     format!(
         "SELECT {clock} AS clock, broadcast.*, account.rate_messages AS account_messages, \
          account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, seen_at, brake_factor, \
-         brake_since, brake_hold_until, brake_lowered_at, brake_recent, stopped_message, \
+         brake_since, brake_hold_until, brake_lowered_at, brake_recent, brake_footing, stopped_message, \
          sender.id AS sender_id, sender.last_number, sender.proven, sender.closed \
          FROM broadcast JOIN account ON account.id = broadcast.account_id \
          LEFT JOIN sender ON sender.broadcast_id = broadcast.id AND sender.holder = $2 \
@@ -351,13 +353,14 @@ impl BroadcastRow {
     }
 
     pub fn set_brake(&mut self, brake: &Brake) {
-        let Brake { factor, since, hold_until, lowered_at, recent } = *brake;
+        let Brake { factor, since, hold_until, lowered_at, recent, footing } = *brake;
         self.account.brake = BrakeColumns {
             brake_factor: factor,
             brake_since: since.0,
             brake_hold_until: hold_until.0,
             brake_lowered_at: lowered_at.0,
             brake_recent: recent,
+            brake_footing: footing.code(),
         };
     }
 

@@ -110,6 +110,8 @@ pub struct Asking {
     pub proven: bool,
     pub request: i64,
     pub now: Timestamp,
+    /// What it told has lowered the account's rate.
+    pub braked: bool,
     /// From a slot to the deadline of its attempt.
     pub allowed: Span,
 }
@@ -126,6 +128,8 @@ pub struct Survey {
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
     pub rivals: Vec<Rival>,
+    /// The latest slot of anybody in flight in the broadcast; looked up only after the rate was lowered.
+    pub last_slot: Option<Timestamp>,
 }
 
 /// A recipient that was put in flight; the slots follow the order.

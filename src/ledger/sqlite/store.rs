@@ -161,7 +161,8 @@ impl Store for SqliteStore {
             Some(batch) if batch.probation => self.running(asking, batch.first_seq, batch.last_seq).await?,
             _ => 0,
         };
-        Ok(Survey { held, running, others, rivals: self.rivals(asking).await? })
+        let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
+        Ok(Survey { held, running, others, rivals: self.rivals(asking).await?, last_slot })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -251,7 +252,8 @@ impl Store for SqliteStore {
         let (account, brake) = (&broadcast.account, &broadcast.account.brake);
         self.run(
             "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
-             brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10 \
+             brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
+             brake_footing = $11 \
              WHERE id = $1",
             args![
                 broadcast.account_id,
@@ -263,7 +265,8 @@ impl Store for SqliteStore {
                 brake.brake_since,
                 brake.brake_hold_until,
                 brake.brake_lowered_at,
-                brake.brake_recent
+                brake.brake_recent,
+                brake.brake_footing
             ],
         )
         .await?;
@@ -432,6 +435,16 @@ impl SqliteStore {
             )
             .await?;
         Ok(running)
+    }
+
+    async fn last_slot(&mut self, asking: &Asking) -> sqlx::Result<Option<Timestamp>> {
+        let (last,): (Option<i64>,) = self
+            .one(
+                "SELECT max(slot) FROM delivery INDEXED BY delivery_inflight WHERE broadcast_id = $1 AND state = 1",
+                args![asking.broadcast],
+            )
+            .await?;
+        Ok(last.map(Timestamp))
     }
 
     async fn rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {

@@ -1,12 +1,12 @@
 use super::world::World;
-use crate::controller::broadcast::memory::Made;
-use crate::controller::broadcast::{Action, NAME_TAKEN, Refusal};
+use crate::controller::broadcast::memory::{Made, Unmade};
+use crate::controller::broadcast::{Action, NAME_TAKEN};
 
-fn refuses(making: Made, reason: &'static str, message: &str) -> Option<(Made, Refusal)> {
-    Some((making, Refusal { reason, message: message.to_owned() }))
+fn refuses(kind: Made, reason: &'static str, message: &str) -> Option<Unmade> {
+    Some(Unmade { kind, name: String::new(), reason, message: message.to_owned(), is_refused: true })
 }
 
-fn quota() -> Option<(Made, Refusal)> {
+fn quota() -> Option<Unmade> {
     refuses(Made::Job, "ApiForbidden", "failed to create a Job: jobs.batch is forbidden: exceeded quota")
 }
 
@@ -104,4 +104,13 @@ fn of_batches_that_a_quota_refuses_one_finds_out_for_all() {
     world.refuses = None;
     pass(&mut world, 600);
     assert_eq!((world.objects.len(), told(&world)), (100, None));
+}
+
+#[test]
+fn what_may_pass_by_itself_is_tried_again_with_growing_waits_and_not_told() {
+    let mut world = World::planned(10, 10);
+    world.refuses = Some(Unmade { is_refused: false, ..quota().unwrap() });
+    let tried = pass(&mut world, 3_600);
+    assert!((8..=24).contains(&tried), "tried {tried} times in an hour");
+    assert_eq!(told(&world), None);
 }

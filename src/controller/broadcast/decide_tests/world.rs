@@ -9,8 +9,8 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
-use crate::controller::broadcast::decide_refused::{Refusal, made, making, note};
-use crate::controller::broadcast::memory::Made;
+use crate::controller::broadcast::decide_refused::{made, making, note};
+use crate::controller::broadcast::memory::Unmade;
 use crate::controller::broadcast::{Action, Decision, Declared, Memory, Observation, Transition, decide};
 use crate::controller::job::SenderSettings;
 use crate::delivery::counts::Counts;
@@ -113,7 +113,7 @@ pub struct World {
     pub settings: SenderSettings,
     pub now: Timestamp,
     /// What the API server says to whatever is to be made of a kind, and how often it was asked.
-    pub refuses: Option<(Made, Refusal)>,
+    pub refuses: Option<Unmade>,
     pub not_made: usize,
     /// Writes to the API server: objects, statuses, events.
     pub writes: Vec<Timestamp>,
@@ -257,10 +257,10 @@ impl World {
 
     fn try_to(&mut self, action: &Action) {
         if let Some((kind, name)) = making(action) {
-            if let Some((_, refusal)) = self.refuses.clone().filter(|(refused, _)| *refused == kind) {
+            if let Some(unmade) = self.refuses.clone().filter(|unmade| unmade.kind == kind) {
                 self.not_made += 1;
                 let observation = self.observation();
-                return note(&mut self.memory, kind, &name, refusal, &observation);
+                return note(&mut self.memory, Unmade { name, ..unmade }, &observation);
             }
             made(&mut self.memory, kind, &name);
         }

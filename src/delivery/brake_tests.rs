@@ -1,0 +1,200 @@
+use std::collections::VecDeque;
+
+use super::super::outcome::Fault;
+use super::*;
+
+fn throttled(retry_after_ms: Option<u64>) -> Outcome {
+    Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, fault: Fault::new("RateLimited", None, "") }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(1_000 + seconds)
+}
+
+fn millis(millis: i64) -> Timestamp {
+    at(0) + Span::from_millis(millis)
+}
+
+#[test]
+fn a_throttle_answer_halves_once_however_many_answers_of_older_slots_follow() {
+    let mut brake = Brake::default();
+    for _ in 0..20 {
+        brake.observe(&throttled(None), millis(-100), at(0), millis(400));
+    }
+    assert_eq!(brake.factor_at(millis(400)), FULL / 2);
+    brake.observe(&throttled(None), millis(399), millis(450), millis(900));
+    assert_eq!(brake.factor_at(millis(900)), FULL / 2, "given away before");
+    brake.observe(&throttled(None), millis(400), millis(460), millis(900));
+    assert_eq!(brake.factor_at(millis(900)), FULL / 4, "that was not enough");
+}
+
+#[test]
+fn each_wish_of_the_provider_prolongs_the_hold_also_when_it_answers_an_older_slot() {
+    let mut brake = Brake::default();
+    brake.observe(&throttled(Some(2_000)), at(0), at(0), at(0));
+    assert_eq!(brake.hold_until, at(2));
+    brake.observe(&throttled(Some(2_000)), millis(-10), at(1), at(2));
+    assert_eq!(brake.hold_until, at(3));
+    assert_eq!(brake.factor_at(at(3)), FULL / 2);
+}
+
+#[test]
+fn a_limit_met_from_below_is_remembered_and_the_rate_rests_just_under_it() {
+    let mut brake = Brake::default();
+    brake.observe(&throttled(None), at(0), at(0), at(0));
+    let met = millis(5_000);
+    let limit = brake.mean_before(met);
+    assert!(limit > FULL / 2 && limit < FULL, "it has climbed: {limit}");
+    brake.observe(&throttled(None), met, met, met);
+    assert_eq!((brake.factor, brake.footing), (limit * KEPT / FULL, Footing::Known));
+    assert_eq!(brake.factor_at(met + SHORT_HOLD + REST), brake.factor);
+    // Raised a little, and met again: nothing changes for the worse.
+    let again = met + SHORT_HOLD + REST + Span::from_millis(700);
+    let before = brake.factor;
+    brake.observe(&throttled(None), again, again, again);
+    assert!(brake.factor >= before * 99 / 100 && brake.factor <= before * 102 / 100, "{before}, {}", brake.factor);
+}
+
+#[test]
+fn a_rate_that_is_borne_when_it_is_raised_comes_back_within_seconds() {
+    let mut brake = Brake { factor: FULL * 48 / 100, since: at(0), lowered_at: at(0), ..Brake::default() };
+    assert_eq!(brake.factor_at(at(6)), brake.factor);
+    assert_eq!(brake.factor_at(at(7)), brake.factor * RAISED / FULL);
+    assert!(brake.factor_at(at(9)) >= FULL * 95 / 100);
+    assert_eq!(brake.factor_at(at(1_000_000)), FULL);
+    brake.footing = Footing::Searching;
+    assert_eq!(brake.factor_at(at(1)), brake.factor);
+    assert!(brake.factor_at(at(10)) >= FULL * 95 / 100);
+}
+
+#[test]
+fn throttling_without_end_stops_at_one_percent() {
+    let mut brake = Brake::default();
+    for second in 0..100 {
+        brake.observe(&throttled(Some(0)), at(second), at(second), at(second));
+    }
+    assert!(brake.factor_at(at(99)) >= FLOOR);
+    assert_eq!(brake.interval(Rate::new(10, 1), at(99)).0 / 1_000_000, 100 * FULL / brake.factor_at(at(99)));
+}
+
+#[test]
+fn an_absurd_wish_of_the_provider_is_clamped() {
+    let mut brake = Brake::default();
+    brake.observe(&throttled(Some(u64::MAX)), at(0), at(0), at(0));
+    assert_eq!(brake.hold_until, at(0) + MAX_HOLD);
+}
+
+#[test]
+fn half_of_the_last_fifty_failing_brakes_to_the_floor_and_success_lets_it_recover() {
+    let mut brake = Brake::default();
+    let unknown = Outcome::Unknown { fault: Fault::new("Unknown", None, "") };
+    let accepted = Outcome::Accepted { provider_id: None };
+    for _ in 0..24 {
+        brake.observe(&unknown, at(0), at(0), at(0));
+        brake.observe(&accepted, at(0), at(0), at(0));
+    }
+    assert_eq!(brake.factor_at(at(0)), FULL);
+    brake.observe(&unknown, at(0), at(0), at(0));
+    assert_eq!(brake.factor_at(at(0)), FLOOR);
+    assert_eq!(brake.factor_at(at(20)), FULL);
+}
+
+#[test]
+fn a_clock_set_back_does_not_prolong_a_hold() {
+    let ahead = at(100_000);
+    let mut brake = Brake { hold_until: ahead, since: ahead, lowered_at: ahead, ..Brake::default() };
+    brake.clamp(at(0));
+    assert_eq!((brake.hold_until, brake.lowered_at), (at(0) + MAX_HOLD, at(0) + MAX_HOLD));
+}
+
+/// A provider that counts the requests of each sliding second, those it refuses too, and lowers its limit for a minute;
+/// and one sender that gives back what it holds when it is throttled.
+struct Simulation {
+    rate: f64,
+    /// Of the rate, while it is lowered.
+    limit: f64,
+    latency: Span,
+}
+
+#[derive(Debug, Default)]
+struct Minute {
+    sent: f64,
+    accepted: f64,
+    /// From the end of the lowered limit to 95 % of the rate.
+    back_after: Option<Span>,
+}
+
+impl Simulation {
+    const LOWERED_AT: i64 = 20;
+    const LIFTED_AT: i64 = 80;
+    const ENDS_AT: i64 = 100;
+
+    fn run(&self) -> Minute {
+        let mut brake = Brake::default();
+        let (mut now, mut next_slot, mut released_at) = (at(0), at(0), Timestamp::EPOCH);
+        let mut held: VecDeque<Timestamp> = VecDeque::new();
+        let mut window: VecDeque<Timestamp> = VecDeque::new();
+        let mut answers: VecDeque<(Timestamp, Timestamp, bool)> = VecDeque::new();
+        let mut minute = Minute::default();
+        let lowered = at(Self::LOWERED_AT)..at(Self::LIFTED_AT);
+        while now < at(Self::ENDS_AT) {
+            let last = held.back().copied().unwrap_or(now);
+            if last - now < Span::from_millis(250) {
+                let start = next_slot.max(now + Span::from_millis(25)).max(brake.hold_until);
+                let interval = brake.interval(Rate::new(self.rate as u32, 1), start);
+                let group = (250_000_000 / interval.0).max(1);
+                held.extend((0..group).map(|number| start + interval * number));
+                next_slot = start + interval * group;
+            }
+            let slot = held[0];
+            match answers.front() {
+                Some((answered, begun, accepted)) if *answered <= slot => {
+                    let (answered, begun, accepted) = (*answered, *begun, *accepted);
+                    answers.pop_front();
+                    now = answered;
+                    if !accepted {
+                        if begun >= released_at {
+                            (released_at, next_slot) = (now, now);
+                            held.clear();
+                        }
+                        brake.observe(&throttled(None), begun, now, next_slot);
+                    }
+                }
+                _ => {
+                    now = slot;
+                    held.pop_front();
+                    window.push_back(now);
+                    while window.front().is_some_and(|first| *first <= now - Span::from_secs(1)) {
+                        window.pop_front();
+                    }
+                    let counts = lowered.contains(&now);
+                    let accepted = !counts || window.len() as f64 <= self.rate * self.limit;
+                    minute.sent += f64::from(u8::from(counts));
+                    minute.accepted += f64::from(u8::from(counts && accepted));
+                    answers.push_back((now + self.latency, now, accepted));
+                }
+            }
+            if now >= lowered.end && brake.factor_at(now) >= FULL * 95 / 100 {
+                minute.back_after.get_or_insert(now - lowered.end);
+            }
+        }
+        minute
+    }
+}
+
+#[test]
+fn a_limit_that_falls_for_a_minute_is_used_nearly_whole_and_seldom_met_and_noticed_when_it_lifts() {
+    let seconds = (Simulation::LIFTED_AT - Simulation::LOWERED_AT) as f64;
+    for rate in [100.0, 300.0, 1_000.0] {
+        for limit in [0.3, 0.5, 0.8] {
+            let minute = Simulation { rate, limit, latency: Span::from_millis(20) }.run();
+            let used = minute.accepted / (rate * limit * seconds);
+            let refused = 1.0 - minute.accepted / minute.sent;
+            let back_after = minute.back_after.map(Span::as_secs_f64);
+            let told = format!("{rate}/s, limit {limit}: used {used:.3}, refused {refused:.4}, back {back_after:?} s");
+            assert!(used >= 0.9, "{told}");
+            assert!(refused <= 0.01, "{told}");
+            assert!(back_after.is_some_and(|seconds| seconds <= 10.0), "{told}");
+        }
+    }
+}
