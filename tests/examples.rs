@@ -95,8 +95,12 @@ fn the_list_in_the_channel_example_is_people_csv_and_fits_into_what_kubectl_appl
 
 /// Runs the command of an example against a simulator of its own; returns the status and what the simulator counted.
 async fn run(name: &str) -> (i32, Value, Value) {
-    let folder = tempfile::tempdir().unwrap();
-    let options = SimulatorLine::parse_from(["simulator", "--listen", "127.0.0.1:0"]).options;
+    run_in(&tempfile::tempdir().unwrap(), &[], name).await
+}
+
+/// The same with the ledger of a folder, and further flags of the simulator.
+async fn run_in(folder: &tempfile::TempDir, flags: &[&str], name: &str) -> (i32, Value, Value) {
+    let options = SimulatorLine::parse_from([&["simulator", "--listen", "127.0.0.1:0"], flags].concat()).options;
     let simulator = Simulator::bind(options).await.unwrap();
     let address = simulator.address();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -146,6 +150,15 @@ async fn the_endpoint_example_reaches_all_three() {
     let (code, status, counted) = run("http.yaml").await;
     assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()));
     assert_eq!((&counted["accepted"], &counted["accepted_twice"]), (&3.into(), &0.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_that_sends_again_reaches_those_who_failed_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, status, _) = run_in(&folder, &["--fail", "http:404=1"], "http.yaml").await;
+    assert_eq!((code, &status["recipients"]["failed"]), (2, &3.into()));
+    let (code, status, counted) = run_in(&folder, &[], "again.yaml").await;
+    assert_eq!((code, &status["recipients"]["sent"], &counted["accepted"]), (0, &3.into(), &3.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "ledger_contract/audiences.rs"]
+mod audiences;
 #[path = "ledger_contract/claims.rs"]
 mod claims;
 #[path = "ledger_contract/clocks.rs"]
@@ -58,6 +60,14 @@ macro_rules! contract {
     ($backend:ident, $ledger:ty) => {
         mod $backend {
             cases! { $ledger:
+                audiences {
+                    exactly_those_who_ended_so_come_with_their_variables_and_in_order
+                    an_audience_longer_than_a_page_comes_whole
+                    a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience
+                    a_broadcast_that_ended_before_it_was_planned_has_nobody
+                    of_several_broadcasts_of_a_name_the_one_begun_last_is_meant
+                    a_planner_reads_only_what_its_own_audience_names
+                }
                 claims {
                     claims_are_exclusive
                     a_reply_says_how_many_senders_are_at_work
@@ -89,6 +99,8 @@ macro_rules! contract {
                 }
                 outcomes {
                     each_outcome_leads_where_the_table_says
+                    causes_are_counted_by_the_providers_code_and_a_late_answer_takes_its_own_away
+                    a_provider_that_makes_codes_up_is_counted_by_reason_beyond_the_first_hundred
                     totals_count_everybody_of_all_broadcasts
                     an_outcome_told_twice_changes_nothing_the_second_time
                     an_outcome_of_an_older_attempt_changes_nothing
@@ -106,6 +118,8 @@ macro_rules! contract {
                 }
                 gates {
                     refused_credentials_stop_every_broadcast_of_the_account_until_lifted
+                    a_sender_may_try_refused_credentials_again_with_one_recipient
+                    a_brief_says_whether_only_refused_credentials_are_in_the_way
                     a_block_stops_only_its_broadcast
                     twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_person_has_looked
                     cancelling_is_latched_and_skips_whoever_is_not_begun

@@ -177,6 +177,7 @@ impl World {
             known_revision: 0,
             held_up: false,
             content_of: Some(1),
+            retry_credentials: false,
             leaving: false,
         };
         sender.asking = Some((arrives, request, local(now)));

@@ -18,6 +18,7 @@ use herald::delivery::time::Span;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{AccountKey, Content, Declaration, Ledger};
 use herald::provider::http::{Http, HttpEndpoint};
+use herald::sender::assembly::Part;
 use herald::sender::{PlanError, PlanSpec, planner};
 use tokio::sync::watch;
 
@@ -135,7 +136,7 @@ async fn a_planner_stops_though_its_reader_never_comes_back() {
 
     // What was begun is in nobody's way.
     let recipients = vec![("2".to_owned(), BTreeMap::new())];
-    let inline = Source::Inline { path: "spec.audience.recipients".to_owned(), recipients };
+    let inline = Part::Read(Source::Inline { path: "spec.audience.recipients".to_owned(), recipients });
     let (_stop, go_on) = watch::channel(false);
     let (read, _) = mpsc::channel();
     let materials = Arc::new(Endless { read, rest: Mutex::new(None) });
@@ -146,7 +147,7 @@ async fn a_planner_stops_though_its_reader_never_comes_back() {
 fn spec(materials: Arc<Endless>) -> PlanSpec {
     let (kind, name, key) = (MaterialKind::ConfigMap, "people".to_owned(), "people.csv".to_owned());
     PlanSpec {
-        sources: vec![Source::Material { kind, name, key }],
+        sources: vec![Part::Read(Source::Material { kind, name, key })],
         exclude: Vec::new(),
         materials,
         template: Arc::new(Template::compile("Hello").unwrap()),

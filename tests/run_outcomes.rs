@@ -127,7 +127,9 @@ fn failed_recipients_are_2_with_the_reason_counted() {
     assert!(finished.stdout.contains("failed 3"), "{}", finished.stdout);
     let line = only(&stage.run(&JSON).exits(2));
     assert_eq!(balance(&line), (0, 3, 0, 0, 0));
-    assert_eq!(line.pointer("/status/reasons/0/count"), Some(&json!(3)));
+    let why = json!([{"outcome": "Failed", "reason": "PersonUnavailable", "code": "551", "count": 3}]);
+    assert_eq!(line.pointer("/status/reasons"), Some(&why));
+    assert!(finished.stdout.contains("3 failed: PersonUnavailable (code 551)"), "{}", finished.stdout);
     assert_eq!(
         (text(&line, "/status/state"), &condition(&line, "Finished")["reason"]),
         ("Complete", &json!("DeliveredWithFailures"))

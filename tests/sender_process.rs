@@ -18,7 +18,7 @@ use herald::audience::{MaterialError, MaterialKind, Materials};
 use herald::content::Template;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
-use herald::ledger::{Inspect, Ledger, SenderLedger};
+use herald::ledger::{Declaration, Inspect, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
 use herald::sender::{Journal, JournalError, Left, PlanSpec, SenderFailure, assembly, planner};
 use serde_json::{Value, json};
@@ -84,6 +84,63 @@ async fn a_missing_secret_is_told_and_the_next_process_finds_it() {
     let snapshot = stage.snapshot(broadcast).await;
     assert_eq!((snapshot.trouble, snapshot.counts.sent), (None, 5));
     assert!(!stage::texts(pod.journal().parent().unwrap()).contains(CANARY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_are_tried_again_by_the_process_that_has_them_when_the_secret_changes() {
+    let stage = Stage::open(&["--fail", "190=1"]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(5)).await;
+    let pod = stage.pod("one");
+    let process = pod.start(&stage.ledger, broadcast);
+    stage.await_that("a refusal", async || stage.snapshot(broadcast).await.stop_message.is_some()).await;
+    assert_eq!(stage.requests().len(), 1, "the first refusal stops it");
+    stage.settings(&json!({"fail": []})).await;
+    pod.write("credentials/accessToken", "another-token");
+    assert_eq!(process.await.unwrap().unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.counts.sent, snapshot.stop_message), (5, None));
+    assert_eq!(stage.requests().len(), 6);
+    stage.judge(broadcast).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_with_refused_credentials_does_not_stay_for_a_broadcast_that_is_suspended() {
+    let stage = Stage::open(&["--fail", "190=1"]).await;
+    let broadcast = stage.declare(RATE, Stage::to_people(5)).await;
+    let process = stage.pod("one").start(&stage.ledger, broadcast);
+    stage.await_that("a refusal", async || stage.snapshot(broadcast).await.stop_message.is_some()).await;
+    let suspended = with(Stage::to_people(5), "/suspend", json!(true));
+    stage.ledger.declare(&stage.declaration(2, RATE, suspended)).await.unwrap();
+    assert_eq!(process.await.unwrap().unwrap(), Left::Closed(Closed::CredentialsInvalid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_whom_another_broadcast_failed_to_reach_are_planned_once_that_has_ended() {
+    let stage = Stage::open(&["--fail", "551=1"]).await;
+    let first = stage.declare(RATE, Stage::to_people(5)).await;
+    let spec = json!({
+        "channelRef": {"name": "page"},
+        "content": {"text": "Again"},
+        "audience": {"sources": [{"name": "missed", "broadcast": {"name": "sale", "outcomes": ["Failed"]}}]},
+    });
+    let another = |text: &str| text.to_owned();
+    let again = stage.declaration(1, RATE, spec);
+    let (name, idempotency_key, owner_uid) = (another("again"), another("again"), another("uid-2"));
+    let again = Declaration { name, idempotency_key, owner_uid, ..again };
+    let again = stage.ledger.declare(&again).await.unwrap().id;
+    let pod = stage.pod("two");
+    pod.run(&stage.ledger, again).await.unwrap();
+    let told = stage.snapshot(again).await.trouble.expect("a trouble").trouble;
+    assert_eq!(told.reason, "AudienceUnfinished");
+    assert!(told.message.contains("`sale`"), "{}", told.message);
+
+    stage.pod("one").run(&stage.ledger, first).await.unwrap();
+    assert_eq!(stage.snapshot(first).await.counts.failed, 5);
+    stage.settings(&json!({"fail": []})).await;
+    assert_eq!(pod.run(&stage.ledger, again).await.unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(again).await;
+    assert_eq!((snapshot.counts.sent, snapshot.trouble), (5, None));
+    stage.judge(again).await;
 }
 
 fn to_list(text: &str) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use herald::ledger::{Brief, LedgerError, SenderLedger, Trouble};
+use herald::ledger::{AudiencePage, AudienceQuery, Brief, LedgerError, SenderLedger, Trouble};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -39,6 +39,9 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     }
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.ledger.append_plan(ticket, chunk, rows).await
+    }
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        self.ledger.audience_page(query).await
     }
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
         self.ledger.seal_plan(ticket, samples).await

@@ -15,6 +15,7 @@ use herald::ledger::{AccountKey, Content, Declaration};
 use herald::provider::Provider;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::sender::PlanSpec;
+use herald::sender::assembly::Part;
 
 const FIRST_NAMES: [&str; 8] = ["Ana", "José", "Zoë", "Olena", "Nguyễn", "Mary Ann", "Łukasz", "Ivy"];
 const CITIES: [&str; 5] = ["Portland", "Kyiv", "São Paulo", "Graz", "Hà Nội"];
@@ -89,11 +90,11 @@ pub fn declaration(rate: u32) -> Declaration {
 
 pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<PlanSpec> {
     Ok(PlanSpec {
-        sources: vec![Source::Material {
+        sources: vec![Part::Read(Source::Material {
             kind: MaterialKind::ConfigMap,
             name: "people".to_owned(),
             key: "people.csv".to_owned(),
-        }],
+        })],
         exclude: Vec::new(),
         materials: Arc::new(OneFile(csv.to_owned())),
         template: Arc::new(Template::compile(TEXT)?),

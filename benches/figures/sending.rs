@@ -127,6 +127,7 @@ impl<L: SenderLedger> Office<L> {
             journal: self.journal.clone(),
             plan: None,
             patience: None,
+            retry_credentials: false,
         };
         sessions.spawn(session.run(stop.clone()))
     }

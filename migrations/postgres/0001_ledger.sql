@@ -181,6 +181,7 @@ CREATE TABLE tally (
     broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
     state BIGINT NOT NULL,
     reason TEXT NOT NULL,
+    code TEXT NOT NULL,                 -- the provider's own, '' where it gave none or too many are told apart
     count BIGINT NOT NULL,
-    PRIMARY KEY (broadcast_id, state, reason)
+    PRIMARY KEY (broadcast_id, state, reason, code)
 );

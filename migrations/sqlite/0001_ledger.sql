@@ -180,6 +180,7 @@ CREATE TABLE tally (
     broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
     state INTEGER NOT NULL,
     reason TEXT NOT NULL,
+    code TEXT NOT NULL,                 -- the provider's own, '' where it gave none or too many are told apart
     count INTEGER NOT NULL,
-    PRIMARY KEY (broadcast_id, state, reason)
+    PRIMARY KEY (broadcast_id, state, reason, code)
 ) STRICT, WITHOUT ROWID;

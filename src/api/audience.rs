@@ -6,12 +6,15 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::broadcast::MAX_BROADCAST_NAME;
 use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
 
 /// The most recipients that may stand in a document, per list: what etcd holds with ease; more come from sources.
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// The most sources of one list: each is a file a sender mounts.
 pub const MAX_SOURCES: usize = 32;
+/// As many outcomes as there are.
+pub const MAX_OUTCOMES: usize = 4;
 /// The most variables of one recipient.
 pub const MAX_VARS: usize = 32;
 /// The longest value of a variable, in characters.
@@ -34,7 +37,8 @@ pub struct Audience {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "recipients_schema")]
     pub recipients: Vec<Recipient>,
-    /// Files of recipients, at most 32, read in this order and united. Names must be unique in the list.
+    /// Files of recipients and recipients of other broadcasts, at most 32 sources, read in this order and united. Names must
+    /// be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,
@@ -58,21 +62,50 @@ pub struct Recipient {
     pub vars: BTreeMap<String, String>,
 }
 
-/// A file of recipients: exactly one of `configMapKeyRef` and `secretKeyRef`.
+/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef` and `broadcast`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)")
-    .message("exactly one of configMapKeyRef and secretKeyRef must be set"))]
+#[x_kube(validation = Rule::new(
+    "(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) == 1"
+).message("exactly one of configMapKeyRef, secretKeyRef and broadcast must be set"))]
 pub struct AudienceSource {
     /// A name for this source, for messages and status: a DNS label of 1 to 63 characters, unique in the list. Required.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The file is a key of a ConfigMap of the same namespace. Exactly one of this and `secretKeyRef`.
+    /// The file is a key of a ConfigMap of the same namespace. Exactly one of this, `secretKeyRef` and
+    /// `broadcast`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<KeyRef>,
-    /// The file is a key of a Secret of the same namespace. Exactly one of this and `configMapKeyRef`.
+    /// The file is a key of a Secret of the same namespace. Exactly one of this, `configMapKeyRef` and `broadcast`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeyRef>,
+    /// Recipients of another broadcast of the same namespace, by how they ended there, with their variables. It must have
+    /// ended when the plan is made. Exactly one of this, `configMapKeyRef` and `secretKeyRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<BroadcastSource>,
+}
+
+/// Recipients of a broadcast that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastSource {
+    /// The name of the other BroadcastMessage, in the same namespace: 1 to 52 characters. Its object may be deleted by
+    /// now: the ledger knows it. Required.
+    #[schemars(length(min = 1, max = MAX_BROADCAST_NAME), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+    /// Whom of them: those who ended as `Sent`, `Failed`, `Skipped` or `Unknown`; at least one of these. Whoever is
+    /// `Unknown` may have got its message. Required.
+    #[schemars(schema_with = "outcomes_schema")]
+    pub outcomes: Vec<AudienceOutcome>,
+}
+
+/// How a recipient ended in another broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AudienceOutcome {
+    Sent,
+    Failed,
+    Skipped,
+    Unknown,
 }
 
 /// One key of a ConfigMap or Secret.
@@ -99,7 +132,8 @@ pub struct Exclusion {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "excluded_schema")]
     pub recipients: Vec<ExcludedRecipient>,
-    /// Files of recipients to leave out, at most 32. Only the ids are read. Names must be unique in the list.
+    /// Files of recipients to leave out, or recipients of other broadcasts, at most 32 sources. Only the ids are read. Names
+    /// must be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,
@@ -141,11 +175,11 @@ impl SourceRef<'_> {
 }
 
 impl AudienceSource {
-    /// The one member that is set; `None` for a document that was never admitted.
+    /// The file, where it is one; `None` for a broadcast, and for a document that was never admitted.
     pub fn reference(&self) -> Option<SourceRef<'_>> {
-        match (&self.config_map_key_ref, &self.secret_key_ref) {
-            (Some(reference), None) => Some(SourceRef::ConfigMap(reference)),
-            (None, Some(reference)) => Some(SourceRef::Secret(reference)),
+        match (&self.config_map_key_ref, &self.secret_key_ref, &self.broadcast) {
+            (Some(reference), None, None) => Some(SourceRef::ConfigMap(reference)),
+            (None, Some(reference), None) => Some(SourceRef::Secret(reference)),
             _ => None,
         }
     }
@@ -189,6 +223,16 @@ fn sources_schema(generator: &mut SchemaGenerator) -> Schema {
         "maxItems": MAX_SOURCES,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
+    })
+}
+
+fn outcomes_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": AudienceOutcome::json_schema(generator),
+        "minItems": 1,
+        "maxItems": MAX_OUTCOMES,
+        "x-kubernetes-list-type": "atomic",
     })
 }
 

@@ -9,6 +9,8 @@ use super::{broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition};
 
 /// The most entries of `reasons`; the largest counts are kept.
 pub const MAX_REASONS: usize = 32;
+/// The longest code of a provider, in characters; longer ones are cut.
+pub const MAX_CODE: usize = 64;
 /// The most rendered samples of a plan.
 pub const MAX_SAMPLES: usize = 5;
 /// The longest sample, in characters; longer ones are cut.
@@ -60,7 +62,7 @@ pub struct BroadcastMessageStatus {
     /// The balance of recipients: planned = pending + sent + failed + skipped + unknown, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients: Option<RecipientSums>,
-    /// Why recipients failed, were skipped or are unknown, with counts; the 32 most frequent.
+    /// Why recipients failed, were skipped or are unknown, with the provider's codes and counts; the 32 most frequent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "reasons_schema")]
     pub reasons: Vec<ReasonCount>,
@@ -134,6 +136,11 @@ pub struct ReasonCount {
     /// Why, as one CamelCase word, e.g. `RetriesExhausted`. 1 to 128 letters.
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
     pub reason: String,
+    /// The provider's own code, where it gave one, e.g. `551`, `10/2018278` or `404`. At most 64 characters. The first 100
+    /// causes of a broadcast are told apart so, further ones are counted by their reason alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_CODE))]
+    pub code: Option<String>,
     /// How many recipients ended so.
     #[schemars(range(min = 0))]
     pub count: i64,

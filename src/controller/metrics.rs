@@ -202,7 +202,7 @@ mod tests {
         metrics.status_written("BroadcastMessage");
         metrics.ledger_answered("/v1/exchange", 200, Duration::from_millis(3));
         metrics.watch_spoke("Job", Timestamp(5_000_000_000));
-        let total = |state, reason: &str, count| Outcomes { state, reason: reason.to_owned(), count };
+        let total = |state, reason: &str, count| Outcomes { state, reason: reason.to_owned(), code: None, count };
         metrics.counted(&[
             total(RecipientState::Pending, "", 5),
             total(RecipientState::Sent, "", 3),

@@ -55,13 +55,16 @@ impl Counts {
     }
 }
 
-/// How many recipients ended (or stand) in a state for a reason; kept beside [`Counts`] in the same transaction.
+/// What is counted together: a state, why, and the provider's own code where it gave one.
+pub type Cause = (RecipientState, String, Option<String>);
+
+/// How many recipients ended (or stand) in a state for a cause; kept beside [`Counts`] in the same transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally(pub BTreeMap<(RecipientState, String), i64>);
+pub struct Tally(pub BTreeMap<Cause, i64>);
 
 impl Tally {
-    pub fn change(&mut self, state: RecipientState, reason: &str, by: i64) {
-        *self.0.entry((state, reason.to_owned())).or_default() += by;
+    pub fn change(&mut self, state: RecipientState, reason: &str, code: Option<&str>, by: i64) {
+        *self.0.entry((state, reason.to_owned(), code.map(str::to_owned))).or_default() += by;
     }
 }
 

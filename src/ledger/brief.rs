@@ -29,6 +29,9 @@ pub struct Brief {
     pub name: String,
     pub content: Content,
     pub orders: Orders,
+    /// Nothing keeps the broadcast from being sent but that the provider refused the account's credentials.
+    #[serde(default)]
+    pub credentials_refused: bool,
 }
 
 /// Why a sender cannot work, told by the sender: it reads Secrets and ConfigMaps, the operator does not.

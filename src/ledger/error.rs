@@ -59,6 +59,12 @@ pub enum LedgerError {
     PlanLocked,
     #[error("another plan has begun since")]
     PlanSuperseded,
+    #[error(
+        "there is no broadcast `{name}` in this ledger and namespace; name one that was sent from here in `spec.audience`"
+    )]
+    AudienceNotFound { name: String },
+    #[error("the broadcast `{name}` has not ended, so nobody knows how its recipients end; wait for it, or cancel it")]
+    AudienceUnfinished { name: String },
     #[error("one request carries at most {limit} items")]
     RequestTooLarge { limit: usize },
     #[error("chunk {chunk} does not follow chunk {last}")]
@@ -88,6 +94,8 @@ impl LedgerError {
             LedgerError::RequestRefused { .. } => "RequestRefused",
             LedgerError::PlanLocked => "PlanLocked",
             LedgerError::PlanSuperseded => "PlanSuperseded",
+            LedgerError::AudienceNotFound { .. } => "AudienceNotFound",
+            LedgerError::AudienceUnfinished { .. } => "AudienceUnfinished",
             LedgerError::RequestTooLarge { .. } => "RequestTooLarge",
             LedgerError::ChunkOutOfOrder { .. } => "ChunkOutOfOrder",
         }

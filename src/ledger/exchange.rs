@@ -58,6 +58,9 @@ pub struct ExchangeRequest {
     /// Slots pass unused, because the provider owes as many answers as may be on the wire.
     #[serde(default)]
     pub held_up: bool,
+    /// The credentials that the provider refused are worth another try: opens the account until the next refusal.
+    #[serde(default)]
+    pub retry_credentials: bool,
     /// The sender's last request: its claim is handed back.
     pub leaving: bool,
 }

@@ -4,6 +4,7 @@
 //! protocol of sending is one call, [`SenderLedger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
+pub mod audience;
 pub mod batch_status;
 pub mod brief;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod wire;
 
 use std::future::Future;
 
+pub use audience::{AudienceList, AudiencePage, AudienceQuery};
 pub use brief::{Brief, Orders, ToldTrouble, Trouble};
 pub use clock::Clock;
 pub use declaration::{AccountKey, Content, Declaration};
@@ -70,6 +72,13 @@ pub trait SenderLedger: Send + Sync + 'static {
         chunk: u64,
         rows: &[PlanRow],
     ) -> impl Future<Output = Result<PlanReceipt>> + Send;
+
+    /// Recipients of a finished broadcast that the audience of the planned one names: one page.
+    ///
+    /// # Errors
+    /// [`LedgerError::AudienceNotFound`], [`LedgerError::AudienceUnfinished`]; [`LedgerError::Forbidden`] for a source
+    /// that the audience does not hold.
+    fn audience_page(&self, query: &AudienceQuery) -> impl Future<Output = Result<AudiencePage>> + Send;
 
     /// Closes the plan: cuts batches, fixes the hash. Idempotent for one ticket.
     fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> impl Future<Output = Result<SealedPlan>> + Send;

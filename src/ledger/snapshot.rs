@@ -3,6 +3,7 @@
 use super::brief::ToldTrouble;
 use super::exchange::BroadcastId;
 use super::plan::SealedPlan;
+use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::outcome::Fault;
@@ -10,8 +11,12 @@ use crate::delivery::rate::Rate;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 
-/// The most (state, reason) pairs of a snapshot: status stays small; the fixed sets of reasons are shorter.
-pub const MAX_REASONS: i64 = 20;
+/// The most causes of a snapshot: as many as a status holds.
+pub const MAX_REASONS: i64 = broadcast_status::MAX_REASONS as i64;
+
+/// So many causes of one broadcast are told apart by the provider's code; whatever comes beyond them is counted by its
+/// reason alone. Providers have some dozens of codes; one that makes them up finds an end.
+pub const MAX_CAUSES: i64 = 100;
 
 /// The most (state, reason) pairs of all broadcasts together. The fixed sets of reasons of all providers are shorter; a
 /// sender that makes up reasons finds an end.
@@ -22,6 +27,8 @@ pub const MAX_TOTALS: i64 = 200;
 pub struct Outcomes {
     pub state: RecipientState,
     pub reason: String,
+    /// The provider's own, where it gave one; not told apart in totals.
+    pub code: Option<String>,
     pub count: i64,
 }
 

@@ -162,7 +162,8 @@ fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {
         RecipientState::Pending | RecipientState::Inflight | RecipientState::Sent => None,
     };
     let count = |row: &super::snapshot::Outcomes| {
-        Some(ReasonCount { outcome: outcome(row.state)?, reason: row.reason.clone(), count: row.count })
+        let (reason, code) = (row.reason.clone(), row.code.clone());
+        Some(ReasonCount { outcome: outcome(row.state)?, reason, code, count: row.count })
     };
     snapshot.outcomes.iter().filter_map(count).collect()
 }

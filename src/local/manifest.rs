@@ -122,7 +122,7 @@ impl Manifest {
         self.secrets.get(namespace, name, key)
     }
 
-    /// The file of an audience source; always there for a source of a broadcast of this manifest.
+    /// The file of an audience source; always there for one of this manifest that is a file.
     pub fn source(&self, namespace: &str, source: &AudienceSource) -> Option<&Data> {
         match source.reference()? {
             SourceRef::ConfigMap(reference) => self.config_map_key(namespace, &reference.name, &reference.key),

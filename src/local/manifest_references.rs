@@ -71,7 +71,8 @@ fn missing_source(
     field: &str,
 ) -> Option<ManifestFault> {
     let namespace = &broadcast.name.namespace;
-    if manifest.source(namespace, source).is_some() {
+    // Whether the ledger knows a broadcast is seen when the plan is made.
+    if source.broadcast.is_some() || manifest.source(namespace, source).is_some() {
         return None;
     }
     let (kind, member, objects) = match source.reference()? {

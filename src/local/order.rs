@@ -13,10 +13,10 @@ use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{Template, TemplateError};
-use crate::ledger::Recollection;
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
+use crate::ledger::{Orders, Recollection};
 use crate::provider::Provider;
-use crate::sender::assembly::{self, ChannelError, Credentials};
+use crate::sender::assembly::{self, ChannelError, Credentials, Part};
 use crate::sender::planner::PlanSpec;
 use crate::sender::transport::is_on_this_machine;
 
@@ -112,6 +112,9 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     declaration.owner_uid.clear();
     declaration.generation = 0;
     declaration.recollection = Recollection { approval: declaration.recollection.approval, ..Recollection::default() };
+    // By them the ledger knows which other broadcast the audience names.
+    let orders = Orders { channel: channel.object.spec.clone(), audience: document.object.spec.audience.clone() };
+    declaration.orders = Some(orders);
     let materials = ManifestMaterials { manifest: manifest.clone(), namespace: document.name.namespace.clone() };
     Ok(Order {
         broadcast: document.object.clone(),
@@ -171,8 +174,8 @@ impl ManifestMaterials {
     fn files(&self, audience: &Audience) -> Vec<PathBuf> {
         let sources = assembly::included(audience).into_iter().chain(assembly::excluded(audience));
         let of = |source| match source {
-            Source::Material { kind, name, key } => self.data(kind, &name, &key)?.path().map(PathBuf::from),
-            Source::Inline { .. } => None,
+            Part::Read(Source::Material { kind, name, key }) => self.data(kind, &name, &key)?.path().map(PathBuf::from),
+            Part::Read(Source::Inline { .. }) | Part::Broadcast { .. } => None,
         };
         sources.filter_map(of).collect()
     }

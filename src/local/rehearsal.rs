@@ -8,7 +8,7 @@ use crate::audience::canonical_id;
 use crate::delivery::outcome::Outcome;
 use crate::provider::Message;
 use crate::sender::Transport;
-use crate::sender::assembly;
+use crate::sender::assembly::{self, Part};
 
 /// The correlation of a message that belongs to no broadcast.
 const CORRELATION: &str = "test:0:0:0";
@@ -24,7 +24,7 @@ pub enum RehearsalError {
 }
 
 /// Sends one message of a broadcast to `id`, with the variables that `id` has in the audience or, if it is not in it,
-/// those of the first recipient.
+/// those of the first recipient. The ledger is not opened, so recipients of other broadcasts are not looked at.
 pub async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<(Outcome, String), RehearsalError> {
     let id = canonical_id(id).map_err(|error| RehearsalError::Recipient(error.to_string()))?.to_owned();
     let vars = vars(order, id.clone()).await?;
@@ -36,11 +36,12 @@ pub async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<
 }
 
 async fn vars(order: &Order, id: String) -> Result<BTreeMap<String, String>, RehearsalError> {
-    let sources = assembly::included(&order.broadcast.spec.audience);
+    let parts = assembly::included(&order.broadcast.spec.audience);
     let materials = order.materials.clone();
     let search = move || {
         let mut first = None;
-        for source in sources {
+        for part in parts {
+            let Part::Read(source) = part else { continue };
             let rows = source.open(materials.as_ref()).map_err(|error| error.to_string())?;
             for row in rows {
                 let row = row.map_err(|error| error.to_string())?;

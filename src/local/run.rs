@@ -319,6 +319,7 @@ async fn send<L: Ledger>(
                 journal: recovered.journal.clone(),
                 plan: None,
                 patience: None,
+                retry_credentials: false,
             };
             sessions.spawn(session.run(stop.clone()));
         }

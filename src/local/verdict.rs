@@ -89,7 +89,9 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
         text.push_str(&format!("  (duplicates {}, excluded {})", plan.duplicates, plan.excluded));
     }
     for outcome in &snapshot.outcomes {
-        text.push_str(&format!("\n  {} {}: {}", outcome.count, outcome.state.as_str().to_lowercase(), outcome.reason));
+        let code = outcome.code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default();
+        let state = outcome.state.as_str().to_lowercase();
+        text.push_str(&format!("\n  {} {state}: {}{code}", outcome.count, outcome.reason));
     }
     if snapshot.closed == Some(Closed::Suspended) {
         text.push_str(&suspended(snapshot));

@@ -2,17 +2,17 @@
 
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
-use jiff::fmt::{rfc2822, strtime};
+use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use crate::delivery::time::{NANOS_PER_SECOND, Timestamp};
+use crate::delivery::time::Timestamp;
 
 /// The longest wait a provider may ask for in one answer, in milliseconds: as long as the brake holds at most. One answer
 /// must not be able to stop an account for longer; the next throttle answer may ask again.
 pub const MAX_RETRY_AFTER_MS: u64 = 15 * 60 * 1000;
 
-/// The two obsolete forms of a date, which recipients must still read: RFC 850 and asctime.
-const OBSOLETE_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+/// A date, as it is written and as recipients must read it still: RFC 850 and asctime.
+const DATES: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 /// The wait asked for, clamped to [`MAX_RETRY_AFTER_MS`]: in seconds, which some give with a fraction, or as a date. A date
 /// is counted from the answer's own `Date`, so that nobody's clock matters, and where there is none from `now`; one that
@@ -38,19 +38,15 @@ fn seconds(wish: &str) -> Option<u64> {
 
 fn until(date: jiff::Timestamp, headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let own = headers.get(DATE).and_then(|value| self::date(value.to_str().ok()?.trim()));
-    let millis_per_second = NANOS_PER_SECOND / 1_000;
-    let from = own.map_or(now.0 / millis_per_second, jiff::Timestamp::as_millisecond);
+    let from = own.map_or((now - Timestamp::EPOCH).as_millis(), jiff::Timestamp::as_millisecond);
     Some(u64::try_from(date.as_millisecond().saturating_sub(from)).unwrap_or(0))
 }
 
+/// The last day of the year 9999 is as late as a date can be written, and later than an instant can be kept.
 fn date(text: &str) -> Option<jiff::Timestamp> {
-    let preferred = rfc2822::parse(text).ok().map(|date| date.timestamp());
-    preferred.or_else(|| OBSOLETE_DATES.iter().find_map(|format| obsolete_date(format, text)))
-}
-
-fn obsolete_date(format: &str, text: &str) -> Option<jiff::Timestamp> {
-    let date = strtime::parse(format, text).ok()?.to_datetime().ok()?;
-    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    let read = |format: &&str| strtime::parse(format, text).ok()?.to_datetime().ok();
+    let date = DATES.iter().find_map(read)?;
+    Some(date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |date| date.timestamp()))
 }
 
 #[cfg(test)]

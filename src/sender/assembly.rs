@@ -8,6 +8,7 @@ use crate::api::channel::{HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SEC
 use crate::api::header::{HeaderPiece, header_pieces};
 use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
 use crate::audience::{MaterialKind, Source};
+use crate::ledger::AudienceList;
 use crate::provider::http::{Http, HttpEndpoint};
 use crate::provider::messenger::{Messenger, MessengerAccount};
 use crate::provider::{AccountError, Provider};
@@ -86,33 +87,52 @@ fn required(credentials: &dyn Credentials, key: &str) -> Result<SecretString, Ch
     optional(credentials, key)?.ok_or_else(|| ChannelError::MissingKey { key: key.to_owned() })
 }
 
+/// Where a part of an audience comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The document itself, or a file.
+    Read(Source),
+    /// Another broadcast: the ledger knows its recipients.
+    Broadcast {
+        list: AudienceList,
+        /// The source's name in its list.
+        source: String,
+        /// The broadcast's name, for messages.
+        name: String,
+    },
+}
+
 /// Whom an audience reaches, in order.
-pub fn included(audience: &Audience) -> Vec<Source> {
+pub fn included(audience: &Audience) -> Vec<Part> {
     let recipients = audience.recipients.iter().map(|one| (one.id.clone(), one.vars.clone())).collect();
-    sources("spec.audience.recipients", recipients, &audience.sources)
+    parts("spec.audience.recipients", recipients, &audience.sources, AudienceList::Included)
 }
 
 /// Whom an audience leaves out.
-pub fn excluded(audience: &Audience) -> Vec<Source> {
+pub fn excluded(audience: &Audience) -> Vec<Part> {
     let Some(exclude) = &audience.exclude else { return Vec::new() };
     let recipients = exclude.recipients.iter().map(|one| (one.id.clone(), Default::default())).collect();
-    sources("spec.audience.exclude.recipients", recipients, &exclude.sources)
+    parts("spec.audience.exclude.recipients", recipients, &exclude.sources, AudienceList::Excluded)
 }
 
 type Inline = Vec<(String, std::collections::BTreeMap<String, String>)>;
 
-fn sources(path: &str, recipients: Inline, named: &[AudienceSource]) -> Vec<Source> {
-    let mut sources = Vec::new();
+fn parts(path: &str, recipients: Inline, named: &[AudienceSource], list: AudienceList) -> Vec<Part> {
+    let mut parts = Vec::new();
     if !recipients.is_empty() {
-        sources.push(Source::Inline { path: path.to_owned(), recipients });
+        parts.push(Part::Read(Source::Inline { path: path.to_owned(), recipients }));
     }
-    sources.extend(named.iter().filter_map(|source| source.reference()).map(|reference| {
-        let kind = match reference {
-            SourceRef::ConfigMap(_) => MaterialKind::ConfigMap,
-            SourceRef::Secret(_) => MaterialKind::Secret,
-        };
-        let key = reference.key_ref();
-        Source::Material { kind, name: key.name.clone(), key: key.key.clone() }
-    }));
-    sources
+    parts.extend(named.iter().filter_map(|source| part(source, list)));
+    parts
+}
+
+fn part(source: &AudienceSource, list: AudienceList) -> Option<Part> {
+    if let Some(broadcast) = &source.broadcast {
+        return Some(Part::Broadcast { list, source: source.name.clone(), name: broadcast.name.clone() });
+    }
+    let (kind, key) = match source.reference()? {
+        SourceRef::ConfigMap(key) => (MaterialKind::ConfigMap, key),
+        SourceRef::Secret(key) => (MaterialKind::Secret, key),
+    };
+    Some(Part::Read(Source::Material { kind, name: key.name.clone(), key: key.key.clone() }))
 }

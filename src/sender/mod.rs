@@ -4,6 +4,7 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`assembly`] | from the kinds to providers and sources |
+//! | `candidate` | a recipient of a plan, its message tried out |
 //! | [`planner`] | streams an audience into the ledger and seals the plan, or refuses it |
 //! | [`session`] | one sender's loop: ask, begin at the slot, record, leave |
 //! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
@@ -16,13 +17,16 @@
 //! | [`recovery`] | takes over from a process that died |
 //! | [`process`] | `herald sender`: all of it in a pod |
 //! | [`options`] | its flags |
+//! | [`credential_watch`] | waits until refused credentials are worth another try |
 //! | [`mounts`] | the pod's folders: credentials, audience, journal |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
 pub mod assembly;
+mod candidate;
 pub mod clock;
 mod connections;
+pub mod credential_watch;
 mod flight;
 pub mod holding;
 pub mod journal;

@@ -9,6 +9,7 @@ use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ring::digest::{Context, SHA256};
 use secrecy::SecretString;
 
 use super::assembly::{ChannelError, Credentials};
@@ -18,6 +19,9 @@ use crate::audience::{MaterialError, MaterialKind, Materials};
 
 /// The journal's name in its folder.
 const JOURNAL_FILE: &str = "flights";
+
+/// As much as a Secret may hold.
+const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
 type MaterialFolder = dyn Fn(MaterialKind, &str) -> PathBuf + Send + Sync;
 
@@ -87,6 +91,36 @@ impl CredentialsError {
             CredentialsError::KeyUnusable { .. } => "SecretKeyUnusable",
             CredentialsError::Channel(_) => "ChannelInvalid",
         }
+    }
+}
+
+/// What is mounted, told apart by its content. It is no secret itself, and never leaves the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of the keys in a folder, with their values.
+    pub fn of(folder: &Path) -> Fingerprint {
+        let mut keys: Vec<_> = std::fs::read_dir(folder)
+            .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
+            .unwrap_or_default();
+        keys.retain(|key| !key.as_encoded_bytes().starts_with(b".."));
+        keys.sort();
+        let mut context = Context::new(&SHA256);
+        for key in keys {
+            let mut value = Vec::new();
+            if let Ok(file) = File::open(folder.join(&key)) {
+                // What breaks off is told by what there is of it.
+                let _ = file.take(MAX_SECRET_BYTES).read_to_end(&mut value);
+            }
+            for part in [key.as_encoded_bytes(), &value] {
+                context.update(&(part.len() as u64).to_be_bytes());
+                context.update(part);
+            }
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        Fingerprint(digest)
     }
 }
 

@@ -92,3 +92,21 @@ fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
     let no_secret = error(MaterialKind::Secret, "gone", "people.csv");
     assert!(no_secret.contains("kubectl create secret generic gone --from-file=people.csv"), "{no_secret}");
 }
+
+#[test]
+fn a_changed_value_or_key_of_the_secret_is_seen_and_the_links_of_the_kubelet_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |key: &str, value: &str| std::fs::write(folder.path().join(key), value).unwrap();
+    let nothing = Fingerprint::of(folder.path());
+    assert!(nothing == Fingerprint::of(Path::new("/nowhere")));
+    write("accessToken", "one");
+    let one = Fingerprint::of(folder.path());
+    assert!(one != nothing);
+    write("..data", "2026");
+    assert!(one == Fingerprint::of(folder.path()));
+    write("accessToken", "two");
+    assert!(one != Fingerprint::of(folder.path()));
+    write("accessToken", "one");
+    write("appSecret", "");
+    assert!(one != Fingerprint::of(folder.path()));
+}

@@ -6,8 +6,8 @@ use super::retry::Retry;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
-    AccountKey, AccountSnapshot, BatchSnapshot, Brief, BroadcastSnapshot, Declaration, Ledger, LedgerError, Outcomes,
-    Owner, SenderLedger, Trouble,
+    AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, Declaration,
+    Ledger, LedgerError, Outcomes, Owner, SenderLedger, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -49,6 +49,10 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.retry().answered(|| self.ledger.append_plan(ticket, chunk, rows)).await
+    }
+
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        self.retry().answered(|| self.ledger.audience_page(query)).await
     }
 
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {

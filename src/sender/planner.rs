@@ -3,27 +3,25 @@
 //! Every recipient's message is rendered and encoded once here, so that a missing variable or a text over the provider's
 //! limit is found before anything is sent.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::assembly::Part;
+use super::candidate::{Candidate, Refusal, Refusals};
 use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
-use crate::content::{RenderError, Template};
+use crate::content::Template;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
-use crate::ledger::{LedgerError, SenderLedger};
-use crate::provider::{EncodeError, Message, Provider};
+use crate::ledger::{AudienceList, AudiencePage, AudienceQuery, LedgerError, SenderLedger};
+use crate::provider::Provider;
 
 /// Chunks read ahead of the ledger: enough that reading and writing overlap.
 const CHUNKS_AHEAD: usize = 2;
 /// Rows with errors that are named; the rest is not read.
 const MAX_ROW_ERRORS: usize = 5;
-/// Places named for each cause of refusal.
-const MAX_PLACES: usize = 3;
-/// Causes of refusal that are told apart; further ones are counted together.
-const MAX_CAUSES: usize = 20;
 /// Rendered samples kept for people, and how much of each.
 const SAMPLES: usize = 5;
 const SAMPLE_CHARACTERS: usize = 200;
@@ -33,8 +31,8 @@ const SEPARATOR: &str = "\n  ";
 
 /// Everything a plan is made from.
 pub struct PlanSpec {
-    pub sources: Vec<Source>,
-    pub exclude: Vec<Source>,
+    pub sources: Vec<Part>,
+    pub exclude: Vec<Part>,
     pub materials: Arc<dyn Materials>,
     pub template: Arc<Template>,
     pub provider: Arc<dyn Provider>,
@@ -58,6 +56,9 @@ pub enum PlanError {
     Panicked,
     #[error("told to stop while planning; run again to plan anew")]
     Interrupted,
+    /// Another broadcast that the audience names.
+    #[error(transparent)]
+    Broadcast(LedgerError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -72,7 +73,7 @@ impl PlanError {
             PlanError::Empty { .. } => "AudienceEmpty",
             PlanError::Panicked => "PlannerFailed",
             PlanError::Interrupted => "Interrupted",
-            PlanError::Ledger(error) => error.reason(),
+            PlanError::Ledger(error) | PlanError::Broadcast(error) => error.reason(),
         }
     }
 }
@@ -139,28 +140,99 @@ struct Planner<'a, L> {
 
 impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
-        for source in spec.exclude {
-            let mut chunks = read_chunks(source, spec.materials.clone(), |recipient| recipient.id);
-            while let Some(chunk) = self.next(&mut chunks).await? {
-                self.chunk += 1;
-                self.ledger.exclude(self.ticket, self.chunk, &chunk).await?;
-            }
+        for part in &spec.exclude {
+            self.leave_out(part, &spec).await?;
         }
         let mut planned = 0;
-        for source in spec.sources {
-            let (template, provider) = (spec.template.clone(), spec.provider.clone());
-            let mut chunks = read_chunks(source, spec.materials.clone(), move |recipient| {
-                Candidate::rehearse(recipient, &template, provider.as_ref())
-            });
-            while let Some(chunk) = self.next(&mut chunks).await? {
-                planned += self.append(chunk, &spec.template).await?;
-            }
+        for part in &spec.sources {
+            planned += self.take_in(part, &spec).await?;
         }
-        self.refusals.into_result()?;
+        let refused = self.refusals.into_messages();
+        if !refused.is_empty() {
+            return Err(PlanError::Messages(refused));
+        }
         if planned == 0 {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }
         Ok(self.ledger.seal_plan(self.ticket, &self.samples).await?)
+    }
+
+    async fn leave_out(&mut self, part: &Part, spec: &PlanSpec) -> Result<(), PlanError> {
+        match part {
+            Part::Read(source) => {
+                let mut chunks = read_chunks(source.clone(), spec.materials.clone(), |recipient| recipient.id);
+                while let Some(chunk) = self.next(&mut chunks).await? {
+                    self.exclude(&chunk).await?;
+                }
+            }
+            Part::Broadcast { list, source, .. } => {
+                let mut from = Some(0);
+                while let Some(page) = self.page(*list, source, from).await? {
+                    let ids: Vec<String> = page.rows.into_iter().map(|row| row.recipient).collect();
+                    self.exclude(&ids).await?;
+                    from = page.next;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn exclude(&mut self, ids: &[String]) -> Result<(), PlanError> {
+        self.chunk += 1;
+        Ok(self.ledger.exclude(self.ticket, self.chunk, ids).await?)
+    }
+
+    /// Returns how many came into the plan.
+    async fn take_in(&mut self, part: &Part, spec: &PlanSpec) -> Result<u64, PlanError> {
+        let mut added = 0;
+        match part {
+            Part::Read(source) => {
+                let (template, provider) = (spec.template.clone(), spec.provider.clone());
+                let mut chunks = read_chunks(source.clone(), spec.materials.clone(), move |recipient| {
+                    Candidate::rehearse(recipient, &template, provider.as_ref())
+                });
+                while let Some(chunk) = self.next(&mut chunks).await? {
+                    added += self.append(chunk, &spec.template).await?;
+                }
+            }
+            Part::Broadcast { list, source, name } => {
+                let shown: Arc<str> = format!("the recipients of {name}").into();
+                let (mut from, mut count) = (Some(0), 0);
+                while let Some(page) = self.page(*list, source, from).await? {
+                    let candidates = page.rows.into_iter().zip(count..).map(|(row, index)| {
+                        let place = Place::item(shown.clone(), index);
+                        let recipient = Recipient { id: row.recipient, vars: row.vars, place };
+                        Candidate::rehearse(recipient, &spec.template, spec.provider.as_ref())
+                    });
+                    let candidates: Vec<Candidate> = candidates.collect();
+                    count += candidates.len();
+                    added += self.append(candidates, &spec.template).await?;
+                    from = page.next;
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// The page of another broadcast that begins there; `None` after the last one.
+    async fn page(
+        &mut self,
+        list: AudienceList,
+        source: &str,
+        from: Option<i64>,
+    ) -> Result<Option<AudiencePage>, PlanError> {
+        let Some(from) = from else { return Ok(None) };
+        let query = AudienceQuery { ticket: self.ticket, list, source: source.to_owned(), from };
+        tokio::select! {
+            biased;
+            Ok(_) = self.stop.wait_for(|stopped| *stopped) => Err(PlanError::Interrupted),
+            page = self.ledger.audience_page(&query) => page.map(Some).map_err(|error| match error {
+                LedgerError::AudienceNotFound { .. } | LedgerError::AudienceUnfinished { .. } => {
+                    PlanError::Broadcast(error)
+                }
+                other => PlanError::Ledger(other),
+            }),
+        }
     }
 
     /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping.
@@ -200,103 +272,6 @@ impl<L: SenderLedger> Planner<'_, L> {
             self.samples.push(text.chars().take(SAMPLE_CHARACTERS).collect());
         }
     }
-}
-
-/// A recipient on the way to the ledger.
-struct Candidate {
-    row: PlanRow,
-    refusal: Option<Refusal>,
-}
-
-/// Why a recipient's message cannot be sent. It counts only if the ledger takes the recipient: not for a duplicate, nor
-/// for an excluded one.
-struct Refusal {
-    cause: String,
-    place: Place,
-}
-
-impl Candidate {
-    /// Renders and encodes a message as if it were sent.
-    fn rehearse(recipient: Recipient, template: &Template, provider: &dyn Provider) -> Candidate {
-        let Recipient { id, vars, place } = recipient;
-        let row = PlanRow { recipient: id, vars };
-        let cause = match template.render(&row.vars) {
-            Ok(text) => {
-                let message =
-                    Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: "0:0:0:0" };
-                provider.encode(&message).err().map(encode_cause)
-            }
-            Err(error) => Some(render_cause(error)),
-        };
-        Candidate { row, refusal: cause.map(|cause| Refusal { cause, place }) }
-    }
-}
-
-fn render_cause(error: RenderError) -> String {
-    match error {
-        RenderError::MissingVariables(names) => {
-            let name = names.first().cloned().unwrap_or_default();
-            format!(
-                "the text needs {}, which recipients lack: fill it in, or give a default like {{{{ {name} | default('…') }}}}",
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )
-        }
-        other => format!("the text cannot be rendered: {other}"),
-    }
-}
-
-/// Lengths differ from row to row, so they are left out of the cause.
-fn encode_cause(error: EncodeError) -> String {
-    match error {
-        EncodeError::TextTooLong { provider, limit, .. } => {
-            format!(
-                "the rendered text is longer than the {limit} characters that {provider} takes: shorten `spec.content.text` or the variables"
-            )
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Why messages were refused, how often and where first.
-#[derive(Default)]
-struct Refusals {
-    causes: BTreeMap<String, (u64, Vec<Place>)>,
-    /// Recipients looked at, refused or not.
-    looked_at: u64,
-    others: u64,
-}
-
-impl Refusals {
-    fn add(&mut self, Refusal { cause, place }: Refusal) {
-        if self.causes.len() == MAX_CAUSES && !self.causes.contains_key(&cause) {
-            self.others += 1;
-            return;
-        }
-        let (count, places) = self.causes.entry(cause).or_default();
-        *count += 1;
-        if places.len() < MAX_PLACES {
-            places.push(place);
-        }
-    }
-
-    fn into_result(self) -> Result<(), PlanError> {
-        if self.causes.is_empty() {
-            return Ok(());
-        }
-        let all = self.looked_at;
-        let mut messages: Vec<String> =
-            self.causes.into_iter().map(|(cause, (count, places))| describe(&cause, count, all, &places)).collect();
-        if self.others > 0 {
-            messages.push(format!("{} more recipients for other causes", self.others));
-        }
-        Err(PlanError::Messages(messages))
-    }
-}
-
-fn describe(cause: &str, count: u64, all: u64, places: &[Place]) -> String {
-    let first = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let more = if count > places.len() as u64 { ", …" } else { "" };
-    format!("{cause} ({count} of {all} recipients: {first}{more})")
 }
 
 /// How much of a chunk's bytes a recipient takes.
@@ -368,6 +343,7 @@ fn read_chunks<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::Read;
 
     use super::*;

@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use super::assembly;
+use super::credential_watch::{CredentialWatch, Worth};
 use super::journal::{Journal, JournalError};
-use super::mounts::{Folders, MountedCredentials, MountedMaterials};
+use super::mounts::{Fingerprint, Folders, MountedCredentials, MountedMaterials};
 use super::patient_ledger::PatientLedger;
 use super::planner::{self, PlanError, PlanSpec};
 use super::recovery::{RecoveryError, take_over};
 use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::transport::{Transport, TransportError};
+use crate::api::ObjectRef;
 use crate::content::Template;
 use crate::delivery::gate::Closed;
 use crate::delivery::time::Span;
@@ -123,17 +126,20 @@ impl<L: SenderLedger> SenderProcess<L> {
         let name = random_id();
         let asked = Retry::new(&name).answered(first_brief);
         let Some(brief) = unless_stopped(&stop, Duration::ZERO, asked).await else { return Ok(Left::Stopped) };
-        let broadcast = brief?.broadcast;
+        let Brief { broadcast, orders, .. } = brief?;
         let ledger = Arc::new(PatientLedger::new(self.ledger, name));
         let journal = self.folders.journal_file();
         let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
         let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
-        let rounds = Rounds {
+        let mut rounds = Rounds {
             ledger,
             broadcast,
             folders: self.folders,
             display: self.display,
             journal: Arc::new(journal?),
+            secret: orders.channel.credentials_secret_ref,
+            credentials: CredentialWatch::default(),
+            retry_credentials: false,
             stop,
         };
         for _ in 0..MAX_ROUNDS {
@@ -164,6 +170,11 @@ struct Rounds<L> {
     folders: Folders,
     display: String,
     journal: Arc<Journal>,
+    /// Which Secret is mounted: that of the channel when the pod was made.
+    secret: Option<ObjectRef>,
+    credentials: CredentialWatch,
+    /// The next session is to try credentials that were refused.
+    retry_credentials: bool,
     stop: watch::Receiver<bool>,
 }
 
@@ -172,12 +183,13 @@ type Round = Result<Option<Left>, SenderFailure>;
 
 impl<L: SenderLedger> Rounds<L> {
     /// Sends by the orders of now until there is nothing to do, or plans when asked to.
-    async fn next(&self) -> Round {
+    async fn next(&mut self) -> Round {
         let brief = self.ledger.brief(self.broadcast);
         let Some(brief) = unless_stopped(&self.stop, Duration::ZERO, brief).await else {
             return Ok(Some(Left::Stopped));
         };
         let brief = brief?;
+        let (mounted, began) = (Fingerprint::of(&self.folders.credentials), Instant::now());
         let provider = match self.provider(&brief) {
             Ok(provider) => provider,
             Err(trouble) => return self.tell(brief.plan, trouble).await,
@@ -193,9 +205,11 @@ impl<L: SenderLedger> Rounds<L> {
             journal: self.journal.clone(),
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
+            retry_credentials: std::mem::take(&mut self.retry_credentials),
         };
         match session.run(self.stop.clone()).await {
             Ok(Ended::Closed(Closed::NotPlanned)) => self.plan().await,
+            Ok(Ended::Closed(Closed::CredentialsInvalid)) => self.await_credentials(mounted, began.elapsed()).await,
             Ok(Ended::Closed(reason)) => Ok(Some(Left::Closed(reason))),
             Ok(Ended::Replanned) => Ok(None),
             Ok(Ended::Idle) => Ok(Some(Left::Idle)),
@@ -204,6 +218,37 @@ impl<L: SenderLedger> Rounds<L> {
             Err(SessionError::Ledger(error)) => Err(error.into()),
             Err(SessionError::Journal(error)) => Err(error.into()),
             Err(SessionError::Task(error)) => Err(error.into()),
+        }
+    }
+
+    /// Stays where nothing but refused credentials is in the way: only a sender sees that the Secret has changed. A pod
+    /// that has another Secret mounted than the channel names now leaves to one that has it.
+    async fn await_credentials(&mut self, in_use: Fingerprint, served: Duration) -> Round {
+        let (ledger, broadcast, secret) = (self.ledger.clone(), self.broadcast, self.secret.clone());
+        let is_refused = || {
+            let (ledger, secret) = (ledger.clone(), secret.clone());
+            async move {
+                let brief = ledger.brief(broadcast).await?;
+                let is_mounted = brief.orders.channel.credentials_secret_ref == secret;
+                Ok::<bool, LedgerError>(brief.credentials_refused && is_mounted)
+            }
+        };
+        let folder = self.folders.credentials.clone();
+        let waited = async {
+            if !is_refused().await? {
+                return Ok(None);
+            }
+            let mounted = || Fingerprint::of(&folder);
+            self.credentials.wait(&in_use, served, mounted, &is_refused).await.map(Some)
+        };
+        match unless_stopped(&self.stop, Duration::ZERO, waited).await {
+            None => Ok(Some(Left::Stopped)),
+            Some(Err(error)) => Err(SenderFailure::from(error)),
+            Some(Ok(None)) => Ok(Some(Left::Closed(Closed::CredentialsInvalid))),
+            Some(Ok(Some(worth))) => {
+                self.retry_credentials = worth == Worth::Trying;
+                Ok(None)
+            }
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Session<L> {
     pub plan: Option<i64>,
     /// With nothing due for longer than this the session ends; `None` waits for whatever is due.
     pub patience: Option<Span>,
+    /// The account's credentials were refused, and are worth another try: the first request opens the account for it.
+    pub retry_credentials: bool,
 }
 
 /// Why a session ended with everything recorded.
@@ -388,6 +390,7 @@ impl<L: SenderLedger> Running<L> {
             known_revision: self.known_revision,
             held_up: self.holding.is_held_up(Local::now()),
             content_of: self.template.as_ref().map(|template| template.plan),
+            retry_credentials: self.session.retry_credentials && self.number == 1,
             leaving,
         }
     }

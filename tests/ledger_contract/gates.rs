@@ -4,9 +4,10 @@ use herald::delivery::gate::Closed;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
-use herald::ledger::exchange::Directive;
+use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest};
 use herald::ledger::{Declaration, LedgerError};
 
+use super::owners::orders;
 use super::world::*;
 
 fn stopped(reason: Closed) -> Directive {
@@ -35,6 +36,58 @@ pub async fn refused_credentials_stop_every_broadcast_of_the_account_until_lifte
     assert_eq!(world.snapshot(one).await.stop_message, None);
     let retaken = sender.exchange(world, reports(&rows[1..], &accepted()), 1).await.rows;
     assert_eq!(seqs(&retaken), [rows[0].seq]);
+}
+
+/// The first request of a sender that comes to try refused credentials again.
+fn trying(sender: &mut Sender) -> ExchangeRequest {
+    ExchangeRequest { retry_credentials: true, ..sender.request(vec![], 9) }
+}
+
+/// Tells that the credentials were refused, and leaves, as a sender does that is told to stop.
+async fn refused_and_left<L: Backend>(world: &World<L>, sender: &mut Sender, rows: &[Assignment]) {
+    let last = ExchangeRequest { leaving: true, ..sender.request(reports(rows, &auth()), 0) };
+    world.exchange(&last).await.unwrap();
+}
+
+pub async fn a_sender_may_try_refused_credentials_again_with_one_recipient<L: Backend>(world: &World<L>) {
+    let one = world.planned(&declaration("one"), 10).await;
+    let two = world.planned(&declaration("two"), 10).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    let rows = sender.take(world, 2).await;
+    refused_and_left(world, &mut sender, &rows).await;
+
+    let mut again = Sender::new("again", one);
+    let request = trying(&mut again);
+    let tried = world.exchange(&request).await.unwrap().rows;
+    assert_eq!(seqs(&tried), [rows[0].seq], "one of those that were refused, and nobody more");
+    assert_eq!(world.snapshot(two).await.closed, None, "the account is open");
+    again.tell(world, reports(&tried, &auth())).await;
+    assert_eq!(world.snapshot(two).await.closed, Some(Closed::CredentialsInvalid));
+    world.exchange(&ExchangeRequest { number: again.number, ..request }).await.unwrap();
+    assert_eq!(world.snapshot(two).await.closed, Some(Closed::CredentialsInvalid), "a repeated request opens nothing");
+    refused_and_left(world, &mut again, &[]).await;
+
+    let mut mended = Sender::new("mended", one);
+    let tried = world.exchange(&trying(&mut mended)).await.unwrap().rows;
+    mended.tell(world, reports(&tried, &accepted())).await;
+    assert_eq!(mended.take(world, 3).await.len(), 3);
+    assert_eq!(world.snapshot(one).await.stop_message, None);
+}
+
+pub async fn a_brief_says_whether_only_refused_credentials_are_in_the_way<L: Backend>(world: &World<L>) {
+    let ordered = Declaration { orders: Some(orders()), ..declaration("one") };
+    let broadcast = world.planned(&ordered, 3).await;
+    let refused = async || world.ledger.brief(broadcast).await.unwrap().credentials_refused;
+    assert!(!refused().await);
+    let mut sender = Sender::new("one", broadcast);
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &auth())).await;
+    assert!(refused().await);
+    world.declare(&Declaration { suspended: true, generation: 2, ..ordered.clone() }).await;
+    assert!(!refused().await, "it would not be sent anyway");
+    world.declare(&Declaration { generation: 3, ..ordered }).await;
+    world.ledger.lift_credential_stop(broadcast).await.unwrap();
+    assert!(!refused().await);
 }
 
 pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {

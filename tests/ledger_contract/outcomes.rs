@@ -1,11 +1,12 @@
 //! What becomes of recipients by what is reported of them, or by silence.
 
 use herald::delivery::backoff::RetryPolicy;
-use herald::delivery::outcome::Outcome;
+use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Unknown};
 use herald::delivery::time::Span;
 use herald::ledger::Declaration;
 use herald::ledger::exchange::{CONNECT_TIMEOUT, DEADLINE_GRACE, LEASE, Report};
+use herald::ledger::snapshot::MAX_CAUSES;
 
 use super::world::*;
 
@@ -28,6 +29,66 @@ pub async fn each_outcome_leads_where_the_table_says<L: Backend>(world: &World<L
     }
     assert_eq!(world.tally(broadcast, Failed, "NoSuchUser").await, 1);
     assert_eq!(world.tally(broadcast, Unknown, "Timeout").await, 1);
+}
+
+fn failed_with(code: &str) -> Outcome {
+    let fault = Fault::new("Refused", Some(code.to_owned()), "words");
+    Outcome::Permanent { scope: PermanentScope::Recipient, fault }
+}
+
+fn unknown_with(code: &str) -> Outcome {
+    Outcome::Unknown { fault: Fault::new("Unclear", Some(code.to_owned()), "words") }
+}
+
+pub async fn causes_are_counted_by_the_providers_code_and_a_late_answer_takes_its_own_away<L: Backend>(
+    world: &World<L>,
+) {
+    let broadcast = world.planned(&declaration("one"), 10).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 6).await;
+    let outcomes =
+        [failed_with("551"), failed_with("10/7"), failed_with("551"), unknown_with("1"), unknown_with("2"), unknown()];
+    sender.tell(world, rows.iter().zip(&outcomes).map(|(row, outcome)| report(row, outcome)).collect()).await;
+    let counted = async || {
+        let outcomes = world.snapshot(broadcast).await.outcomes;
+        outcomes.into_iter().map(|one| (one.reason, one.code.unwrap_or_default(), one.count)).collect::<Vec<_>>()
+    };
+    let of = |reason: &str, code: &str, count| (reason.to_owned(), code.to_owned(), count);
+    let failed = [of("Refused", "551", 2), of("Refused", "10/7", 1)];
+    let unclear = [of("Timeout", "", 1), of("Unclear", "1", 1), of("Unclear", "2", 1)];
+    assert_eq!(counted().await, [&failed[..], &unclear].concat());
+    sender.tell(world, vec![report(&rows[3], &accepted()), report(&rows[5], &failed_with("551"))]).await;
+    assert_eq!(counted().await, [of("Refused", "551", 3), of("Refused", "10/7", 1), of("Unclear", "2", 1)]);
+}
+
+pub async fn a_provider_that_makes_codes_up_is_counted_by_reason_beyond_the_first_hundred<L: Backend>(
+    world: &World<L>,
+) {
+    let people = MAX_CAUSES + 50;
+    let wide = Declaration { batch_size: Some(1_000), ..declaration("one") };
+    let broadcast = world.planned(&wide, people as usize).await;
+    let mut sender = Sender::new("sender", broadcast);
+    // Of the last three nobody knows.
+    let outcome = |seq: i64| match seq < people - 3 {
+        true => failed_with(&seq.to_string()),
+        false => unknown_with(&seq.to_string()),
+    };
+    let (mut told, mut last) = (Vec::new(), Vec::new());
+    while world.counts(broadcast).await.open() > 0 {
+        let rows = world.exchange(&sender.request(std::mem::take(&mut told), 25)).await.unwrap().rows;
+        told = rows.iter().map(|row| report(row, &outcome(row.seq))).collect();
+        last = if rows.is_empty() { last } else { rows };
+        world.pass(INTERVAL * 25);
+    }
+    let by_reason = async || {
+        let outcomes = world.snapshot(broadcast).await.outcomes;
+        outcomes.iter().filter(|one| one.code.is_none()).map(|one| one.count).sum::<i64>()
+    };
+    let beyond = by_reason().await;
+    // An exchange may bring several new ones at once.
+    assert!((25..=50).contains(&beyond), "{beyond} beyond the first hundred");
+    sender.tell(world, reports(&last[last.len() - 1..], &accepted())).await;
+    assert_eq!(by_reason().await, beyond - 1, "what was counted by its reason is taken from there");
 }
 
 pub async fn totals_count_everybody_of_all_broadcasts<L: Backend>(world: &World<L>) {

@@ -16,7 +16,8 @@ use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
 use herald::ledger::{
-    AccountSnapshot, Brief, Declaration, DeliveryView, Inspect, Ledger, LedgerError, Owner, SenderLedger, Trouble,
+    AccountSnapshot, AudienceList, AudiencePage, AudienceQuery, Brief, Declaration, DeliveryView, Inspect, Ledger,
+    LedgerError, Owner, SenderLedger, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -111,6 +112,10 @@ impl SenderLedger for OverTheWire {
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.of(ticket.broadcast).append_plan(ticket, chunk, rows).await
     }
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        self.of(query.ticket.broadcast).audience_page(query).await
+    }
+
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
         self.of(ticket.broadcast).seal_plan(ticket, samples).await
     }
@@ -198,6 +203,7 @@ async fn a_sender_touches_no_other_broadcast() {
     let request = Sender::new("sender", other).request(vec![], 3);
     let ticket = PlanTicket { broadcast: other, epoch: 1 };
     let trouble = Trouble::new("SecretNotFound", "");
+    let query = AudienceQuery { ticket, list: AudienceList::Included, source: "missed".into(), from: 0 };
     let refused = [
         client.exchange(&request).await.unwrap_err(),
         client.begin_plan(other).await.unwrap_err(),
@@ -206,6 +212,7 @@ async fn a_sender_touches_no_other_broadcast() {
         client.seal_plan(ticket, &[]).await.unwrap_err(),
         client.abandon_plan(ticket).await.unwrap_err(),
         client.report_trouble(ticket, &trouble).await.unwrap_err(),
+        client.audience_page(&query).await.unwrap_err(),
         client.brief(other).await.unwrap_err(),
     ];
     assert!(matches!(client.my_brief().await, Err(LedgerError::NoOrders)), "its own, which has none");

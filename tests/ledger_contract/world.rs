@@ -193,8 +193,7 @@ impl<L: Backend> World<L> {
     /// How many stand in `state` for `reason`, as a status shows it.
     pub async fn tally(&self, broadcast: BroadcastId, state: RecipientState, reason: &str) -> i64 {
         let outcomes = self.snapshot(broadcast).await.outcomes;
-        let found = outcomes.iter().find(|one| one.state == state && one.reason == reason);
-        found.map_or(0, |one| one.count)
+        outcomes.iter().filter(|one| one.state == state && one.reason == reason).map(|one| one.count).sum()
     }
 }
 
@@ -232,6 +231,7 @@ impl Sender {
             known_revision: 0,
             held_up: false,
             content_of: Some(1),
+            retry_credentials: false,
             leaving: false,
         }
     }

@@ -68,11 +68,23 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (message("/spec/audience", json!({})), "spec.audience: Required value: at least one of recipients and sources"),
         (
             message("/spec/audience/sources/0/secretKeyRef", json!({"name": "spring-list", "key": "people.csv"})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef and secretKeyRef must be set",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast must be set",
         ),
         (
             message("/spec/audience/exclude/sources/1/secretKeyRef", NULL),
-            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef and secretKeyRef must be set",
+            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast must be set",
+        ),
+        (
+            message("/spec/audience/sources/0/broadcast", json!({"name": "winter", "outcomes": ["Failed"]})),
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast",
+        ),
+        (
+            message("/spec/audience/sources/2/broadcast/outcomes", json!([])),
+            "spec.audience.sources[2].broadcast.outcomes: Invalid value: \"array\": spec.audience.sources[2].broadcast.outcomes in body should have at least 1 items",
+        ),
+        (
+            message("/spec/audience/sources/2/broadcast/outcomes", json!(["Pending"])),
+            "spec.audience.sources[2].broadcast.outcomes[0]: Unsupported value: \"Pending\"",
         ),
         (message("/spec/audience/sources/0/configMapKeyRef/key", json!("people.jsonl")), ""),
         (

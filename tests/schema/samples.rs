@@ -56,12 +56,14 @@ pub fn broadcast() -> Value {
                 "sources": [
                     {"name": "subscribers", "configMapKeyRef": {"name": "spring-list", "key": "people.csv"}},
                     {"name": "big", "secretKeyRef": {"name": "spring-list", "key": "people.ndjson"}},
+                    {"name": "missed", "broadcast": {"name": "winter-sale", "outcomes": ["Failed", "Skipped"]}},
                 ],
                 "exclude": {
                     "recipients": [{"id": "24005550009"}],
                     "sources": [
                         {"name": "opt-outs", "configMapKeyRef": {"name": "opt-outs", "key": "ids.csv"}},
                         {"name": "staff", "secretKeyRef": {"name": "opt-outs", "key": "ids.jsonl"}},
+                        {"name": "reached", "broadcast": {"name": "winter-sale", "outcomes": ["Sent", "Unknown"]}},
                     ],
                 },
             },

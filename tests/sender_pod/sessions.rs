@@ -33,6 +33,7 @@ async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: Path
         journal: Arc::new(Journal::open(&journal).unwrap().0),
         plan: Some(brief.plan),
         patience: None,
+        retry_credentials: false,
     }
 }
 

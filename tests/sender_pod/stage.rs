@@ -116,6 +116,13 @@ impl Stage {
         record::read(&self.folder.path().join("record.ndjson")).unwrap()
     }
 
+    /// Changes the simulator's settings while it runs.
+    pub async fn settings(&self, settings: &Value) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let put = client.put(format!("{}/_simulator/settings", self.base_url)).body(settings.to_string());
+        assert!(put.send().await.unwrap().status().is_success());
+    }
+
     /// Waits until the provider was asked for so many messages.
     pub async fn await_requests(&self, count: usize) {
         self.await_that("requests", async || self.requests().len() >= count).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Brief, LedgerError, SenderLedger, Trouble};
+use herald::ledger::{AudiencePage, AudienceQuery, Brief, LedgerError, SenderLedger, Trouble};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -47,6 +47,10 @@ impl SenderLedger for Unreliable {
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.perhaps(self.ledger.append_plan(ticket, chunk, rows)).await
     }
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        self.perhaps(self.ledger.audience_page(query)).await
+    }
+
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
         self.perhaps(self.ledger.seal_plan(ticket, samples)).await
     }

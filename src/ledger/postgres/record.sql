@@ -1,4 +1,5 @@
--- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$11 recipients, $12-$23 batches, $24-$26 tally.
+-- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$11 recipients, $12-$23 batches, $24-$27 tally,
+-- $28 so many causes are told apart.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
         resend = new.resend, provider_id = new.provider_id, reason = new.reason, code = new.code
@@ -23,7 +24,15 @@ WITH recipients AS (
         AS delta (idx, pending, inflight, sent, failed, skipped, unknown, retries, proof, reason, code, message)
     WHERE batch.broadcast_id = $1 AND batch.idx = delta.idx
 )
-INSERT INTO tally (broadcast_id, state, reason, count)
-SELECT $1, entry.state, entry.reason, entry.count
-FROM UNNEST($24::bigint[], $25::text[], $26::bigint[]) AS entry (state, reason, count)
-ON CONFLICT (broadcast_id, state, reason) DO UPDATE SET count = tally.count + excluded.count
+INSERT INTO tally (broadcast_id, state, reason, code, count)
+SELECT $1, entry.state, entry.reason, entry.kept, CAST(sum(entry.count) AS BIGINT)
+FROM (
+    SELECT told.state, told.reason, told.count,
+        CASE WHEN told.code = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $28
+            OR EXISTS (SELECT 1 FROM tally WHERE broadcast_id = $1 AND tally.state = told.state
+                       AND tally.reason = told.reason AND tally.code = told.code)
+        THEN told.code ELSE '' END AS kept
+    FROM UNNEST($24::bigint[], $25::text[], $26::text[], $27::bigint[]) AS told (state, reason, code, count)
+) AS entry
+GROUP BY 2, 3, 4
+ON CONFLICT (broadcast_id, state, reason, code) DO UPDATE SET count = tally.count + excluded.count

@@ -13,6 +13,7 @@ use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
+use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
     Asking, BatchRow, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken, Wanted,
@@ -157,9 +158,11 @@ impl Store for PostgresStore {
             .bind(error(|fault| Some(fault.reason.clone())))
             .bind(error(|fault| fault.code.clone()))
             .bind(error(|fault| Some(fault.message.clone())))
-            .bind(tally.0.keys().map(|(state, _)| state.code()).collect::<Vec<i64>>())
-            .bind(tally.0.keys().map(|(_, reason)| reason.clone()).collect::<Vec<_>>())
+            .bind(tally.0.keys().map(|(state, ..)| state.code()).collect::<Vec<i64>>())
+            .bind(tally.0.keys().map(|(_, reason, _)| reason.clone()).collect::<Vec<_>>())
+            .bind(tally.0.keys().map(|(.., code)| code.clone().unwrap_or_default()).collect::<Vec<_>>())
             .bind(tally.0.values().copied().collect::<Vec<i64>>())
+            .bind(MAX_CAUSES)
             .execute(self.connection())
             .await?;
         Ok(())

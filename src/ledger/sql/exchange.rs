@@ -42,6 +42,9 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
     }
     let repeated = request.number == sender.last_number as u64;
 
+    if request.retry_credentials && !repeated {
+        broadcast.account.stopped_message = None;
+    }
     // A repeated request's outcomes change nothing the second time: their attempts are decided or superseded.
     let recorded = record(store, &mut broadcast, &request.outcomes, now, Evidence::Seen).await?;
     sender.proven |= recorded.proof;

@@ -2,7 +2,8 @@
 
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{declare, exchange, maintain, owner, plan, read, rows};
+use super::{audience, declare, exchange, maintain, owner, plan, read};
+use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
@@ -51,8 +52,7 @@ macro_rules! read {
 
 impl<D: Database> SenderLedger for D {
     async fn brief(&self, broadcast: BroadcastId) -> Result<Brief> {
-        let row = read!(self, |store| rows::read(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)?;
-        owner::brief(row).map_err(|error| self.failed(error))?.ok_or(LedgerError::NoOrders)
+        read!(self, |store| owner::brief(store, broadcast))?
     }
 
     async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
@@ -69,6 +69,10 @@ impl<D: Database> SenderLedger for D {
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         commit!(self, |store| plan::append(store, ticket, chunk, rows))
+    }
+
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        read!(self, |store| audience::page(store, query))?
     }
 
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {

@@ -163,7 +163,8 @@ async fn forget_outcomes<S: Store>(store: &mut S, id: i64, from: i64, to: i64) -
         .await?;
     store
         .run(
-            "UPDATE delivery SET attempt = attempt + $7, state = $6, \
+            "UPDATE delivery SET attempt = attempt + $7, state = $6, resend = FALSE, \
+             tries = tries - CASE WHEN resend THEN 1 ELSE 0 END, \
              reason = CASE WHEN state = $6 THEN reason ELSE $8 END, code = CASE WHEN state = $6 THEN code END \
              WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ($4, $5, $6)",
             args![id, from, to, pending, inflight, unknown, LEAP, Closed::LedgerRegressed.as_str()],
@@ -190,6 +191,6 @@ async fn count_unknown<S: Store>(
     }
     broadcast.set_counts(counts);
     let mut tally = Tally::default();
-    tally.change(RecipientState::Unknown, Closed::LedgerRegressed.as_str(), at_risk.len() as i64);
+    tally.change(RecipientState::Unknown, Closed::LedgerRegressed.as_str(), None, at_risk.len() as i64);
     store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
 }

@@ -176,6 +176,6 @@ async fn count_skipped<S: Store>(
     }
     broadcast.set_counts(counts);
     let mut tally = Tally::default();
-    tally.change(RecipientState::Skipped, reason.as_str(), skipped.len() as i64);
+    tally.change(RecipientState::Skipped, reason.as_str(), None, skipped.len() as i64);
     store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
 }

@@ -3,6 +3,7 @@
 //! A database implements [`store::Database`] and [`store::Store`]; that makes it a [`Ledger`](super::Ledger). Each
 //! method is one transaction, and in each the account is locked before the broadcast, and both before their rows.
 
+mod audience;
 mod audit;
 mod declare;
 mod exchange;

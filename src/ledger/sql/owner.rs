@@ -1,22 +1,28 @@
 //! Owners and their senders: who answers for a broadcast, what its senders work by, and what keeps them from it.
 
-use super::rows::BroadcastRow;
+use super::rows;
 use super::store::Store;
 use super::value::args;
+use crate::delivery::gate::Gate;
 use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::owner::Owner;
 use crate::ledger::plan::PlanTicket;
 
-/// `None` for a broadcast that was declared without orders.
-pub fn brief(row: BroadcastRow) -> sqlx::Result<Option<Brief>> {
+pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<Result<Brief, LedgerError>> {
     let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
-    let Some(orders) = &row.orders else { return Ok(None) };
-    Ok(Some(Brief {
+    let Some(row) = rows::read(store, broadcast).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
+    let Some(orders) = &row.orders else { return Ok(Err(LedgerError::NoOrders)) };
+    let now = store.now().await?;
+    let gate = row.gate();
+    let but_for_credentials = Gate { account_stopped: false, ..gate };
+    Ok(Ok(Brief {
         broadcast: BroadcastId(row.id),
         plan: row.plan_epoch,
         content: serde_json::from_str(&row.content).map_err(decode)?,
         orders: serde_json::from_str(orders).map_err(decode)?,
+        credentials_refused: gate.account_stopped && but_for_credentials.closed(now).is_none(),
         name: row.name,
     }))
 }

@@ -143,18 +143,19 @@ pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<
 }
 
 async fn outcomes<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<Outcomes>> {
-    let rows: Vec<(i64, String, i64)> = store
+    let rows: Vec<(i64, String, String, i64)> = store
         .all(
-            "SELECT state, reason, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
-             ORDER BY count DESC, reason, state LIMIT $2",
+            "SELECT state, reason, code, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
+             ORDER BY count DESC, reason, code, state LIMIT $2",
             args![id.0, MAX_REASONS],
         )
         .await?;
     Ok(rows.into_iter().filter_map(named).collect())
 }
 
-fn named((state, reason, count): (i64, String, i64)) -> Option<Outcomes> {
-    RecipientState::from_code(state).map(|state| Outcomes { state, reason, count })
+fn named((state, reason, code, count): (i64, String, String, i64)) -> Option<Outcomes> {
+    let code = Some(code).filter(|code| !code.is_empty());
+    RecipientState::from_code(state).map(|state| Outcomes { state, reason, code, count })
 }
 
 /// From the counters of the broadcasts: nobody is counted by walking over recipients.
@@ -169,10 +170,10 @@ pub async fn totals<S: Store>(store: &mut S) -> sqlx::Result<Vec<Outcomes>> {
     let states =
         [(RecipientState::Pending, pending), (RecipientState::Inflight, inflight), (RecipientState::Sent, sent)];
     let mut totals: Vec<Outcomes> =
-        states.into_iter().map(|(state, count)| Outcomes { state, reason: String::new(), count }).collect();
-    let rows: Vec<(i64, String, i64)> = store
+        states.into_iter().map(|(state, count)| Outcomes { state, reason: String::new(), code: None, count }).collect();
+    let rows: Vec<(i64, String, String, i64)> = store
         .all(
-            "SELECT state, reason, CAST(sum(count) AS BIGINT) AS total FROM tally GROUP BY state, reason \
+            "SELECT state, reason, '' AS code, CAST(sum(count) AS BIGINT) AS total FROM tally GROUP BY state, reason \
              ORDER BY total DESC, reason, state LIMIT $1",
             args![MAX_TOTALS],
         )

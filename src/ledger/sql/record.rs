@@ -152,11 +152,11 @@ impl Book {
         delta.counts.shift(from, after.state);
         self.counts.shift(from, after.state);
         if from == RecipientState::Unknown {
-            self.tally.change(from, row.reason.as_deref().unwrap_or_default(), -1);
+            self.tally.change(from, row.reason.as_deref().unwrap_or_default(), row.code.as_deref(), -1);
         }
         let ends = !matches!(after.state, RecipientState::Pending | RecipientState::Sent);
         if let (true, Some(fault)) = (ends, &after.fault) {
-            self.tally.change(after.state, &fault.reason, 1);
+            self.tally.change(after.state, &fault.reason, fault.code.as_deref(), 1);
         }
         let (reason, code) = after.fault.map(|fault| (fault.reason, fault.code)).unzip();
         row.state = after.state.code();

@@ -14,6 +14,7 @@ use crate::delivery::pacing::Rival;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
+use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken,
@@ -412,11 +413,13 @@ impl SqliteStore {
     }
 
     async fn count(&mut self, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {
-        for ((state, reason), by) in &tally.0 {
+        for ((state, reason, code), by) in &tally.0 {
             self.run(
-                "INSERT INTO tally (broadcast_id, state, reason, count) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT DO UPDATE SET count = count + $4",
-                args![broadcast, state.code(), reason, *by],
+                "INSERT INTO tally (broadcast_id, state, reason, code, count) \
+                 VALUES ($1, $2, $3, CASE WHEN $4 = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $6 \
+                 OR EXISTS (SELECT 1 FROM tally WHERE broadcast_id = $1 AND state = $2 AND reason = $3 AND code = $4) \
+                 THEN $4 ELSE '' END, $5) ON CONFLICT DO UPDATE SET count = count + $5",
+                args![broadcast, state.code(), reason, code.clone().unwrap_or_default(), *by, MAX_CAUSES],
             )
             .await?;
         }

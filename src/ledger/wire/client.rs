@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::message::{
-    ABANDON_PLAN, APPEND_PLAN, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Done, EXCHANGE,
-    EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
+    ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
+    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
 };
+use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
@@ -196,6 +197,10 @@ impl SenderLedger for RemoteLedger {
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.call(APPEND_PLAN, &AppendPlan { ticket, chunk, rows: rows.to_vec() }).await
+    }
+
+    async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
+        self.call(AUDIENCE_PAGE, query).await
     }
 
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {

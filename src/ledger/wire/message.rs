@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audience::MAX_ROW_BYTES;
 use crate::delivery::pacing::MAX_GROUP;
+use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
@@ -15,6 +16,7 @@ pub const BRIEF: &str = "/v1/brief";
 pub const BEGIN_PLAN: &str = "/v1/plan/begin";
 pub const EXCLUDE: &str = "/v1/plan/exclude";
 pub const APPEND_PLAN: &str = "/v1/plan/append";
+pub const AUDIENCE_PAGE: &str = "/v1/plan/audience";
 pub const SEAL_PLAN: &str = "/v1/plan/seal";
 pub const ABANDON_PLAN: &str = "/v1/plan/abandon";
 pub const TROUBLE: &str = "/v1/trouble";
@@ -108,6 +110,12 @@ impl Addressed for AppendPlan {
     }
 }
 
+impl Addressed for AudienceQuery {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.ticket.broadcast)
+    }
+}
+
 impl Addressed for SealPlan {
     fn broadcast(&self) -> Option<BroadcastId> {
         Some(self.ticket.broadcast)
@@ -161,6 +169,12 @@ pub enum Cause {
     NoOrders,
     PlanLocked,
     PlanSuperseded,
+    AudienceNotFound {
+        name: String,
+    },
+    AudienceUnfinished {
+        name: String,
+    },
     RequestTooLarge {
         limit: usize,
     },
@@ -195,6 +209,8 @@ impl Refusal {
             LedgerError::NoOrders => Cause::NoOrders,
             LedgerError::PlanLocked => Cause::PlanLocked,
             LedgerError::PlanSuperseded => Cause::PlanSuperseded,
+            LedgerError::AudienceNotFound { name } => Cause::AudienceNotFound { name: name.clone() },
+            LedgerError::AudienceUnfinished { name } => Cause::AudienceUnfinished { name: name.clone() },
             LedgerError::RequestTooLarge { limit } => Cause::RequestTooLarge { limit: *limit },
             LedgerError::ChunkOutOfOrder { chunk, last } => Cause::ChunkOutOfOrder { chunk: *chunk, last: *last },
             LedgerError::UnsupportedVersion { served } => Cause::UnsupportedVersion { served: served.clone() },
@@ -214,6 +230,8 @@ impl Refusal {
             Cause::NoOrders => LedgerError::NoOrders,
             Cause::PlanLocked => LedgerError::PlanLocked,
             Cause::PlanSuperseded => LedgerError::PlanSuperseded,
+            Cause::AudienceNotFound { name } => LedgerError::AudienceNotFound { name },
+            Cause::AudienceUnfinished { name } => LedgerError::AudienceUnfinished { name },
             Cause::RequestTooLarge { limit } => LedgerError::RequestTooLarge { limit },
             Cause::ChunkOutOfOrder { chunk, last } => LedgerError::ChunkOutOfOrder { chunk, last },
             Cause::Unauthorized | Cause::Forbidden => LedgerError::Forbidden { message },
@@ -237,6 +255,8 @@ mod tests {
             LedgerError::NoOrders,
             LedgerError::PlanLocked,
             LedgerError::PlanSuperseded,
+            LedgerError::AudienceNotFound { name: "winter".to_owned() },
+            LedgerError::AudienceUnfinished { name: "winter".to_owned() },
             LedgerError::RequestTooLarge { limit: 3 },
             LedgerError::ChunkOutOfOrder { chunk: 4, last: 5 },
             LedgerError::Forbidden { message: "no".to_owned() },

@@ -17,11 +17,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
-    ABANDON_PLAN, APPEND_PLAN, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest, Cause,
-    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan,
-    TROUBLE, VERSION,
+    ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
+    BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, Refusal, ReportTrouble,
+    SEAL_PLAN, SealPlan, TROUBLE, VERSION,
 };
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
@@ -57,6 +58,7 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(APPEND_PLAN, post(append_plan::<L, G>))
         .route(SEAL_PLAN, post(seal_plan::<L, G>))
         .route(ABANDON_PLAN, post(abandon_plan::<L, G>))
+        .route(AUDIENCE_PAGE, post(audience_page::<L, G>))
         .route(TROUBLE, post(trouble::<L, G>))
         .route(EXCHANGE, post(exchange::<L, G>))
         .route(LAST_WORDS, post(last_words::<L, G>))
@@ -81,6 +83,13 @@ async fn exclude<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call:
 async fn append_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<AppendPlan>) -> Response {
     let AppendPlan { ticket, chunk, rows } = call.body;
     answer(api.ledger.append_plan(ticket, chunk, &rows).await)
+}
+
+async fn audience_page<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<AudienceQuery>,
+) -> Response {
+    answer(api.ledger.audience_page(&call.body).await)
 }
 
 async fn seal_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<SealPlan>) -> Response {

@@ -98,7 +98,8 @@ fn every_state_is_read_as_it_is_meant() {
                 world.snapshot.gate.start_by = Some(START);
                 world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
                 let reason = "Missed".to_owned();
-                world.snapshot.outcomes = vec![Outcomes { state: RecipientState::Skipped, reason, count: 10 }];
+                world.snapshot.outcomes =
+                    vec![Outcomes { state: RecipientState::Skipped, reason, code: None, count: 10 }];
                 world.sum();
             }],
             BroadcastState::Missed,

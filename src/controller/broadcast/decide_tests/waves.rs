@@ -161,6 +161,32 @@ fn refused_credentials_are_probed_with_a_wait_and_stay_stalled_until_somebody_wa
 }
 
 #[test]
+fn a_sender_that_stays_with_refused_credentials_is_left_to_try_them_itself() {
+    let mut world = World::planned(10, 10);
+    world.look();
+    world.pod("Running", Default::default());
+    world.send(3);
+    world.snapshot.gate.account_stopped = true;
+    world.snapshot.stop_message = Some("token expired".to_owned());
+    for _ in 0..20 {
+        world.wait(30);
+        let jobs = |action: &Action| matches!(action, Action::CreateJob(_) | Action::DeleteJob { .. });
+        let decision = world.look();
+        assert!(!decision.actions.iter().any(|action| jobs(action) || *action == Action::LiftCredentialStop));
+        assert_eq!(world.stall().unwrap().0, "CredentialsInvalid");
+    }
+    world.snapshot.gate.account_stopped = false;
+    world.snapshot.stop_message = None;
+    world.wait(1);
+    world.look();
+    assert_eq!(world.stall().unwrap().0, "CredentialsInvalid", "it tries");
+    world.send(1);
+    world.wait(1);
+    world.look();
+    assert_eq!(world.stall(), None);
+}
+
+#[test]
 fn a_trouble_that_a_sender_told_is_looked_at_again_with_growing_waits() {
     let mut world = World::new();
     world.trouble("SecretNotFound");

@@ -1,0 +1,96 @@
+//! Recipients of a finished broadcast for the plan of another one in the same namespace.
+
+use std::collections::BTreeMap;
+
+use super::rows::{self, BroadcastRow};
+use super::store::Store;
+use super::value::args;
+use crate::api::audience::{AudienceOutcome, BroadcastSource};
+use crate::delivery::recipient::RecipientState;
+use crate::ledger::audience::{AudiencePage, AudienceQuery, MAX_LOOKED_THROUGH, MAX_PAGE};
+use crate::ledger::brief::Orders;
+use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::BroadcastId;
+use crate::ledger::plan::PlanRow;
+
+type Refused<T> = Result<T, LedgerError>;
+
+pub async fn page<S: Store>(store: &mut S, query: &AudienceQuery) -> sqlx::Result<Refused<AudiencePage>> {
+    let Some(own) = rows::read(store, query.ticket.broadcast).await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if own.plan_epoch != query.ticket.epoch || own.plan_sealed_at.is_some() {
+        return Ok(Err(LedgerError::PlanSuperseded));
+    }
+    let wanted = match wanted(&own, query)? {
+        Ok(wanted) => wanted,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    match finished(store, &own, &wanted.name).await? {
+        Ok(other) => Ok(Ok(read(store, &other, &wanted.outcomes, query.from).await?)),
+        Err(refused) => Ok(Err(refused)),
+    }
+}
+
+/// What the planner's own audience says of the source.
+fn wanted(own: &BroadcastRow, query: &AudienceQuery) -> sqlx::Result<Refused<BroadcastSource>> {
+    let Some(orders) = &own.orders else { return Ok(Err(LedgerError::NoOrders)) };
+    let orders: Orders = serde_json::from_str(orders).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let message = || format!("its audience has no source `{}` that is a broadcast", query.source);
+    Ok(query.resolve(&orders.audience).cloned().ok_or_else(|| LedgerError::Forbidden { message: message() }))
+}
+
+/// The broadcast of this name, if it has ended. Of several, which had different keys, the one that is there, and then the
+/// one that was begun last.
+async fn finished<S: Store>(store: &mut S, own: &BroadcastRow, name: &str) -> sqlx::Result<Refused<BroadcastRow>> {
+    let found: Option<(i64,)> = store
+        .optional(
+            "SELECT id FROM broadcast WHERE namespace = $1 AND name = $2 AND id <> $3 \
+             ORDER BY released, first_attempt_at IS NOT NULL, first_attempt_at DESC LIMIT 1",
+            args![&own.namespace, name, own.id],
+        )
+        .await?;
+    let missing = || LedgerError::AudienceNotFound { name: name.to_owned() };
+    let Some((id,)) = found else { return Ok(Err(missing())) };
+    let Some(other) = rows::read(store, BroadcastId(id)).await? else { return Ok(Err(missing())) };
+    // One that ended before it was planned has nobody.
+    let unplanned = other.plan_sealed_at.is_none() && other.gate().ended(store.now().await?).is_some();
+    if other.finished_at.is_none() && !unplanned {
+        return Ok(Err(LedgerError::AudienceUnfinished { name: name.to_owned() }));
+    }
+    Ok(Ok(other))
+}
+
+async fn read<S: Store>(
+    store: &mut S,
+    other: &BroadcastRow,
+    outcomes: &[AudienceOutcome],
+    from: i64,
+) -> sqlx::Result<AudiencePage> {
+    let states: Vec<String> = outcomes.iter().map(|outcome| state(*outcome).code().to_string()).collect();
+    let end = from.saturating_add(MAX_LOOKED_THROUGH).min(other.planned);
+    let statement = format!(
+        "SELECT seq, recipient, vars FROM delivery WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 \
+         AND state IN ({}) ORDER BY seq LIMIT $4",
+        states.join(", ")
+    );
+    let found: Vec<(i64, String, String)> = store.all(&statement, args![other.id, from, end, MAX_PAGE]).await?;
+    let last = found.last().map(|(seq, ..)| *seq).filter(|_| found.len() == MAX_PAGE as usize);
+    let next = last.map_or(end, |seq| seq + 1);
+    let row = |(_, recipient, vars): (i64, String, String)| {
+        let vars: BTreeMap<String, String> =
+            serde_json::from_str(&vars).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(PlanRow { recipient, vars })
+    };
+    let rows = found.into_iter().map(row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
+    Ok(AudiencePage { rows, next: Some(next).filter(|next| *next < other.planned) })
+}
+
+fn state(outcome: AudienceOutcome) -> RecipientState {
+    match outcome {
+        AudienceOutcome::Sent => RecipientState::Sent,
+        AudienceOutcome::Failed => RecipientState::Failed,
+        AudienceOutcome::Skipped => RecipientState::Skipped,
+        AudienceOutcome::Unknown => RecipientState::Unknown,
+    }
+}

@@ -1,0 +1,111 @@
+//! A recipient of a plan, its message tried out: what cannot be sent is found before anything is.
+
+use std::collections::BTreeMap;
+
+use crate::audience::{Place, Recipient};
+use crate::content::{RenderError, Template};
+use crate::ledger::plan::PlanRow;
+use crate::provider::{EncodeError, Message, Provider};
+
+/// Causes of refusal that are told apart; further ones are counted together.
+const MAX_CAUSES: usize = 20;
+/// Places named for each cause of refusal.
+const MAX_PLACES: usize = 3;
+
+/// A recipient on the way to the ledger.
+pub(super) struct Candidate {
+    pub row: PlanRow,
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a recipient's message cannot be sent. It counts only if the ledger takes the recipient: not for a duplicate, nor
+/// for an excluded one.
+pub(super) struct Refusal {
+    cause: String,
+    place: Place,
+}
+
+impl Candidate {
+    /// Renders and encodes a message as if it were sent.
+    pub fn rehearse(recipient: Recipient, template: &Template, provider: &dyn Provider) -> Candidate {
+        let Recipient { id, vars, place } = recipient;
+        let row = PlanRow { recipient: id, vars };
+        let cause = match template.render(&row.vars) {
+            Ok(text) => {
+                let message =
+                    Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: "0:0:0:0" };
+                provider.encode(&message).err().map(encode_cause)
+            }
+            Err(error) => Some(render_cause(error)),
+        };
+        Candidate { row, refusal: cause.map(|cause| Refusal { cause, place }) }
+    }
+}
+
+fn render_cause(error: RenderError) -> String {
+    match error {
+        RenderError::MissingVariables(names) => {
+            let name = names.first().cloned().unwrap_or_default();
+            format!(
+                "the text needs {}, which recipients lack: fill it in, or give a default like {{{{ {name} | default('…') }}}}",
+                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )
+        }
+        other => format!("the text cannot be rendered: {other}"),
+    }
+}
+
+/// Lengths differ from row to row, so they are left out of the cause.
+fn encode_cause(error: EncodeError) -> String {
+    match error {
+        EncodeError::TextTooLong { provider, limit, .. } => {
+            format!(
+                "the rendered text is longer than the {limit} characters that {provider} takes: shorten `spec.content.text` or the variables"
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Why messages were refused, how often and where first.
+#[derive(Default)]
+pub(super) struct Refusals {
+    causes: BTreeMap<String, (u64, Vec<Place>)>,
+    /// Recipients looked at, refused or not.
+    pub looked_at: u64,
+    others: u64,
+}
+
+impl Refusals {
+    pub fn add(&mut self, Refusal { cause, place }: Refusal) {
+        if self.causes.len() == MAX_CAUSES && !self.causes.contains_key(&cause) {
+            self.others += 1;
+            return;
+        }
+        let (count, places) = self.causes.entry(cause).or_default();
+        *count += 1;
+        if places.len() < MAX_PLACES {
+            places.push(place);
+        }
+    }
+
+    /// The causes as they are told; empty where nobody was refused.
+    pub fn into_messages(self) -> Vec<String> {
+        if self.causes.is_empty() {
+            return Vec::new();
+        }
+        let all = self.looked_at;
+        let mut messages: Vec<String> =
+            self.causes.into_iter().map(|(cause, (count, places))| describe(&cause, count, all, &places)).collect();
+        if self.others > 0 {
+            messages.push(format!("{} more recipients for other causes", self.others));
+        }
+        messages
+    }
+}
+
+fn describe(cause: &str, count: u64, all: u64, places: &[Place]) -> String {
+    let first = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let more = if count > places.len() as u64 { ", …" } else { "" };
+    format!("{cause} ({count} of {all} recipients: {first}{more})")
+}
