@@ -183,6 +183,7 @@ macro_rules! contract {
                     an_account_says_its_rate_and_whether_its_credentials_work
                     a_slow_provider_is_known_as_long_as_senders_say_so
                     a_dead_sender_is_settled_only_within_its_broadcast
+                    a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
                 }
                 pacing {
                     a_lone_broadcast_gets_every_slot_of_the_account_and_none_between

@@ -3,7 +3,8 @@
 CREATE TABLE ledger (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    cluster TEXT                        -- the uid of the one it serves; NULL before the first operator
 );
 
 CREATE TABLE account (

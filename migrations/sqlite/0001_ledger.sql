@@ -3,7 +3,8 @@
 CREATE TABLE ledger (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    cluster TEXT                        -- the uid of the one it serves; NULL before the first operator
 ) STRICT;
 
 CREATE TABLE account (

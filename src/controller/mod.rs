@@ -10,6 +10,7 @@
 //! | `watch`, `triggers` | what changed, and what is to be looked at because of it |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
+//! | `binding` | one ledger for one cluster |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
@@ -30,9 +31,11 @@
 //! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
 //! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
+//! | `` (core) | `namespaces`, named `kube-system` | get | cluster | its uid tells which cluster the ledger serves |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
+mod binding;
 pub mod broadcast;
 mod certificate;
 pub mod channel;

@@ -29,6 +29,10 @@ pub enum LedgerError {
         "failed to reach the ledger {place}: {message}; check that the database runs, that this machine may connect, and the name and password"
     )]
     Unreachable { place: String, message: String },
+    #[error(
+        "the ledger serves the cluster whose namespace kube-system has the uid {bound}, and this one has {cluster}: give this cluster a ledger of its own; or, if the ledger has moved here for good and nobody uses it or a copy of it there any more, start with --ledger-from-cluster {bound}"
+    )]
+    OtherCluster { bound: String, cluster: String },
     #[error("the ledger did not answer: {message}")]
     Storage { message: String },
     #[error("no such broadcast in this ledger")]
@@ -76,6 +80,7 @@ impl LedgerError {
             LedgerError::ReadOnly { .. } => "LedgerReadOnly",
             LedgerError::Failed { .. } => "LedgerFailed",
             LedgerError::Unreachable { .. } => "LedgerUnreachable",
+            LedgerError::OtherCluster { .. } => "LedgerOfOtherCluster",
             LedgerError::Storage { .. } => "LedgerUnavailable",
             LedgerError::UnknownBroadcast => "UnknownBroadcast",
             LedgerError::StaleRequest { .. } => "StaleRequest",

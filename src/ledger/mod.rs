@@ -112,6 +112,13 @@ pub trait Ledger: SenderLedger {
     /// approval than the one of that time lets it go on; see [`Loss`](crate::delivery::gate::Loss).
     fn declare(&self, declaration: &Declaration) -> impl Future<Output = Result<BroadcastSnapshot>> + Send;
 
+    /// Binds the ledger to the cluster with this uid, for good: what it says of people is true there alone. One that is bound
+    /// to `moved_from` is bound anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::OtherCluster`] for one that is bound to another.
+    fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> impl Future<Output = Result<()>> + Send;
+
     /// The owner is gone: closes the gate of what it owned, until another owner declares the key. A uid that owns nothing
     /// changes nothing.
     fn release(&self, owner_uid: &str) -> impl Future<Output = Result<()>> + Send;

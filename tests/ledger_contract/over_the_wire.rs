@@ -137,6 +137,9 @@ impl Ledger for OverTheWire {
     async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
         self.behind.declare(declaration).await
     }
+    async fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> Result<()> {
+        self.behind.serve_cluster(uid, moved_from).await
+    }
     async fn release(&self, owner_uid: &str) -> Result<()> {
         self.behind.release(owner_uid).await
     }

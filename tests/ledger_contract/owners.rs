@@ -201,3 +201,17 @@ pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(worl
     sender.tell(world, reports(&rows, &accepted())).await;
     assert_eq!(world.counts(one).await.sent, 2);
 }
+
+pub async fn a_ledger_serves_one_cluster_until_it_is_said_to_have_moved<L: Backend>(world: &World<L>) {
+    world.ledger.serve_cluster("one", None).await.unwrap();
+    world.ledger.serve_cluster("one", Some("another")).await.unwrap();
+    for moved_from in [None, Some("another")] {
+        match world.ledger.serve_cluster("two", moved_from).await {
+            Err(LedgerError::OtherCluster { bound, cluster }) => assert_eq!((&*bound, &*cluster), ("one", "two")),
+            answer => panic!("{answer:?}"),
+        }
+    }
+    world.ledger.serve_cluster("two", Some("one")).await.unwrap();
+    world.ledger.serve_cluster("two", Some("one")).await.unwrap();
+    assert!(world.ledger.serve_cluster("one", None).await.is_err());
+}

@@ -102,6 +102,10 @@ impl<D: Database> Ledger for D {
         commit!(self, |store| declare::declare(store, declaration))
     }
 
+    async fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> Result<()> {
+        commit!(self, |store| owner::serve_cluster(store, uid, moved_from))
+    }
+
     async fn release(&self, owner_uid: &str) -> Result<()> {
         commit_always!(self, |store| owner::release(store, owner_uid))
     }

@@ -4,6 +4,7 @@ use super::rows::BroadcastRow;
 use super::store::Store;
 use super::value::args;
 use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::owner::Owner;
 use crate::ledger::plan::PlanTicket;
@@ -37,6 +38,24 @@ pub async fn report_trouble<S: Store>(store: &mut S, plan: PlanTicket, trouble: 
     let known: Option<(i64,)> =
         store.optional("SELECT id FROM broadcast WHERE id = $1", args![plan.broadcast.0]).await?;
     Ok(known.is_some())
+}
+
+pub async fn serve_cluster<S: Store>(
+    store: &mut S,
+    uid: &str,
+    moved_from: Option<&str>,
+) -> sqlx::Result<Result<(), LedgerError>> {
+    let bound = store
+        .run(
+            "UPDATE ledger SET cluster = $1 WHERE cluster IS NULL OR cluster = $1 OR cluster = $2",
+            args![uid, moved_from.map(str::to_owned)],
+        )
+        .await?;
+    if bound > 0 {
+        return Ok(Ok(()));
+    }
+    let (bound,): (String,) = store.one("SELECT cluster FROM ledger", args![]).await?;
+    Ok(Err(LedgerError::OtherCluster { bound, cluster: uid.to_owned() }))
 }
 
 pub async fn release<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
