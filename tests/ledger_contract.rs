@@ -184,6 +184,9 @@ macro_rules! contract {
                     a_slow_provider_is_known_as_long_as_senders_say_so
                     a_dead_sender_is_settled_only_within_its_broadcast
                     a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
+                    a_rename_is_held_until_its_key_is_given
+                    of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent
+                    what_differs_or_has_begun_is_not_suspected
                 }
                 pacing {
                     a_lone_broadcast_gets_every_slot_of_the_account_and_none_between

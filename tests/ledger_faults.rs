@@ -127,6 +127,7 @@ fn declaration(suspended: bool) -> Declaration {
         namespace: "default".into(),
         name: "faulty".into(),
         idempotency_key: "faulty".into(),
+        key_is_given: true,
         owner_uid: String::new(),
         generation: 1,
         account: AccountKey {

@@ -52,6 +52,8 @@ CREATE TABLE broadcast (
     start_by BIGINT,                   -- the first attempt may not come after this
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
+    declared_at BIGINT NOT NULL,       -- first
+    duplicate_of TEXT,                  -- the broadcast that it may be under another name; NULL for none
     loss TEXT,                          -- what the ledger has forgotten of it; NULL while nobody knows more
     loss_revision BIGINT NOT NULL DEFAULT 0,       -- the highest revision that somebody knew then
     loss_approval TEXT,                 -- the approval that stood then; NULL until its owner was heard
@@ -91,6 +93,8 @@ CREATE TABLE broadcast (
 );
 
 CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
+
+CREATE INDEX broadcast_identity ON broadcast (namespace, identity_hash);
 
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);

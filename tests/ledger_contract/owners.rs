@@ -215,3 +215,44 @@ pub async fn a_ledger_serves_one_cluster_until_it_is_said_to_have_moved<L: Backe
     world.ledger.serve_cluster("two", Some("one")).await.unwrap();
     assert!(world.ledger.serve_cluster("one", None).await.is_err());
 }
+
+fn named(name: &str) -> Declaration {
+    Declaration { key_is_given: false, owner_uid: name.into(), ..declaration(name) }
+}
+
+pub async fn a_rename_is_held_until_its_key_is_given<L: Backend>(world: &World<L>) {
+    let sent = world.planned(&named("sale"), 3).await;
+    Sender::proven(world, "sender", sent).await;
+    world.ledger.release("sale").await.unwrap();
+    let renamed = world.planned(&named("team-a-sale"), 3).await;
+    let reply = Sender::new("sender of the other", renamed).exchange(world, vec![], 3).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::DuplicateSuspected }));
+    assert!(world.snapshot(renamed).await.stop_message.unwrap().contains("`sale`"), "it says which one");
+    let meant = world.declare(&Declaration { key_is_given: true, ..named("team-a-sale") }).await;
+    assert_eq!((meant.id, meant.closed), (renamed, None));
+}
+
+pub async fn of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent<L: Backend>(
+    world: &World<L>,
+) {
+    let first = world.planned(&named("first"), 3).await;
+    world.pass(Span::from_secs(1));
+    let second = world.planned(&named("second"), 3).await;
+    world.declare(&named("first")).await;
+    assert_eq!(world.snapshot(first).await.closed, None);
+    assert_eq!(world.snapshot(second).await.closed, Some(Closed::DuplicateSuspected));
+    world.ledger.release("first").await.unwrap();
+    assert_eq!(world.declare(&named("second")).await.closed, None, "the other is gone and nobody got it");
+}
+
+pub async fn what_differs_or_has_begun_is_not_suspected<L: Backend>(world: &World<L>) {
+    let first = world.planned(&named("first"), 3).await;
+    Sender::proven(world, "sender", first).await;
+    let other_text = Declaration { identity_hash: "second".into(), ..named("other text") };
+    assert_eq!(world.declare(&other_text).await.closed, Some(Closed::NotPlanned));
+    let elsewhere = world.planned(&Declaration { namespace: "elsewhere".into(), ..named("first") }, 3).await;
+    assert_eq!(world.snapshot(elsewhere).await.closed, None);
+    let meant = world.planned(&Declaration { key_is_given: true, ..named("meant") }, 3).await;
+    Sender::proven(world, "sender of another", meant).await;
+    assert_eq!(world.declare(&named("first")).await.closed, None, "it goes on");
+}

@@ -50,11 +50,12 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
     Ok(declaration)
 }
 
-/// Whether the ledger holds what it was told. One that has lost commits, or whose gate somebody else has closed in the
+/// Whether the ledger holds what it was told, and telling it again would change nothing. One that has lost commits, one that
+/// is suspected because of another that may be gone by now, and one whose gate somebody else has closed in the
 /// name of the same object, is told again.
 fn stands(snapshot: &BroadcastSnapshot, wanted: &Declaration) -> bool {
     let gate = &snapshot.gate;
-    gate.loss.is_none() && !gate.released && snapshot.revision >= wanted.recollection.revision
+    gate.loss.is_none() && !gate.is_suspect && !gate.released && snapshot.revision >= wanted.recollection.revision
 }
 
 /// Tells the ledger, and asks it how things stand.

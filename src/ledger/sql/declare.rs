@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{loss, plan, read, rows};
+use super::{duplicate, loss, plan, read, rows};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -105,6 +105,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     };
     update(store, wanted, id, account).await?;
     loss::weigh(store, id, &memory, &wanted.recollection).await?;
+    duplicate::look(store, id, wanted.key_is_given).await?;
     Ok(Ok(BroadcastId(id)))
 }
 
@@ -132,11 +133,12 @@ async fn account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<
 async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<i64> {
     // The id is part of what providers are told with each message, so it differs from ledger to ledger.
     let id = random::broadcast_id();
+    let now = store.now().await?;
     store
         .run(
             "INSERT INTO broadcast (id, namespace, idempotency_key, name, owner_uid, generation, account_id, \
-             identity_hash, content, request_timeout, suspended, cancelled, flow_weight) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0, TRUE, FALSE, $9)",
+             identity_hash, content, request_timeout, suspended, cancelled, flow_weight, declared_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0, TRUE, FALSE, $9, $10)",
             args![
                 id,
                 &wanted.namespace,
@@ -146,7 +148,8 @@ async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> 
                 wanted.generation,
                 account,
                 &wanted.identity_hash,
-                wanted.weight
+                wanted.weight,
+                now
             ],
         )
         .await?;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod declare;
+mod duplicate;
 mod exchange;
 mod ledger;
 mod loss;

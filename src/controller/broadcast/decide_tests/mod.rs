@@ -2,7 +2,7 @@
 
 mod batches;
 mod health;
-mod losses;
+mod holds;
 mod stalls;
 mod waves;
 mod world;
