@@ -115,6 +115,9 @@ macro_rules! contract {
                     a_repeat_moves_nobody_past_the_end
                     a_suspended_broadcast_takes_nobody_until_it_is_resumed
                     an_older_generation_opens_no_gate
+                    an_older_wish_does_not_open_what_a_refused_newer_one_has_closed
+                    nothing_is_declared_in_the_name_of_an_object_that_is_gone
+                    a_block_is_lifted_only_by_a_wish_of_after_it
                     nobody_is_taken_before_the_start
                     a_broadcast_without_a_plan_asks_for_one
                     a_finished_broadcast_declared_again_is_complete_with_nobody_to_take

@@ -60,6 +60,7 @@ CREATE TABLE broadcast (
     risk_from INTEGER,                  -- approved: from this recipient on, whoever is not settled becomes unknown
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
     block_message TEXT,
+    block_generation INTEGER,           -- the wish that was blocked: a later one may lift it
     refused_fault TEXT,                 -- the last refusal of the message itself
     refused_in_a_row INTEGER NOT NULL DEFAULT 0,
     retry_max_tries INTEGER NOT NULL DEFAULT 1,
@@ -101,6 +102,12 @@ CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
 CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
 
 CREATE INDEX broadcast_at_risk ON broadcast (id) WHERE risk_from IS NOT NULL;
+
+-- Objects that are gone for good, by uid: nothing is declared in their name any more.
+CREATE TABLE departed (
+    owner_uid TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE batch (
     broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),

@@ -49,6 +49,8 @@ pub enum LedgerError {
         "the idempotency key `{key}` belongs to the BroadcastMessage `{owner}`, which still exists; delete that one, or choose a new `spec.idempotencyKey`"
     )]
     KeyInUse { key: String, owner: String, owner_uid: String },
+    #[error("the object with the uid {owner_uid} was deleted: nothing of it is sent any more")]
+    OwnerGone { owner_uid: String },
     #[error("this broadcast was declared without orders for senders of another process")]
     NoOrders,
     #[error("this sender may not touch that broadcast: {message}")]
@@ -87,6 +89,7 @@ impl LedgerError {
             LedgerError::SenderClosed => "SenderClosed",
             LedgerError::KeyReused { .. } => "KeyReused",
             LedgerError::KeyInUse { .. } => "KeyInUse",
+            LedgerError::OwnerGone { .. } => "OwnerGone",
             LedgerError::NoOrders => "NoOrders",
             LedgerError::Forbidden { .. } => "Forbidden",
             LedgerError::UnsupportedVersion { .. } => "UnsupportedVersion",

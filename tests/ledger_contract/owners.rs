@@ -101,8 +101,8 @@ pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: 
     let owners = world.ledger.owners().await.unwrap();
     assert_eq!(owners.len(), 1);
     assert_eq!((owners[0].broadcast, owners[0].uid.as_str()), (broadcast, "owner"));
-    world.ledger.release("nobody").await.unwrap();
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("nobody", 1).await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     assert_eq!(world.ledger.owners().await.unwrap(), []);
     assert_eq!(world.declare(&other).await.id, broadcast);
     assert_eq!(world.ledger.owners().await.unwrap()[0].name, "two");
@@ -111,7 +111,7 @@ pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: 
 pub async fn a_released_broadcast_takes_nobody<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 3).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     let reply = sender.exchange(world, vec![], 3).await;
     assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::Released }));
     world.declare(&declaration("one")).await;
@@ -223,7 +223,7 @@ fn named(name: &str) -> Declaration {
 pub async fn a_rename_is_held_until_its_key_is_given<L: Backend>(world: &World<L>) {
     let sent = world.planned(&named("sale"), 3).await;
     Sender::proven(world, "sender", sent).await;
-    world.ledger.release("sale").await.unwrap();
+    world.ledger.release("sale", 1).await.unwrap();
     let renamed = world.planned(&named("team-a-sale"), 3).await;
     let reply = Sender::new("sender of the other", renamed).exchange(world, vec![], 3).await;
     assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::DuplicateSuspected }));
@@ -241,7 +241,7 @@ pub async fn of_two_that_are_alike_the_later_is_held_and_only_while_the_other_ma
     world.declare(&named("first")).await;
     assert_eq!(world.snapshot(first).await.closed, None);
     assert_eq!(world.snapshot(second).await.closed, Some(Closed::DuplicateSuspected));
-    world.ledger.release("first").await.unwrap();
+    world.ledger.release("first", 1).await.unwrap();
     assert_eq!(world.declare(&named("second")).await.closed, None, "the other is gone and nobody got it");
 }
 

@@ -97,7 +97,7 @@ impl<L: Ledger> Reconciler<L> {
         let uid = broadcast.uid().unwrap_or_default();
         if broadcast.metadata.deletion_timestamp.is_some() {
             // Its children may keep it for a while; nothing more of it is sent.
-            self.declarer().release(&uid).await?;
+            self.declarer().release(&broadcast.metadata).await?;
             return Ok(UNREADABLE_LOOK);
         }
         let declared = self.declare(broadcast).await?;
@@ -114,7 +114,7 @@ impl<L: Ledger> Reconciler<L> {
 
     async fn declare(&self, broadcast: &BroadcastMessage) -> Result<Declared, Failure> {
         if let Some(error) = self.stores.unreadable_channel(broadcast) {
-            self.declarer().release(&broadcast.uid().unwrap_or_default()).await?;
+            self.declarer().release(&broadcast.metadata).await?;
             let name = &broadcast.spec.channel_ref.name;
             let message =
                 format!("this version of Herald cannot read the MessageChannel `{name}`: {error}; correct it");
@@ -154,7 +154,7 @@ impl<L: Ledger> Reconciler<L> {
     /// What an object that cannot be read wants is not known, so nothing of it is sent.
     async fn tell_unreadable(&self, invalid: &InvalidObject) -> Result<Duration, Failure> {
         let uid = invalid.metadata.uid.clone().unwrap_or_default();
-        self.declarer().release(&uid).await?;
+        self.declarer().release(&invalid.metadata).await?;
         let told = (invalid.metadata.generation.unwrap_or_default(), invalid.error.clone());
         if self.remembered.get(&uid).unreadable.as_ref() != Some(&told) {
             self.writer.write_unreadable(&invalid.metadata, unreadable(&invalid.metadata, &invalid.error)).await?;

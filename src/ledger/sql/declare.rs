@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{duplicate, loss, plan, read, rows};
+use super::{duplicate, loss, owner, plan, read, rows};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -18,6 +18,8 @@ enum Refused {
     Reused,
     /// Another owner has it.
     InUse { owner: String, owner_uid: String },
+    /// Its owner is gone.
+    Gone { owner_uid: String },
 }
 
 impl Refused {
@@ -25,6 +27,7 @@ impl Refused {
         let key = key.to_owned();
         match self {
             Refused::Reused => LedgerError::KeyReused { key },
+            Refused::Gone { owner_uid } => LedgerError::OwnerGone { owner_uid },
             Refused::InUse { owner, owner_uid } => LedgerError::KeyInUse { key, owner, owner_uid },
         }
     }
@@ -72,6 +75,9 @@ pub async fn declare<S: Store>(
 }
 
 async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Result<BroadcastId, Refused>> {
+    if owner::has_departed(store, &wanted.owner_uid).await? {
+        return Ok(Err(Refused::Gone { owner_uid: wanted.owner_uid.clone() }));
+    }
     let account = account(store, wanted).await?;
     let known: Option<Known> = store
         .optional(
@@ -207,12 +213,13 @@ pub async fn lift_credential_stop<S: Store>(store: &mut S, broadcast: BroadcastI
     Ok(())
 }
 
-pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<()> {
+pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId, generation: i64) -> sqlx::Result<()> {
     store
         .run(
-            "UPDATE broadcast SET block_reason = NULL, block_message = NULL, refused_fault = NULL, \
-             refused_in_a_row = 0 WHERE id = $1",
-            args![broadcast.0],
+            "UPDATE broadcast SET block_reason = NULL, block_message = NULL, block_generation = NULL, \
+             refused_fault = NULL, refused_in_a_row = 0 \
+             WHERE id = $1 AND (block_generation IS NULL OR block_generation < $2)",
+            args![broadcast.0, generation],
         )
         .await?;
     Ok(())
