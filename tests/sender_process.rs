@@ -4,6 +4,8 @@
 
 #[path = "sender_pod/child.rs"]
 mod child;
+#[path = "sender_pod/gates.rs"]
+mod gates;
 #[path = "sender_pod/stage.rs"]
 mod stage;
 #[path = "sender_pod/unreliable.rs"]
