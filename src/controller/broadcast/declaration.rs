@@ -177,3 +177,7 @@ impl<L: Ledger> Declarer<'_, L> {
         Ok(owners.iter().any(|owner| owner.uid == uid && owner.broadcast != id))
     }
 }
+
+#[cfg(test)]
+#[path = "declaration_tests.rs"]
+mod tests;
