@@ -131,6 +131,9 @@ macro_rules! contract {
                     a_repeat_moves_nobody_past_the_end
                     a_suspended_broadcast_takes_nobody_until_it_is_resumed
                     an_older_generation_opens_no_gate
+                    an_older_wish_does_not_open_what_a_refused_newer_one_has_closed
+                    nothing_is_declared_in_the_name_of_an_object_that_is_gone
+                    a_block_is_lifted_only_by_a_wish_of_after_it
                     nobody_is_taken_before_the_start
                     a_broadcast_without_a_plan_asks_for_one
                     a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
@@ -200,6 +203,10 @@ macro_rules! contract {
                     an_account_says_its_rate_and_whether_its_credentials_work
                     a_slow_provider_is_known_as_long_as_senders_say_so
                     a_dead_sender_is_settled_only_within_its_broadcast
+                    a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
+                    a_rename_is_held_until_its_key_is_given
+                    of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent
+                    what_differs_or_has_begun_is_not_suspected
                 }
                 pacing {
                     a_lone_broadcast_gets_every_slot_of_the_account_and_none_between

@@ -205,6 +205,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         namespace: text("default"),
         name: text("pace"),
         idempotency_key: text("pace"),
+        key_is_given: true,
         owner_uid: String::new(),
         generation: 1,
         account: AccountKey {

@@ -163,6 +163,7 @@ fn declaration() -> Declaration {
         namespace: text("default"),
         name: text("sale"),
         idempotency_key: text("sale"),
+        key_is_given: true,
         owner_uid: String::new(),
         generation: 1,
         account: AccountKey {

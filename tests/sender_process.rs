@@ -4,6 +4,8 @@
 
 #[path = "sender_pod/child.rs"]
 mod child;
+#[path = "sender_pod/gates.rs"]
+mod gates;
 #[path = "sender_pod/sessions.rs"]
 mod sessions;
 #[path = "sender_pod/stage.rs"]
@@ -227,7 +229,7 @@ async fn a_broadcast_that_has_ended_or_belongs_to_nobody_is_left_alone() {
     let cancelled = stage.declare(RATE, with(cancelled, "/idempotencyKey", json!("cancelled"))).await;
     assert_eq!(pod.run(&stage.ledger, cancelled).await.unwrap(), Left::Closed(Closed::Cancelled));
     let released = stage.declare(RATE, with(Stage::to_people(3), "/idempotencyKey", json!("released"))).await;
-    stage.ledger.release("uid-1").await.unwrap();
+    stage.ledger.release("uid-1", 1).await.unwrap();
     assert_eq!(pod.run(&stage.ledger, released).await.unwrap(), Left::Closed(Closed::Released));
     let gone = herald::ledger::BroadcastId(released.0 + 1);
     assert_eq!(pod.run(&stage.ledger, gone).await.unwrap(), Left::Gone);

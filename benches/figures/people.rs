@@ -62,6 +62,7 @@ pub fn declaration(rate: u32) -> Declaration {
         namespace: "default".to_owned(),
         name: "figures".to_owned(),
         idempotency_key: "figures".to_owned(),
+        key_is_given: true,
         owner_uid: String::new(),
         generation: 1,
         account: AccountKey {

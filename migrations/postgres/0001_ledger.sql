@@ -3,7 +3,8 @@
 CREATE TABLE ledger (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    cluster TEXT                        -- the uid of the one it serves; NULL before the first operator
 );
 
 CREATE TABLE account (
@@ -52,12 +53,15 @@ CREATE TABLE broadcast (
     start_by BIGINT,                   -- the first attempt may not come after this
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
+    declared_at BIGINT NOT NULL,       -- first
+    duplicate_of TEXT,                  -- the broadcast that it may be under another name; NULL for none
     loss TEXT,                          -- what the ledger has forgotten of it; NULL while nobody knows more
     loss_revision BIGINT NOT NULL DEFAULT 0,       -- the highest revision that somebody knew then
     loss_approval TEXT,                 -- the approval that stood then; NULL until its owner was heard
     risk_from BIGINT,                  -- approved: from this recipient on, whoever is not settled becomes unknown
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
     block_message TEXT,
+    block_generation BIGINT,           -- the wish that was blocked: a later one may lift it
     refused_fault TEXT,                 -- the last refusal of the message itself
     refused_in_a_row BIGINT NOT NULL DEFAULT 0,
     retry_max_tries BIGINT NOT NULL DEFAULT 1,
@@ -93,12 +97,20 @@ CREATE TABLE broadcast (
 
 CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 
+CREATE INDEX broadcast_identity ON broadcast (namespace, identity_hash);
+
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
 CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
 CREATE INDEX broadcast_resending ON broadcast (id) WHERE resend_unknown AND unknown > 0;
 
 CREATE INDEX broadcast_at_risk ON broadcast (id) WHERE risk_from IS NOT NULL;
+
+-- Objects that are gone for good, by uid: nothing is declared in their name any more.
+CREATE TABLE departed (
+    owner_uid TEXT PRIMARY KEY,
+    at BIGINT NOT NULL
+);
 
 CREATE TABLE batch (
     broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),

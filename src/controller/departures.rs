@@ -103,7 +103,7 @@ async fn owners(ledger: &impl Ledger, scope: Option<&str>) -> Vec<Owner> {
 
 async fn depart(ledger: &impl Ledger, departed: &Departed, uid: &str) {
     departed.insert(uid);
-    persist(|| ledger.release(uid)).await;
+    persist(|| ledger.depart(uid)).await;
     tracing::info!(uid, "a BroadcastMessage is gone; nothing more of it is sent");
 }
 

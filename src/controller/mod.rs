@@ -13,6 +13,7 @@
 //! | `identity` | which broadcast a sender's token stands for |
 //! | `sender_token`, `admissions` | what a token says of itself; who was admitted or refused lately |
 //! | `connections` | how many connections the ledger API holds |
+//! | `binding` | one ledger for one cluster |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
@@ -33,12 +34,14 @@
 //! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
 //! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
+//! | `` (core) | `namespaces`, named `kube-system` | get | cluster | its uid tells which cluster the ledger serves |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
 //! | `coordination.k8s.io` | `leases` | create | own namespace, with PostgreSQL | the leader of several operators |
 //! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace, with PostgreSQL | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
 
 mod admissions;
+mod binding;
 pub mod broadcast;
 mod certificate;
 pub mod channel;

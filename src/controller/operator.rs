@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::binding;
 use super::certificate::{Authority, CertificateError, Served};
 use super::cluster::{self, CallError, call};
 use super::connections::Bounded;
@@ -115,6 +116,10 @@ async fn run_on<L: Ledger>(
     let client = cluster::connect().await.map_err(OperatorError::Cluster)?;
     let authority = until_stop(&mut stop, authority(&client, &options.namespace)).await.transpose()?;
     let Some(authority) = authority else { return Ok(()) };
+    let bound = binding::bind(&client, ledger.as_ref(), options.ledger_from_cluster.as_deref());
+    if until_stop(&mut stop, bound).await.transpose()?.is_none() {
+        return Ok(());
+    }
     let settings = Arc::new(sender_settings(&options, &authority));
     let served = Served::new(authority, options.service_names.clone()).await?;
     let handle = axum_server::Handle::new();

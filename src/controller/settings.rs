@@ -28,6 +28,11 @@ pub struct OperatorOptions {
     #[arg(long, value_name = "NAME", env = "HERALD_IDENTITY")]
     pub identity: Option<String>,
 
+    /// Takes over the ledger of another cluster, which has moved here for good: the uid of that cluster's namespace
+    /// kube-system. Nobody may use it, or a copy of it, there any more.
+    #[arg(long, value_name = "UID", env = "HERALD_LEDGER_FROM_CLUSTER")]
+    pub ledger_from_cluster: Option<String>,
+
     /// Where the ledger is served to senders, over HTTPS.
     #[arg(long, value_name = "ADDRESS", env = "HERALD_LISTEN", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,

@@ -20,6 +20,8 @@ pub enum Closed {
     LedgerRegressed,
     /// The ledger was made after the object and holds nothing of it, though its status tells of some.
     FreshLedger,
+    /// It has the account, audience and content of another one, and a key that nobody chose.
+    DuplicateSuspected,
     /// The provider refused the account's credentials or permissions.
     CredentialsInvalid,
     /// The provider blocked sending for reasons of policy.
@@ -45,6 +47,7 @@ impl Closed {
             Closed::Suspended => "Suspended",
             Closed::LedgerRegressed => "LedgerRegressed",
             Closed::FreshLedger => "FreshLedger",
+            Closed::DuplicateSuspected => "DuplicateSuspected",
             Closed::CredentialsInvalid => "CredentialsInvalid",
             Closed::ProviderBlocked => "ProviderBlocked",
             Closed::MessageRejected => "MessageRejected",
@@ -58,7 +61,7 @@ impl Closed {
     /// Whether only a person can open it again.
     pub fn needs_person(self) -> bool {
         match self {
-            Closed::LedgerRegressed | Closed::FreshLedger => true,
+            Closed::LedgerRegressed | Closed::FreshLedger | Closed::DuplicateSuspected => true,
             Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected => true,
             Closed::Released | Closed::NotPlanned | Closed::Scheduled | Closed::Suspended => false,
             Closed::Cancelled | Closed::Expired | Closed::Missed | Closed::Complete => false,
@@ -120,6 +123,8 @@ pub struct Gate {
     pub released: bool,
     pub suspended: bool,
     pub cancelled: bool,
+    /// It looks like another one under a new name.
+    pub is_suspect: bool,
     pub loss: Option<Loss>,
     /// The loss is approved: whoever is not settled becomes unknown, and then the gate opens.
     pub at_risk: bool,
@@ -163,6 +168,9 @@ impl Gate {
         if let Some(block) = self.block {
             return Some(block.closed());
         }
+        if self.is_suspect {
+            return Some(Closed::DuplicateSuspected);
+        }
         if self.suspended {
             return Some(Closed::Suspended);
         }
@@ -203,6 +211,7 @@ mod tests {
             released: false,
             suspended: false,
             cancelled: false,
+            is_suspect: false,
             loss: None,
             at_risk: false,
             block: None,
@@ -228,6 +237,8 @@ mod tests {
             (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),
             (Gate { block: Some(Block::Provider), ..open() }, Some(Closed::ProviderBlocked)),
             (Gate { block: Some(Block::Message), ..open() }, Some(Closed::MessageRejected)),
+            (Gate { is_suspect: true, suspended: true, ..open() }, Some(Closed::DuplicateSuspected)),
+            (Gate { is_suspect: true, sealed: false, ..open() }, Some(Closed::NotPlanned)),
             (Gate { loss: Some(Loss::Regressed), ..open() }, Some(Closed::LedgerRegressed)),
             (Gate { loss: Some(Loss::Regressed), cancelled: true, ..open() }, Some(Closed::LedgerRegressed)),
             (Gate { loss: Some(Loss::Regressed), sealed: false, ..open() }, Some(Closed::LedgerRegressed)),

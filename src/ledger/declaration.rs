@@ -65,6 +65,8 @@ pub struct Declaration {
     pub name: String,
     /// With the namespace the identity of the broadcast.
     pub idempotency_key: String,
+    /// Its owner has chosen the key. One that comes from the name may be an accident: a rename, a prefix.
+    pub key_is_given: bool,
     pub owner_uid: String,
     /// Of the owner's wish; a smaller one than the ledger has seen of this owner is out of date.
     pub generation: i64,
@@ -116,6 +118,7 @@ impl Declaration {
             namespace: account.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
             idempotency_key: broadcast.idempotency_key().to_owned(),
+            key_is_given: spec.idempotency_key.is_some(),
             owner_uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             identity_hash: identity_hash(&account, &spec.audience, &content),

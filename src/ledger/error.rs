@@ -29,6 +29,10 @@ pub enum LedgerError {
         "failed to reach the ledger {place}: {message}; check that the database runs, that this machine may connect, and the name and password"
     )]
     Unreachable { place: String, message: String },
+    #[error(
+        "the ledger serves the cluster whose namespace kube-system has the uid {bound}, and this one has {cluster}: give this cluster a ledger of its own; or, if the ledger has moved here for good and nobody uses it or a copy of it there any more, start with --ledger-from-cluster {bound}"
+    )]
+    OtherCluster { bound: String, cluster: String },
     #[error("the ledger did not answer: {message}")]
     Storage { message: String },
     #[error("no such broadcast in this ledger")]
@@ -45,6 +49,8 @@ pub enum LedgerError {
         "the idempotency key `{key}` belongs to the BroadcastMessage `{owner}`, which still exists; delete that one, or choose a new `spec.idempotencyKey`"
     )]
     KeyInUse { key: String, owner: String, owner_uid: String },
+    #[error("the object with the uid {owner_uid} was deleted: nothing of it is sent any more")]
+    OwnerGone { owner_uid: String },
     #[error("this broadcast was declared without orders for senders of another process")]
     NoOrders,
     #[error("this sender may not touch that broadcast: {message}")]
@@ -82,12 +88,14 @@ impl LedgerError {
             LedgerError::ReadOnly { .. } => "LedgerReadOnly",
             LedgerError::Failed { .. } => "LedgerFailed",
             LedgerError::Unreachable { .. } => "LedgerUnreachable",
+            LedgerError::OtherCluster { .. } => "LedgerOfOtherCluster",
             LedgerError::Storage { .. } => "LedgerUnavailable",
             LedgerError::UnknownBroadcast => "UnknownBroadcast",
             LedgerError::StaleRequest { .. } => "StaleRequest",
             LedgerError::SenderClosed => "SenderClosed",
             LedgerError::KeyReused { .. } => "KeyReused",
             LedgerError::KeyInUse { .. } => "KeyInUse",
+            LedgerError::OwnerGone { .. } => "OwnerGone",
             LedgerError::NoOrders => "NoOrders",
             LedgerError::Forbidden { .. } => "Forbidden",
             LedgerError::UnsupportedVersion { .. } => "UnsupportedVersion",

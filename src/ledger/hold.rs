@@ -24,3 +24,11 @@ pub fn fresh(known: i64) -> String {
          who got it already AGAIN: give the object's annotation `{APPROVED}` a new value, e.g. today's date"
     )
 }
+
+/// Another one's account, audience and content under a key that nobody chose.
+pub fn duplicate(other: &str) -> String {
+    format!(
+        "it has the account, audience and content of the BroadcastMessage `{other}`, and may be that one under another \
+         name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
+    )
+}

@@ -113,7 +113,7 @@ pub trait Ledger: SenderLedger {
     /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
     ///
     /// # Errors
-    /// [`LedgerError::KeyInUse`] while another owner has the key and was not released. [`LedgerError::KeyReused`] when
+    /// [`LedgerError::OwnerGone`] for an owner that has departed. [`LedgerError::KeyInUse`] while another owner has the key and was not released. [`LedgerError::KeyReused`] when
     /// the key already stands for another account, audience or content and somebody was attempted under it. Before the
     /// first attempt the plan is made anew instead.
     ///
@@ -130,9 +130,20 @@ pub trait Ledger: SenderLedger {
         owner_uid: &str,
     ) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
 
-    /// The owner is gone: closes the gate of what it owned, until another owner declares the key. A uid that owns nothing
-    /// changes nothing.
-    fn release(&self, owner_uid: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Binds the ledger to the cluster with this uid, for good: what it says of people is true there alone. One that is bound
+    /// to `moved_from` is bound anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::OtherCluster`] for one that is bound to another.
+    fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> impl Future<Output = Result<()>> + Send;
+
+    /// What the owner wants of this generation on cannot stand: closes the gate of what it owns, until it is declared again.
+    /// A declaration of an older generation does not open it. A uid that owns nothing changes nothing.
+    fn release(&self, owner_uid: &str, generation: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// The owner is gone for good: closes the gate of what it owned, until another owner declares the key. Nobody declares
+    /// anything in its name any more.
+    fn depart(&self, owner_uid: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Everybody who owns a broadcast and was not released; those that belong to nobody (`herald run`) are left out.
     fn owners(&self) -> impl Future<Output = Result<Vec<Owner>>> + Send;
@@ -144,8 +155,9 @@ pub trait Ledger: SenderLedger {
     /// nothing has changed.
     fn lift_credential_stop(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
 
-    /// Opens what the provider's block of this broadcast has closed: only a person may ask for it.
-    fn lift_block(&self, broadcast: BroadcastId) -> impl Future<Output = Result<()>> + Send;
+    /// Opens what the provider's block of this broadcast has closed: only a person may ask for it, by a wish of a later
+    /// generation than the one that was blocked.
+    fn lift_block(&self, broadcast: BroadcastId, generation: i64) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes every recipient in flight unknown and gives every claim up: only for who knows that no sender lives.
     /// Returns how many became unknown.

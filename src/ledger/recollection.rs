@@ -1,5 +1,6 @@
 //! What is known of a broadcast outside its ledger. A ledger that holds less than that has lost commits.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::api::BroadcastMessage;
@@ -20,7 +21,8 @@ pub struct Recollection {
     pub revision: i64,
     /// When the owner was made; `None` where nobody knows.
     pub owner_created_at: Option<Timestamp>,
-    /// The value of the annotation [`APPROVED`].
+    /// The value of the annotation [`APPROVED`], empty where there is none; `None` where nobody has looked at the object
+    /// itself: what a cache says may be long over.
     pub approval: Option<String>,
 }
 
@@ -36,9 +38,14 @@ impl Recollection {
         Recollection {
             revision: revision.unwrap_or_default(),
             owner_created_at: created.and_then(|at| i64::try_from(at.0.as_nanosecond()).ok()).map(Timestamp),
-            approval: metadata.annotations.as_ref().and_then(|all| all.get(APPROVED)).cloned(),
+            approval: Some(approval(metadata)),
         }
     }
+}
+
+/// The value of the annotation [`APPROVED`], empty where there is none.
+pub fn approval(metadata: &ObjectMeta) -> String {
+    metadata.annotations.as_ref().and_then(|all| all.get(APPROVED)).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::ledger::location::LedgerLocation;
 ///
 /// The same command goes on after any interruption: nobody is messaged twice. Exit codes: 0 every broadcast was
 /// delivered, or is suspended as asked; 2 one ended otherwise (failed, unknown, cancelled, expired); 3 interrupted, run
-/// again to go on; 4 stopped and needs a person (credentials, blocked, key reused); 1 could not run. The worst wins: 1,
-/// 4, 3, 2, 0.
+/// again to go on; 4 stopped and needs a person (credentials, blocked, key reused, held back); 1 could not run. The worst
+/// wins: 1, 4, 3, 2, 0.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
     /// A file of BroadcastMessage, MessageChannel, Secret and ConfigMap documents; `-` is standard input. Repeatable.

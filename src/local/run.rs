@@ -210,7 +210,7 @@ async fn prepare<L: Ledger>(
     let Some(id) = entry.id else { return Ok(Prepared::Done) };
     let ledger = recovered.ledger.as_ref();
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
-    ledger.lift_block(id).await.map_err(refuse)?;
+    ledger.lift_block(id, i64::MAX).await.map_err(refuse)?;
     let snapshot = settle_loss(recovered, id).await?;
     let name = entry.order.name();
     if snapshot.gate.loss.is_some() && !snapshot.gate.at_risk {

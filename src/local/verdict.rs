@@ -110,7 +110,9 @@ fn headline(snapshot: &BroadcastSnapshot) -> String {
             "missed: nobody was attempted within spec.schedule.startingDeadlineSeconds of its start".to_owned()
         }
         (None, Some(Closed::Suspended)) => "suspended as asked; nothing is sent".to_owned(),
-        (None, Some(Closed::LedgerRegressed | Closed::FreshLedger)) => format!("held back: {words}, and run again"),
+        (None, Some(Closed::LedgerRegressed | Closed::FreshLedger | Closed::DuplicateSuspected)) => {
+            format!("held back: {words}, and run again")
+        }
         (None, Some(Closed::CredentialsInvalid)) => {
             format!("stopped: the provider refused the credentials: {words}; mend the Secret and run again")
         }

@@ -85,8 +85,16 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.cancel(namespace, idempotency_key, owner_uid)).await
     }
 
-    async fn release(&self, owner_uid: &str) -> Result<()> {
-        self.retry().answered(|| self.ledger.release(owner_uid)).await
+    async fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> Result<()> {
+        self.retry().answered(|| self.ledger.serve_cluster(uid, moved_from)).await
+    }
+
+    async fn release(&self, owner_uid: &str, generation: i64) -> Result<()> {
+        self.retry().answered(|| self.ledger.release(owner_uid, generation)).await
+    }
+
+    async fn depart(&self, owner_uid: &str) -> Result<()> {
+        self.retry().answered(|| self.ledger.depart(owner_uid)).await
     }
 
     async fn owners(&self) -> Result<Vec<Owner>> {
@@ -101,8 +109,8 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.lift_credential_stop(broadcast)).await
     }
 
-    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
-        self.retry().answered(|| self.ledger.lift_block(broadcast)).await
+    async fn lift_block(&self, broadcast: BroadcastId, generation: i64) -> Result<()> {
+        self.retry().answered(|| self.ledger.lift_block(broadcast, generation)).await
     }
 
     async fn settle_all_senders_dead(&self) -> Result<u64> {

@@ -160,6 +160,7 @@ impl<'a> Case<'a> {
                 max_backoff: Span::ZERO,
                 ..RetryPolicy::default()
             },
+            key_is_given: true,
             recollection: Default::default(),
             batch_size: Some(BATCH as u32),
             start_at: None,
@@ -226,13 +227,13 @@ impl<'a> Case<'a> {
             Operation::Release { broadcast } => {
                 self.model.release(broadcast);
                 let owner = format!("{}-{broadcast}", self.namespace);
-                done(on_each!(self, |ledger, _ids| ledger.release(&owner)));
+                done(on_each!(self, |ledger, _ids| ledger.release(&owner, 0)));
             }
             Operation::Lift { broadcast } => {
                 self.model.lift(broadcast);
                 done(on_each!(self, |ledger, ids| async {
                     ledger.lift_credential_stop(ids[broadcast]).await?;
-                    ledger.lift_block(ids[broadcast]).await
+                    ledger.lift_block(ids[broadcast], i64::MAX).await
                 }));
             }
             _ => unreachable!("it answers something"),

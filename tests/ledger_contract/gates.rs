@@ -98,9 +98,9 @@ pub async fn a_block_stops_only_its_broadcast<L: Backend>(world: &World<L>) {
     let reply = sender.exchange(world, reports(&rows, &blocked()), 5).await;
     assert_eq!((reply.rows, reply.directive), (vec![], stopped(Closed::ProviderBlocked)));
     assert_eq!(Sender::new("two", two).take(world, 5).await.len(), 1);
-    world.ledger.lift_block(two).await.unwrap();
+    world.ledger.lift_block(two, 2).await.unwrap();
     assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::ProviderBlocked));
-    world.ledger.lift_block(one).await.unwrap();
+    world.ledger.lift_block(one, 2).await.unwrap();
     assert_eq!(sender.take(world, 5).await.len(), 5);
 }
 
@@ -117,7 +117,7 @@ pub async fn twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_perso
     let snapshot = world.snapshot(broadcast).await;
     assert!(snapshot.stop_message.unwrap().contains("EmptyMessage"));
     assert_eq!(world.tally(broadcast, Failed, "EmptyMessage").await, 24);
-    world.ledger.lift_block(broadcast).await.unwrap();
+    world.ledger.lift_block(broadcast, 2).await.unwrap();
     let again = sender.take(world, 5).await;
     assert_eq!(again.len(), 5);
     sender.tell(world, reports(&again, &rejected())).await;
@@ -258,7 +258,7 @@ pub async fn an_older_generation_opens_no_gate<L: Backend>(world: &World<L>) {
     );
     let other = declaration("two");
     world.declare(&Declaration { suspended: true, generation: 9, ..other.clone() }).await;
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     let made_anew = Declaration { owner_uid: "another object".into(), ..other };
     assert_eq!(world.declare(&made_anew).await.closed, Some(Closed::NotPlanned), "generations count per object");
 }
@@ -285,7 +285,7 @@ pub async fn a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
     let rows = sender.take(world, 5).await;
     sender.tell(world, reports(&rows, &accepted())).await;
     world.pass(Span::from_secs(3_600));
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     let again = world.declare(&Declaration { owner_uid: "applied again".into(), ..declaration("one") }).await;
     assert_eq!((again.id, again.closed, again.counts.sent), (broadcast, Some(Closed::Complete), 3));
     let reply = Sender::new("next", broadcast).exchange(world, vec![], 5).await;
@@ -316,4 +316,41 @@ pub async fn an_unknown_broadcast_is_an_error<L: Backend>(world: &World<L>) {
     assert!(matches!(world.exchange(&request).await, Err(LedgerError::UnknownBroadcast)));
     assert!(matches!(world.ledger.snapshot(nowhere).await, Err(LedgerError::UnknownBroadcast)));
     assert!(matches!(world.ledger.begin_plan(nowhere).await, Err(LedgerError::UnknownBroadcast)));
+}
+
+pub async fn an_older_wish_does_not_open_what_a_refused_newer_one_has_closed<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    world.ledger.release("owner", 2).await.unwrap();
+    let stale = world.declare(&declaration("one")).await;
+    assert_eq!(stale.closed, Some(Closed::Released), "the refused wish is the later one");
+    let mended = world.declare(&Declaration { generation: 2, ..declaration("one") }).await;
+    assert_eq!((mended.id, mended.closed), (broadcast, None));
+}
+
+pub async fn nothing_is_declared_in_the_name_of_an_object_that_is_gone<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    world.ledger.depart("owner").await.unwrap();
+    let of_old_cache = Declaration { generation: 9, ..declaration("one") };
+    let is_gone = |answer: Result<_, LedgerError>| matches!(answer, Err(LedgerError::OwnerGone { .. }));
+    assert!(is_gone(world.ledger.declare(&of_old_cache).await));
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Released));
+
+    let again = Declaration { owner_uid: "applied again".into(), suspended: true, ..declaration("one") };
+    assert_eq!(world.declare(&again).await.closed, Some(Closed::Suspended));
+    assert!(is_gone(world.ledger.declare(&of_old_cache).await));
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Suspended));
+    world.ledger.depart("applied again").await.unwrap();
+    assert!(is_gone(world.ledger.declare(&of_old_cache).await), "not even once the key is free");
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Released));
+}
+
+pub async fn a_block_is_lifted_only_by_a_wish_of_after_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&Declaration { generation: 2, ..declaration("one") }, 10).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &blocked())).await;
+    for (generation, closed) in [(1, Some(Closed::ProviderBlocked)), (2, Some(Closed::ProviderBlocked)), (3, None)] {
+        world.ledger.lift_block(broadcast, generation).await.unwrap();
+        assert_eq!(world.snapshot(broadcast).await.closed, closed, "{generation}");
+    }
 }

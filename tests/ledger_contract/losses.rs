@@ -17,7 +17,8 @@ fn stopped(reason: Closed) -> Directive {
 }
 
 fn knowing(revision: i64, approval: Option<&str>) -> Declaration {
-    let recollection = Recollection { revision, owner_created_at: None, approval: approval.map(str::to_owned) };
+    let approval = Some(approval.unwrap_or_default().to_owned());
+    let recollection = Recollection { revision, owner_created_at: None, approval };
     Declaration { recollection, ..declaration("one") }
 }
 
@@ -115,6 +116,9 @@ pub async fn an_approval_of_before_the_loss_approves_nothing<L: Backend>(world: 
     let known_revision = lost_revision(world, broadcast).await;
     let request = ExchangeRequest { known_revision, ..sender.request(vec![], 5) };
     world.exchange(&request).await.unwrap();
+    let mut unseen = knowing(known_revision, None);
+    unseen.recollection.approval = None;
+    world.declare(&unseen).await;
     for _ in 0..2 {
         world.declare(&knowing(known_revision, Some("last year"))).await;
         world.maintain_all().await;

@@ -145,8 +145,14 @@ impl Ledger for OverTheWire {
     async fn cancel(&self, namespace: &str, idempotency_key: &str, owner_uid: &str) -> Result<Option<BroadcastId>> {
         self.behind.cancel(namespace, idempotency_key, owner_uid).await
     }
-    async fn release(&self, owner_uid: &str) -> Result<()> {
-        self.behind.release(owner_uid).await
+    async fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> Result<()> {
+        self.behind.serve_cluster(uid, moved_from).await
+    }
+    async fn release(&self, owner_uid: &str, generation: i64) -> Result<()> {
+        self.behind.release(owner_uid, generation).await
+    }
+    async fn depart(&self, owner_uid: &str) -> Result<()> {
+        self.behind.depart(owner_uid).await
     }
     async fn owners(&self) -> Result<Vec<Owner>> {
         self.behind.owners().await
@@ -157,8 +163,8 @@ impl Ledger for OverTheWire {
     async fn lift_credential_stop(&self, broadcast: BroadcastId) -> Result<()> {
         self.behind.lift_credential_stop(broadcast).await
     }
-    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
-        self.behind.lift_block(broadcast).await
+    async fn lift_block(&self, broadcast: BroadcastId, generation: i64) -> Result<()> {
+        self.behind.lift_block(broadcast, generation).await
     }
     async fn settle_all_senders_dead(&self) -> Result<u64> {
         self.behind.settle_all_senders_dead().await

@@ -99,7 +99,7 @@ pub async fn a_cancel_is_latched_for_what_its_owner_declared_and_for_nobody_else
         assert_eq!(cancel(key, owner).await, None, "{key} of {owner}");
     }
     assert_eq!(world.snapshot(broadcast).await.closed, None);
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     assert_eq!(cancel("one", "owner").await, Some(broadcast));
     assert_eq!(cancel("one", "owner").await, Some(broadcast), "once more");
     world.declare(&Declaration { generation: 2, cancelled: false, ..declaration("one") }).await;
@@ -120,8 +120,8 @@ pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: 
     let owners = world.ledger.owners().await.unwrap();
     assert_eq!(owners.len(), 1);
     assert_eq!((owners[0].broadcast, owners[0].uid.as_str()), (broadcast, "owner"));
-    world.ledger.release("nobody").await.unwrap();
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("nobody", 1).await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     assert_eq!(world.ledger.owners().await.unwrap(), []);
     assert_eq!(world.declare(&other).await.id, broadcast);
     assert_eq!(world.ledger.owners().await.unwrap()[0].name, "two");
@@ -130,7 +130,7 @@ pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: 
 pub async fn a_released_broadcast_takes_nobody<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 3).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
-    world.ledger.release("owner").await.unwrap();
+    world.ledger.release("owner", 1).await.unwrap();
     let reply = sender.exchange(world, vec![], 3).await;
     assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::Released }));
     world.declare(&declaration("one")).await;
@@ -219,4 +219,59 @@ pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(worl
     assert_eq!(world.counts(one).await.inflight, 1);
     sender.tell(world, reports(&rows, &accepted())).await;
     assert_eq!(world.counts(one).await.sent, 2);
+}
+
+pub async fn a_ledger_serves_one_cluster_until_it_is_said_to_have_moved<L: Backend>(world: &World<L>) {
+    world.ledger.serve_cluster("one", None).await.unwrap();
+    world.ledger.serve_cluster("one", Some("another")).await.unwrap();
+    for moved_from in [None, Some("another")] {
+        match world.ledger.serve_cluster("two", moved_from).await {
+            Err(LedgerError::OtherCluster { bound, cluster }) => assert_eq!((&*bound, &*cluster), ("one", "two")),
+            answer => panic!("{answer:?}"),
+        }
+    }
+    world.ledger.serve_cluster("two", Some("one")).await.unwrap();
+    world.ledger.serve_cluster("two", Some("one")).await.unwrap();
+    assert!(world.ledger.serve_cluster("one", None).await.is_err());
+}
+
+fn named(name: &str) -> Declaration {
+    Declaration { key_is_given: false, owner_uid: name.into(), ..declaration(name) }
+}
+
+pub async fn a_rename_is_held_until_its_key_is_given<L: Backend>(world: &World<L>) {
+    let sent = world.planned(&named("sale"), 3).await;
+    Sender::proven(world, "sender", sent).await;
+    world.ledger.release("sale", 1).await.unwrap();
+    let renamed = world.planned(&named("team-a-sale"), 3).await;
+    let reply = Sender::new("sender of the other", renamed).exchange(world, vec![], 3).await;
+    assert_eq!((reply.rows, reply.directive), (vec![], Directive::Stop { reason: Closed::DuplicateSuspected }));
+    assert!(world.snapshot(renamed).await.stop_message.unwrap().contains("`sale`"), "it says which one");
+    let meant = world.declare(&Declaration { key_is_given: true, ..named("team-a-sale") }).await;
+    assert_eq!((meant.id, meant.closed), (renamed, None));
+}
+
+pub async fn of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent<L: Backend>(
+    world: &World<L>,
+) {
+    let first = world.planned(&named("first"), 3).await;
+    world.pass(Span::from_secs(1));
+    let second = world.planned(&named("second"), 3).await;
+    world.declare(&named("first")).await;
+    assert_eq!(world.snapshot(first).await.closed, None);
+    assert_eq!(world.snapshot(second).await.closed, Some(Closed::DuplicateSuspected));
+    world.ledger.release("first", 1).await.unwrap();
+    assert_eq!(world.declare(&named("second")).await.closed, None, "the other is gone and nobody got it");
+}
+
+pub async fn what_differs_or_has_begun_is_not_suspected<L: Backend>(world: &World<L>) {
+    let first = world.planned(&named("first"), 3).await;
+    Sender::proven(world, "sender", first).await;
+    let other_text = Declaration { identity_hash: "second".into(), ..named("other text") };
+    assert_eq!(world.declare(&other_text).await.closed, Some(Closed::NotPlanned));
+    let elsewhere = world.planned(&Declaration { namespace: "elsewhere".into(), ..named("first") }, 3).await;
+    assert_eq!(world.snapshot(elsewhere).await.closed, None);
+    let meant = world.planned(&Declaration { key_is_given: true, ..named("meant") }, 3).await;
+    Sender::proven(world, "sender of another", meant).await;
+    assert_eq!(world.declare(&named("first")).await.closed, None, "it goes on");
 }

@@ -73,6 +73,7 @@ pub fn declaration(key: &str) -> Declaration {
         namespace: "default".into(),
         name: key.into(),
         idempotency_key: key.into(),
+        key_is_given: true,
         owner_uid: "owner".into(),
         generation: 1,
         account: AccountKey {

@@ -213,10 +213,10 @@ impl Crowd {
             wish.suspended = chance.percent(20);
             wish.rate = chance.percent(30).then(|| Rate::new(RATE / 2, 1));
             if chance.percent(10) {
-                self.answered(&mut chance, async |ledger| ledger.release(campaign.name).await).await.unwrap();
+                self.answered(&mut chance, async |ledger| ledger.release(campaign.name, 0).await).await.unwrap();
             }
             self.answered(&mut chance, async |ledger| ledger.declare(&wish).await).await.unwrap();
-            self.answered(&mut chance, async |ledger| ledger.lift_block(broadcast).await).await.unwrap();
+            self.answered(&mut chance, async |ledger| ledger.lift_block(broadcast, i64::MAX).await).await.unwrap();
             self.answered(&mut chance, async |ledger| ledger.lift_credential_stop(broadcast).await).await.unwrap();
             tokio::time::sleep(Duration::from_millis(chance.below(60))).await;
         }

@@ -154,6 +154,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         start_by: None,
         suspended,
         cancelled: false,
+        key_is_given: true,
         recollection: Default::default(),
     }
 }

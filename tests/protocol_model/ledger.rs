@@ -132,6 +132,7 @@ impl Ledger {
             released: false,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            is_suspect: false,
             loss: None,
             at_risk: false,
             block: None,

@@ -68,6 +68,7 @@ fn in_code() -> BTreeSet<String> {
         Closed::Suspended,
         Closed::LedgerRegressed,
         Closed::FreshLedger,
+        Closed::DuplicateSuspected,
         Closed::CredentialsInvalid,
         Closed::ProviderBlocked,
         Closed::MessageRejected,

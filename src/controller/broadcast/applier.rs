@@ -168,7 +168,10 @@ impl<L: Ledger> Applier<'_, L> {
 
     async fn lift_block(&self) -> Result<(), Failure> {
         match self.broadcast {
-            Some(broadcast) => Ok(self.ledger.lift_block(broadcast).await?),
+            Some(broadcast) => {
+                let generation = self.object.metadata.generation.unwrap_or_default();
+                Ok(self.ledger.lift_block(broadcast, generation).await?)
+            }
             None => Ok(()),
         }
     }

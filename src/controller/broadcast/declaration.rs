@@ -1,5 +1,6 @@
 //! What a BroadcastMessage wants, told to the ledger; and what keeps it from being told.
 
+use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use super::decide_refused::Refusal;
@@ -14,7 +15,7 @@ use crate::controller::failure::Failure;
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Span;
-use crate::ledger::Recollection;
+use crate::ledger::recollection::{self, Recollection};
 use crate::ledger::status::end;
 use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Content, Declaration, Ledger, LedgerError, Orders};
 
@@ -45,6 +46,8 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
             declaration.account_rate = declaration.account_rate.lower(rate);
         }
     }
+    // Asked for only when it matters, and then not of a cache.
+    declaration.recollection.approval = None;
     declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
     Ok(declaration)
 }
@@ -80,15 +83,17 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         start_by: None,
         suspended: false,
         cancelled: true,
+        key_is_given: true,
         recollection: Recollection::default(),
     }
 }
 
-/// Whether the ledger holds what it was told. One that has lost commits, or whose gate somebody else has closed in the
+/// Whether the ledger holds what it was told, and telling it again would change nothing. One that has lost commits, one that
+/// is suspected because of another that may be gone by now, and one whose gate somebody else has closed in the
 /// name of the same object, is told again.
 fn stands(snapshot: &BroadcastSnapshot, wanted: &Declaration) -> bool {
     let gate = &snapshot.gate;
-    gate.loss.is_none() && !gate.released && snapshot.revision >= wanted.recollection.revision
+    gate.loss.is_none() && !gate.is_suspect && !gate.released && snapshot.revision >= wanted.recollection.revision
 }
 
 /// Tells the ledger, and asks it how things stand.
@@ -118,7 +123,7 @@ impl<L: Ledger> Declarer<'_, L> {
                 None => refusal,
             },
         };
-        self.release(&uid).await?;
+        self.release(&broadcast.metadata).await?;
         if broadcast.spec.cancel == Some(true)
             && let Some(snapshot) = self.cancel(broadcast).await?
         {
@@ -156,10 +161,11 @@ impl<L: Ledger> Declarer<'_, L> {
         }
     }
 
-    /// Closes the gate of what this object owns.
-    pub async fn release(&self, uid: &str) -> Result<(), Failure> {
+    /// Closes the gate of what this object owns: what it wants now cannot stand.
+    pub async fn release(&self, object: &ObjectMeta) -> Result<(), Failure> {
+        let uid = object.uid.as_deref().unwrap_or_default();
         self.remembered.change(uid, |kept| kept.declared = None);
-        Ok(self.ledger.release(uid).await?)
+        Ok(self.ledger.release(uid, object.generation.unwrap_or_default()).await?)
     }
 
     /// A declaration that stands already is not told again: each one is a commit, and a new revision.
@@ -185,11 +191,11 @@ impl<L: Ledger> Declarer<'_, L> {
         let same_key = before.is_some_and(|standing| standing.told.idempotency_key == wanted.idempotency_key);
         if !same_key && self.owns_another(uid, snapshot.id).await? {
             // Its key was edited: what stood under the old one is not wanted any more.
-            self.ledger.release(uid).await?;
+            self.ledger.release(uid, wanted.generation).await?;
             self.ledger.declare(&wanted).await?;
         }
         if self.departed.contains(uid) {
-            self.ledger.release(uid).await?;
+            self.ledger.depart(uid).await?;
         } else {
             let standing = Standing { told: wanted, broadcast: snapshot.id, revision: snapshot.revision };
             self.remembered.change(uid, |kept| kept.declared = Some(standing));
@@ -200,18 +206,29 @@ impl<L: Ledger> Declarer<'_, L> {
     async fn tell_or_take_over(&self, wanted: &Declaration) -> Result<Result<BroadcastSnapshot, Refusal>, Failure> {
         let told = match self.ledger.declare(wanted).await {
             Err(LedgerError::KeyInUse { owner, owner_uid, .. }) if self.is_gone(wanted, &owner, &owner_uid).await? => {
-                self.ledger.release(&owner_uid).await?;
+                self.ledger.depart(&owner_uid).await?;
                 self.ledger.declare(wanted).await
             }
             told => told,
         };
         match told {
+            Ok(snapshot) if snapshot.gate.loss.is_some() => Ok(Ok(self.tell_approval(wanted).await?)),
             Ok(snapshot) => Ok(Ok(snapshot)),
-            Err(error @ (LedgerError::KeyReused { .. } | LedgerError::KeyInUse { .. })) => {
-                Ok(Err(refuse(error.reason(), error.to_string())))
-            }
+            Err(
+                error @ (LedgerError::KeyReused { .. } | LedgerError::KeyInUse { .. } | LedgerError::OwnerGone { .. }),
+            ) => Ok(Err(refuse(error.reason(), error.to_string()))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// By an uncached look: an annotation that a cache still holds may have been taken away long ago.
+    async fn tell_approval(&self, wanted: &Declaration) -> Result<BroadcastSnapshot, Failure> {
+        let api: Api<BroadcastMessage> = Api::namespaced(self.client.clone(), &wanted.namespace);
+        let live = call("look whether a person has approved", api.get_metadata_opt(&wanted.name)).await?;
+        let live = live.filter(|live| live.uid().as_ref() == Some(&wanted.owner_uid));
+        let approval = live.map(|live| recollection::approval(&live.metadata));
+        let recollection = Recollection { approval, ..wanted.recollection.clone() };
+        Ok(self.ledger.declare(&Declaration { recollection, ..wanted.clone() }).await?)
     }
 
     /// By an uncached look: absence in a cache is no evidence.
@@ -226,3 +243,7 @@ impl<L: Ledger> Declarer<'_, L> {
         Ok(owners.iter().any(|owner| owner.uid == uid && owner.broadcast != id))
     }
 }
+
+#[cfg(test)]
+#[path = "declaration_tests.rs"]
+mod tests;

@@ -118,7 +118,7 @@ impl<L: Ledger> Reconciler<L> {
         let uid = broadcast.uid().unwrap_or_default();
         if broadcast.metadata.deletion_timestamp.is_some() {
             // Its children may keep it for a while; nothing more of it is sent.
-            self.declarer().release(&uid).await?;
+            self.declarer().release(&broadcast.metadata).await?;
             return Ok(Looked::again(UNREADABLE_LOOK));
         }
         let declared = self.declarer().declare(broadcast, self.wanted(broadcast)).await?;
@@ -212,7 +212,7 @@ impl<L: Ledger> Reconciler<L> {
     /// What an object that cannot be read wants is not known, so nothing of it is sent.
     async fn tell_unreadable(&self, invalid: &InvalidObject) -> Result<Looked, Failure> {
         let uid = invalid.metadata.uid.clone().unwrap_or_default();
-        self.declarer().release(&uid).await?;
+        self.declarer().release(&invalid.metadata).await?;
         let told = (invalid.metadata.generation.unwrap_or_default(), invalid.error.clone());
         if self.remembered.get(&uid).unreadable.as_ref() != Some(&told) {
             let condition = unreadable(&invalid.metadata, &invalid.error, self.clock.now());

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{loss, plan, read, rows, unanswered};
+use super::{duplicate, loss, owner, plan, read, rows, unanswered};
 use crate::delivery::brake;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
@@ -18,6 +18,8 @@ enum Refused {
     Reused,
     /// Another owner has it.
     InUse { owner: String, owner_uid: String },
+    /// Its owner is gone.
+    Gone { owner_uid: String },
 }
 
 impl Refused {
@@ -25,6 +27,7 @@ impl Refused {
         let key = key.to_owned();
         match self {
             Refused::Reused => LedgerError::KeyReused { key },
+            Refused::Gone { owner_uid } => LedgerError::OwnerGone { owner_uid },
             Refused::InUse { owner, owner_uid } => LedgerError::KeyInUse { key, owner, owner_uid },
         }
     }
@@ -78,6 +81,9 @@ pub async fn declare<S: Store>(
 }
 
 async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Result<BroadcastId, Refused>> {
+    if owner::has_departed(store, &wanted.owner_uid).await? {
+        return Ok(Err(Refused::Gone { owner_uid: wanted.owner_uid.clone() }));
+    }
     let account = account(store, wanted).await?;
     let known: Option<Known> = store
         .optional(
@@ -116,6 +122,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         // So that a broadcast which had ended is seen to go on at once; upkeep does the rest.
         unanswered::follow(store, BroadcastId(id)).await?;
     }
+    duplicate::look(store, id, wanted.key_is_given).await?;
     Ok(Ok(BroadcastId(id)))
 }
 
@@ -143,11 +150,12 @@ async fn account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<
 async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<i64> {
     // The id is part of what providers are told with each message, so it differs from ledger to ledger.
     let id = random::broadcast_id();
+    let now = store.now().await?;
     store
         .run(
             "INSERT INTO broadcast (id, namespace, idempotency_key, name, owner_uid, generation, account_id, \
-             identity_hash, content, request_timeout, suspended, cancelled, flow_weight) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0, TRUE, FALSE, $9)",
+             identity_hash, content, request_timeout, suspended, cancelled, flow_weight, declared_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0, TRUE, FALSE, $9, $10)",
             args![
                 id,
                 &wanted.namespace,
@@ -157,7 +165,8 @@ async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> 
                 wanted.generation,
                 account,
                 &wanted.identity_hash,
-                wanted.weight
+                wanted.weight,
+                now
             ],
         )
         .await?;
@@ -216,12 +225,13 @@ pub async fn lift_credential_stop<S: Store>(store: &mut S, broadcast: BroadcastI
     Ok(())
 }
 
-pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<()> {
+pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId, generation: i64) -> sqlx::Result<()> {
     store
         .run(
-            "UPDATE broadcast SET block_reason = NULL, block_message = NULL, refused_fault = NULL, \
-             refused_in_a_row = 0 WHERE id = $1",
-            args![broadcast.0],
+            "UPDATE broadcast SET block_reason = NULL, block_message = NULL, block_generation = NULL, \
+             refused_fault = NULL, refused_in_a_row = 0 \
+             WHERE id = $1 AND (block_generation IS NULL OR block_generation < $2)",
+            args![broadcast.0, generation],
         )
         .await?;
     Ok(())

@@ -110,8 +110,16 @@ impl<D: Database> Ledger for D {
         commit_always!(self, |store| owner::cancel(store, namespace, idempotency_key, owner_uid))
     }
 
-    async fn release(&self, owner_uid: &str) -> Result<()> {
-        commit_always!(self, |store| owner::release(store, owner_uid))
+    async fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> Result<()> {
+        commit!(self, |store| owner::serve_cluster(store, uid, moved_from))
+    }
+
+    async fn release(&self, owner_uid: &str, generation: i64) -> Result<()> {
+        commit_always!(self, |store| owner::release(store, owner_uid, generation))
+    }
+
+    async fn depart(&self, owner_uid: &str) -> Result<()> {
+        commit_always!(self, |store| owner::depart(store, owner_uid))
     }
 
     async fn owners(&self) -> Result<Vec<Owner>> {
@@ -126,8 +134,8 @@ impl<D: Database> Ledger for D {
         commit_always!(self, |store| declare::lift_credential_stop(store, broadcast))
     }
 
-    async fn lift_block(&self, broadcast: BroadcastId) -> Result<()> {
-        commit_always!(self, |store| declare::lift_block(store, broadcast))
+    async fn lift_block(&self, broadcast: BroadcastId, generation: i64) -> Result<()> {
+        commit_always!(self, |store| declare::lift_block(store, broadcast, generation))
     }
 
     async fn settle_all_senders_dead(&self) -> Result<u64> {

@@ -45,20 +45,21 @@ pub async fn heard_of<S: Store>(store: &mut S, broadcast: &mut BroadcastRow, rev
 
 /// An owner tells what it knows, and whether a person has approved since the loss was found.
 pub async fn weigh<S: Store>(store: &mut S, id: i64, memory: &Memory, recollection: &Recollection) -> sqlx::Result<()> {
-    let approval = recollection.approval.as_deref().unwrap_or_default();
+    let approval = recollection.approval.as_deref();
     let loss = memory.loss.as_deref().and_then(Loss::from_reason);
-    match (loss, memory.loss_approval.as_deref()) {
+    let then = memory.loss_approval.as_deref();
+    match (loss, then.zip(approval)) {
         (None, _) if recollection.revision > memory.revision => {
             let loss = kind(store, id, recollection.owner_created_at).await?;
             keep(store, id, loss, recollection.revision, approval).await
         }
         (None, _) => Ok(()),
         (Some(_), _) if memory.risk_from.is_some() => Ok(()),
-        (Some(loss), Some(then)) if !approval.is_empty() && approval != then => approve(store, id, loss).await,
-        // What stood there when its owner is heard for the first time approves nothing: it may be years old.
-        (Some(loss), then) => {
+        (Some(loss), Some((then, now))) if !now.is_empty() && now != then => approve(store, id, loss).await,
+        // What stood there when its owner was looked at for the first time approves nothing: it may be years old.
+        (Some(loss), _) => {
             let revision = recollection.revision.max(memory.loss_revision);
-            keep(store, id, loss, revision, then.unwrap_or(approval)).await
+            keep(store, id, loss, revision, then.or(approval)).await
         }
     }
 }
@@ -75,11 +76,11 @@ async fn kind<S: Store>(store: &mut S, id: i64, owner_created_at: Option<Timesta
     Ok(if is_fresh { Loss::Fresh } else { Loss::Regressed })
 }
 
-async fn keep<S: Store>(store: &mut S, id: i64, loss: Loss, revision: i64, approval: &str) -> sqlx::Result<()> {
+async fn keep<S: Store>(store: &mut S, id: i64, loss: Loss, revision: i64, approval: Option<&str>) -> sqlx::Result<()> {
     store
         .run(
             "UPDATE broadcast SET loss = $2, loss_revision = $3, loss_approval = $4 WHERE id = $1",
-            args![id, loss.closed().as_str(), revision, approval],
+            args![id, loss.closed().as_str(), revision, approval.map(str::to_owned)],
         )
         .await?;
     Ok(())

@@ -6,6 +6,7 @@
 mod audience;
 mod audit;
 mod declare;
+mod duplicate;
 mod exchange;
 mod ledger;
 mod loss;

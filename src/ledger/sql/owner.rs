@@ -4,6 +4,7 @@ use super::rows;
 use super::store::Store;
 use super::value::args;
 use crate::delivery::gate::Gate;
+use crate::delivery::time::Span;
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -61,11 +62,51 @@ pub async fn cancel<S: Store>(
     Ok(row.map(|(id,)| BroadcastId(id)))
 }
 
-pub async fn release<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
+pub async fn serve_cluster<S: Store>(
+    store: &mut S,
+    uid: &str,
+    moved_from: Option<&str>,
+) -> sqlx::Result<Result<(), LedgerError>> {
+    let bound = store
+        .run(
+            "UPDATE ledger SET cluster = $1 WHERE cluster IS NULL OR cluster = $1 OR cluster = $2",
+            args![uid, moved_from.map(str::to_owned)],
+        )
+        .await?;
+    if bound > 0 {
+        return Ok(Ok(()));
+    }
+    let (bound,): (String,) = store.one("SELECT cluster FROM ledger", args![]).await?;
+    Ok(Err(LedgerError::OtherCluster { bound, cluster: uid.to_owned() }))
+}
+
+pub async fn release<S: Store>(store: &mut S, owner_uid: &str, generation: i64) -> sqlx::Result<()> {
     store
-        .run("UPDATE broadcast SET released = TRUE WHERE owner_uid = $1 AND owner_uid <> ''", args![owner_uid])
+        .run(
+            "UPDATE broadcast SET released = TRUE, generation = CASE WHEN generation < $2 THEN $2 ELSE generation END \
+             WHERE owner_uid = $1 AND owner_uid <> ''",
+            args![owner_uid, generation],
+        )
         .await?;
     Ok(())
+}
+
+/// How long a uid is remembered: longer than any process is frozen and still believes that it leads.
+const REMEMBERED: Span = Span::from_secs(90 * 24 * 3_600);
+
+pub async fn depart<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
+    let now = store.now().await?;
+    store
+        .run("INSERT INTO departed (owner_uid, at) VALUES ($1, $2) ON CONFLICT DO NOTHING", args![owner_uid, now])
+        .await?;
+    store.run("DELETE FROM departed WHERE at < $1", args![now - REMEMBERED]).await?;
+    release(store, owner_uid, 0).await
+}
+
+pub async fn has_departed<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<bool> {
+    let (gone,): (bool,) =
+        store.one("SELECT EXISTS (SELECT 1 FROM departed WHERE owner_uid = $1)", args![owner_uid]).await?;
+    Ok(gone)
 }
 
 pub async fn owners<S: Store>(store: &mut S) -> sqlx::Result<Vec<Owner>> {

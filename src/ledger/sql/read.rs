@@ -79,6 +79,7 @@ fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<Stri
         Some(Closed::LedgerRegressed) => {
             Some(hold::regressed(&broadcast.gate(), broadcast.revision, broadcast.loss_revision))
         }
+        Some(Closed::DuplicateSuspected) => broadcast.duplicate_of.as_deref().map(hold::duplicate),
         Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
         _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
     }
@@ -124,6 +125,7 @@ pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<
             "SELECT count(*) FILTER (WHERE sent > 0) > 0, \
              count(*) FILTER (WHERE plan_sealed_at IS NOT NULL AND pending + inflight > 0 \
              AND NOT suspended AND NOT cancelled AND NOT released AND block_reason IS NULL AND loss IS NULL \
+             AND duplicate_of IS NULL \
              AND (start_at IS NULL OR start_at <= $2) AND (end_at IS NULL OR end_at > $2) \
              AND (start_by IS NULL OR first_attempt_at IS NOT NULL OR start_by >= $2)) \
              FROM broadcast WHERE account_id = $1",

@@ -223,7 +223,8 @@ impl Store for SqliteStore {
         let counts = &broadcast.counts;
         self.run(
             "UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, unknown = $7, \
-             first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, refused_fault = $12, \
+             first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
+             CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
              refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, \
              flow_hungry_until = $17, own_next_slot = $18, revision = $19 WHERE id = $1",
             args![

@@ -2,7 +2,7 @@
 
 mod batches;
 mod health;
-mod losses;
+mod holds;
 mod refusals;
 mod stalls;
 mod waves;

@@ -58,6 +58,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         released: false,
         suspended: false,
         cancelled: false,
+        is_suspect: false,
         loss: None,
         at_risk: false,
         block: None,

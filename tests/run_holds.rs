@@ -1,4 +1,5 @@
-//! An older copy of the ledger put back under `herald run`: nobody is messaged who may have got it already.
+//! What the ledger of `herald run` holds back: an older copy of it put back, and a broadcast that looks like another one.
+//! Nobody is messaged who may have got it already.
 
 #![allow(clippy::unwrap_used)]
 
@@ -94,4 +95,23 @@ fn a_copy_of_before_a_broadcast_holds_that_one_and_no_other() {
     };
     assert_eq!(objects.iter().map(reason).collect::<Vec<_>>(), ["Delivered", "LedgerRegressed", "Delivered"]);
     assert_eq!(stage.accepted().len(), 9);
+}
+
+#[test]
+fn a_renamed_broadcast_sends_nothing_until_its_key_is_given() {
+    let stage = Stage::open(&[]);
+    stage.documents(60, &[broadcast("sale", &people(1, 5))]);
+    stage.run(&[]).exits(0);
+    stage.documents(60, &[broadcast("team-a-sale", &people(1, 5))]);
+    for _ in 0..2 {
+        let run = stage.run(&[]).exits(4);
+        for words in ["team-a-sale: held back", "BroadcastMessage `sale`", "spec.idempotencyKey"] {
+            assert!(run.stdout.contains(words), "{}", run.stdout);
+        }
+    }
+    assert_eq!(stage.requests().len(), 5);
+    let meant = broadcast("team-a-sale", &format!("{}  idempotencyKey: team-a-sale\n", people(1, 5)));
+    stage.documents(60, &[meant]);
+    stage.run(&[]).exits(0);
+    assert_eq!(stage.requests().len(), 10);
 }

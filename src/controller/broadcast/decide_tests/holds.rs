@@ -1,4 +1,4 @@
-//! A ledger that knows less than the status tells.
+//! What the ledger itself holds back: it knows less than the status tells, or suspects a duplicate.
 
 use super::world::{World, creates_job};
 use crate::api::{BroadcastState, Condition, ConditionStatus};
@@ -75,4 +75,18 @@ fn what_had_finished_before_the_ledger_was_made_is_left_as_it_is() {
     let decision = fresh.look();
     assert!(!creates_job(&decision));
     assert_eq!((decision.status, &fresh.object.status), (None, &before));
+}
+
+#[test]
+fn a_suspected_duplicate_is_suspended_with_the_words_of_the_ledger() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.gate.is_suspect = true;
+    world.snapshot.stop_message = Some("like `sale`".to_owned());
+    assert!(!creates_job(&world.look()));
+    assert_eq!(world.stall(), Some(("DuplicateSuspected".to_owned(), "like `sale`".to_owned())));
+    assert_eq!(holds(&world, "Suspended"), Some((ConditionStatus::True, "DuplicateSuspected".to_owned())));
+    assert_eq!(world.object.status.as_ref().unwrap().state, Some(BroadcastState::Suspended));
+    let mut unplanned = World::new();
+    unplanned.snapshot.gate.is_suspect = true;
+    assert!(creates_job(&unplanned.look()), "it is planned and counted like a suspended one");
 }

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controller::broadcast::Declared;
+use crate::controller::fake_cluster::FakeCluster;
+use crate::delivery::gate::Closed;
+use crate::ledger::clock::SystemClock;
+use crate::ledger::sqlite::SqliteLedger;
+
+const PATH: &str = "/apis/herald.dev/v1alpha1/namespaces/marketing/broadcastmessages/sale";
+
+struct World {
+    ledger: SqliteLedger,
+    cluster: FakeCluster,
+    client: Client,
+    departed: Departed,
+    remembered: Remembered,
+}
+
+impl World {
+    async fn new() -> World {
+        let ledger = SqliteLedger::in_memory(Arc::new(SystemClock)).await.unwrap();
+        let cluster = FakeCluster::default();
+        let client = cluster.client();
+        World { ledger, cluster, client, departed: Departed::default(), remembered: Remembered::default() }
+    }
+
+    /// The object as it stands in the cluster.
+    fn stands(&self, object: &Value) {
+        self.cluster.put(PATH, object.clone());
+    }
+
+    /// Declares the object as a cache has it.
+    async fn declare(&self, object: &Value) -> Declared {
+        let declarer = Declarer {
+            ledger: &self.ledger,
+            client: &self.client,
+            departed: &self.departed,
+            remembered: &self.remembered,
+        };
+        let object = serde_json::from_value(object.clone()).unwrap();
+        declarer.declare(&object, wanted(&object, &[channel()])).await.unwrap()
+    }
+
+    async fn closed(&self, object: &Value) -> Option<Closed> {
+        match self.declare(object).await {
+            Declared::Known { snapshot, .. } => snapshot.closed,
+            Declared::Refused { reason, message } => panic!("{reason}: {message}"),
+        }
+    }
+}
+
+fn channel() -> MessageChannel {
+    serde_json::from_value(json!({
+        "apiVersion": "herald.dev/v1alpha1", "kind": "MessageChannel",
+        "metadata": {"name": "page", "namespace": "marketing"},
+        "spec": {"messenger": {"pageID": "1"}, "credentialsSecretRef": {"name": "page"}},
+    }))
+    .unwrap()
+}
+
+fn object(uid: &str, approved: Option<&str>, revision: i64) -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1", "kind": "BroadcastMessage",
+        "metadata": {
+            "name": "sale", "namespace": "marketing", "uid": uid, "generation": 1,
+            "annotations": approved.map_or(json!({}), |value| json!({"herald.dev/approved": value})),
+        },
+        "spec": {"channelRef": {"name": "page"}, "audience": {"recipients": [{"id": "1"}]}, "content": {"text": "Hi"}},
+        "status": {"idempotencyKey": "sale", "ledgerRevision": revision},
+    })
+}
+
+#[tokio::test]
+async fn a_status_that_tells_of_more_than_the_ledger_holds_closes_the_gate() {
+    let world = World::new().await;
+    let lost = object("one", None, 40);
+    world.stands(&lost);
+    assert_eq!(world.closed(&lost).await, Some(Closed::LedgerRegressed));
+}
+
+#[tokio::test]
+async fn a_ledger_that_loses_commits_while_the_operator_runs_is_noticed_without_any_status() {
+    let world = World::new().await;
+    let unwritten = object("one", None, 0);
+    world.stands(&unwritten);
+    assert_eq!(world.closed(&unwritten).await, Some(Closed::NotPlanned));
+    world.remembered.change("one", |kept| kept.declared.as_mut().unwrap().revision += 40);
+    assert_eq!(world.closed(&unwritten).await, Some(Closed::LedgerRegressed));
+}
+
+#[tokio::test]
+async fn only_an_approval_that_stands_in_the_cluster_counts() {
+    let world = World::new().await;
+    let (bare, approved) = (object("one", None, 40), object("one", Some("today"), 40));
+    world.stands(&bare);
+    world.closed(&bare).await;
+    assert_eq!(world.closed(&approved).await, Some(Closed::LedgerRegressed), "taken away: only a cache has it");
+    world.stands(&approved);
+    assert_eq!(world.closed(&approved).await, Some(Closed::NotPlanned), "the lost plan is made anew");
+}
+
+#[tokio::test]
+async fn an_operator_that_still_sees_a_deleted_object_opens_nothing() {
+    let world = World::new().await;
+    let (old, new) = (object("old", None, 0), object("new", None, 0));
+    world.stands(&old);
+    world.closed(&old).await;
+    world.stands(&new);
+    assert_eq!(world.closed(&new).await, Some(Closed::NotPlanned), "its owner is gone, as the cluster says");
+    let other = World { remembered: Remembered::default(), departed: Departed::default(), ..world };
+    assert!(matches!(other.declare(&old).await, Declared::Refused { reason: "OwnerGone", .. }));
+    let id = other.ledger.find("new").await.unwrap().unwrap();
+    assert_eq!(other.ledger.snapshot(id).await.unwrap().closed, Some(Closed::NotPlanned));
+}
