@@ -154,6 +154,7 @@ macro_rules! contract {
                     a_loss_holds_up_no_upkeep_of_others
                     what_is_older_than_a_ledger_without_any_memory_of_it_is_held_until_approved
                     what_is_older_than_the_ledger_and_was_in_none_is_not_held
+                    an_invented_revision_closes_a_broadcast_only_until_it_is_approved
                 }
                 plans {
                     a_recipient_counts_once_and_the_receipt_names_what_was_dropped

@@ -14,6 +14,9 @@ pub const APPROVED: &str = "herald.dev/approved";
 /// attempt of the lost time has the number of a later one, and nobody who knows a little more closes the gate again.
 pub const LEAP: i64 = 1_000_000;
 
+/// No ledger gets as far as this: a higher revision is somebody's invention, and counts as this one.
+pub const HIGHEST: i64 = i64::MAX / 2;
+
 /// What an owner brings along when it declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recollection {

@@ -217,3 +217,16 @@ pub async fn what_is_older_than_the_ledger_and_was_in_none_is_not_held<L: Backen
     never_seen.recollection.owner_created_at = Some(world.now() - Span::from_secs(3_600));
     assert_eq!(world.declare(&never_seen).await.closed, Some(Closed::NotPlanned));
 }
+
+pub async fn an_invented_revision_closes_a_broadcast_only_until_it_is_approved<L: Backend>(world: &World<L>) {
+    let (broadcast, mut sender, _) = under_way(world).await;
+    let request = ExchangeRequest { known_revision: i64::MAX, ..sender.request(vec![], 5) };
+    assert_eq!(world.exchange(&request).await.unwrap().directive, stopped(Closed::LedgerRegressed));
+    world.declare(&knowing(i64::MAX, None)).await;
+    world.declare(&knowing(i64::MAX, Some("yes"))).await;
+    world.maintain_all().await;
+    let again = ExchangeRequest { known_revision: i64::MAX, ..sender.request(vec![], 5) };
+    assert_eq!(world.exchange(&again).await.unwrap().directive, stopped(Closed::Complete));
+    assert_eq!(world.declare(&knowing(i64::MAX, Some("yes"))).await.gate.loss, None);
+    assert_eq!(world.counts(broadcast).await.unknown, 11);
+}

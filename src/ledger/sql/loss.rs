@@ -15,7 +15,7 @@ use crate::delivery::gate::{Closed, Loss};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::BroadcastId;
-use crate::ledger::recollection::{LEAP, Recollection};
+use crate::ledger::recollection::{HIGHEST, LEAP, Recollection};
 
 /// What a declaration finds of an earlier loss; without one everything is as in a broadcast that is declared first.
 #[derive(Clone, Debug, Default, FromRow)]
@@ -32,6 +32,7 @@ pub const MEMORY: &str = "revision, loss, loss_revision, loss_approval, risk_fro
 
 /// A sender tells what it knows. It finds a loss, and approves none.
 pub async fn heard_of<S: Store>(store: &mut S, broadcast: &mut BroadcastRow, revision: i64) -> sqlx::Result<()> {
+    let revision = revision.min(HIGHEST);
     if revision <= broadcast.revision.max(broadcast.loss_revision) {
         return Ok(());
     }
@@ -45,22 +46,19 @@ pub async fn heard_of<S: Store>(store: &mut S, broadcast: &mut BroadcastRow, rev
 
 /// An owner tells what it knows, and whether a person has approved since the loss was found.
 pub async fn weigh<S: Store>(store: &mut S, id: i64, memory: &Memory, recollection: &Recollection) -> sqlx::Result<()> {
-    let approval = recollection.approval.as_deref();
+    let (known, approval) = (recollection.revision.min(HIGHEST), recollection.approval.as_deref());
     let loss = memory.loss.as_deref().and_then(Loss::from_reason);
     let then = memory.loss_approval.as_deref();
     match (loss, then.zip(approval)) {
-        (None, _) if recollection.revision > memory.revision => {
+        (None, _) if known > memory.revision => {
             let loss = kind(store, id, recollection.owner_created_at).await?;
-            keep(store, id, loss, recollection.revision, approval).await
+            keep(store, id, loss, known, approval).await
         }
         (None, _) => Ok(()),
         (Some(_), _) if memory.risk_from.is_some() => Ok(()),
         (Some(loss), Some((then, now))) if !now.is_empty() && now != then => approve(store, id, loss).await,
         // What stood there when its owner was looked at for the first time approves nothing: it may be years old.
-        (Some(loss), _) => {
-            let revision = recollection.revision.max(memory.loss_revision);
-            keep(store, id, loss, revision, then.or(approval)).await
-        }
+        (Some(loss), _) => keep(store, id, loss, known.max(memory.loss_revision), then.or(approval)).await,
     }
 }
 
