@@ -177,7 +177,8 @@ fn without_kills_and_without_lost_answers_nobody_is_unknown() {
 
 /// A request of somebody who was sent.
 fn sent_line(case: &Case) -> OwnedLine {
-    case.lines.iter().find(|line| line.accepted && line.status.is_some()).unwrap().clone()
+    let sent = case.broadcasts[0].deliveries.iter().find(|row| row.state == RecipientState::Sent).unwrap();
+    case.lines.iter().find(|line| line.accepted && *line.recipient == *sent.recipient).unwrap().clone()
 }
 
 /// The request once more, later, as another attempt.
@@ -200,7 +201,7 @@ fn doctor(case: &mut Case, number: &str) {
         "I8" => case.silences.push(Silence { from_ns: line.time_ns, to_ns: line.time_ns + 1 }),
         "I9" => case.broadcasts[0].deliveries.iter_mut().for_each(|row| row.state = RecipientState::Unknown),
         "I10" => case.looks.last_mut().unwrap().snapshot.counts.sent = 0,
-        "I11" => case.handed_over.iter_mut().for_each(|time| *time = 0),
+        "I11" => case.rate = Some(5),
         "I12" => case.lines.push(again(&line, 99)),
         "I13" => case.broadcasts[0].deliveries[0].state = RecipientState::Pending,
         "I14" => case.status.as_mut().unwrap()["recipients"]["sent"] = 0.into(),
