@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
-use super::super::outcome::Fault;
 use super::*;
+use crate::delivery::outcome::Fault;
 
 fn throttled(retry_after_ms: Option<u64>) -> Outcome {
     Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, fault: Fault::new("RateLimited", None, "") }

@@ -100,7 +100,7 @@ impl Database for SqliteLedger {
     type Store = SqliteStore;
 
     async fn begin(&self) -> sqlx::Result<SqliteStore> {
-        SqliteStore::begin(&self.writer, || self.clock.now()).await
+        SqliteStore::begin(&self.writer, self.clock.clone()).await
     }
 
     async fn begin_reading(&self) -> sqlx::Result<SqliteStore> {

@@ -13,6 +13,7 @@ use crate::delivery::counts::Tally;
 use crate::delivery::pacing::Rival;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
+use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
@@ -48,17 +49,18 @@ impl Writer {
 /// The transaction, and the one instant at which it happens. One that is dropped is rolled back before the next begins.
 pub struct SqliteStore {
     writer: OwnedMutexGuard<Writer>,
-    now: Timestamp,
+    clock: Arc<dyn Clock>,
+    now: Option<Timestamp>,
 }
 
 impl SqliteStore {
     /// Waits for its turn: there is one writer.
-    pub async fn begin(writer: &Arc<Mutex<Writer>>, now: impl FnOnce() -> Timestamp) -> sqlx::Result<SqliteStore> {
+    pub async fn begin(writer: &Arc<Mutex<Writer>>, clock: Arc<dyn Clock>) -> sqlx::Result<SqliteStore> {
         let mut writer = writer.clone().lock_owned().await;
         let connection = writer.idle().await;
         sqlx::query("BEGIN").execute(connection).await?;
         writer.begun = true;
-        Ok(SqliteStore { writer, now: now() })
+        Ok(SqliteStore { writer, clock, now: None })
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {
@@ -96,7 +98,7 @@ impl Store for SqliteStore {
     }
 
     async fn now(&mut self) -> sqlx::Result<Timestamp> {
-        Ok(self.now)
+        Ok(*self.now.get_or_insert_with(|| self.clock.now()))
     }
 
     fn clock_read(&mut self, _: i64) {}
