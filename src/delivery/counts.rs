@@ -123,13 +123,13 @@ mod tests {
             prop_assert_eq!(added.total(), 0, "deltas move people and make none");
         }
 
-        /// What is counted for a reason and taken back again leaves the others as they were.
+        /// What is counted for a cause and taken back again leaves the others as they were.
         #[test]
         fn a_tally_counts_each_state_reason_and_code_for_itself(
             changes in prop::collection::vec((state(), 0_u8..3, prop::option::of(0_u8..3), -5_i64..5), 0..100),
         ) {
             let mut tally = Tally::default();
-            let mut expected: BTreeMap<(RecipientState, String, Option<String>), i64> = BTreeMap::new();
+            let mut expected: BTreeMap<Cause, i64> = BTreeMap::new();
             for (state, reason, code, by) in changes {
                 let (reason, code) = (format!("Reason{reason}"), code.map(|code| code.to_string()));
                 tally.change(state, &reason, code.as_deref(), by);
