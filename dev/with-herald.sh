@@ -42,7 +42,7 @@ dev/cluster/kubectl -n $system wait --for=condition=Available --timeout=${ready_
     exit 1
 }
 
-dev/cluster/exec env HERALD_TEST_NODE_ADDRESS=10.244.255.1 HERALD_TEST_APISERVER="$PWD/dev/cluster/apiserver.sh" \
+dev/cluster/exec env HERALD_TEST_APISERVER="$PWD/dev/cluster/apiserver.sh" \
     HERALD_TEST_AUDIT_LOG="$HERALD_CLUSTER_STATE/log/audit.log" "$@" || {
     explain
     exit 1

@@ -5,6 +5,11 @@
 # HERALD_TEST_POSTGRES_FOLDER names that folder.
 #
 # An address that is set already is used as it is: it must be a server that may be filled with schemas.
+#
+# HERALD_TEST_POSTGRES_LISTEN is an address of this machine or network namespace to listen on as well, for programs that
+# do not reach 127.0.0.1. There a password is asked for, and HERALD_TEST_POSTGRES holds it.
+#
+# Without a command it only sees to it that PostgreSQL is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,6 +51,9 @@ bin=$(programs) || {
     bin=$(programs) || stop 'PostgreSQL was installed, but initdb was not found.'
 }
 
+(($#)) || exit 0
+
+readonly listen=${HERALD_TEST_POSTGRES_LISTEN:-}
 folder=$(mktemp -d /tmp/herald-postgres.XXXXXX)
 # PostgreSQL refuses to run as root.
 as_owner=()
@@ -72,7 +80,7 @@ owned "$bin/initdb" -D "$folder/data" -U herald -A trust --no-sync -E UTF8 --loc
     exit 1
 }
 {
-    echo "listen_addresses = '127.0.0.1'"
+    echo "listen_addresses = '127.0.0.1${listen:+,$listen}'"
     echo "port = $port"
     echo "unix_socket_directories = '$folder'"
     echo "max_connections = 300"
@@ -80,11 +88,20 @@ owned "$bin/initdb" -D "$folder/data" -U herald -A trust --no-sync -E UTF8 --loc
     echo "pg_stat_statements.track_utility = off"
     echo "log_min_messages = warning"
 } >>"$folder/data/postgresql.conf"
+# Behind the lines for the socket and 127.0.0.1, which trust everybody.
+echo 'host all all all scram-sha-256' >>"$folder/data/pg_hba.conf"
 owned "$bin/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w -t 60 start >/dev/null || {
     cat "$folder/server.log" >&2
     exit 1
 }
 owned "$bin/createdb" -h "$folder" -p "$port" -U herald herald
+place=127.0.0.1:$port login=herald
+if [[ -n $listen ]]; then
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    # Not among the arguments, which everybody on the machine sees.
+    owned "$bin/psql" -q -h "$folder" -p "$port" -U herald herald <<<"ALTER ROLE herald PASSWORD '$password'"
+    place=$listen:$port login=herald:$password
+fi
 
 # For tests that have a server to themselves: `restart immediate` crashes it first, `restart fast` ends it properly.
 {
@@ -93,7 +110,7 @@ owned "$bin/createdb" -h "$folder" -p "$port" -U herald herald
 } >"$folder/restart"
 chmod +x "$folder/restart"
 
-export HERALD_TEST_POSTGRES="postgres://herald@127.0.0.1:$port/herald"
+export HERALD_TEST_POSTGRES="postgres://$login@$place/herald"
 export HERALD_TEST_POSTGRES_FOLDER=$folder
 status=0
 "$@" || status=$?

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use herald::simulator::record::OwnedLine;
-
-use super::judge::{GOES_ON_WITHIN, first_request_after};
+use super::judge::{GOES_ON_WITHIN, first_request_after, longest_pause};
 use super::kubectl::{await_that, find, kubectl, list};
 use super::lives::{kill_process_of, restarts, started_ns};
 use super::process::process_of;
@@ -17,11 +15,6 @@ const LATENCY_MS: u32 = 100;
 /// How much sending a lost pod may leave in doubt, in milliseconds: about half a second of rows held, what is on the wire,
 /// and answers that wait to be recorded.
 const IN_DOUBT_MS: u32 = 500 + LATENCY_MS + 250;
-
-fn longest_pause(record: &[OwnedLine]) -> Duration {
-    let pauses = record.windows(2).map(|pair| pair[1].time_ns.saturating_sub(pair[0].time_ns));
-    Duration::from_nanos(pauses.max().unwrap_or_default())
-}
 
 fn reclaims(stage: &Stage, name: &str) -> i64 {
     stage.batches(name).iter().filter_map(|batch| batch["status"]["reclaims"].as_i64()).sum()

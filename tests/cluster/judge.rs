@@ -28,6 +28,12 @@ pub fn first_request_after(moment_ns: u64, record: &[OwnedLine]) -> Option<Durat
     after.min().map(Duration::from_nanos)
 }
 
+/// The longest time between two requests.
+pub fn longest_pause(record: &[OwnedLine]) -> Duration {
+    let pauses = record.windows(2).map(|pair| pair[1].time_ns.saturating_sub(pair[0].time_ns));
+    Duration::from_nanos(pauses.max().unwrap_or_default())
+}
+
 impl Stage {
     /// Sending has been stopped at a moment: waits until silence is certain, and judges by the record when the last
     /// request came. Returns how many there were in all.

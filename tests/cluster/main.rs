@@ -18,7 +18,11 @@ mod lives;
 #[allow(dead_code, reason = "the tests of runs use the rest")]
 mod machine;
 mod pace;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod process;
+mod release;
+mod replicas;
 mod schema;
 mod stage;
 mod tokens;
