@@ -57,9 +57,10 @@ impl SqliteStore {
     /// Waits for its turn: there is one writer.
     pub async fn begin(writer: &Arc<Mutex<Writer>>, clock: Arc<dyn Clock>) -> sqlx::Result<SqliteStore> {
         let mut writer = writer.clone().lock_owned().await;
-        let connection = writer.idle().await;
-        sqlx::query("BEGIN").execute(connection).await?;
+        writer.idle().await;
+        // First of all: a call that is given up while the statement runs has begun all the same.
         writer.begun = true;
+        sqlx::query("BEGIN").execute(&mut writer.connection).await?;
         Ok(SqliteStore { writer, clock, now: None })
     }
 
