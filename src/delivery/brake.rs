@@ -9,14 +9,14 @@
 //!   for a moment every few seconds, and climbs steeply once that was borne ([`Footing::Known`]).
 //!
 //! A provider that counts the requests of a sliding second was simulated, with its limit at 0.3 to 0.8 of the ceiling for a
-//! minute: 90 to 94 % of what it allowed was accepted, 0.3 to 1 % throttled at 20 to 50 ms, and after it lifted 95 % of
-//! the ceiling was had within 10 s. Halving and rising by 5 % a second gets 57 to 66 %.
+//! minute: 91 to 95 % of what it allowed was accepted, at most 1 % throttled at 20 ms, and after it lifted 95 % of the ceiling
+//! was had within 10 s. Halving and rising by 5 % a second gets 57 to 66 %.
 
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Outcome, ThrottleScope};
 use super::rate::Rate;
-use super::time::{Span, Timestamp};
+use super::time::{NANOS_PER_SECOND, Span, Timestamp};
 
 /// The factor is kept in millionths of the ceiling.
 pub const FULL: i64 = 1_000_000;
@@ -36,6 +36,10 @@ pub const FAILURES_TO_BRAKE: u32 = WATCHED / 2;
 
 /// So much of a known limit is used: slots jitter by a few milliseconds.
 const KEPT: i64 = FULL * 98 / 100;
+/// And so many tenths of a message a second less: at a low rate that is more.
+const MARGIN_TENTHS: i64 = 15;
+/// Where the limit was met twice in a row it has fallen; with the hold after it, the next meeting says to where.
+const LOWERED: i64 = FULL * 85 / 100;
 /// How long the factor rests below a known limit: with shorter rests more is throttled, with longer ones a limit that was
 /// lifted is noticed too late.
 const REST: Span = Span::from_millis(6_000);
@@ -84,6 +88,18 @@ impl Footing {
     fn rest(self) -> Span {
         if self == Footing::Searching { SEARCH_REST } else { REST }
     }
+}
+
+/// The circumstances of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The slot of its attempt.
+    pub slot: Timestamp,
+    pub now: Timestamp,
+    /// The next slot that will be given away.
+    pub next_slot: Timestamp,
+    /// The account's full rate.
+    pub ceiling: Rate,
 }
 
 /// The brake of one account.
@@ -136,9 +152,13 @@ impl Brake {
         ((base as f64 * doublings.exp2()) as i64).clamp(FLOOR, FULL)
     }
 
-    /// The mean of the factor over the second before an instant: what a provider that counts by the second has seen.
+    /// The mean of the factor over the second before an instant, the hold counted as nothing: what a provider that counts by
+    /// the second has seen. Where the limit is met soon after a hold, this says how far above it the factor is.
     fn mean_before(&self, at: Timestamp) -> i64 {
-        let sample = |number: i64| self.factor_at(at - Span::from_millis(number * 1_000 / SAMPLES));
+        let sample = |number: i64| {
+            let before = at - Span::from_millis(number * 1_000 / SAMPLES);
+            if before < self.rests_since() { 0 } else { self.factor_at(before) }
+        };
         (0..SAMPLES).map(sample).sum::<i64>() / SAMPLES
     }
 
@@ -148,13 +168,14 @@ impl Brake {
         Span(stretched.min(i128::from(i64::MAX)) as i64)
     }
 
-    /// Takes the answer of an attempt whose slot was `slot` into account; `next_slot` is the next that will be given away.
-    pub fn observe(&mut self, outcome: &Outcome, slot: Timestamp, now: Timestamp, next_slot: Timestamp) {
-        let next_slot = next_slot.max(now);
+    /// Takes an answer into account.
+    pub fn observe(&mut self, outcome: &Outcome, seen: &Seen) {
+        let Seen { slot, now, .. } = *seen;
+        let next_slot = seen.next_slot.max(now);
         match outcome {
             Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, .. } => {
                 let wish = retry_after_ms.map(|ms| Span::from_millis(ms.min(i64::MAX as u64 / 1_000_000) as i64));
-                self.throttled(slot, now, wish.map(|wish| wish.min(MAX_HOLD)), next_slot);
+                self.throttled(&Seen { next_slot, ..*seen }, wish.map(|wish| wish.min(MAX_HOLD)));
             }
             Outcome::Transient { .. } | Outcome::Unknown { .. } | Outcome::NotSent { .. } => {
                 self.failed(slot, next_slot)
@@ -164,28 +185,32 @@ impl Brake {
         }
     }
 
-    fn throttled(&mut self, slot: Timestamp, now: Timestamp, wish: Option<Span>, next_slot: Timestamp) {
+    fn throttled(&mut self, seen: &Seen, wish: Option<Span>) {
         let mut hold = wish.unwrap_or(Span::ZERO);
         // Slots that were given away before the brake say nothing about the lowered rate.
-        if slot >= self.lowered_at {
-            let (factor, footing) = self.met(slot);
+        if seen.slot >= self.lowered_at {
+            let (factor, footing) = self.met(seen);
             let usual = if footing == Footing::Searching { DEFAULT_HOLD } else { SHORT_HOLD };
             hold = wish.unwrap_or(usual);
             self.footing = footing;
-            self.lower(factor, next_slot);
+            self.lower(factor, seen.next_slot);
         }
-        self.hold_until = self.hold_until.max(now + hold);
+        self.hold_until = self.hold_until.max(seen.now + hold);
     }
 
     /// What the limit that was met at a slot makes of factor and footing.
-    fn met(&self, slot: Timestamp) -> (i64, Footing) {
-        let limit = self.mean_before(slot);
-        let is_resting = slot - self.rests_since() < self.footing.rest();
+    fn met(&self, seen: &Seen) -> (i64, Footing) {
+        let limit = self.mean_before(seen.slot);
+        let message = FULL.saturating_mul(seen.ceiling.interval().0) / NANOS_PER_SECOND;
+        let below = |limit: i64| (limit * KEPT / FULL).min(limit - message * MARGIN_TENTHS / 10);
+        let is_resting = seen.slot - self.rests_since() < self.footing.rest();
         match self.footing {
-            _ if limit >= FULL => (FULL / 2, Footing::Searching),
-            Footing::Known if is_resting => (self.factor * KEPT / FULL, Footing::Doubted),
-            Footing::Doubted | Footing::Searching if is_resting => (self.factor / 2, Footing::Searching),
-            _ => (limit * KEPT / FULL, Footing::Known),
+            Footing::Known | Footing::Doubted if limit >= FULL => (FULL / 2, Footing::Searching),
+            Footing::Known if is_resting => (below(self.factor), Footing::Doubted),
+            Footing::Doubted if is_resting => (self.factor * LOWERED / FULL, Footing::Searching),
+            // Met at once: it lies far below.
+            Footing::Searching if limit < self.factor / 2 => (self.factor / 2, Footing::Searching),
+            _ => (below(limit), Footing::Known),
         }
     }
 

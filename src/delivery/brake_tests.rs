@@ -7,6 +7,10 @@ fn throttled(retry_after_ms: Option<u64>) -> Outcome {
     Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, fault: Fault::new("RateLimited", None, "") }
 }
 
+fn seen(slot: Timestamp, now: Timestamp, next_slot: Timestamp) -> Seen {
+    Seen { slot, now, next_slot, ceiling: Rate::new(1_000, 1) }
+}
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(1_000 + seconds)
 }
@@ -19,21 +23,21 @@ fn millis(millis: i64) -> Timestamp {
 fn a_throttle_answer_halves_once_however_many_answers_of_older_slots_follow() {
     let mut brake = Brake::default();
     for _ in 0..20 {
-        brake.observe(&throttled(None), millis(-100), at(0), millis(400));
+        brake.observe(&throttled(None), &seen(millis(-100), at(0), millis(400)));
     }
     assert_eq!(brake.factor_at(millis(400)), FULL / 2);
-    brake.observe(&throttled(None), millis(399), millis(450), millis(900));
+    brake.observe(&throttled(None), &seen(millis(399), millis(450), millis(900)));
     assert_eq!(brake.factor_at(millis(900)), FULL / 2, "given away before");
-    brake.observe(&throttled(None), millis(400), millis(460), millis(900));
+    brake.observe(&throttled(None), &seen(millis(400), millis(460), millis(900)));
     assert_eq!(brake.factor_at(millis(900)), FULL / 4, "that was not enough");
 }
 
 #[test]
 fn each_wish_of_the_provider_prolongs_the_hold_also_when_it_answers_an_older_slot() {
     let mut brake = Brake::default();
-    brake.observe(&throttled(Some(2_000)), at(0), at(0), at(0));
+    brake.observe(&throttled(Some(2_000)), &seen(at(0), at(0), at(0)));
     assert_eq!(brake.hold_until, at(2));
-    brake.observe(&throttled(Some(2_000)), millis(-10), at(1), at(2));
+    brake.observe(&throttled(Some(2_000)), &seen(millis(-10), at(1), at(2)));
     assert_eq!(brake.hold_until, at(3));
     assert_eq!(brake.factor_at(at(3)), FULL / 2);
 }
@@ -41,17 +45,17 @@ fn each_wish_of_the_provider_prolongs_the_hold_also_when_it_answers_an_older_slo
 #[test]
 fn a_limit_met_from_below_is_remembered_and_the_rate_rests_just_under_it() {
     let mut brake = Brake::default();
-    brake.observe(&throttled(None), at(0), at(0), at(0));
+    brake.observe(&throttled(None), &seen(at(0), at(0), at(0)));
     let met = millis(5_000);
     let limit = brake.mean_before(met);
     assert!(limit > FULL / 2 && limit < FULL, "it has climbed: {limit}");
-    brake.observe(&throttled(None), met, met, met);
+    brake.observe(&throttled(None), &seen(met, met, met));
     assert_eq!((brake.factor, brake.footing), (limit * KEPT / FULL, Footing::Known));
     assert_eq!(brake.factor_at(met + SHORT_HOLD + REST), brake.factor);
     // Raised a little, and met again: nothing changes for the worse.
     let again = met + SHORT_HOLD + REST + Span::from_millis(700);
     let before = brake.factor;
-    brake.observe(&throttled(None), again, again, again);
+    brake.observe(&throttled(None), &seen(again, again, again));
     assert!(brake.factor >= before * 99 / 100 && brake.factor <= before * 102 / 100, "{before}, {}", brake.factor);
 }
 
@@ -71,7 +75,7 @@ fn a_rate_that_is_borne_when_it_is_raised_comes_back_within_seconds() {
 fn throttling_without_end_stops_at_one_percent() {
     let mut brake = Brake::default();
     for second in 0..100 {
-        brake.observe(&throttled(Some(0)), at(second), at(second), at(second));
+        brake.observe(&throttled(Some(0)), &seen(at(second), at(second), at(second)));
     }
     assert!(brake.factor_at(at(99)) >= FLOOR);
     assert_eq!(brake.interval(Rate::new(10, 1), at(99)).0 / 1_000_000, 100 * FULL / brake.factor_at(at(99)));
@@ -80,7 +84,7 @@ fn throttling_without_end_stops_at_one_percent() {
 #[test]
 fn an_absurd_wish_of_the_provider_is_clamped() {
     let mut brake = Brake::default();
-    brake.observe(&throttled(Some(u64::MAX)), at(0), at(0), at(0));
+    brake.observe(&throttled(Some(u64::MAX)), &seen(at(0), at(0), at(0)));
     assert_eq!(brake.hold_until, at(0) + MAX_HOLD);
 }
 
@@ -90,11 +94,11 @@ fn half_of_the_last_fifty_failing_brakes_to_the_floor_and_success_lets_it_recove
     let unknown = Outcome::Unknown { fault: Fault::new("Unknown", None, "") };
     let accepted = Outcome::Accepted { provider_id: None };
     for _ in 0..24 {
-        brake.observe(&unknown, at(0), at(0), at(0));
-        brake.observe(&accepted, at(0), at(0), at(0));
+        brake.observe(&unknown, &seen(at(0), at(0), at(0)));
+        brake.observe(&accepted, &seen(at(0), at(0), at(0)));
     }
     assert_eq!(brake.factor_at(at(0)), FULL);
-    brake.observe(&unknown, at(0), at(0), at(0));
+    brake.observe(&unknown, &seen(at(0), at(0), at(0)));
     assert_eq!(brake.factor_at(at(0)), FLOOR);
     assert_eq!(brake.factor_at(at(20)), FULL);
 }
@@ -157,7 +161,8 @@ impl Simulation {
                             (released_at, next_slot) = (now, now);
                             held.clear();
                         }
-                        brake.observe(&throttled(None), begun, now, next_slot);
+                        let ceiling = Rate::new(self.rate as u32, 1);
+                        brake.observe(&throttled(None), &Seen { slot: begun, now, next_slot, ceiling });
                     }
                 }
                 _ => {

@@ -8,13 +8,13 @@
 //! | [`order`] | one broadcast made ready to send |
 //! | [`ledger_path`] | where the ledger lies |
 //! | [`recovery`] | settles what an earlier process left |
-//! | [`fixed_plan`] | what is said of a broadcast whose audience is not read any more |
+//! | `fixed_plan` | what is said of a broadcast whose audience is not read any more |
 //! | [`refusal`] | what a run cannot begin or go on for |
 //! | [`refused`] | a broadcast that cannot be sent as it is written, in messages and in its status |
 //! | [`confirmation`] | the question before the first message to a provider elsewhere |
 //! | [`interruption`] | a run that is told to stop before it sends |
 //! | [`mod@run`] | plan, confirm, send, end |
-//! | [`transports`] | the HTTP clients |
+//! | `transports` | the HTTP clients |
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |

@@ -8,10 +8,10 @@
 //! | [`planner`] | streams an audience into the ledger and seals the plan, or refuses it |
 //! | [`session`] | one sender's loop: ask, begin at the slot, record, leave |
 //! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
-//! | [`flight`] | one attempt on its way |
-//! | [`connections`], [`warmth`] | connections that are opened ahead, and how many |
+//! | `flight` | one attempt on its way |
+//! | `connections`, `warmth` | connections that are opened ahead, and how many |
 //! | [`transport`] | one HTTP request to the provider, and how far it got |
-//! | [`spare`] | connections that are opened before anybody needs them |
+//! | `spare` | connections that are opened before anybody needs them |
 //! | [`journal`] | what a killed process had on the wire |
 //! | [`retry`], [`patient_ledger`] | a ledger that does not answer is asked again |
 //! | [`recovery`] | takes over from a process that died |

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::rows::BroadcastRow;
 use super::store::{BatchDelta, Change, DeliveryRow, Entries, Store};
 use crate::delivery::backoff::scatter;
+use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle};
@@ -182,7 +183,8 @@ impl Book {
     fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {
         let mut brake = broadcast.brake();
         let before = brake.lowered_at;
-        brake.observe(outcome, slot, self.now, broadcast.pace().next_slot);
+        let next_slot = broadcast.pace().next_slot;
+        brake.observe(outcome, &Seen { slot, now: self.now, next_slot, ceiling: broadcast.ceiling() });
         self.recorded.braked |= brake.lowered_at != before;
         broadcast.set_brake(&brake);
         if let Outcome::Auth { fault } = outcome {
