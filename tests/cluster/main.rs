@@ -17,6 +17,7 @@ mod lives;
 #[path = "../support/pace.rs"]
 #[allow(dead_code, reason = "the tests of runs use the rest")]
 mod machine;
+mod network;
 mod pace;
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -108,6 +108,16 @@ impl Release {
         await_some("a leader", || self.leader()).0
     }
 
+    /// Makes an operator the leader, as if it had taken the Lease.
+    pub fn hand_over(&self, pod: &str) {
+        let patch = format!("{{\"spec\": {{\"holderIdentity\": \"{pod}\"}}}}");
+        let lease = ["-n", &self.name, "patch", "lease", "herald-operator", "--type=merge", "-o", "json", "-p", &patch];
+        let patched: Value = serde_json::from_str(&kubectl(&lease)).unwrap();
+        let renewed = |lease: Value| lease["spec"]["renewTime"] != patched["spec"]["renewTime"];
+        await_that("it has renewed the lease", || find(&self.name, "lease", "herald-operator").is_some_and(renewed));
+        assert_eq!(self.await_leader(), pod);
+    }
+
     /// One number that the database answers with.
     pub fn number(&self, query: &'static str) -> i64 {
         block_on(async {

@@ -26,6 +26,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The ledger answers within milliseconds; the largest chunk of a plan on a slow disk within a few seconds. Whoever waits
 /// longer holds slots that pass meanwhile, so it asks again instead.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// What is sent and not acknowledged for so long goes to a node that is lost: time for three retransmissions within a
+/// cluster. It is the kernel that acknowledges, so an operator that is only slow keeps its connections. The same for the
+/// first packet of one: the Service may lead to the lost operator again.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_millis(1_500);
+/// While an answer is awaited nothing is sent, and nothing to be acknowledged: so the kernel asks whether somebody is there.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// Idle connections are dropped before the server or anything between closes them under a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -74,11 +81,17 @@ impl RemoteLedger {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
+        #[cfg(target_os = "linux")]
+        {
+            builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
+        }
         if let Some(pem) = certificate_authority {
             builder = builder.tls_certs_only(authorities(&pem)?);
         }
