@@ -219,6 +219,7 @@ macro_rules! contract {
                     a_slow_broadcast_leaves_the_rest_of_the_rate_to_others
                     a_broadcast_that_waits_for_its_own_rate_holds_up_nobody
                     a_throttled_account_halves_its_rate_and_recovers
+                    slots_that_another_broadcast_still_holds_are_not_given_again
                     slots_that_a_throttled_sender_gave_back_are_given_again_where_nobody_else_has_any
                     what_was_given_away_before_the_brake_does_not_brake_again
                     the_brake_is_the_accounts_and_not_the_broadcasts

@@ -12,8 +12,8 @@ fn log(format: &str) -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_herald"))
         .args(["--log-format", format, "operator", "--sender-image", "herald:test"])
         .args(["--listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"])
-        .arg("--ledger-path")
-        .arg(folder.path().join("ledger.db"))
+        .arg("--ledger")
+        .arg(format!("sqlite:{}", folder.path().join("ledger.db").display()))
         .env_remove("KUBERNETES_SERVICE_HOST")
         .env_remove("HERALD_LOG")
         .env("KUBECONFIG", folder.path().join("nowhere"))
@@ -33,13 +33,13 @@ fn json_logs_are_one_object_a_line_with_the_fields_of_the_event() {
     let opened = objects.iter().find(|object| object["fields"]["message"] == "the ledger is open").unwrap();
     assert_eq!(opened["level"], "INFO");
     assert!(opened["timestamp"].is_string() && opened["target"].as_str().unwrap().starts_with("herald::"));
-    assert!(opened["fields"]["path"].as_str().unwrap().ends_with("ledger.db"));
+    assert!(opened["fields"]["ledger"].as_str().unwrap().ends_with("ledger.db"));
 }
 
 #[test]
 fn text_logs_are_lines_for_people() {
     let lines = log("text");
     let opened = lines.iter().find(|line| line.contains("the ledger is open")).unwrap();
-    assert!(opened.contains("INFO") && opened.contains("path="), "{opened}");
+    assert!(opened.contains("INFO") && opened.contains("ledger="), "{opened}");
     assert!(serde_json::from_str::<Value>(opened).is_err());
 }

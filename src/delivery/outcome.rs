@@ -10,6 +10,15 @@ pub const MAX_REASON: usize = 128;
 /// The longest code kept of a provider, in characters.
 pub const MAX_FAULT_CODE: usize = 64;
 
+/// The longest message id of a provider that is kept, in characters.
+pub const MAX_PROVIDER_ID: usize = 256;
+
+/// What a provider says, as it may be stored and shown: without control characters, which no database and no terminal
+/// wants, and cut.
+pub fn plain(text: &str, characters: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(characters).collect()
+}
+
 /// Whether a word may stand where conditions and metrics hold reasons: CamelCase, at most [`MAX_REASON`] characters.
 pub fn is_reason(word: &str) -> bool {
     word.len() <= MAX_REASON
@@ -32,11 +41,7 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(reason: &str, code: Option<String>, message: impl Into<String>) -> Fault {
-        let message: String = message.into();
-        let message = match message.char_indices().nth(MAX_FAULT_MESSAGE) {
-            Some((end, _)) => message[..end].to_owned(),
-            None => message,
-        };
+        let message = plain(&message.into(), MAX_FAULT_MESSAGE);
         Fault { reason: reason.to_owned(), code, message }
     }
 
@@ -44,7 +49,7 @@ impl Fault {
     /// `SenderFault`.
     pub fn cut(self) -> Fault {
         let reason = if is_reason(&self.reason) { self.reason.as_str() } else { "SenderFault" };
-        let code = self.code.map(|code| code.chars().take(MAX_FAULT_CODE).collect());
+        let code = self.code.map(|code| plain(&code, MAX_FAULT_CODE));
         Fault::new(reason, code, self.message)
     }
 }
@@ -124,7 +129,10 @@ impl Outcome {
             | Outcome::Blocked { fault }
             | Outcome::Unknown { fault }
             | Outcome::NotSent { fault } => *fault = fault.clone().cut(),
-            Outcome::Accepted { .. } | Outcome::NotBegun => {}
+            Outcome::Accepted { provider_id } => {
+                *provider_id = provider_id.take().map(|id| plain(&id, MAX_PROVIDER_ID));
+            }
+            Outcome::NotBegun => {}
         }
         self
     }
@@ -133,6 +141,15 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_database_takes_is_left_out_of_a_providers_words() {
+        let fault = Fault::new("Somehow", None, "a\u{0}b\nc");
+        assert_eq!(fault.message, "abc");
+        let told = Outcome::Accepted { provider_id: Some(format!("m\u{0}_{}", "1".repeat(999))) }.cut();
+        let Outcome::Accepted { provider_id: Some(id) } = told else { panic!("another class") };
+        assert!(id.starts_with("m_1") && id.len() == MAX_PROVIDER_ID, "{id}");
+    }
 
     #[test]
     fn a_fault_that_was_told_is_cut_to_what_a_status_holds() {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::declaration::Content;
 use super::exchange::BroadcastId;
 use crate::api::{Audience, MessageChannelSpec};
-use crate::delivery::outcome::is_reason;
+use crate::delivery::outcome::{is_reason, plain};
 use crate::delivery::time::Timestamp;
 
 /// The longest message of a trouble, in characters: a few sentences with places and remedies, small enough for a status.
@@ -48,7 +48,7 @@ impl Trouble {
     /// version could give, becomes `SenderTrouble`.
     pub fn new(reason: &str, message: &str) -> Trouble {
         let reason = if is_reason(reason) { reason } else { "SenderTrouble" };
-        Trouble { reason: reason.to_owned(), message: message.chars().take(MAX_TROUBLE_MESSAGE).collect() }
+        Trouble { reason: reason.to_owned(), message: plain(message, MAX_TROUBLE_MESSAGE) }
     }
 }
 

@@ -158,7 +158,7 @@ pub async fn a_throttled_account_halves_its_rate_and_recovers<L: Backend>(world:
 pub async fn slots_that_a_throttled_sender_gave_back_are_given_again_where_nobody_else_has_any<L: Backend>(
     world: &World<L>,
 ) {
-    let broadcast = world.planned(&declaration("one"), 100).await;
+    let broadcast = world.planned(&Declaration { batch_size: Some(100), ..declaration("one") }, 100).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let rows = sender.take(world, 25).await;
     world.pass(rows[0].slot - world.now());
@@ -171,8 +171,25 @@ pub async fn slots_that_a_throttled_sender_gave_back_are_given_again_where_nobod
     assert!(again[0].slot >= world.now());
 }
 
+pub async fn slots_that_another_broadcast_still_holds_are_not_given_again<L: Backend>(world: &World<L>) {
+    let (one, two) = pair(world, declaration("two")).await;
+    let mut last = Sender::proven(world, "two", two).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    let rows = sender.take(world, 5).await;
+    // The other takes its slots, asks once more and wants no more: it holds them, and is not hungry.
+    let held = last.take(world, 20).await;
+    last.exchange(world, vec![], 0).await;
+    world.pass(rows[0].slot - world.now());
+    let mut told = reports(&rows[..1], &account_throttled(Some(Span::ZERO)));
+    told.extend(reports(&rows[1..], &Outcome::NotBegun));
+    sender.tell(world, told).await;
+    let again = sender.take(world, 5).await;
+    let last_held = held.iter().map(|row| row.slot).max().unwrap();
+    assert!(again.iter().all(|row| row.slot > last_held), "those are on their way at the old rate");
+}
+
 pub async fn what_was_given_away_before_the_brake_does_not_brake_again<L: Backend>(world: &World<L>) {
-    let broadcast = world.planned(&declaration("one"), 100).await;
+    let broadcast = world.planned(&Declaration { batch_size: Some(100), ..declaration("one") }, 100).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let rows = sender.take(world, 20).await;
     for part in rows.chunks(5) {

@@ -14,7 +14,7 @@ pub fn place(options: &PgConnectOptions) -> String {
     format!("postgres://{}@{host}:{}/{database}", options.get_username(), options.get_port())
 }
 
-/// The first two characters of an SQLSTATE: its class.
+/// The SQLSTATE.
 fn state(error: &sqlx::Error) -> Option<String> {
     match error {
         sqlx::Error::Database(database) => database.code().map(|code| code.into_owned()),
@@ -38,7 +38,9 @@ fn may_be_repeated(error: &sqlx::Error) -> bool {
     // Serialization failures and deadlocks, lack of connections or memory, timeouts of locks and statements, and a key
     // that another process has made at the same moment.
     const REPEATABLE: [&str; 8] = ["40001", "40P01", "53300", "53200", "55P03", "57014", "25P03", "23505"];
-    is_cut_off(error) || state(error).is_some_and(|state| REPEATABLE.contains(&state.as_str()))
+    // The ledger's own: what it saw has changed under it.
+    let is_own = matches!(error, sqlx::Error::InvalidArgument(_));
+    is_own || is_cut_off(error) || state(error).is_some_and(|state| REPEATABLE.contains(&state.as_str()))
 }
 
 pub fn classify(place: &str, error: sqlx::Error) -> LedgerError {

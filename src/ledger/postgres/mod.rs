@@ -121,9 +121,10 @@ impl PostgresLedger {
             begun => begun?,
         };
         let mut store = PostgresStore::new(transaction, self.clock.clone());
-        if self.cut_off.swap(false, Ordering::SeqCst) {
+        if self.cut_off.load(Ordering::SeqCst) {
             let now = store.now().await?;
             self.reachable_since.store(now.0, Ordering::SeqCst);
+            self.cut_off.store(false, Ordering::SeqCst);
             store.forget_clock();
         }
         Ok(store)
@@ -142,7 +143,9 @@ impl Database for PostgresLedger {
     }
 
     fn failed(&self, error: sqlx::Error) -> LedgerError {
-        if fault::is_cut_off(&error) {
+        // Waiting in vain for one of many connections that work says nothing of the server.
+        let is_full = matches!(error, sqlx::Error::PoolTimedOut) && self.pool.size() >= MAX_CONNECTIONS;
+        if fault::is_cut_off(&error) && !is_full {
             self.cut_off.store(true, Ordering::SeqCst);
         }
         fault::classify(&self.place, error)

@@ -16,7 +16,7 @@ use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken, Wanted,
+    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey, Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
 
@@ -67,6 +67,7 @@ impl Store for PostgresStore {
     /// locked, the wrong way round.
     const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE OF broadcast";
     const CLOCK: &'static str = CLOCK;
+    const MOST_BATCHES: usize = 2;
 
     fn indexed_by(_: &str) -> String {
         String::new()
@@ -211,6 +212,23 @@ impl Store for PostgresStore {
         Ok(taken)
     }
 
+    async fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> sqlx::Result<()> {
+        let column = |value: fn(&Moved) -> i64| moved.iter().map(value).collect::<Vec<i64>>();
+        sqlx::query(
+            "UPDATE delivery SET slot = new.slot, start_by = new.start_by, deadline = new.deadline \
+             FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS new (seq, slot, start_by, deadline) \
+             WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq",
+        )
+        .bind(broadcast)
+        .bind(column(|row| row.seq))
+        .bind(column(|row| row.slot))
+        .bind(column(|row| row.start_by))
+        .bind(column(|row| row.deadline))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
         let first = wanted.slots.at(wanted.from);
         let rows: Vec<ClaimRow> = sqlx::query_as(CLAIM)
@@ -283,19 +301,15 @@ impl Store for PostgresStore {
         Ok(())
     }
 
+    /// Looked up first: the server would log the row that breaks its index, with the recipient. Only who holds the lock of the
+    /// broadcast writes its plan.
     async fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<bool> {
-        self.run("SAVEPOINT chunk", args![]).await?;
-        match copy(self.connection(), broadcast, rows).await {
-            Ok(()) => {
-                self.run("RELEASE SAVEPOINT chunk", args![]).await?;
-                Ok(true)
-            }
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                self.run("ROLLBACK TO SAVEPOINT chunk", args![]).await?;
-                Ok(false)
-            }
-            Err(error) => Err(error),
+        let recipients: Vec<&str> = rows.iter().map(|row| row.recipient).collect();
+        if !self.planned_among(broadcast, &recipients).await?.is_empty() {
+            return Ok(false);
         }
+        copy(self.connection(), broadcast, rows).await?;
+        Ok(true)
     }
 
     async fn planned_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {

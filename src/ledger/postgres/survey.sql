@@ -15,7 +15,9 @@ SELECT held.*,
     END AS running,
     (SELECT count(DISTINCT sender_id) FROM batch
         WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,
-    CASE WHEN $7 THEN (SELECT max(slot) FROM delivery WHERE broadcast_id = $1 AND state = 1) END AS last_slot,
+    CASE WHEN $7 THEN (
+        SELECT max(slot) FROM broadcast JOIN delivery ON delivery.broadcast_id = broadcast.id AND delivery.state = 1
+        WHERE broadcast.account_id = $6 AND broadcast.inflight > 0) END AS last_slot,
     ARRAY(SELECT flow_weight FROM broadcast
         WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS weights,
     ARRAY(SELECT flow_virtual_time FROM broadcast

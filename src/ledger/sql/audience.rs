@@ -46,7 +46,7 @@ async fn finished<S: Store>(store: &mut S, own: &BroadcastRow, name: &str) -> sq
     let found: Option<(i64,)> = store
         .optional(
             "SELECT id FROM broadcast WHERE namespace = $1 AND name = $2 AND id <> $3 \
-             ORDER BY released, first_attempt_at IS NOT NULL, first_attempt_at DESC LIMIT 1",
+             ORDER BY released, first_attempt_at IS NULL, first_attempt_at DESC LIMIT 1",
             args![&own.namespace, name, own.id],
         )
         .await?;

@@ -191,12 +191,9 @@ impl<S: Store> Turn<'_, S> {
         }
     }
 
-    /// A sender gives back what it holds when it is throttled. Where nobody else has slots of the account, those it gave back
-    /// are free: else the account would stand still until they have passed.
+    /// A sender gives back what it holds when it is throttled. The slots after those that anybody still has are free then:
+    /// else the account would stand still until they have passed.
     fn give_slots_again(&mut self) {
-        if self.survey.others > 0 || !self.survey.rivals.is_empty() {
-            return;
-        }
         let mut pace = self.broadcast.pace();
         let mut brake = self.broadcast.brake();
         let after_last = self.survey.last_slot.map_or(self.now, |last| last + self.broadcast.ceiling().interval());

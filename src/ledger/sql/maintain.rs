@@ -137,9 +137,11 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
 /// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.
 async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
     let statement = format!(
-        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL AND (cancelled OR end_at <= $1 \
-         OR (first_attempt_at IS NULL AND start_by < $1)) LIMIT 1",
-        S::indexed_by("broadcast_open")
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL \
+         AND (cancelled OR end_at <= $1 OR (first_attempt_at IS NULL AND start_by < $1)) \
+         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 0 AND NOT resend) LIMIT 1",
+        S::indexed_by("broadcast_open"),
+        S::indexed_by("delivery_pending")
     );
     let ended: Option<(i64,)> = store.optional(&statement, args![now]).await?;
     let Some((id,)) = ended else { return Ok(0) };

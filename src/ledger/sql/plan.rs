@@ -183,7 +183,7 @@ async fn enter<S: Store>(
     if insert(store, broadcast, rows, &dropped).await? {
         return Ok(dropped);
     }
-    Err(sqlx::Error::Protocol("a recipient came into the plan beside its planner".to_owned()))
+    Err(sqlx::Error::InvalidArgument("a recipient came into the plan beside its planner".to_owned()))
 }
 
 async fn excluded<S: Store>(store: &mut S, broadcast: i64, recipients: &[&str]) -> sqlx::Result<HashSet<usize>> {

@@ -207,7 +207,7 @@ async fn lock<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::R
 }
 
 fn moved() -> sqlx::Error {
-    sqlx::Error::Protocol("the broadcast moved from account to account".to_owned())
+    sqlx::Error::InvalidArgument("the broadcast moved from account to account".to_owned())
 }
 
 /// Locks a broadcast alone, for who plans: whoever sends through its account is not held up.

@@ -128,7 +128,7 @@ pub struct Survey {
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
     pub rivals: Vec<Rival>,
-    /// The latest slot of anybody in flight in the broadcast; looked up only after the rate was lowered.
+    /// The latest slot of anybody in flight on the account; looked up only after the rate was lowered.
     pub last_slot: Option<Timestamp>,
 }
 
@@ -141,6 +141,15 @@ pub struct Taken {
     pub vars: String,
     pub slot: i64,
     pub start_by: i64,
+}
+
+/// Another slot for a recipient in flight.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    pub seq: i64,
+    pub slot: i64,
+    pub start_by: i64,
+    pub deadline: i64,
 }
 
 /// From which slot on, and how many.
@@ -176,6 +185,10 @@ pub trait Store: Send {
     const FOR_UPDATE: &'static str;
     /// The instant, as an expression: for databases with a clock of their own.
     const CLOCK: &'static str;
+
+    /// How many batches one exchange takes from at most: two fill a group across the end of one. More of them, as of recipients
+    /// tried again here and there, are left to the next exchange where each costs a round trip.
+    const MOST_BATCHES: usize;
 
     /// Follows the name of a table in a statement that should use this index, where the database needs to be told.
     fn indexed_by(index: &str) -> String;
@@ -229,6 +242,9 @@ pub trait Store: Send {
         batch: &BatchRow,
         wanted: Wanted<'_>,
     ) -> impl Future<Output = sqlx::Result<Vec<Taken>>> + Send;
+
+    /// Gives recipients in flight other slots.
+    fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Hands `back` back, claims the first batch that nobody holds and that has somebody to take by the first slot, and
     /// takes from it. One whose holder was lost is taken over on probation; of one on probation, one recipient at a time

@@ -1,7 +1,7 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
 use super::exchange::Turn;
-use super::store::{BatchRow, Claimed, Store, Taken, Wanted};
+use super::store::{BatchRow, Claimed, Moved, Store, Taken, Wanted};
 use super::value::args;
 use crate::delivery::pacing::{GUARD, Slots};
 use crate::delivery::time::Timestamp;
@@ -17,6 +17,7 @@ pub async fn take<S: Store>(
     let asking = turn.asking();
     let mut assignments: Vec<Assignment> = Vec::new();
     let mut back = None;
+    let mut batches = 0;
     if let Some(batch) = turn.survey.held.clone() {
         let limit = allowance(turn, &batch, slots.count);
         let wanted = Wanted { slots, from: 0, limit };
@@ -27,6 +28,7 @@ pub async fn take<S: Store>(
             return Ok((assignments, None));
         }
         back = Some(batch.idx);
+        batches += 1;
         turn.survey.held = None;
     }
     // Each round takes at least one recipient or ends, so there are at most as many rounds as slots, and one.
@@ -48,7 +50,8 @@ pub async fn take<S: Store>(
             Claimed::Batch { batch, taken } => {
                 let used_up = !batch.probation && (taken.len() as u32) < limit;
                 give(turn, &mut assignments, taken)?;
-                if !used_up {
+                batches += 1;
+                if !used_up || batches >= S::MOST_BATCHES {
                     turn.survey.held = Some(batch);
                     return Ok((assignments, None));
                 }
@@ -123,18 +126,14 @@ pub async fn move_slots<S: Store>(
 ) -> sqlx::Result<u32> {
     let allowed = CONNECT_TIMEOUT + turn.broadcast.request_timeout();
     let earliest = turn.now + GUARD;
-    let mut moved = 0;
+    let mut moved = Vec::new();
     for row in assignments.iter_mut().filter(|row| row.slot < earliest).take(slots.count as usize) {
-        row.slot = slots.at(moved);
+        row.slot = slots.at(moved.len() as u32);
         row.start_by = row.slot + START_TOLERANCE;
-        moved += 1;
-        turn.store
-            .run(
-                "UPDATE delivery SET slot = $3, start_by = $4, deadline = $5 WHERE broadcast_id = $1 AND seq = $2",
-                args![turn.broadcast.id, row.seq, row.slot, row.start_by, row.start_by + allowed],
-            )
-            .await?;
+        let deadline = row.start_by + allowed;
+        moved.push(Moved { seq: row.seq, slot: row.slot.0, start_by: row.start_by.0, deadline: deadline.0 });
     }
+    turn.store.move_slots(turn.broadcast.id, &moved).await?;
     assignments.sort_by_key(|row| row.slot);
-    Ok(moved)
+    Ok(moved.len() as u32)
 }

@@ -37,7 +37,7 @@ async fn find<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Option<Br
         S::indexed_by("delivery_unknown")
     );
     let hold = format!(
-        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL \
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL \
          AND (NOT resend_unknown OR cancelled OR end_at <= $1) \
          AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND resend) LIMIT 1",
         S::indexed_by("broadcast_open"),

@@ -18,8 +18,8 @@ use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, PlannedRow, Portable, Store, Survey, Taken,
-    Wanted,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey,
+    Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
 
@@ -87,6 +87,8 @@ fn arguments(values: Vec<Value>) -> sqlx::Result<SqliteArguments> {
 impl Store for SqliteStore {
     const FOR_UPDATE: &'static str = "";
     const CLOCK: &'static str = "0";
+    /// A statement costs microseconds here, and there are no more batches than that.
+    const MOST_BATCHES: usize = 500;
 
     fn indexed_by(index: &str) -> String {
         format!(" INDEXED BY {index}")
@@ -184,6 +186,17 @@ impl Store for SqliteStore {
             (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
         self.give(asking, batch, &taken).await?;
         Ok(taken)
+    }
+
+    async fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> sqlx::Result<()> {
+        for row in moved {
+            self.run(
+                "UPDATE delivery SET slot = $3, start_by = $4, deadline = $5 WHERE broadcast_id = $1 AND seq = $2",
+                args![broadcast, row.seq, row.slot, row.start_by, row.deadline],
+            )
+            .await?;
+        }
+        Ok(())
     }
 
     async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
@@ -444,8 +457,10 @@ impl SqliteStore {
     async fn last_slot(&mut self, asking: &Asking) -> sqlx::Result<Option<Timestamp>> {
         let (last,): (Option<i64>,) = self
             .one(
-                "SELECT max(slot) FROM delivery INDEXED BY delivery_inflight WHERE broadcast_id = $1 AND state = 1",
-                args![asking.broadcast],
+                "SELECT max(slot) FROM broadcast CROSS JOIN delivery INDEXED BY delivery_inflight \
+                 ON delivery.broadcast_id = broadcast.id AND delivery.state = 1 \
+                 WHERE broadcast.account_id = $1 AND broadcast.inflight > 0",
+                args![asking.account],
             )
             .await?;
         Ok(last.map(Timestamp))
