@@ -30,6 +30,7 @@ use super::watch::{Change, Watched, kind_of, scoped, watch};
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::Ledger;
 use crate::ledger::clock::Clock;
+use crate::ledger::recollection::approval;
 
 /// Looks under way at once, over all scopes: they share one client and one ledger.
 pub const CONCURRENT_LOOKS: usize = 16;
@@ -259,7 +260,7 @@ fn on_batch<L: Ledger>(
 }
 
 /// A status that this operator wrote comes back as a change. It is no reason to look again, least of all before the wait
-/// after a failure is over.
+/// after a failure is over. An approval raises no generation, and a person waits for what it opens.
 fn is_own_write(
     remembered: &Remembered,
     before: Option<&Guarded<BroadcastMessage>>,
@@ -267,7 +268,9 @@ fn is_own_write(
 ) -> bool {
     let (Some(before), Ok(broadcast)) = (before, &object.0) else { return false };
     let uid = object.uid().unwrap_or_default();
-    wants_the_same(before, object) && remembered.has_written(&uid, broadcast.status.as_ref())
+    wants_the_same(before, object)
+        && approval(before.meta()) == approval(object.meta())
+        && remembered.has_written(&uid, broadcast.status.as_ref())
 }
 
 fn is_own_batch_write(
