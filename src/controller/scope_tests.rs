@@ -153,7 +153,7 @@ async fn a_status_of_its_own_is_no_reason_to_look_again_and_any_other_change_is(
     stage.look().await.unwrap();
     let (noticed, stores) = (Noticed::default(), stage.stores());
 
-    let mut notice = on_broadcast(&stage.shared, &stores, &noticed, unbounded_channel().0);
+    let mut notice = on_broadcast(&stage.shared, &stores, &noticed, departures::deletions().0);
     assert!(!is_news(&stage, BROADCAST, &noticed, &mut notice, |_| ()).await);
     assert!(
         is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["status"]["state"] = json!("Pending")).await
@@ -198,7 +198,7 @@ async fn a_watch_that_ends_or_panics_ends_what_runs_beside_it() {
 async fn a_broadcast_that_its_own_watch_sees_go_is_released() {
     let stage = Stage::new().await;
     stage.look().await.unwrap();
-    let (deleted, deletions) = unbounded_channel();
+    let (deleted, deletions) = departures::deletions();
     let noticed = Noticed::default();
     let stores = stage.stores();
     let object: Guarded<BroadcastMessage> = serde_json::from_value(broadcast()).unwrap();
