@@ -11,7 +11,6 @@ use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -19,7 +18,7 @@ use super::broadcast::observer::Stores;
 use super::broadcast::reconciler::{self as broadcasts, Reconciler};
 use super::broadcast::remembered::Remembered;
 use super::channel::reconciler::{self as channels, ChannelReconciler};
-use super::departures::{self, Departed};
+use super::departures::{self, Deleted, Departed};
 use super::failure::Failures;
 use super::job::{BROADCAST_LABEL, SenderSettings};
 use super::metrics::Metrics;
@@ -30,6 +29,7 @@ use super::watch::{Change, Watched, kind_of, scoped, watch};
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::Ledger;
 use crate::ledger::clock::Clock;
+use crate::ledger::recollection::approval;
 
 /// Looks under way at once, over all scopes: they share one client and one ledger.
 pub const CONCURRENT_LOOKS: usize = 16;
@@ -137,7 +137,7 @@ fn start_watches<L: Ledger>(
     let stores = Stores { broadcasts, channels, batches, jobs, pods };
     let (client, metrics) = (&shared.client, &shared.metrics);
 
-    let (deleted, deletions) = unbounded_channel();
+    let (deleted, deletions) = departures::deletions();
     start(
         watches,
         scoped(client, namespace),
@@ -152,12 +152,12 @@ fn start_watches<L: Ledger>(
     start(watches, scoped(client, namespace), label, job_writer, metrics, on_owned::<Job>(&stores, noticed, owner_of));
     start(watches, scoped(client, namespace), label, pod_writer, metrics, on_owned::<Pod>(&stores, noticed, labelled));
 
-    let (ledger, departed) = (shared.ledger.clone(), shared.departed.clone());
+    let (ledger, departed, missed) = (shared.ledger.clone(), shared.departed.clone(), deletions.missed());
     watches.spawn(named(
         "the release of deleted broadcasts",
         departures::release(deletions, ledger.clone(), departed.clone()),
     ));
-    let departures = departures::watch(client.clone(), namespace.map(str::to_owned), ledger, departed);
+    let departures = departures::watch(client.clone(), namespace.map(str::to_owned), ledger, departed, missed);
     watches.spawn(named("the watch for deleted broadcasts", departures));
     stores
 }
@@ -191,7 +191,7 @@ fn on_broadcast<L: Ledger>(
     shared: &Arc<Shared<L>>,
     stores: &Stores,
     noticed: &Noticed,
-    deleted: UnboundedSender<String>,
+    deleted: Deleted,
 ) -> impl FnMut(Change<'_, BroadcastMessage>) + Send + use<L> {
     let (shared, stores) = (shared.clone(), stores.clone());
     let (broadcasts, channels) = (noticed.broadcasts.clone(), noticed.channels.clone());
@@ -211,8 +211,7 @@ fn on_broadcast<L: Ledger>(
             shared.departed.insert(&uid);
             shared.remembered.forget(&uid);
             shared.failures.forget(&uid);
-            // An error means that the operator ends.
-            let _ = deleted.send(uid);
+            deleted.tell(uid);
             channels.insert(channel_of(object));
             // Another of its namespace may have waited for its key.
             broadcasts.insert(neighbours(&stores, object.namespace().as_deref()));
@@ -259,7 +258,7 @@ fn on_batch<L: Ledger>(
 }
 
 /// A status that this operator wrote comes back as a change. It is no reason to look again, least of all before the wait
-/// after a failure is over.
+/// after a failure is over. An approval raises no generation, and a person waits for what it opens.
 fn is_own_write(
     remembered: &Remembered,
     before: Option<&Guarded<BroadcastMessage>>,
@@ -267,7 +266,9 @@ fn is_own_write(
 ) -> bool {
     let (Some(before), Ok(broadcast)) = (before, &object.0) else { return false };
     let uid = object.uid().unwrap_or_default();
-    wants_the_same(before, object) && remembered.has_written(&uid, broadcast.status.as_ref())
+    wants_the_same(before, object)
+        && approval(before.meta()) == approval(object.meta())
+        && remembered.has_written(&uid, broadcast.status.as_ref())
 }
 
 fn is_own_batch_write(

@@ -9,6 +9,7 @@ use super::*;
 use crate::controller::stage::{BATCH, BATCHES, BROADCAST, JOBS, NOW, Stage, UID, broadcast, still};
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::ManualClock;
+use crate::ledger::recollection::APPROVED;
 use crate::ledger::sqlite::SqliteLedger;
 
 /// The operator of one namespace at work.
@@ -152,7 +153,7 @@ async fn a_status_of_its_own_is_no_reason_to_look_again_and_any_other_change_is(
     stage.look().await.unwrap();
     let (noticed, stores) = (Noticed::default(), stage.stores());
 
-    let mut notice = on_broadcast(&stage.shared, &stores, &noticed, unbounded_channel().0);
+    let mut notice = on_broadcast(&stage.shared, &stores, &noticed, departures::deletions().0);
     assert!(!is_news(&stage, BROADCAST, &noticed, &mut notice, |_| ()).await);
     assert!(
         is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["status"]["state"] = json!("Pending")).await
@@ -161,6 +162,11 @@ async fn a_status_of_its_own_is_no_reason_to_look_again_and_any_other_change_is(
         is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["metadata"]["generation"] = json!(2)).await
     );
     assert!(is_news(&stage, BROADCAST, &noticed, &mut notice, |object| object["spec"]["channelRef"] = json!(7)).await);
+
+    let approved = |object: &mut serde_json::Value| object["metadata"]["annotations"] = json!({APPROVED: "yes"});
+    assert!(is_news(&stage, BROADCAST, &noticed, &mut notice, approved).await, "a person waits for what it opens");
+    let labelled = |object: &mut serde_json::Value| object["metadata"]["annotations"] = json!({"team": "a"});
+    assert!(!is_news(&stage, BROADCAST, &noticed, &mut notice, labelled).await);
 
     let mut notice = on_batch(&stage.shared, &stores, &noticed);
     assert!(!is_news(&stage, BATCH, &noticed, &mut notice, |_| ()).await);
@@ -192,7 +198,7 @@ async fn a_watch_that_ends_or_panics_ends_what_runs_beside_it() {
 async fn a_broadcast_that_its_own_watch_sees_go_is_released() {
     let stage = Stage::new().await;
     stage.look().await.unwrap();
-    let (deleted, deletions) = unbounded_channel();
+    let (deleted, deletions) = departures::deletions();
     let noticed = Noticed::default();
     let stores = stage.stores();
     let object: Guarded<BroadcastMessage> = serde_json::from_value(broadcast()).unwrap();
