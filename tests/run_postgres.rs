@@ -139,3 +139,64 @@ fn two_runs_on_one_server_share_the_rate_of_their_account() {
     let most = in_a_second.max().unwrap();
     assert!(most < RATE as usize * 3 / 2, "{most} in one second");
 }
+
+/// Until a run speaks to the server anew when its connections are dead: an exchange may be under way on one, and others be
+/// found dead by the next.
+const NOTICED_WITHIN: Duration = Duration::from_secs(40);
+
+/// Between a client and a server, until the connections that are open are forgotten: nothing passes on those any more, and
+/// nobody is told.
+struct Middle {
+    address: std::net::SocketAddr,
+    forget: tokio::sync::watch::Sender<()>,
+}
+
+impl Middle {
+    fn before(server: &str) -> Middle {
+        let host = server.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+        let (forget, forgotten) = tokio::sync::watch::channel(());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                loop {
+                    let (mut client, _) = listener.accept().await.unwrap();
+                    let mut server = tokio::net::TcpStream::connect(&host).await.unwrap();
+                    let mut forgotten = forgotten.clone();
+                    forgotten.mark_unchanged();
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                            _ = forgotten.changed() => std::future::pending::<()>().await,
+                        }
+                    });
+                }
+            })
+        });
+        Middle { address, forget }
+    }
+}
+
+#[test]
+fn a_server_that_is_replaced_without_a_word_is_asked_anew() {
+    const PEOPLE: u64 = 600;
+    let stage = Stage::open(&["--latency", "20"]);
+    stage.documents(RATE, &[broadcast("replaced", &people(1, PEOPLE))]);
+    let database = block_on(postgres::fresh_database());
+    let middle = Middle::before(&database);
+    let (_, name) = database.rsplit_once('/').unwrap();
+    let run = start(&stage, &format!("postgres://herald@{}/{name}", middle.address));
+    stage.await_requests(100);
+    middle.forget.send_replace(());
+    run.wait().exits(0);
+    assert_eq!(in_state(&everybody(&database), RecipientState::Sent).len(), PEOPLE as usize);
+    assert_eq!(stage.accepted().len(), PEOPLE as usize);
+    let mut times: Vec<u64> = stage.requests().iter().map(|line| line.time_ns).collect();
+    times.sort_unstable();
+    let pauses = times.windows(2).map(|pair| Duration::from_nanos(pair[1] - pair[0]));
+    let pause = pauses.max().unwrap();
+    eprintln!("nobody sent for {pause:?}");
+    assert!(pause < NOTICED_WITHIN, "nobody sent for {pause:?}");
+}

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-/// How long a leader that is not heard of stays leader. A successor reconciles within this and [`RETRY`].
+/// How long a leader that is not heard of stays leader. A successor reconciles within this and two [`RETRY`]: one until it
+/// sees the last renewal, one until it looks after the lease.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// A leader that could not renew for so long stops, while everybody else still takes it for the leader.
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);

@@ -31,8 +31,11 @@ pub const SCHEMA: &str = "herald";
 /// Calls at work at once. Those of one account wait for each other, so more would mostly wait at the server instead of
 /// here; few enough that some operators fit into the hundred connections of an untuned server.
 const MAX_CONNECTIONS: u32 = 16;
-/// How long a call waits for a connection before it is told to come again.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call waits for a connection, and for the server to begin a transaction on it, which takes it a moment. Twice
+/// that is less than the patience of a sender.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take to end what is left on it, before it is closed instead of kept.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first connection may take: a person waits for the message.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -79,8 +82,11 @@ impl PostgresLedger {
         migrate(&options, schema).await.map_err(unreachable)?;
         let pool = PgPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(BEGIN_TIMEOUT)
             .test_before_acquire(false)
+            .after_release(|connection, _| {
+                Box::pin(async { in_time(RELEASE_TIMEOUT, connection.ping()).await.map(|()| true) })
+            })
             .connect_with(options)
             .await
             .map_err(unreachable)?;
@@ -116,8 +122,9 @@ impl PostgresLedger {
 
     /// A connection that may have died while it lay idle is found out by its first use and left for another.
     async fn begun(&self, statement: &'static str) -> sqlx::Result<PostgresStore> {
-        let transaction = match self.pool.begin_with(statement).await {
-            Err(error) if fault::is_cut_off(&error) => self.pool.begin_with(statement).await?,
+        let begin = || in_time(BEGIN_TIMEOUT, self.pool.begin_with(statement));
+        let transaction = match begin().await {
+            Err(error) if fault::is_cut_off(&error) => begin().await?,
             begun => begun?,
         };
         let mut store = PostgresStore::new(transaction, self.clock.clone());
@@ -142,6 +149,10 @@ impl Database for PostgresLedger {
         self.begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
+    async fn bounded<T: Send>(limit: Duration, call: impl Future<Output = sqlx::Result<T>> + Send) -> sqlx::Result<T> {
+        in_time(limit, call).await
+    }
+
     fn failed(&self, error: sqlx::Error) -> LedgerError {
         // Waiting in vain for one of many connections that work says nothing of the server.
         let is_full = matches!(error, sqlx::Error::PoolTimedOut) && self.pool.size() >= MAX_CONNECTIONS;
@@ -154,6 +165,12 @@ impl Database for PostgresLedger {
     fn reachable_since(&self) -> Timestamp {
         Timestamp(self.reachable_since.load(Ordering::SeqCst))
     }
+}
+
+/// Who is not answered in time has lost the server, as far as it can tell.
+async fn in_time<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let silence = || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("the server was silent for {limit:?}"));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(silence().into()))
 }
 
 fn parse(url: &str) -> Option<PgConnectOptions> {

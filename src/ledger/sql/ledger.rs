@@ -1,5 +1,7 @@
 //! Every call of a ledger as one transaction.
 
+use std::time::Duration;
+
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
 use super::{audience, declare, exchange, maintain, owner, plan, read};
@@ -13,9 +15,17 @@ use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use crate::ledger::{Ledger, Result, SenderLedger};
 
+/// A sender that waits longer holds slots that pass meanwhile, so it asks again instead, as over the network.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than any statement may run: where the server was replaced without a word, nobody would ever answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(65);
+
 /// Runs one step in a transaction of its own and commits it, unless the step was refused.
 macro_rules! commit {
-    ($database:expr, |$store:ident| $step:expr) => {{
+    ($database:expr, |$store:ident| $step:expr) => {
+        commit!($database, CALL_TIMEOUT, |$store| $step)
+    };
+    ($database:expr, $limit:expr, |$store:ident| $step:expr) => {{
         let database = $database;
         let done = async {
             let mut begun = database.begin().await?;
@@ -26,7 +36,7 @@ macro_rules! commit {
             }
             Ok(outcome)
         };
-        done.await.map_err(|error| database.failed(error))?
+        D::bounded($limit, done).await.map_err(|error| database.failed(error))?
     }};
 }
 
@@ -46,7 +56,7 @@ macro_rules! read {
             let $store = &mut begun;
             $step.await
         };
-        done.await.map_err(|error: sqlx::Error| database.failed(error))
+        D::bounded(CALL_TIMEOUT, done).await.map_err(|error: sqlx::Error| database.failed(error))
     }};
 }
 
@@ -93,7 +103,7 @@ impl<D: Database> SenderLedger for D {
     }
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
-        commit!(self, |store| exchange::exchange(store, request))
+        commit!(self, EXCHANGE_TIMEOUT, |store| exchange::exchange(store, request))
     }
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
@@ -33,6 +34,14 @@ pub trait Database: Send + Sync + 'static {
 
     /// Begins a transaction that only reads, and sees one commit throughout.
     fn begin_reading(&self) -> impl Future<Output = sqlx::Result<Self::Store>> + Send;
+
+    /// A call, given up after so long where the server may be one that never answers.
+    fn bounded<T: Send>(
+        _limit: Duration,
+        call: impl Future<Output = sqlx::Result<T>> + Send,
+    ) -> impl Future<Output = sqlx::Result<T>> + Send {
+        call
+    }
 
     /// An error in the terms of the ledger.
     fn failed(&self, error: sqlx::Error) -> LedgerError;
