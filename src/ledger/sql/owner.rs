@@ -94,7 +94,11 @@ pub async fn release<S: Store>(store: &mut S, owner_uid: &str, generation: i64) 
 /// How long a uid is remembered: longer than any process is frozen and still believes that it leads.
 const REMEMBERED: Span = Span::from_secs(90 * 24 * 3_600);
 
+/// What has no owner has none that could go.
 pub async fn depart<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
+    if owner_uid.is_empty() {
+        return Ok(());
+    }
     let now = store.now().await?;
     store
         .run("INSERT INTO departed (owner_uid, at) VALUES ($1, $2) ON CONFLICT DO NOTHING", args![owner_uid, now])
