@@ -25,6 +25,8 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "ledger_contract/postgres_races.rs"]
+mod postgres_races;
 #[path = "support/postgres.rs"]
 mod postgres_server;
 #[path = "ledger_contract/postgres_statements.rs"]
@@ -133,6 +135,7 @@ macro_rules! contract {
                     an_older_generation_opens_no_gate
                     an_older_wish_does_not_open_what_a_refused_newer_one_has_closed
                     nothing_is_declared_in_the_name_of_an_object_that_is_gone
+                    nobody_is_no_owner_that_could_go
                     a_block_is_lifted_only_by_a_wish_of_after_it
                     nobody_is_taken_before_the_start
                     a_broadcast_without_a_plan_asks_for_one

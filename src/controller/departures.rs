@@ -117,7 +117,7 @@ async fn watch_until_it_ends(client: &kube::Client, scope: Option<&str>, ledger:
                 }
             }
             Ok(Event::Delete(object)) => {
-                if let Some(uid) = object.uid() {
+                if let Some(uid) = object.uid().filter(|uid| !uid.is_empty()) {
                     depart(ledger, departed, &uid).await;
                 }
             }

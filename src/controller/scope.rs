@@ -206,12 +206,14 @@ fn on_broadcast<L: Ledger>(
             }
         }
         Change::Deleted(object) => {
-            let uid = object.uid().unwrap_or_default();
-            // The watch for deletions may have listed it as gone before it was declared.
-            shared.departed.insert(&uid);
-            shared.remembered.forget(&uid);
-            shared.failures.forget(&uid);
-            deleted.tell(uid);
+            // Nobody is no owner: the ledger would refuse all who have none.
+            if let Some(uid) = object.uid().filter(|uid| !uid.is_empty()) {
+                // The watch for deletions may have listed it as gone before it was declared.
+                shared.departed.insert(&uid);
+                shared.remembered.forget(&uid);
+                shared.failures.forget(&uid);
+                deleted.tell(uid);
+            }
             channels.insert(channel_of(object));
             // Another of its namespace may have waited for its key.
             broadcasts.insert(neighbours(&stores, object.namespace().as_deref()));

@@ -212,6 +212,21 @@ async fn a_broadcast_that_its_own_watch_sees_go_is_released() {
     assert_eq!(owners(&stage.ledger).await, 0, "a cache that lags behind declares nothing");
 }
 
+#[tokio::test]
+async fn an_object_without_a_uid_that_goes_takes_nobody_with_it() {
+    let stage = Stage::new().await;
+    let (deleted, deletions) = departures::deletions();
+    let (noticed, stores) = (Noticed::default(), stage.stores());
+    let mut nameless = broadcast();
+    nameless["metadata"].as_object_mut().unwrap().remove("uid");
+    let object: Guarded<BroadcastMessage> = serde_json::from_value(nameless).unwrap();
+    on_broadcast(&stage.shared, &stores, &noticed, deleted)(Change::Deleted(&object));
+    let departed = stage.shared.departed.clone();
+    assert!(!departed.contains(""));
+    departures::release(deletions, stage.ledger.clone(), departed.clone()).await;
+    assert!(!departed.contains(""), "nothing was told");
+}
+
 async fn owners(ledger: &SqliteLedger) -> usize {
     ledger.owners().await.unwrap().len()
 }

@@ -344,6 +344,12 @@ pub async fn nothing_is_declared_in_the_name_of_an_object_that_is_gone<L: Backen
     assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Released));
 }
 
+pub async fn nobody_is_no_owner_that_could_go<L: Backend>(world: &World<L>) {
+    world.ledger.depart("").await.unwrap();
+    let of_nobody = Declaration { owner_uid: String::new(), ..declaration("one") };
+    assert_eq!(world.declare(&of_nobody).await.closed, Some(Closed::NotPlanned));
+}
+
 pub async fn a_block_is_lifted_only_by_a_wish_of_after_it<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&Declaration { generation: 2, ..declaration("one") }, 10).await;
     let mut sender = Sender::new("sender", broadcast);

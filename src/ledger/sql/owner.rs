@@ -94,7 +94,11 @@ pub async fn release<S: Store>(store: &mut S, owner_uid: &str, generation: i64) 
 /// How long a uid is remembered: longer than any process is frozen and still believes that it leads.
 const REMEMBERED: Span = Span::from_secs(90 * 24 * 3_600);
 
+/// What has no owner has none that could go.
 pub async fn depart<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()> {
+    if owner_uid.is_empty() {
+        return Ok(());
+    }
     let now = store.now().await?;
     store
         .run("INSERT INTO departed (owner_uid, at) VALUES ($1, $2) ON CONFLICT DO NOTHING", args![owner_uid, now])
@@ -103,10 +107,20 @@ pub async fn depart<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<()
     release(store, owner_uid, 0).await
 }
 
+/// Whether the owner is gone. If not, it does not go before this transaction has ended: whoever says that it has waits, as
+/// both write the same key. So this comes before any other lock.
 pub async fn has_departed<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<bool> {
-    let (gone,): (bool,) =
-        store.one("SELECT EXISTS (SELECT 1 FROM departed WHERE owner_uid = $1)", args![owner_uid]).await?;
-    Ok(gone)
+    if owner_uid.is_empty() {
+        return Ok(false);
+    }
+    let free = store
+        .run("INSERT INTO departed (owner_uid, at) VALUES ($1, 0) ON CONFLICT DO NOTHING", args![owner_uid])
+        .await?;
+    if free == 0 {
+        return Ok(true);
+    }
+    store.run("DELETE FROM departed WHERE owner_uid = $1", args![owner_uid]).await?;
+    Ok(false)
 }
 
 pub async fn owners<S: Store>(store: &mut S) -> sqlx::Result<Vec<Owner>> {
