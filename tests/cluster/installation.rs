@@ -7,7 +7,7 @@ use super::stage::{Stage, condition};
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn a_broadcast_completes_and_everything_shows_it() {
-    let stage = Stage::with_channel("whole", &["--latency", "20-60"], 25);
+    let stage = Stage::with_channel("whole", &["--latency", "20-60"], 15);
     stage.apply(&stage.broadcast("sale", 500, ", delivery: {batchSize: 100}"));
     await_that("a batch is claimed", || {
         stage.batches("sale").iter().any(|batch| batch["status"]["claim"]["holder"].is_string())
