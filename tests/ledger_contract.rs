@@ -133,6 +133,7 @@ macro_rules! contract {
                     a_repeat_moves_nobody_past_the_end
                     a_suspended_broadcast_takes_nobody_until_it_is_resumed
                     an_older_generation_opens_no_gate
+                    an_older_generation_changes_no_rate_of_the_account
                     an_older_wish_does_not_open_what_a_refused_newer_one_has_closed
                     nothing_is_declared_in_the_name_of_an_object_that_is_gone
                     nobody_is_no_owner_that_could_go

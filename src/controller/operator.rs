@@ -111,12 +111,11 @@ async fn run_on<L: Ledger>(
     let mut tasks = JoinSet::new();
     let health = listen(options.health_listen)?;
     tasks.spawn(serve_health(health, health::router(ledger.clone(), readiness.clone(), metrics.clone())));
-    tasks.spawn(ended(keep_up(ledger.clone())));
 
     let client = cluster::connect().await.map_err(OperatorError::Cluster)?;
     let authority = until_stop(&mut stop, authority(&client, &options.namespace)).await.transpose()?;
     let Some(authority) = authority else { return Ok(()) };
-    let bound = binding::bind(&client, ledger.as_ref(), options.ledger_from_cluster.as_deref());
+    let bound = bind(&client, &ledger, options.ledger_from_cluster.as_deref(), &mut tasks);
     if until_stop(&mut stop, bound).await.transpose()?.is_none() {
         return Ok(());
     }
@@ -152,6 +151,18 @@ async fn run_on<L: Ledger>(
     tasks.shutdown().await;
     tracing::info!("the operator has ended");
     outcome
+}
+
+/// Upkeep settles people and skips them, so it begins once the ledger is known to be this cluster's.
+async fn bind<L: Ledger>(
+    client: &Client,
+    ledger: &Arc<L>,
+    moved_from: Option<&str>,
+    tasks: &mut JoinSet<OperatorError>,
+) -> Result<(), LedgerError> {
+    binding::bind(client, ledger.as_ref(), moved_from).await?;
+    tasks.spawn(ended(keep_up(ledger.clone())));
+    Ok(())
 }
 
 /// `None` when the stop came first.
@@ -366,6 +377,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::fake_cluster::FakeCluster;
 
     #[tokio::test(start_paused = true)]
     async fn a_predecessor_that_ends_within_a_minute_is_waited_for() {
@@ -391,6 +403,20 @@ mod tests {
         let refused = open(&path).await.map(drop).unwrap_err();
         assert!(begun.elapsed() >= LOCK_PATIENCE, "{:?}", begun.elapsed());
         assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn upkeep_begins_only_in_a_ledger_of_this_cluster() {
+        let ledger = Arc::new(SqliteLedger::in_memory(Arc::new(SystemClock)).await.unwrap());
+        ledger.serve_cluster("one", None).await.unwrap();
+        let cluster = FakeCluster::default();
+        let metadata = serde_json::json!({"name": "kube-system", "uid": "two"});
+        cluster.put("/api/v1/namespaces/kube-system", serde_json::json!({"metadata": metadata}));
+        let mut tasks = JoinSet::new();
+        let refused = bind(&cluster.client(), &ledger, None, &mut tasks).await.unwrap_err();
+        assert_eq!((refused.reason(), tasks.len()), ("LedgerOfOtherCluster", 0));
+        bind(&cluster.client(), &ledger, Some("one"), &mut tasks).await.unwrap();
+        assert_eq!(tasks.len(), 1);
     }
 
     #[tokio::test]

@@ -97,6 +97,31 @@ pub struct Declaration {
     pub recollection: Recollection,
 }
 
+/// What a ledger was told last of a broadcast, as far as it can differ within one generation: that of the object is no
+/// measure for its channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub generation: i64,
+    pub identity_hash: String,
+    /// The account's ceiling, whichever of its broadcasts told it.
+    pub account_rate: Rate,
+    pub request_timeout: Span,
+    /// The digest of the orders as JSON.
+    pub orders: Option<String>,
+}
+
+impl Told {
+    /// Whether nothing is to be told: the ledger holds this, or what a newer generation wants. Rates of one pace are one
+    /// rate, however each of the account's channels writes it.
+    pub fn holds(&self, wanted: &Declaration) -> bool {
+        self.generation > wanted.generation
+            || (self.identity_hash == wanted.identity_hash
+                && self.account_rate.interval() == wanted.account_rate.interval()
+                && self.request_timeout == wanted.request_timeout
+                && self.orders == wanted.orders.as_ref().map(|orders| digest(&plain_json(orders))))
+    }
+}
+
 /// A broadcast whose channel has no rate: the schema does not admit it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the channel has no rate; set spec.rate of the MessageChannel")]
@@ -180,7 +205,15 @@ fn instant(instant: jiff::Timestamp) -> Timestamp {
 
 /// SHA-256 of what a key stands for. Field order is fixed by the types, so equal specs have equal hashes.
 fn identity_hash(account: &AccountKey, audience: &Audience, content: &Content) -> String {
-    let text = serde_json::to_string(&(account, audience, content)).expect("plain data with text keys is always JSON");
+    digest(&plain_json(&(account, audience, content)))
+}
+
+fn plain_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data with text keys is always JSON")
+}
+
+/// SHA-256, in hexadecimal digits.
+pub fn digest(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! What a status shows of a broadcast and its batches.
 
 use super::brief::ToldTrouble;
+use super::declaration::Told;
 use super::exchange::BroadcastId;
 use super::plan::SealedPlan;
 use crate::api::broadcast_status;
@@ -42,6 +43,7 @@ pub struct BroadcastSnapshot {
     pub now: Timestamp,
     /// Where the ledger lost commits, the highest that was known.
     pub revision: i64,
+    pub told: Told,
     pub gate: Gate,
     /// Why nobody is taken now, if so.
     pub closed: Option<Closed>,

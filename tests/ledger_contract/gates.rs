@@ -2,6 +2,7 @@
 
 use herald::delivery::gate::Closed;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest};
@@ -261,6 +262,20 @@ pub async fn an_older_generation_opens_no_gate<L: Backend>(world: &World<L>) {
     world.ledger.release("owner", 1).await.unwrap();
     let made_anew = Declaration { owner_uid: "another object".into(), ..other };
     assert_eq!(world.declare(&made_anew).await.closed, Some(Closed::NotPlanned), "generations count per object");
+}
+
+pub async fn an_older_generation_changes_no_rate_of_the_account<L: Backend>(world: &World<L>) {
+    let stale = Declaration { account_rate: Rate::new(1_000, 1), ..declaration("one") };
+    world.declare(&stale).await;
+    let present = Declaration { generation: 2, account_rate: Rate::new(7, 1), ..stale.clone() };
+    world.declare(&present).await;
+    let told = world.declare(&stale).await.told;
+    assert_eq!((told.generation, told.account_rate), (2, Rate::new(7, 1)));
+    assert!(told.holds(&stale), "nothing would come of telling it again");
+    let ceiling = async || world.ledger.account(&stale.account).await.unwrap().unwrap().ceiling;
+    assert_eq!(ceiling().await, Rate::new(7, 1));
+    world.declare(&Declaration { generation: 3, ..stale.clone() }).await;
+    assert_eq!(ceiling().await, Rate::new(1_000, 1));
 }
 
 pub async fn nobody_is_taken_before_the_start<L: Backend>(world: &World<L>) {

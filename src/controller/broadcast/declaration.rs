@@ -90,10 +90,11 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
 
 /// Whether the ledger holds what it was told, and telling it again would change nothing. One that has lost commits, one that
 /// is suspected because of another that may be gone by now, and one whose gate somebody else has closed in the
-/// name of the same object, is told again.
+/// name of the same object, is told again; so is one that a former leader told late how it saw the channel.
 fn stands(snapshot: &BroadcastSnapshot, wanted: &Declaration) -> bool {
     let gate = &snapshot.gate;
-    gate.loss.is_none() && !gate.is_suspect && !gate.released && snapshot.revision >= wanted.recollection.revision
+    let is_open_to_it = gate.loss.is_none() && !gate.is_suspect && !gate.released;
+    is_open_to_it && snapshot.revision >= wanted.recollection.revision && snapshot.told.holds(wanted)
 }
 
 /// Tells the ledger, and asks it how things stand.

@@ -7,6 +7,7 @@ use crate::controller::broadcast::Declared;
 use crate::controller::fake_cluster::FakeCluster;
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::SystemClock;
+use crate::ledger::declaration::Told;
 use crate::ledger::sqlite::SqliteLedger;
 
 const PATH: &str = "/apis/herald.dev/v1alpha1/namespaces/marketing/broadcastmessages/sale";
@@ -34,6 +35,10 @@ impl World {
 
     /// Declares the object as a cache has it.
     async fn declare(&self, object: &Value) -> Declared {
+        self.declare_by(object, &[channel()]).await
+    }
+
+    async fn declare_by(&self, object: &Value, channels: &[MessageChannel]) -> Declared {
         let declarer = Declarer {
             ledger: &self.ledger,
             client: &self.client,
@@ -41,7 +46,24 @@ impl World {
             remembered: &self.remembered,
         };
         let object = serde_json::from_value(object.clone()).unwrap();
-        declarer.declare(&object, wanted(&object, &[channel()])).await.unwrap()
+        declarer.declare(&object, wanted(&object, channels)).await.unwrap()
+    }
+
+    /// What the ledger holds after a look.
+    async fn told(&self, object: &Value) -> Told {
+        match self.declare(object).await {
+            Declared::Known { snapshot, .. } => snapshot.told,
+            Declared::Refused { reason, message } => panic!("{reason}: {message}"),
+        }
+    }
+
+    /// Of everything that is declared.
+    async fn revision(&self) -> i64 {
+        let mut sum = 0;
+        for owner in self.ledger.owners().await.unwrap() {
+            sum += self.ledger.snapshot(owner.broadcast).await.unwrap().revision;
+        }
+        sum
     }
 
     async fn closed(&self, object: &Value) -> Option<Closed> {
@@ -53,10 +75,16 @@ impl World {
 }
 
 fn channel() -> MessageChannel {
+    channel_with("page", json!({}))
+}
+
+/// One of the same account, with other members beside.
+fn channel_with(name: &str, members: Value) -> MessageChannel {
+    let mut spec = json!({"messenger": {"pageID": "1"}, "credentialsSecretRef": {"name": "page"}});
+    spec.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     serde_json::from_value(json!({
         "apiVersion": "herald.dev/v1alpha1", "kind": "MessageChannel",
-        "metadata": {"name": "page", "namespace": "marketing"},
-        "spec": {"messenger": {"pageID": "1"}, "credentialsSecretRef": {"name": "page"}},
+        "metadata": {"name": name, "namespace": "marketing"}, "spec": spec,
     }))
     .unwrap()
 }
@@ -114,4 +142,48 @@ async fn an_operator_that_still_sees_a_deleted_object_opens_nothing() {
     assert!(matches!(other.declare(&old).await, Declared::Refused { reason: "OwnerGone", .. }));
     let id = other.ledger.find("new").await.unwrap().unwrap();
     assert_eq!(other.ledger.snapshot(id).await.unwrap().closed, Some(Closed::NotPlanned));
+}
+
+#[tokio::test]
+async fn what_a_former_leader_tells_late_of_the_channel_is_corrected_at_the_next_look() {
+    for old in [
+        json!({"rate": {"messages": 7, "periodSeconds": 1}}),
+        json!({"requestTimeoutSeconds": 7}),
+        json!({"credentialsSecretRef": {"name": "replaced"}}),
+        json!({"messenger": {"pageID": "2"}}),
+    ] {
+        let world = World::new().await;
+        let sale = object("one", None, 0);
+        world.stands(&sale);
+        let told = world.told(&sale).await;
+        let late =
+            wanted(&serde_json::from_value(sale.clone()).unwrap(), &[channel_with("page", old.clone())]).unwrap();
+        let overwritten = world.ledger.declare(&late).await.unwrap().told;
+        assert_ne!(overwritten, told, "{old}");
+        assert_eq!(world.told(&sale).await, told, "{old}");
+        let revision = world.revision().await;
+        world.told(&sale).await;
+        assert_eq!(world.revision().await, revision, "{old}: what stands is not told again");
+    }
+}
+
+#[tokio::test]
+async fn channels_that_write_the_rate_of_their_account_each_in_its_way_do_not_correct_each_other() {
+    let world = World::new().await;
+    let channels = [
+        channel_with("page", json!({"rate": {"messages": 10, "periodSeconds": 1}})),
+        channel_with("other", json!({"rate": {"messages": 100, "periodSeconds": 10}})),
+    ];
+    let (sale, mut other) = (object("one", None, 0), object("two", None, 0));
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["channelRef"]["name"] = json!("other");
+    other["spec"]["content"]["text"] = json!("Hello");
+    let mut revisions = Vec::new();
+    for _ in 0..3 {
+        for object in [&sale, &other] {
+            assert!(matches!(world.declare_by(object, &channels).await, Declared::Known { .. }));
+        }
+        revisions.push(world.revision().await);
+    }
+    assert_eq!(revisions[1..], [revisions[0], revisions[0]]);
 }

@@ -84,18 +84,8 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     if owner::has_departed(store, &wanted.owner_uid).await? {
         return Ok(Err(Refused::Gone { owner_uid: wanted.owner_uid.clone() }));
     }
-    let account = account(store, wanted).await?;
-    let known: Option<Known> = store
-        .optional(
-            &format!(
-                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, resend_unknown, \
-                 retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
-                loss::MEMORY,
-                S::FOR_UPDATE
-            ),
-            args![&wanted.namespace, &wanted.idempotency_key],
-        )
-        .await?;
+    let account = lock_account(store, wanted).await?;
+    let known = lock_known(store, wanted).await?;
     let follows = known.as_ref().is_some_and(|known| known.resends_otherwise(wanted));
     let (id, memory) = match known {
         None => (insert(store, wanted, account).await?, loss::Memory::default()),
@@ -116,6 +106,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
             (known.id, known.memory)
         }
     };
+    set_account_rate(store, wanted, account).await?;
     update(store, wanted, id, account).await?;
     loss::weigh(store, id, &memory, &wanted.recollection).await?;
     if follows {
@@ -126,13 +117,15 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     Ok(Ok(BroadcastId(id)))
 }
 
-async fn account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<i64> {
+/// Locks the account, which is made where it is new: in every transaction before the broadcast. Its rate stays until it is
+/// known that the declaration counts.
+async fn lock_account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<i64> {
     let key = &wanted.account;
     let (id,): (i64,) = store
         .one(
             "INSERT INTO account (namespace, provider, account, host, rate_messages, rate_period_seconds, brake_factor) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (namespace, provider, account, host) \
-             DO UPDATE SET rate_messages = $5, rate_period_seconds = $6 RETURNING id",
+             DO UPDATE SET rate_messages = account.rate_messages RETURNING id",
             args![
                 &key.namespace,
                 &key.provider,
@@ -145,6 +138,30 @@ async fn account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<
         )
         .await?;
     Ok(id)
+}
+
+async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Option<Known>> {
+    store
+        .optional(
+            &format!(
+                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, resend_unknown, \
+                 retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
+                loss::MEMORY,
+                S::FOR_UPDATE
+            ),
+            args![&wanted.namespace, &wanted.idempotency_key],
+        )
+        .await
+}
+
+async fn set_account_rate<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE account SET rate_messages = $2, rate_period_seconds = $3 WHERE id = $1",
+            args![account, wanted.account_rate.messages, wanted.account_rate.period_seconds],
+        )
+        .await?;
+    Ok(())
 }
 
 async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<i64> {

@@ -1,7 +1,8 @@
 //! The rules of the ledger in SQL, written once for every database that can keep one.
 //!
 //! A database implements [`store::Database`] and [`store::Store`]; that makes it a [`Ledger`](super::Ledger). Each
-//! method is one transaction, and in each the account is locked before the broadcast, and both before their rows.
+//! method is one transaction, and in each the account is locked before the broadcast, and both before their rows; who
+//! declares and who departs locks the owner's uid before all of them.
 
 mod audience;
 mod audit;

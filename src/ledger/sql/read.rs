@@ -11,7 +11,7 @@ use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
-use crate::ledger::declaration::AccountKey;
+use crate::ledger::declaration::{AccountKey, Told, digest};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::hold;
 use crate::ledger::owner::AccountSnapshot;
@@ -49,6 +49,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         idempotency_key: broadcast.idempotency_key.clone(),
         now,
         revision: broadcast.revision.max(broadcast.loss_revision),
+        told: told(&broadcast),
         gate,
         closed: gate.closed(now),
         stop_message: stop_message(&broadcast, gate.closed(now)),
@@ -71,6 +72,16 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
     }))
+}
+
+fn told(broadcast: &BroadcastRow) -> Told {
+    Told {
+        generation: broadcast.generation,
+        identity_hash: broadcast.identity_hash.clone(),
+        account_rate: broadcast.ceiling(),
+        request_timeout: broadcast.request_timeout(),
+        orders: broadcast.orders.as_deref().map(digest),
+    }
 }
 
 /// The provider's words, or what the ledger itself has to say of the hold it is in.

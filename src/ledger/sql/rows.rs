@@ -53,6 +53,8 @@ pub struct BroadcastRow {
     pub namespace: String,
     pub idempotency_key: String,
     pub name: String,
+    pub generation: i64,
+    pub identity_hash: String,
     pub account_id: i64,
     pub content: String,
     pub orders: Option<String>,

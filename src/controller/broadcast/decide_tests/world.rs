@@ -17,6 +17,7 @@ use crate::delivery::counts::Counts;
 use crate::delivery::gate::Gate;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::declaration::Told;
 use crate::ledger::{BatchSnapshot, BroadcastId, BroadcastSnapshot, SealedPlan, ToldTrouble, Trouble};
 
 pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -76,6 +77,13 @@ pub fn snapshot() -> BroadcastSnapshot {
         idempotency_key: "sale".to_owned(),
         now: START,
         revision: 1,
+        told: Told {
+            generation: 1,
+            identity_hash: String::new(),
+            account_rate: Rate::new(100, 1),
+            request_timeout: Span::from_secs(10),
+            orders: None,
+        },
         gate,
         closed: None,
         stop_message: None,
