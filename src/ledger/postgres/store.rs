@@ -67,7 +67,6 @@ impl Store for PostgresStore {
     /// locked, the wrong way round.
     const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE OF broadcast";
     const CLOCK: &'static str = CLOCK;
-    const MOST_BATCHES: usize = 2;
 
     fn indexed_by(_: &str) -> String {
         String::new()

@@ -195,10 +195,6 @@ pub trait Store: Send {
     /// The instant, as an expression: for databases with a clock of their own.
     const CLOCK: &'static str;
 
-    /// How many batches one exchange takes from at most: two fill a group across the end of one. More of them, as of recipients
-    /// tried again here and there, are left to the next exchange where each costs a round trip.
-    const MOST_BATCHES: usize;
-
     /// Follows the name of a table in a statement that should use this index, where the database needs to be told.
     fn indexed_by(index: &str) -> String;
 

@@ -17,7 +17,6 @@ pub async fn take<S: Store>(
     let asking = turn.asking();
     let mut assignments: Vec<Assignment> = Vec::new();
     let mut back = None;
-    let mut batches = 0;
     if let Some(batch) = turn.survey.held.clone() {
         let limit = allowance(turn, &batch, slots.count);
         let wanted = Wanted { slots, from: 0, limit };
@@ -28,7 +27,6 @@ pub async fn take<S: Store>(
             return Ok((assignments, None));
         }
         back = Some(batch.idx);
-        batches += 1;
         turn.survey.held = None;
     }
     // Each round takes at least one recipient or ends, so there are at most as many rounds as slots, and one.
@@ -50,8 +48,7 @@ pub async fn take<S: Store>(
             Claimed::Batch { batch, taken } => {
                 let used_up = !batch.probation && (taken.len() as u32) < limit;
                 give(turn, &mut assignments, taken)?;
-                batches += 1;
-                if !used_up || batches >= S::MOST_BATCHES {
+                if !used_up {
                     turn.survey.held = Some(batch);
                     return Ok((assignments, None));
                 }

@@ -87,8 +87,6 @@ fn arguments(values: Vec<Value>) -> sqlx::Result<SqliteArguments> {
 impl Store for SqliteStore {
     const FOR_UPDATE: &'static str = "";
     const CLOCK: &'static str = "0";
-    /// A statement costs microseconds here, and there are no more batches than that.
-    const MOST_BATCHES: usize = 500;
 
     fn indexed_by(index: &str) -> String {
         format!(" INDEXED BY {index}")
