@@ -31,7 +31,7 @@ fn who_is_new_in_a_file_after_the_first_attempt_is_not_messaged_and_the_run_says
 
     // Made before the plan, and put in the place of the file after it.
     stage.write("others.csv", "id\n4\n");
-    stage.documents(100, &[broadcast("other", FROM_FILE)]);
+    stage.documents(100, &[keyed("other", "other", FROM_FILE)]);
     stage.write("people.csv", "id\n3\n");
     std::thread::sleep(TICK);
     stage.run(&FILE).exits(0);
