@@ -304,8 +304,8 @@ fn a_ledger_that_cannot_be_used_is_told_by_its_path() {
     let stage = Stage::open(&[]);
     refused_ledger(
         &stage,
-        "postgres://localhost/herald",
-        &["--ledger", "`postgres://localhost/herald` is not a ledger", "sqlite:PATH"],
+        "mysql://localhost/herald",
+        &["--ledger", "this is not a ledger", "sqlite:PATH", "postgres://"],
     );
     refused_ledger(
         &stage,
