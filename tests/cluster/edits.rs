@@ -107,7 +107,7 @@ fn cancel_ends_it_within_two_seconds_for_good() {
 
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
-fn a_key_belongs_to_one_object_at_a_time_and_a_new_name_is_a_new_message() {
+fn a_key_belongs_to_one_object_at_a_time_and_a_new_name_is_held_until_a_key_says_it_is_meant() {
     let stage = Stage::with_channel("key", &[], 50);
     stage.apply(&stage.broadcast("one", 10, ", idempotencyKey: spring, suspend: true"));
     await_that("the plan", || stage.count("one", "planned") == 10);
@@ -117,8 +117,12 @@ fn a_key_belongs_to_one_object_at_a_time_and_a_new_name_is_a_new_message() {
     stage.delete("broadcastmessage", "two");
     stage.patch("broadcastmessage", "one", r#"{"suspend": null}"#);
     stage.await_end("one", "Delivered");
-    // The same people and the same text under another name: without the key it is another message.
+    // The same people and the same text under another name: held, until a key says that it is meant.
     stage.apply(&stage.broadcast_to("renamed", "one", 10, ""));
+    let message = stage.await_condition("renamed", "Suspended", "DuplicateSuspected");
+    assert!(message.contains("one"), "{message}");
+    assert_eq!(stage.record().len(), 10, "nobody of it is messaged");
+    stage.apply(&stage.broadcast_to("renamed", "one", 10, ", idempotencyKey: renamed"));
     stage.await_end("renamed", "Delivered");
     let record = stage.record();
     let sent = accepted(&record);
