@@ -119,7 +119,7 @@ fn a_key_belongs_to_one_object_at_a_time_and_a_new_name_is_held_until_a_key_says
     stage.await_end("one", "Delivered");
     // The same people and the same text under another name: held, until a key says that it is meant.
     stage.apply(&stage.broadcast_to("renamed", "one", 10, ""));
-    let message = stage.await_condition("renamed", "Suspended", "DuplicateSuspected");
+    let message = stage.await_condition("renamed", "Stalled", "DuplicateSuspected");
     assert!(message.contains("one"), "{message}");
     assert_eq!(stage.record().len(), 10, "nobody of it is messaged");
     stage.apply(&stage.broadcast_to("renamed", "one", 10, ", idempotencyKey: renamed"));
