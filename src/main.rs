@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use cli::LogFormat;
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = without_passwords(error);
             // Bad flags are a run that could not begin; help and version are not errors.
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -36,6 +37,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A ledger's address with a slip in it may hold a password all the same, so what was given is not repeated.
+fn without_passwords(mut error: clap::Error) -> clap::Error {
+    let of_ledger =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.starts_with("--ledger"));
+    if of_ledger && error.get(ContextKind::InvalidValue).is_some() {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
+    }
+    error
 }
 
 fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {

@@ -80,6 +80,22 @@ fn references_that_lead_nowhere_are_told_with_what_to_add() {
 }
 
 #[test]
+fn a_ledger_with_a_slip_in_its_address_is_refused_without_repeating_its_password() {
+    for flag in [true, false] {
+        let mut herald = Command::new(env!("CARGO_BIN_EXE_herald"));
+        herald.args(["run", "-f", "run.yaml"]).env_remove("HERALD_LEDGER");
+        let address = "postgress://herald:hunter2@localhost/herald";
+        let finished = if flag { herald.args(["--ledger", address]) } else { herald.env("HERALD_LEDGER", address) }
+            .output()
+            .unwrap();
+        let message = String::from_utf8(finished.stderr).unwrap();
+        assert_eq!(finished.status.code(), Some(1), "{message}");
+        assert!(message.contains("--ledger") && message.contains("write sqlite:PATH"), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
 fn an_audience_without_anybody_is_refused() {
     let stage = Stage::open(&[]);
     stage.documents(50, &[broadcast("sale", "  audience: {recipients: []}\n  content: {text: Hello}\n")]);
