@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, FromRow, PgConnection, Postgres, Transaction};
 
+use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
@@ -16,9 +17,11 @@ use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey, Taken, Wanted,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey,
+    Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
+use crate::ledger::sql::write_back;
 
 /// The transaction, and its instant once it has one.
 pub struct PostgresStore {
@@ -127,11 +130,9 @@ impl Store for PostgresStore {
 
     async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
         let Entries { broadcast, now, rows, batches, tally } = entries;
-        let row = |value: fn(&crate::ledger::sql::store::Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
-        let count = |value: fn(&crate::ledger::sql::store::BatchDelta) -> i64| {
-            batches.values().map(value).collect::<Vec<i64>>()
-        };
-        let error = |value: fn(&crate::delivery::outcome::Fault) -> Option<String>| {
+        let row = |value: fn(&Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
+        let count = |value: fn(&BatchDelta) -> i64| batches.values().map(value).collect::<Vec<i64>>();
+        let error = |value: fn(&Fault) -> Option<String>| {
             batches.values().map(|delta| delta.error.as_ref().and_then(value)).collect::<Vec<Option<String>>>()
         };
         sqlx::query(RECORD)
@@ -255,48 +256,9 @@ impl Store for PostgresStore {
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
-        let counts = &broadcast.counts;
-        let (account, brake) = (&broadcast.account, &broadcast.account.brake);
-        self.run(
-            SAVE,
-            args![
-                broadcast.id,
-                counts.pending,
-                counts.inflight,
-                counts.sent,
-                counts.failed,
-                counts.skipped,
-                counts.unknown,
-                broadcast.first_attempt_at,
-                broadcast.finished_at,
-                &broadcast.block_reason,
-                &broadcast.block_message,
-                &broadcast.refused_fault,
-                broadcast.refused_in_a_row,
-                broadcast.held_up_at,
-                &broadcast.trouble_reason,
-                broadcast.flow_virtual_time,
-                broadcast.flow_hungry_until,
-                broadcast.own_next_slot,
-                broadcast.revision,
-                broadcast.account_id,
-                account.next_slot,
-                account.virtual_time,
-                account.seen_at,
-                &account.stopped_message,
-                brake.brake_factor,
-                brake.brake_since,
-                brake.brake_hold_until,
-                brake.brake_lowered_at,
-                brake.brake_recent,
-                sender.map(|sender| sender.id),
-                sender.map(|sender| sender.last_number),
-                sender.is_some_and(|sender| sender.proven),
-                sender.is_some_and(|sender| sender.closed),
-                brake.brake_footing
-            ],
-        )
-        .await?;
+        let columns =
+            [write_back::of_broadcast(broadcast), write_back::of_account(broadcast), write_back::of_sender(sender)];
+        self.run(SAVE, columns.concat()).await?;
         Ok(())
     }
 

@@ -19,9 +19,9 @@ mod record;
 pub(super) mod rows;
 mod set_back;
 pub(super) mod store;
-pub(super) mod value;
-
 mod take;
 mod unanswered;
+pub(super) mod value;
+pub(super) mod write_back;
 
 pub use audit::{DeliveryView, Inspect};

@@ -22,6 +22,7 @@ use crate::ledger::sql::store::{
     Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
+use crate::ledger::sql::write_back;
 
 /// The one connection, and whether a transaction on it was begun and not committed.
 pub struct Writer {
@@ -234,63 +235,10 @@ impl Store for SqliteStore {
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
-        let counts = &broadcast.counts;
-        self.run(
-            "UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, unknown = $7, \
-             first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
-             CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
-             refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, \
-             flow_hungry_until = $17, own_next_slot = $18, revision = $19 WHERE id = $1",
-            args![
-                broadcast.id,
-                counts.pending,
-                counts.inflight,
-                counts.sent,
-                counts.failed,
-                counts.skipped,
-                counts.unknown,
-                broadcast.first_attempt_at,
-                broadcast.finished_at,
-                &broadcast.block_reason,
-                &broadcast.block_message,
-                &broadcast.refused_fault,
-                broadcast.refused_in_a_row,
-                broadcast.held_up_at,
-                &broadcast.trouble_reason,
-                broadcast.flow_virtual_time,
-                broadcast.flow_hungry_until,
-                broadcast.own_next_slot,
-                broadcast.revision
-            ],
-        )
-        .await?;
-        let (account, brake) = (&broadcast.account, &broadcast.account.brake);
-        self.run(
-            "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
-             brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
-             brake_footing = $11 \
-             WHERE id = $1",
-            args![
-                broadcast.account_id,
-                account.next_slot,
-                account.virtual_time,
-                account.seen_at,
-                &account.stopped_message,
-                brake.brake_factor,
-                brake.brake_since,
-                brake.brake_hold_until,
-                brake.brake_lowered_at,
-                brake.brake_recent,
-                brake.brake_footing
-            ],
-        )
-        .await?;
-        if let Some(sender) = sender {
-            self.run(
-                "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1",
-                args![sender.id, sender.last_number, sender.proven, sender.closed],
-            )
-            .await?;
+        self.run(SAVE_BROADCAST, write_back::of_broadcast(broadcast)).await?;
+        self.run(SAVE_ACCOUNT, write_back::of_account(broadcast)).await?;
+        if sender.is_some() {
+            self.run(SAVE_SENDER, write_back::of_sender(sender)).await?;
         }
         Ok(())
     }
@@ -518,3 +466,13 @@ impl SqliteStore {
         Ok(found.into_iter().map(|(place,)| place).collect())
     }
 }
+
+const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, \
+    unknown = $7, first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
+    CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
+    refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, flow_hungry_until = $17, \
+    own_next_slot = $18, revision = $19 WHERE id = $1";
+const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
+    brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
+    brake_footing = $11 WHERE id = $1";
+const SAVE_SENDER: &str = "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1";
