@@ -148,6 +148,9 @@ pub trait Ledger: SenderLedger {
     /// Everybody who owns a broadcast and was not released; those that belong to nobody (`herald run`) are left out.
     fn owners(&self) -> impl Future<Output = Result<Vec<Owner>>> + Send;
 
+    /// What this owner has and was not released of: one broadcast, or two while its key is edited.
+    fn owned_by(&self, owner_uid: &str) -> impl Future<Output = Result<Vec<BroadcastId>>> + Send;
+
     /// The broadcast of this owner, released or not; `None` for a uid that owns nothing. Of several the newest declared.
     fn find(&self, owner_uid: &str) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
 

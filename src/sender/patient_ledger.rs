@@ -101,6 +101,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.owners()).await
     }
 
+    async fn owned_by(&self, owner_uid: &str) -> Result<Vec<BroadcastId>> {
+        self.retry().answered(|| self.ledger.owned_by(owner_uid)).await
+    }
+
     async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
         self.retry().answered(|| self.ledger.find(owner_uid)).await
     }

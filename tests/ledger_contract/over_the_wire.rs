@@ -157,6 +157,9 @@ impl Ledger for OverTheWire {
     async fn owners(&self) -> Result<Vec<Owner>> {
         self.behind.owners().await
     }
+    async fn owned_by(&self, owner_uid: &str) -> Result<Vec<BroadcastId>> {
+        self.behind.owned_by(owner_uid).await
+    }
     async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
         self.behind.find(owner_uid).await
     }

@@ -120,9 +120,12 @@ pub async fn a_key_belongs_to_one_owner_until_it_is_released<L: Backend>(world: 
     let owners = world.ledger.owners().await.unwrap();
     assert_eq!(owners.len(), 1);
     assert_eq!((owners[0].broadcast, owners[0].uid.as_str()), (broadcast, "owner"));
+    assert_eq!(world.ledger.owned_by("owner").await.unwrap(), [broadcast]);
+    assert_eq!(world.ledger.owned_by("other").await.unwrap(), []);
     world.ledger.release("nobody", 1).await.unwrap();
     world.ledger.release("owner", 1).await.unwrap();
     assert_eq!(world.ledger.owners().await.unwrap(), []);
+    assert_eq!(world.ledger.owned_by("owner").await.unwrap(), []);
     assert_eq!(world.declare(&other).await.id, broadcast);
     assert_eq!(world.ledger.owners().await.unwrap()[0].name, "two");
 }

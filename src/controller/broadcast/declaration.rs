@@ -240,8 +240,7 @@ impl<L: Ledger> Declarer<'_, L> {
     }
 
     async fn owns_another(&self, uid: &str, id: BroadcastId) -> Result<bool, Failure> {
-        let owners = self.ledger.owners().await?;
-        Ok(owners.iter().any(|owner| owner.uid == uid && owner.broadcast != id))
+        Ok(self.ledger.owned_by(uid).await?.iter().any(|owned| *owned != id))
     }
 }
 

@@ -288,5 +288,5 @@ async fn a_broadcast_that_waits_for_its_children_to_go_is_released() {
     let stage = planned(2).await;
     stage.edit(BROADCAST, "/metadata/deletionTimestamp", json!("2027-01-15T08:00:00Z"));
     stage.look().await.unwrap();
-    assert_eq!(stage.ledger.owners().await.unwrap().iter().filter(|owner| owner.uid == UID).count(), 0);
+    assert_eq!(stage.ledger.owned_by(UID).await.unwrap(), []);
 }

@@ -136,6 +136,10 @@ impl<D: Database> Ledger for D {
         read!(self, |store| owner::owners(store))
     }
 
+    async fn owned_by(&self, owner_uid: &str) -> Result<Vec<BroadcastId>> {
+        read!(self, |store| owner::owned_by(store, owner_uid))
+    }
+
     async fn find(&self, owner_uid: &str) -> Result<Option<BroadcastId>> {
         read!(self, |store| owner::find(store, owner_uid))
     }

@@ -2,15 +2,13 @@
 //! knows a higher revision than the ledger shows it. The gate closes in the same transaction, and stays closed until a
 //! person approves.
 
-use std::collections::BTreeMap;
-
 use sqlx::FromRow;
 
 use super::maintain::SLICE;
+use super::record::count_moved;
 use super::rows::{self, BroadcastRow, Opened};
-use super::store::{BatchDelta, Entries, Store};
+use super::store::Store;
 use super::value::args;
-use crate::delivery::counts::Tally;
 use crate::delivery::gate::{Closed, Loss};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
@@ -117,12 +115,6 @@ async fn end<S: Store>(store: &mut S, id: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-#[derive(FromRow)]
-struct AtRisk {
-    seq: i64,
-    state: i64,
-}
-
 /// Makes a slice of those unknown who may have been messaged in the lost time: everybody of the plan who is not sent,
 /// failed or skipped in this ledger, which are ends. Behind the last of them the loss is over. Returns whether there was
 /// anything to do.
@@ -139,7 +131,8 @@ pub async fn settle_at_risk<S: Store>(store: &mut S) -> sqlx::Result<bool> {
     let Some(from) = broadcast.risk_from else { return Ok(true) };
     let to = (from + SLICE).min(broadcast.planned);
     let at_risk = forget_outcomes(store, id, from, to).await?;
-    count_unknown(store, &mut broadcast, &at_risk, now).await?;
+    let regressed = Closed::LedgerRegressed.as_str();
+    count_moved(store, &mut broadcast, &at_risk, RecipientState::Unknown, regressed, now).await?;
     broadcast.first_attempt_at.get_or_insert(now.0);
     broadcast.save(store, None, now).await?;
     if to >= broadcast.planned {
@@ -151,10 +144,15 @@ pub async fn settle_at_risk<S: Store>(store: &mut S) -> sqlx::Result<bool> {
 }
 
 /// Whoever is unknown already is given a new attempt number as well: an outcome of the lost time must not make it pending.
-async fn forget_outcomes<S: Store>(store: &mut S, id: i64, from: i64, to: i64) -> sqlx::Result<Vec<AtRisk>> {
+async fn forget_outcomes<S: Store>(
+    store: &mut S,
+    id: i64,
+    from: i64,
+    to: i64,
+) -> sqlx::Result<Vec<(i64, RecipientState)>> {
     let (pending, inflight) = (RecipientState::Pending.code(), RecipientState::Inflight.code());
     let unknown = RecipientState::Unknown.code();
-    let at_risk: Vec<AtRisk> = store
+    let at_risk: Vec<(i64, i64)> = store
         .all(
             "SELECT seq, state FROM delivery WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ($4, $5)",
             args![id, from, to, pending, inflight],
@@ -169,27 +167,5 @@ async fn forget_outcomes<S: Store>(store: &mut S, id: i64, from: i64, to: i64) -
             args![id, from, to, pending, inflight, unknown, LEAP, Closed::LedgerRegressed.as_str()],
         )
         .await?;
-    Ok(at_risk)
-}
-
-async fn count_unknown<S: Store>(
-    store: &mut S,
-    broadcast: &mut BroadcastRow,
-    at_risk: &[AtRisk],
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    if at_risk.is_empty() {
-        return Ok(());
-    }
-    let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
-    let mut counts = broadcast.counts();
-    for row in at_risk {
-        let Some(before) = RecipientState::from_code(row.state) else { continue };
-        batches.entry(broadcast.batch_of(row.seq)).or_default().counts.shift(before, RecipientState::Unknown);
-        counts.shift(before, RecipientState::Unknown);
-    }
-    broadcast.set_counts(counts);
-    let mut tally = Tally::default();
-    tally.change(RecipientState::Unknown, Closed::LedgerRegressed.as_str(), None, at_risk.len() as i64);
-    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
+    Ok(at_risk.into_iter().filter_map(|(seq, state)| Some((seq, RecipientState::from_code(state)?))).collect())
 }

@@ -1,16 +1,15 @@
 //! Upkeep: what becomes of attempts that nobody reports, of ended broadcasts, and of a clock that was set back.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use super::record::{Evidence, record};
-use super::rows::{self, BroadcastRow, Opened};
-use super::store::{BatchDelta, Entries, Store};
+use super::record::{Evidence, count_moved, record};
+use super::rows::{self, Opened};
+use super::store::Store;
 use super::unanswered;
 use super::value::args;
 use super::{loss, set_back};
-use crate::delivery::counts::Tally;
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::recipient::{RecipientState, SkipReason};
+use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Report};
 
@@ -156,28 +155,9 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
         S::indexed_by("delivery_pending")
     );
     let arguments = args![id, RecipientState::Skipped.code(), reason.as_str(), SLICE];
-    let skipped: Vec<(i64,)> = store.all(&statement, arguments).await?;
-    count_skipped(store, &mut broadcast, &skipped, reason, now).await?;
+    let rows: Vec<(i64,)> = store.all(&statement, arguments).await?;
+    let skipped: Vec<_> = rows.into_iter().map(|(seq,)| (seq, RecipientState::Pending)).collect();
+    count_moved(store, &mut broadcast, &skipped, RecipientState::Skipped, reason.as_str(), now).await?;
     broadcast.save(store, None, now).await?;
     Ok(skipped.len() as u64)
-}
-
-async fn count_skipped<S: Store>(
-    store: &mut S,
-    broadcast: &mut BroadcastRow,
-    skipped: &[(i64,)],
-    reason: SkipReason,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
-    let mut counts = broadcast.counts();
-    for (seq,) in skipped {
-        let delta = batches.entry(broadcast.batch_of(*seq)).or_default();
-        delta.counts.shift(RecipientState::Pending, RecipientState::Skipped);
-        counts.shift(RecipientState::Pending, RecipientState::Skipped);
-    }
-    broadcast.set_counts(counts);
-    let mut tally = Tally::default();
-    tally.change(RecipientState::Skipped, reason.as_str(), None, skipped.len() as i64);
-    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
 }

@@ -134,6 +134,16 @@ pub async fn owners<S: Store>(store: &mut S) -> sqlx::Result<Vec<Owner>> {
     Ok(rows.into_iter().map(owner).collect())
 }
 
+pub async fn owned_by<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<Vec<BroadcastId>> {
+    let rows: Vec<(i64,)> = store
+        .all(
+            "SELECT id FROM broadcast WHERE owner_uid = $1 AND owner_uid <> '' AND NOT released ORDER BY id",
+            args![owner_uid],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| BroadcastId(id)).collect())
+}
+
 /// An owner whose key was edited has several: the one of its latest generation is what it means now.
 pub async fn find<S: Store>(store: &mut S, owner_uid: &str) -> sqlx::Result<Option<BroadcastId>> {
     let row: Option<(i64,)> = store

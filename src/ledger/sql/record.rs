@@ -68,6 +68,30 @@ pub async fn follow_policy<S: Store>(
     Ok(followed)
 }
 
+/// Counts recipients whose rows were changed in bulk: each with its sequence number and the state it was in.
+pub async fn count_moved<S: Store>(
+    store: &mut S,
+    broadcast: &mut BroadcastRow,
+    moved: &[(i64, RecipientState)],
+    to: RecipientState,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
+    let mut counts = broadcast.counts();
+    for (seq, from) in moved {
+        batches.entry(broadcast.batch_of(*seq)).or_default().counts.shift(*from, to);
+        counts.shift(*from, to);
+    }
+    broadcast.set_counts(counts);
+    let mut tally = Tally::default();
+    tally.change(to, reason, None, moved.len() as i64);
+    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
+}
+
 impl DeliveryRow {
     fn standing(&self) -> Option<Standing> {
         Some(Standing {

@@ -5,7 +5,7 @@ use super::store::{BatchRow, Claimed, Moved, Store, Taken, Wanted};
 use super::value::args;
 use crate::delivery::pacing::{GUARD, Slots};
 use crate::delivery::time::Timestamp;
-use crate::ledger::exchange::{Assignment, CONNECT_TIMEOUT, START_TOLERANCE};
+use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
 /// Takes recipients for the offered slots: from the held batch, and when it has none left that may be taken now, it is
 /// handed back and the next is claimed, until the slots are used or nothing is left. With nobody, it tells when the first
@@ -121,13 +121,13 @@ pub async fn move_slots<S: Store>(
     assignments: &mut [Assignment],
     slots: &Slots,
 ) -> sqlx::Result<u32> {
-    let allowed = CONNECT_TIMEOUT + turn.broadcast.request_timeout();
+    let allowed = turn.broadcast.allowed();
     let earliest = turn.now + GUARD;
     let mut moved = Vec::new();
     for row in assignments.iter_mut().filter(|row| row.slot < earliest).take(slots.count as usize) {
         row.slot = slots.at(moved.len() as u32);
         row.start_by = row.slot + START_TOLERANCE;
-        let deadline = row.start_by + allowed;
+        let deadline = row.slot + allowed;
         moved.push(Moved { seq: row.seq, slot: row.slot.0, start_by: row.start_by.0, deadline: deadline.0 });
     }
     turn.store.move_slots(turn.broadcast.id, &moved).await?;
