@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use herald::delivery::outcome::{Outcome, PermanentScope, ThrottleScope};
+use herald::delivery::outcome::{Cap, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::time::Timestamp;
 use herald::provider::http::{Http, HttpEndpoint};
 use herald::provider::messenger::graph_errors::{self, GRAPH_ERRORS};
@@ -25,8 +25,10 @@ fn summary(outcome: &Outcome) -> (String, String, String) {
         Outcome::Auth { fault } => ("Auth".to_owned(), fault),
         Outcome::Throttled { scope: ThrottleScope::Account, fault, .. } => ("Throttled".to_owned(), fault),
         Outcome::Throttled { scope: ThrottleScope::Recipient, fault, .. } => ("ThrottledRecipient".to_owned(), fault),
-        Outcome::Transient { max_tries: None, fault } => ("Transient".to_owned(), fault),
-        Outcome::Transient { max_tries: Some(tries), fault } => (format!("Transient at most {tries}"), fault),
+        Outcome::Transient { cap: None, fault } => ("Transient".to_owned(), fault),
+        Outcome::Transient { cap: Some(Cap { tries, then }), fault } => {
+            (format!("Transient at most {tries}, then {then:?}"), fault)
+        }
         Outcome::Blocked { fault } => ("Blocked".to_owned(), fault),
         Outcome::Unknown { fault } => ("Unknown".to_owned(), fault),
         Outcome::NotSent { .. } | Outcome::NotBegun => panic!("an answer is never {outcome:?}"),
@@ -133,7 +135,7 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         500,
         r##"{"message":"An unknown error occurred.","type":"OAuthException","code":1,"error_subcode":99}"##,
-        "Transient at most 2",
+        "Transient at most 2, then Message",
         "UnknownError",
     ),
     (
@@ -145,7 +147,7 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         503,
         r##"{"message":"An unexpected error has occurred. Please retry your request later.","type":"OAuthException","is_transient":true,"code":2}"##,
-        "Transient at most 3",
+        "Transient at most 3, then Recipient",
         "TemporaryOrBlockedByPerson",
     ),
     (

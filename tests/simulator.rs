@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use herald::delivery::outcome::Outcome;
+use herald::delivery::outcome::{Cap, Outcome};
 use herald::delivery::time::Timestamp;
 use herald::provider::http::{Http, HttpEndpoint};
 use herald::provider::messenger::{Messenger, MessengerAccount};
@@ -190,7 +190,7 @@ async fn fail_answers_with_the_code_asked_for() {
     };
     let closed = class("10/2018278=1").await.unwrap();
     assert!(matches!(&closed, Outcome::Permanent { fault, .. } if fault.reason == "WindowClosed"), "{closed:?}");
-    assert!(matches!(class("2=1").await, Some(Outcome::Transient { max_tries: Some(3), .. })));
+    assert!(matches!(class("2=1").await, Some(Outcome::Transient { cap: Some(Cap { tries: 3, .. }), .. })));
     assert!(matches!(class("190=1").await, Some(Outcome::Auth { .. })));
     assert!(matches!(class("368=1").await, Some(Outcome::Blocked { .. })));
     assert!(matches!(class("http:500=1").await, Some(Outcome::Unknown { .. })));

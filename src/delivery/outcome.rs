@@ -63,6 +63,15 @@ pub enum PermanentScope {
     Message,
 }
 
+/// How often a provider's error is worth a try, and what it is from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cap {
+    /// Tries in all, at least 1.
+    pub tries: u32,
+    /// Whose fault it is after those.
+    pub then: PermanentScope,
+}
+
 /// Whom a throttle answer slows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ThrottleScope {
@@ -96,10 +105,10 @@ pub enum Outcome {
         retry_after_ms: Option<u64>,
         fault: Fault,
     },
-    /// Worth another try later. `max_tries` is a provider's cap for this code, then Permanent(Recipient).
+    /// Worth another try later, at most so often where the provider's table caps its code.
     Transient {
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        max_tries: Option<u32>,
+        cap: Option<Cap>,
         fault: Fault,
     },
     /// Policy or spam measures: sending must stop until a person looked.

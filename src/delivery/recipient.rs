@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backoff::{RetryPolicy, scatter};
-use super::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use super::outcome::{Cap, Fault, Outcome, PermanentScope, ThrottleScope};
 use super::time::{Span, Timestamp};
 use super::unanswered::unanswered;
 
@@ -178,7 +178,7 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
             let setbacks = before.setbacks.saturating_add(1);
             Settled { not_before: around.now + wait, setbacks, ..settled(RecipientState::Pending, Some(fault)) }
         }
-        Outcome::Transient { max_tries, fault } => counted(before, around, *max_tries, Span::ZERO, fault),
+        Outcome::Transient { cap, fault } => counted(before, around, *cap, Span::ZERO, fault),
         Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms, fault } => {
             let wish = Span::from_millis(retry_after_ms.unwrap_or(0).min(MAX_WISH_MS) as i64);
             counted(before, around, None, wish, fault)
@@ -187,14 +187,25 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
     Some(skip_if_ended(after, around))
 }
 
+/// What an outcome says of the message once it is settled: a transient error whose cap is reached is what the cap makes
+/// of it.
+pub fn verdict(outcome: &Outcome, after: &Settled) -> Outcome {
+    match (outcome, &after.fault) {
+        (Outcome::Transient { cap: Some(cap), .. }, Some(fault)) if after.state == RecipientState::Failed => {
+            Outcome::Permanent { scope: cap.then, fault: fault.clone() }
+        }
+        _ => outcome.clone(),
+    }
+}
+
 /// A provider's wish for one recipient is honoured up to this long: 15 minutes, the longest backoff of our own.
 const MAX_WISH_MS: u64 = 15 * 60 * 1000;
 
 /// A try that counts: pending with backoff, or failed when this was the last.
-fn counted(before: Standing, around: &Circumstances, cap: Option<u32>, wish: Span, fault: &Fault) -> Settled {
+fn counted(before: Standing, around: &Circumstances, cap: Option<Cap>, wish: Span, fault: &Fault) -> Settled {
     let tries = before.tries + 1;
     let setbacks = before.setbacks.saturating_add(1);
-    let allowed = around.retry.max_tries.min(cap.unwrap_or(u32::MAX)).max(1);
+    let allowed = around.retry.max_tries.min(cap.map_or(u32::MAX, |cap| cap.tries)).max(1);
     let failed = |fault| Settled {
         state: RecipientState::Failed,
         tries,
@@ -206,7 +217,7 @@ fn counted(before: Standing, around: &Circumstances, cap: Option<u32>, wish: Spa
     };
     if tries >= allowed {
         // Where the provider's own cap ended it, its reason says more than ours.
-        let capped = cap.is_some_and(|cap| cap < around.retry.max_tries);
+        let capped = cap.is_some_and(|cap| cap.tries < around.retry.max_tries);
         let reason = if capped { fault.reason.as_str() } else { RETRIES_EXHAUSTED };
         return failed(Some(Fault::new(reason, fault.code.clone(), fault.message.clone())));
     }
@@ -262,7 +273,7 @@ mod tests {
             Outcome::Auth { fault: fault() },
             Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(5), fault: fault() },
             Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms: Some(5), fault: fault() },
-            Outcome::Transient { max_tries: None, fault: fault() },
+            Outcome::Transient { cap: None, fault: fault() },
             Outcome::Blocked { fault: fault() },
             Outcome::Unknown { fault: fault() },
             Outcome::NotSent { fault: fault() },
@@ -283,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_fifth_counted_try_fails_with_retries_exhausted() {
-        let outcome = Outcome::Transient { max_tries: None, fault: fault() };
+        let outcome = Outcome::Transient { cap: None, fault: fault() };
         assert_eq!(settle(inflight(3), 3, &outcome, &around()).unwrap().state, RecipientState::Pending);
         let last = settle(inflight(4), 3, &outcome, &around()).unwrap();
         assert_eq!(last.state, RecipientState::Failed);
@@ -292,10 +303,14 @@ mod tests {
 
     #[test]
     fn a_providers_cap_fails_earlier_and_keeps_its_reason() {
-        let outcome = Outcome::Transient { max_tries: Some(3), fault: fault() };
+        let outcome = Outcome::Transient { cap: Some(Cap { tries: 3, then: PermanentScope::Message }), fault: fault() };
+        let waiting = settle(inflight(1), 3, &outcome, &around()).unwrap();
+        assert_eq!(waiting.state, RecipientState::Pending);
+        assert_eq!(verdict(&outcome, &waiting), outcome);
         let last = settle(inflight(2), 3, &outcome, &around()).unwrap();
         assert_eq!(last.state, RecipientState::Failed);
-        assert_eq!(last.fault.unwrap().reason, "Somehow");
+        assert_eq!(last.fault.as_ref().unwrap().reason, "Somehow");
+        assert_eq!(verdict(&outcome, &last), Outcome::Permanent { scope: PermanentScope::Message, fault: fault() });
     }
 
     #[test]
@@ -364,7 +379,7 @@ mod tests {
 
         #[test]
         fn a_backoff_stays_within_the_policy(tries in 0_u32..4, seed: u64) {
-            let outcome = Outcome::Transient { max_tries: None, fault: fault() };
+            let outcome = Outcome::Transient { cap: None, fault: fault() };
             let around = Circumstances { seed, ..around() };
             let after = settle(inflight(tries), 3, &outcome, &around).unwrap();
             let wait = after.not_before - around.now;

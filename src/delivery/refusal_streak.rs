@@ -1,6 +1,6 @@
 //! Many refusals of the message itself in a row: whoever comes next would be refused alike.
 
-use super::outcome::{Outcome, PermanentScope};
+use super::outcome::{Cap, Outcome, PermanentScope};
 
 /// So many equal refusals in a row are the message's fault and not that of so many people.
 pub const LONGEST_STREAK: u32 = 20;
@@ -15,7 +15,8 @@ pub struct RefusalStreak {
 
 impl RefusalStreak {
     /// Takes an outcome in; returns whether the message is to be held as rejected. What never reached the provider, and
-    /// what nobody answered, neither adds to a streak nor ends it.
+    /// what nobody answered, neither adds to a streak nor ends it; nor does an error that may yet turn out to be the message's
+    /// fault, since the last tries of some come among the first of others.
     pub fn observe(&mut self, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::Permanent { scope: PermanentScope::Message, fault } => {
@@ -23,7 +24,10 @@ impl RefusalStreak {
                 let length = if self.fault.as_ref() == Some(&name) { self.length.saturating_add(1) } else { 1 };
                 *self = RefusalStreak { fault: Some(name), length };
             }
-            Outcome::Unknown { .. } | Outcome::NotSent { .. } | Outcome::NotBegun => {}
+            Outcome::Transient { cap: Some(Cap { then: PermanentScope::Message, .. }), .. }
+            | Outcome::Unknown { .. }
+            | Outcome::NotSent { .. }
+            | Outcome::NotBegun => {}
             _ => *self = RefusalStreak::default(),
         }
         self.length >= LONGEST_STREAK
@@ -52,7 +56,7 @@ mod tests {
             Outcome::Accepted { provider_id: None },
             refused("TooLong"),
             Outcome::Permanent { scope: PermanentScope::Recipient, fault: Fault::new("Gone", None, "") },
-            Outcome::Transient { max_tries: None, fault: Fault::new("Busy", None, "") },
+            Outcome::Transient { cap: None, fault: Fault::new("Busy", None, "") },
         ];
         for other in others {
             let mut streak = RefusalStreak::default();
@@ -60,6 +64,17 @@ mod tests {
             assert!(!streak.observe(&other), "{other:?}");
             assert!(!streak.observe(&refused("EmptyMessage")), "{other:?}");
         }
+    }
+
+    #[test]
+    fn an_error_that_is_the_messages_fault_after_some_tries_ends_no_streak() {
+        let cap = Some(Cap { tries: 2, then: PermanentScope::Message });
+        let mut streak = RefusalStreak::default();
+        for _ in 0..19 {
+            assert!(!streak.observe(&refused("Undecided")));
+            assert!(!streak.observe(&Outcome::Transient { cap, fault: Fault::new("Undecided", None, "") }));
+        }
+        assert!(streak.observe(&refused("Undecided")));
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!((sent.state, sent.tries, sent.resend), (RecipientState::Sent, 1, false));
         let not_begun = settle(waiting, 3, &Outcome::NotBegun, &around()).unwrap();
         assert_eq!((not_begun.state, not_begun.tries, not_begun.resend), (RecipientState::Pending, 1, false));
-        let busy = Outcome::Transient { max_tries: None, fault: fault() };
+        let busy = Outcome::Transient { cap: None, fault: fault() };
         assert_eq!(settle(waiting, 3, &busy, &around()).unwrap().tries, 2);
         assert_eq!(settle(waiting, 3, &unknown(), &around()), None, "it says nothing new");
         let retaken = Standing { state: RecipientState::Inflight, attempt: 4, resend: false, ..waiting };

@@ -1,7 +1,8 @@
 //! What stops a broadcast, and what opens it again.
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::gate::Closed;
-use herald::delivery::outcome::Outcome;
+use herald::delivery::outcome::{Cap, Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
@@ -123,6 +124,23 @@ pub async fn twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_perso
     assert_eq!(again.len(), 5);
     sender.tell(world, reports(&again, &rejected())).await;
     assert_eq!(sender.take(world, 5).await.len(), 5, "it is counted anew");
+}
+
+pub async fn an_error_that_is_the_messages_fault_after_two_tries_stops_it_too<L: Backend>(world: &World<L>) {
+    let soon = Span::from_millis(1);
+    let retry = RetryPolicy { initial_backoff: soon, max_backoff: soon, ..RetryPolicy::default() };
+    let broadcast = world.planned(&Declaration { retry, batch_size: Some(100), ..declaration("one") }, 60).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let cap = Some(Cap { tries: 2, then: PermanentScope::Message });
+    let undecided = Outcome::Transient { cap, fault: Fault::new("UnknownError", None, "words") };
+    for tries in 1..=2 {
+        let rows = sender.take(world, 20).await;
+        assert_eq!(seqs(&rows), (1..=20).collect::<Vec<i64>>(), "try {tries}");
+        sender.tell(world, reports(&rows, &undecided)).await;
+        world.pass(soon);
+    }
+    assert_eq!(world.tally(broadcast, Failed, "UnknownError").await, 20);
+    assert_eq!(sender.exchange(world, vec![], 5).await.directive, stopped(Closed::MessageRejected));
 }
 
 pub async fn cancelling_is_latched_and_skips_whoever_is_not_begun<L: Backend>(world: &World<L>) {

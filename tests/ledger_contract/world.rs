@@ -276,7 +276,7 @@ pub fn unknown() -> Outcome {
 }
 
 pub fn transient() -> Outcome {
-    Outcome::Transient { max_tries: None, fault: fault("Busy") }
+    Outcome::Transient { cap: None, fault: fault("Busy") }
 }
 
 pub fn not_sent() -> Outcome {

@@ -364,7 +364,7 @@ impl Worker {
             }
             _ => {
                 self.crowd.book.refused(self.broadcast, row.seq);
-                Outcome::Transient { max_tries: None, fault }
+                Outcome::Transient { cap: None, fault }
             }
         }
     }

@@ -333,7 +333,7 @@ impl<L: Backend> World<L> {
             return Outcome::Unknown { fault: fault() };
         }
         let refusal = match roll {
-            10..15 => Outcome::Transient { max_tries: None, fault: fault() },
+            10..15 => Outcome::Transient { cap: None, fault: fault() },
             15..18 => Outcome::NotSent { fault: fault() },
             18..20 => Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() },
             20..22 => Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(500), fault: fault() },

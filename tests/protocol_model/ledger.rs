@@ -26,7 +26,7 @@ impl Told {
         let fault = Fault::new("Modelled", None, "");
         match self {
             Told::Accepted => Outcome::Accepted { provider_id: None },
-            Told::Refused => Outcome::Transient { max_tries: None, fault },
+            Told::Refused => Outcome::Transient { cap: None, fault },
             Told::Unknown => Outcome::Unknown { fault },
             Told::NotBegun => Outcome::NotBegun,
         }

@@ -8,7 +8,7 @@ use crate::delivery::backoff::scatter;
 use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle};
+use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle, verdict};
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
@@ -155,6 +155,7 @@ impl Book {
         }
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
+            broadcast.observe(&verdict(&report.outcome, &after), describe);
         }
         self.change(broadcast, row, before.state, after);
     }
@@ -214,7 +215,6 @@ impl Book {
         if let Outcome::Auth { fault } = outcome {
             broadcast.account.stopped_message = Some(describe(fault));
         }
-        broadcast.observe(outcome, describe);
     }
 
     async fn write<S: Store>(self, store: &mut S, broadcast: &mut BroadcastRow) -> sqlx::Result<Recorded> {

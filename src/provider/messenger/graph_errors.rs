@@ -1,6 +1,7 @@
 //! What each error of the Send API means for a broadcast, as data. Code and subcode decide; texts change and are
 //! never matched on, and the HTTP status is no guide (190 was recorded with 400, 4 with 403).
 
+use crate::delivery::outcome::{Cap, PermanentScope};
 use GraphClass::{Auth, Blocked, PermanentMessage, PermanentRecipient, Throttled, Transient, Unknown};
 
 /// Which codes a row speaks for.
@@ -25,8 +26,8 @@ pub enum GraphClass {
     Auth,
     /// A limit of the page or app.
     Throttled,
-    /// Worth another try, at most so many in all where the row caps it; after those it is permanent for the recipient.
-    Transient { max_tries: Option<u32> },
+    /// Worth another try, at most so often where the row caps it.
+    Transient { cap: Option<Cap> },
     /// Measures against abuse: a person must look.
     Blocked,
     /// The message may have been sent in spite of the error.
@@ -94,10 +95,11 @@ const CHAT_ADAPTER: &str = "a chat adapter's Messenger error mapper, citing the 
 const ERROR_LOOKUP: &str = "instantreply.co/tools/whatsapp-meta-error-code-lookup";
 
 /// Code 2 also stands for a person who blocked the page, so it is tried three times and no more.
-const TEMPORARY_OR_BLOCKED_TRIES: u32 = 3;
+const TEMPORARY_OR_BLOCKED: Cap = Cap { tries: 3, then: PermanentScope::Recipient };
 
-/// Code 1/99 often hides a missing permission, so it is tried twice and no more.
-const UNKNOWN_ERROR_TRIES: u32 = 2;
+/// Code 1/99 often hides a missing permission, so it is tried twice and no more, and holds the broadcast where it is the
+/// same for all.
+const UNKNOWN_ERROR: Cap = Cap { tries: 2, then: PermanentScope::Message };
 
 const fn row(code: i64, class: GraphClass, reason: &'static str, source: &'static str) -> GraphErrorRow {
     GraphErrorRow { codes: Codes::One(code), subcode: None, error_type: None, class, reason, source }
@@ -113,13 +115,13 @@ const METHOD_EXCEPTION: Option<&str> = Some("GraphMethodException");
 /// The table. Its order has no meaning.
 pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     // Temporary.
-    row(1, Transient { max_tries: None }, "Temporary", GRAPH_PAGE),
-    sub(1, 99, Transient { max_tries: Some(UNKNOWN_ERROR_TRIES) }, "UnknownError", ERROR_PAGE),
+    row(1, Transient { cap: None }, "Temporary", GRAPH_PAGE),
+    sub(1, 99, Transient { cap: Some(UNKNOWN_ERROR) }, "UnknownError", ERROR_PAGE),
     // The page's own words: the messages were sent, and the endpoint answered an error.
     sub(1, 1_357_046, Unknown, "SentInSpiteOfError", ERROR_PAGE),
-    row(2, Transient { max_tries: Some(TEMPORARY_OR_BLOCKED_TRIES) }, "TemporaryOrBlockedByPerson", ERROR_PAGE),
-    row(1200, Transient { max_tries: None }, "TemporarySendFailure", SEND_API_ERRORS),
-    sub(1200, 2_018_024, Transient { max_tries: None }, "TemporarySendFailure", "remixz/messenger-bot#61"),
+    row(2, Transient { cap: Some(TEMPORARY_OR_BLOCKED) }, "TemporaryOrBlockedByPerson", ERROR_PAGE),
+    row(1200, Transient { cap: None }, "TemporarySendFailure", SEND_API_ERRORS),
+    sub(1200, 2_018_024, Transient { cap: None }, "TemporarySendFailure", "remixz/messenger-bot#61"),
     // Limits.
     row(4, Throttled, "AppRateLimit", "facebook/facebook-android-sdk#582"),
     sub(4, 2_018_022, Throttled, "TooManySends", SEND_API_ERRORS),

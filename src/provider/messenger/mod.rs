@@ -226,7 +226,7 @@ impl Messenger {
 
         let Some(row) = graph_errors::find(code, subcode, error_type) else {
             return match error.get("is_transient").and_then(Value::as_bool) {
-                Some(true) => Outcome::Transient { max_tries: None, fault: fault("Temporary") },
+                Some(true) => Outcome::Transient { cap: None, fault: fault("Temporary") },
                 _ => Outcome::Unknown { fault: fault("UnrecognisedError") },
             };
         };
@@ -240,7 +240,7 @@ impl Messenger {
                     .or_else(|| regain_access_ms(answer.headers)),
                 fault: fault(row.reason),
             },
-            GraphClass::Transient { max_tries } => Outcome::Transient { max_tries, fault: fault(row.reason) },
+            GraphClass::Transient { cap } => Outcome::Transient { cap, fault: fault(row.reason) },
             GraphClass::Blocked => Outcome::Blocked { fault: fault(row.reason) },
             GraphClass::Unknown => Outcome::Unknown { fault: fault(row.reason) },
         }

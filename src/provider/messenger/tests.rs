@@ -144,7 +144,7 @@ fn a_proxys_502_and_504_are_unknown_whatever_the_body_says() {
 fn a_code_without_a_row_is_transient_only_when_graph_says_so() {
     let none = HeaderMap::new();
     let told = br#"{"error":{"message":"x","code":777001,"is_transient":true}}"#;
-    assert!(matches!(classify(500, &none, told), Outcome::Transient { max_tries: None, .. }));
+    assert!(matches!(classify(500, &none, told), Outcome::Transient { cap: None, .. }));
     let denied = br#"{"error":{"message":"x","code":777001,"is_transient":false}}"#;
     assert_eq!(reason(classify(500, &none, denied)), "UnrecognisedError");
     assert_eq!(reason(classify(400, &none, br#"{"error":{"message":"x","code":777001}}"#)), "UnrecognisedError");
