@@ -3,6 +3,7 @@
 use sqlx::postgres::PgConnectOptions;
 
 use crate::ledger::error::LedgerError;
+use crate::ledger::sql::rows::has_moved;
 
 /// Where a server is, without the password.
 pub fn place(options: &PgConnectOptions) -> String {
@@ -39,7 +40,7 @@ fn may_be_repeated(error: &sqlx::Error) -> bool {
     // that another process has made at the same moment.
     const REPEATABLE: [&str; 8] = ["40001", "40P01", "53300", "53200", "55P03", "57014", "25P03", "23505"];
     // The ledger's own: what it saw has changed under it.
-    let is_own = matches!(error, sqlx::Error::InvalidArgument(_));
+    let is_own = has_moved(error) || matches!(error, sqlx::Error::InvalidArgument(_));
     is_own || is_cut_off(error) || state(error).is_some_and(|state| REPEATABLE.contains(&state.as_str()))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{audience, declare, exchange, maintain, owner, plan, read};
+use super::{audience, declare, exchange, maintain, owner, plan, read, rows};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::declaration::{AccountKey, Declaration};
@@ -20,6 +20,10 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longer than any statement may run: where the server was replaced without a word, nobody would ever answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(65);
 
+/// So often one call begins anew because its broadcast moves from account to account: each time somebody edits it in the
+/// moment between two locks.
+const MAX_MOVES: u32 = 8;
+
 /// Runs one step in a transaction of its own and commits it, unless the step was refused.
 macro_rules! commit {
     ($database:expr, |$store:ident| $step:expr) => {
@@ -27,16 +31,22 @@ macro_rules! commit {
     };
     ($database:expr, $limit:expr, |$store:ident| $step:expr) => {{
         let database = $database;
-        let done = async {
-            let mut begun = database.begin().await?;
-            let $store = &mut begun;
-            let outcome: std::result::Result<_, LedgerError> = $step.await?;
-            if outcome.is_ok() {
-                begun.commit().await?;
+        let mut moves = 0;
+        loop {
+            let done = async {
+                let mut begun = database.begin().await?;
+                let $store = &mut begun;
+                let outcome: std::result::Result<_, LedgerError> = $step.await?;
+                if outcome.is_ok() {
+                    begun.commit().await?;
+                }
+                Ok(outcome)
+            };
+            match D::bounded($limit, done).await {
+                Err(error) if rows::has_moved(&error) && moves < MAX_MOVES => moves += 1,
+                done => break done.map_err(|error| database.failed(error))?,
             }
-            Ok(outcome)
-        };
-        D::bounded($limit, done).await.map_err(|error| database.failed(error))?
+        }
     }};
 }
 

@@ -189,27 +189,29 @@ pub async fn read<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Opti
     Ok(row.map(|row| row.broadcast))
 }
 
-/// So often a broadcast may move to another account between two looks: before its first attempt an edit moves it.
-const MAX_MOVES: u32 = 8;
-
-/// Locks the row of a broadcast. One that moves to another account while its row is waited for is not found beside the
-/// account that it had before, and is looked for again.
-async fn lock<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<OpenedRow>> {
-    for _ in 0..MAX_MOVES {
-        let row = store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, holder]).await?;
-        if row.is_some() {
-            return Ok(row);
-        }
-        let known: Option<(i64,)> = store.optional("SELECT id FROM broadcast WHERE id = $1", args![id.0]).await?;
-        if known.is_none() {
-            return Ok(None);
-        }
-    }
-    Err(moved())
-}
+/// An edit before the first attempt moved the broadcast to another account while its row was waited for. The transaction
+/// has to begin anew: to lock the other account with the broadcast locked would be the wrong way round.
+#[derive(Debug, thiserror::Error)]
+#[error("the broadcast moved from account to account")]
+struct Moved;
 
 fn moved() -> sqlx::Error {
-    sqlx::Error::InvalidArgument("the broadcast moved from account to account".to_owned())
+    sqlx::Error::Encode(Box::new(Moved))
+}
+
+/// Whether a transaction failed because its broadcast moved to another account meanwhile.
+pub fn has_moved(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Encode(error) if error.is::<Moved>())
+}
+
+/// Locks the row of a broadcast. One that moved while its row was waited for is not found beside the account that it had.
+async fn lock<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<OpenedRow>> {
+    let row = store.optional(&select_broadcast(S::CLOCK, S::FOR_UPDATE), args![id.0, holder]).await?;
+    if row.is_some() {
+        return Ok(row);
+    }
+    let known: Option<(i64,)> = store.optional("SELECT id FROM broadcast WHERE id = $1", args![id.0]).await?;
+    if known.is_some() { Err(moved()) } else { Ok(None) }
 }
 
 /// Locks a broadcast alone, for who plans: whoever sends through its account is not held up.
@@ -230,21 +232,19 @@ pub struct Opened {
 
 /// Locks the account, then the broadcast, and reads both: first in every transaction that records, reserves or settles.
 pub async fn open<S: Store>(store: &mut S, id: BroadcastId, holder: &str) -> sqlx::Result<Option<Opened>> {
-    for _ in 0..MAX_MOVES {
-        let locked = store.lock_account_of(id).await?;
-        let Some(row) = lock(store, id, holder).await? else { return Ok(None) };
-        if locked.is_some_and(|account| account != row.broadcast.account_id) {
-            continue;
-        }
-        store.clock_read(row.clock);
-        let now = store.now().await?;
-        if set_back::follow(store, &row.broadcast, now).await? {
-            continue;
-        }
-        let sender = row.sender();
-        return Ok(Some(Opened { broadcast: row.broadcast, sender, now }));
+    let locked = store.lock_account_of(id).await?;
+    let Some(mut row) = lock(store, id, holder).await? else { return Ok(None) };
+    if locked.is_some_and(|account| account != row.broadcast.account_id) {
+        return Err(moved());
     }
-    Err(moved())
+    store.clock_read(row.clock);
+    let now = store.now().await?;
+    if set_back::follow(store, &row.broadcast, now).await? {
+        let Some(again) = lock(store, id, holder).await? else { return Ok(None) };
+        row = again;
+    }
+    let sender = row.sender();
+    Ok(Some(Opened { broadcast: row.broadcast, sender, now }))
 }
 
 pub fn rate(messages: i64, period_seconds: i64) -> Rate {
