@@ -140,7 +140,7 @@ impl World {
             }
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();
-            sender.holding.receive(rows, reply.interval, reply.sharing);
+            sender.holding.receive(rows, reply.interval, reply.turn);
         }
     }
 

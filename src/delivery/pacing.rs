@@ -125,6 +125,13 @@ fn own_next_slot(flow: &Flow, own_interval: Span, ask: &Ask) -> Timestamp {
     flow.own_next_slot.clamp_to(ask.now + furthest)
 }
 
+/// Between two slots that each of `senders` of a broadcast may count on: its part of the account by weight, or what its own
+/// lower rate allows, shared among them.
+pub fn turn(flow: &Flow, rivals: &[Rival], ask: &Ask, senders: u32) -> Span {
+    let fair = Span((ask.interval.0 as f64 * total_weight(flow, rivals) / f64::from(flow.weight)) as i64);
+    fair.max(ask.own_interval.unwrap_or(fair)) * i64::from(senders.max(1))
+}
+
 /// The longest that [`offer`] lets a sender wait for slots at this interval before it asks again.
 pub fn longest_wait(interval: Span) -> Span {
     HORIZON.max(interval * 6)

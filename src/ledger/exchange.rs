@@ -104,9 +104,10 @@ pub struct ExchangeReply {
     pub rows: Vec<Assignment>,
     /// Between two slots at the rate that applies now.
     pub interval: Span,
+    /// Between two slots that this sender may count on, beside other broadcasts of the account and other senders of its
+    /// own; at least `interval`. What it may have on the wire, and how many connections it needs, goes by this.
+    pub turn: Span,
     pub request_timeout: Span,
-    /// How many senders hold a batch of the broadcast now: they share what may be on the wire. At least 1.
-    pub sharing: u32,
     pub directive: Directive,
     /// Given with recipients whenever the sender has none, or that of another plan: a plan that nobody was attempted of
     /// may be made anew with other content between two exchanges.

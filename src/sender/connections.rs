@@ -22,12 +22,12 @@ impl Connections {
         Connections { transport, warmth: Warmth::default(), opening: JoinSet::new() }
     }
 
-    /// How many recipients may be asked for at this rate; begins to open the connections that are missing for more.
-    pub fn room(&mut self, interval: Span, sharing: u32, now: Local) -> u32 {
+    /// How many recipients may be asked for where this sender has a slot each `turn`; begins to open the connections that are missing for more.
+    pub fn room(&mut self, turn: Span, now: Local) -> u32 {
         if !self.opening.is_empty() {
             return 0;
         }
-        match self.warmth.need(interval, sharing, now) {
+        match self.warmth.need(turn, now) {
             Need::Nothing => MAX_GROUP,
             Need::Use => 1,
             Need::Connections(count) => {

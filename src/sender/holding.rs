@@ -17,7 +17,8 @@ const RECORD_WITHIN: Span = Span::from_millis(250);
 const ASK_WHILE_HOLDING: Span = Span::from_secs(1);
 /// So often a sender asks in any case.
 const ASK_ANYWAY: Span = Span::from_secs(5);
-/// Requests on the wire are at most the slots of this time: a slower provider lowers the rate, not the certainty.
+/// Requests on the wire are at most a sender's part of the account's slots of this time: a slower provider lowers the rate,
+/// not the certainty.
 const IN_FLIGHT_SECONDS: Span = Span::from_secs(2);
 /// Nothing new is begun while requests are on the wire and none was answered for this long: a black-holed provider must
 /// not make thousands unknown. So long it rests as well between two probes of a provider that only ever loses them, since
@@ -76,14 +77,14 @@ pub struct Holding {
     leaving: bool,
     /// How many recipients have connections waiting for them.
     connected: u32,
-    /// Senders that are at work: they share what the broadcast may have on the wire.
-    sharing: u32,
+    /// Between two slots that this sender may count on.
+    turn: Span,
 }
 
 impl Holding {
     pub fn new(now: Local) -> Holding {
         Holding {
-            sharing: 1,
+            turn: Span(NANOS_PER_SECOND),
             held: VecDeque::new(),
             reports: Vec::new(),
             oldest_report: None,
@@ -103,10 +104,10 @@ impl Holding {
         }
     }
 
-    /// Takes new assignments, in the order of their slots, the rate they come at, and how many senders are at work.
-    pub fn receive(&mut self, rows: impl IntoIterator<Item = Held>, interval: Span, sharing: u32) {
+    /// Takes new assignments, the rate they come at, and this sender's [turn](crate::ledger::exchange::ExchangeReply::turn).
+    pub fn receive(&mut self, rows: impl IntoIterator<Item = Held>, interval: Span, turn: Span) {
         self.interval = interval;
-        self.sharing = sharing.max(1);
+        self.turn = turn;
         self.held.extend(rows);
         self.held.make_contiguous().sort_by_key(|held| held.slot);
     }
@@ -129,7 +130,7 @@ impl Holding {
     }
 
     pub fn in_flight_cap(&self) -> u32 {
-        ((IN_FLIGHT_SECONDS.0 / self.interval.0.max(1)) as u32 / self.sharing).max(1)
+        ((IN_FLIGHT_SECONDS.0 / self.turn.0.max(1)) as u32).max(1)
     }
 
     /// Whether the provider owes answers and has given none for too long.
@@ -265,9 +266,9 @@ impl Holding {
         self.connected = recipients;
     }
 
-    /// Senders at work, this one included.
-    pub fn sharing(&self) -> u32 {
-        self.sharing
+    /// Between two slots that this sender may count on.
+    pub fn turn(&self) -> Span {
+        self.turn
     }
 
     /// How many recipients to ask for.

@@ -32,7 +32,11 @@ fn connected() -> Holding {
 fn holding(count: i64, interval: i64) -> Holding {
     let mut holding = connected();
     holding.ask(at(0));
-    holding.receive((0..count).map(|seq| held(seq, at(100 + seq * interval))), Span::from_millis(interval), 1);
+    holding.receive(
+        (0..count).map(|seq| held(seq, at(100 + seq * interval))),
+        Span::from_millis(interval),
+        Span::from_millis(interval),
+    );
     holding
 }
 
@@ -91,8 +95,8 @@ fn requests_on_the_wire_are_bounded_by_two_seconds_of_slots() {
     let begun = (0..30).filter_map(|n| begins(&mut holding, at(100 + n * 100))).count();
     assert_eq!(begun, 20);
     assert_eq!(holding.in_flight_cap(), 20);
-    holding.receive([], Span::from_millis(100), 4);
-    assert_eq!(holding.in_flight_cap(), 5, "a quarter of it beside three others at work");
+    holding.receive([], Span::from_millis(100), Span::from_millis(400));
+    assert_eq!(holding.in_flight_cap(), 5, "a quarter of it where others have three of four slots");
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
     // Nothing more fits: two recipients are what one group and two seconds of such slow slots leave room for.
     let mut far = connected();
     far.ask(at(0));
-    far.receive([held(1, at(30_000)), held(2, at(30_001))], Span::from_secs(60), 1);
+    far.receive([held(1, at(30_000)), held(2, at(30_001))], Span::from_secs(60), Span::from_secs(60));
     assert_eq!(far.ask_at(at(10)), at(1_000));
 
     let mut idle = connected();
@@ -218,7 +222,7 @@ fn no_answer(seq: i64) -> Report {
 /// Ten requests on the wire at 10 a second.
 fn sending() -> Holding {
     let mut holding = connected();
-    holding.receive([], Span::from_millis(100), 1);
+    holding.receive([], Span::from_millis(100), Span::from_millis(100));
     (0..10).for_each(|number| holding.begun(at(number * 100)));
     holding
 }
@@ -250,7 +254,7 @@ fn after_timeouts_in_silence_one_probe_at_a_time_until_something_is_answered() {
 /// Sends into a provider that closes each connection after 50 ms without a word; returns how many were begun.
 fn lost_in(seconds: i64, interval: i64) -> usize {
     let mut holding = connected();
-    holding.receive([], Span::from_millis(interval), 1);
+    holding.receive([], Span::from_millis(interval), Span::from_millis(interval));
     let mut begun: Vec<i64> = Vec::new();
     let mut ended = 0;
     for now in (0..seconds * 1_000).step_by(interval as usize) {

@@ -299,7 +299,7 @@ impl<L: SenderLedger> Running<L> {
         // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
         let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
         if due && self.holding.could_take(now) {
-            let recipients = self.connections.room(self.interval, self.holding.sharing(), now);
+            let recipients = self.connections.room(self.holding.turn(), now);
             self.holding.connect(recipients);
         }
     }
@@ -349,7 +349,7 @@ impl<L: SenderLedger> Running<L> {
         let local = |slot| self.offset.local(slot, reply.now, requested, received);
         // Held before anything here can fail: what is held is given back then.
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
-        self.holding.receive(rows, reply.interval, reply.sharing);
+        self.holding.receive(rows, reply.interval, reply.turn);
         match reply.directive {
             Directive::Continue => self.holding.open(received),
             Directive::Wait { until } => self.holding.wait(local(until), received),

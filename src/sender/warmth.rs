@@ -57,11 +57,11 @@ impl Warmth {
         self.latency = Some(latency);
     }
 
-    /// Without an answer so far one connection is enough, since the first recipient comes alone. `interval` is that between
-    /// two messages of all senders that share it.
-    pub fn need(&self, interval: Span, sharing: u32, now: Local) -> Need {
+    /// Without an answer so far one connection is enough, since the first recipient comes alone. The sender has a
+    /// slot each `turn`.
+    pub fn need(&self, turn: Span, now: Local) -> Need {
         let open = if self.is_cold(now) { 0 } else { self.open };
-        let on_the_wire = |latency: Span| (latency.0 / interval.0.max(1) / i64::from(sharing.max(1))) + 1;
+        let on_the_wire = |latency: Span| latency.0 / turn.0.max(1) + 1;
         let needed = self.latency.map_or(1, on_the_wire).clamp(1, i64::from(MOST_OPEN)) as u32;
         // Half as many again, so that answers that take a little longer do not ask for more each time.
         match needed > open {
@@ -108,15 +108,15 @@ mod tests {
     #[test]
     fn one_connection_is_opened_for_the_first_message_and_what_its_latency_asks_for_then() {
         let mut warmth = Warmth::default();
-        assert_eq!(warmth.need(millis(10), 1, at(0)), Need::Connections(1));
+        assert_eq!(warmth.need(millis(10), at(0)), Need::Connections(1));
         warmth.opened(1, at(5));
-        assert_eq!(warmth.need(millis(10), 1, at(6)), Need::Nothing);
+        assert_eq!(warmth.need(millis(10), at(6)), Need::Nothing);
         warmth.used(at(100));
         warmth.answered(millis(200), at(300));
         // 20 and one on the wire, and half as many again.
-        assert_eq!(warmth.need(millis(10), 1, at(300)), Need::Connections(30));
+        assert_eq!(warmth.need(millis(10), at(300)), Need::Connections(30));
         warmth.opened(30, at(400));
-        assert_eq!(warmth.need(millis(10), 1, at(400)), Need::Nothing);
+        assert_eq!(warmth.need(millis(10), at(400)), Need::Nothing);
     }
 
     #[test]
@@ -125,16 +125,16 @@ mod tests {
         warmth.opened(30, at(400));
         warmth.used(at(450));
         (0..50).for_each(|n| warmth.answered(millis(280), at(500 + n)));
-        assert_eq!(warmth.need(millis(10), 1, at(600)), Need::Nothing);
+        assert_eq!(warmth.need(millis(10), at(600)), Need::Nothing);
         (0..50).for_each(|n| warmth.answered(millis(600), at(700 + n)));
-        assert!(matches!(warmth.need(millis(10), 1, at(800)), Need::Connections(count) if count > 50));
+        assert!(matches!(warmth.need(millis(10), at(800)), Need::Connections(count) if count > 50));
     }
 
     #[test]
     fn senders_that_share_the_rate_share_the_connections() {
         let warmth = answered_after(200);
         assert_eq!(
-            warmth.need(millis(10), 4, at(300)),
+            warmth.need(millis(40), at(300)),
             Need::Connections(8),
             "six, and half as many again, but for the first"
         );
@@ -145,26 +145,26 @@ mod tests {
         let mut warmth = answered_after(200);
         warmth.opened(30, at(300));
         warmth.used(at(400));
-        assert_eq!(warmth.need(millis(10), 1, at(10_400)), Need::Nothing);
-        assert_eq!(warmth.need(millis(10), 1, at(10_401)), Need::Connections(31));
+        assert_eq!(warmth.need(millis(10), at(10_400)), Need::Nothing);
+        assert_eq!(warmth.need(millis(10), at(10_401)), Need::Connections(31));
         // Also where a message went out meanwhile, which opened one of its own.
         warmth.used(at(10_401));
-        assert_eq!(warmth.need(millis(10), 1, at(10_402)), Need::Connections(30));
+        assert_eq!(warmth.need(millis(10), at(10_402)), Need::Connections(30));
     }
 
     #[test]
     fn however_slow_the_provider_no_more_than_a_bound_are_opened() {
         let warmth = answered_after(20_000);
-        assert_eq!(warmth.need(millis(1), 1, at(20_010)), Need::Connections(MOST_OPEN - 1));
+        assert_eq!(warmth.need(millis(1), at(20_010)), Need::Connections(MOST_OPEN - 1));
     }
     #[test]
     fn who_has_nobody_to_send_to_opens_connections_once_and_begins_with_one_recipient() {
         let mut warmth = answered_after(200);
         warmth.opened(30, at(400));
         for seconds in 11..100 {
-            assert_eq!(warmth.need(millis(10), 1, at(seconds * 1_000)), Need::Use);
+            assert_eq!(warmth.need(millis(10), at(seconds * 1_000)), Need::Use);
         }
         warmth.used(at(100_000));
-        assert_eq!(warmth.need(millis(10), 1, at(100_001)), Need::Connections(30));
+        assert_eq!(warmth.need(millis(10), at(100_001)), Need::Connections(30));
     }
 }

@@ -180,7 +180,7 @@ fn the_book_notices_who_is_given_twice_too_early_or_too_close() {
         rows: vec![row],
         interval: Span(10),
         request_timeout: Span::ZERO,
-        sharing: 1,
+        turn: Span(10),
         directive: Directive::Continue,
         content: None,
     };

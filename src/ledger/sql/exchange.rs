@@ -258,8 +258,8 @@ impl<S: Store> Turn<'_, S> {
             revision: self.broadcast.revision,
             rows,
             interval: ask.own_interval.unwrap_or(ask.interval),
+            turn: pacing::turn(&self.broadcast.flow(), &self.survey.rivals, &ask, holders.max(1) as u32),
             request_timeout: self.broadcast.request_timeout(),
-            sharing: holders.max(1) as u32,
             directive,
             content,
         })

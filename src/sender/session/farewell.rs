@@ -42,7 +42,7 @@ impl<L: SenderLedger> Running<L> {
             && let Ok(Exchanged { answer: Ok(reply), .. }) = exchange.await
         {
             let rows = reply.rows.into_iter().map(|row| Held { slot: Local::now(), row });
-            self.holding.receive(rows, reply.interval, reply.sharing);
+            self.holding.receive(rows, reply.interval, reply.turn);
             self.holding.release(Local::now());
         }
         let outcomes = self.holding.ask(Local::now());
