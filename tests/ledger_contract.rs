@@ -72,7 +72,10 @@ macro_rules! contract {
                 }
                 claims {
                     claims_are_exclusive
-                    a_reply_says_how_many_senders_are_at_work
+                    a_reply_says_which_part_of_the_slots_the_sender_may_count_on
+                    one_exchange_takes_whom_to_try_again_from_every_batch
+                    a_batch_of_a_lost_sender_is_the_last_that_is_claimed_and_gives_one
+                    broadcasts_of_an_account_share_what_may_be_on_the_wire
                     a_lease_that_runs_out_gives_the_batch_to_another_and_is_counted
                     a_lease_is_renewed_by_every_exchange
                     a_lost_claim_takes_no_row_but_its_outcomes_are_recorded
@@ -124,6 +127,7 @@ macro_rules! contract {
                     a_brief_says_whether_only_refused_credentials_are_in_the_way
                     a_block_stops_only_its_broadcast
                     twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_person_has_looked
+                    an_error_that_is_the_messages_fault_after_two_tries_stops_it_too
                     cancelling_is_latched_and_skips_whoever_is_not_begun
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits

@@ -1,9 +1,11 @@
 //! Who may take from which batch.
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::pacing::URGENT_WEIGHT;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::Span;
-use herald::ledger::exchange::{Directive, ExchangeReply, ExchangeRequest, LEASE, MAX_REPORTS, Report};
+use herald::ledger::exchange::{Assignment, Directive, ExchangeReply, ExchangeRequest, LEASE, MAX_REPORTS, Report};
 use herald::ledger::{Content, Declaration, LedgerError};
 
 use super::world::*;
@@ -22,16 +24,71 @@ pub async fn claims_are_exclusive<L: Backend>(world: &World<L>) {
     assert_eq!(world.batch(broadcast, 1).await.holder.as_deref(), Some("second"));
 }
 
-pub async fn a_reply_says_how_many_senders_are_at_work<L: Backend>(world: &World<L>) {
+pub async fn a_reply_says_which_part_of_the_slots_the_sender_may_count_on<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 20).await;
     let mut one = Sender::proven(world, "one", broadcast).await;
-    assert_eq!(one.exchange(world, vec![], 1).await.sharing, 1);
+    let alone = one.exchange(world, vec![], 1).await;
+    assert_eq!(alone.turn, alone.interval);
     let mut two = Sender::new("two", broadcast);
-    assert_eq!(two.exchange(world, vec![], 1).await.sharing, 2);
+    assert_eq!(two.exchange(world, vec![], 1).await.turn, alone.turn * 2);
     let mut idle = Sender::new("idle", broadcast);
-    assert_eq!(idle.exchange(world, vec![], 1).await.sharing, 2, "who has no batch has no part");
+    assert_eq!(idle.exchange(world, vec![], 1).await.turn, alone.turn * 2, "who has no batch has no part");
     world.pass(LEASE);
-    assert_eq!(one.exchange(world, vec![], 1).await.sharing, 1, "a lost one has none either");
+    assert_eq!(one.exchange(world, vec![], 1).await.turn, alone.turn, "a lost one has none either");
+}
+
+pub async fn broadcasts_of_an_account_share_what_may_be_on_the_wire<L: Backend>(world: &World<L>) {
+    let urgent = world.planned(&Declaration { weight: URGENT_WEIGHT, ..declaration("urgent") }, 100).await;
+    let normal = world.planned(&declaration("normal"), 100).await;
+    let mut quick = Sender::proven(world, "quick", urgent).await;
+    let mut plain = Sender::proven(world, "plain", normal).await;
+    quick.exchange(world, vec![], 50).await;
+    let beside = plain.exchange(world, vec![], 50).await;
+    assert_eq!(beside.turn, beside.interval * 3, "4 of 12 slots");
+    let beside = quick.exchange(world, vec![], 50).await;
+    assert_eq!(beside.turn, Span(beside.interval.0 * 3 / 2), "8 of 12 slots");
+}
+
+pub async fn one_exchange_takes_whom_to_try_again_from_every_batch<L: Backend>(world: &World<L>) {
+    let retry = RetryPolicy { initial_backoff: Span::from_secs(60), ..RetryPolicy::default() };
+    let broadcast = world.planned(&Declaration { retry, batch_size: Some(5), ..declaration("one") }, 30).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let mut waiting = Vec::new();
+    while waiting.len() < 6 {
+        let rows = sender.take(world, 30).await;
+        let again = |row: &&Assignment| row.seq % 5 == 3;
+        waiting.extend(rows.iter().filter(again).map(|row| row.seq));
+        let told = rows.iter().map(|row| report(row, &if again(&row) { transient() } else { accepted() }));
+        sender.tell(world, told.collect()).await;
+        world.pass(Span::from_millis(1));
+    }
+    world.pass(Span::from_secs(60));
+    let mut epochs = Vec::new();
+    for batch in 0..6 {
+        epochs.push(world.batch(broadcast, batch).await.epoch);
+    }
+    let rows = sender.take(world, 30).await;
+    assert_eq!(seqs(&rows), [3, 8, 13, 18, 23, 28]);
+    assert!(rows.windows(2).all(|two| two[0].slot < two[1].slot), "each has a slot of its own");
+    for (batch, epoch) in (0..6).zip(epochs) {
+        let after = world.batch(broadcast, batch).await;
+        assert_eq!((after.holder, after.counts.inflight, after.reclaims), (None, 1, 0), "batch {batch}");
+        assert_eq!(after.epoch, epoch + 1, "batch {batch}");
+    }
+    sender.tell(world, reports(&rows, &accepted())).await;
+    assert_eq!(world.snapshot(broadcast).await.counts.sent, 30);
+}
+
+pub async fn a_batch_of_a_lost_sender_is_the_last_that_is_claimed_and_gives_one<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&Declaration { batch_size: Some(5), ..declaration("one") }, 20).await;
+    let mut lost = Sender::proven(world, "lost", broadcast).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    lost.take(world, 1).await;
+    world.pass(LEASE);
+    let rows = sender.take(world, 30).await;
+    assert_eq!(world.batch(broadcast, 0).await.holder.as_deref(), Some("sender"));
+    assert_eq!(seqs(&rows), [6, 7, 8, 9, 2], "its own, and one of the batch that is on probation");
+    assert_eq!(sender.take(world, 30).await, [], "no other until that one has an outcome");
 }
 
 pub async fn a_lease_that_runs_out_gives_the_batch_to_another_and_is_counted<L: Backend>(world: &World<L>) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use herald::delivery::outcome::Outcome;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
@@ -48,7 +47,7 @@ impl Counter {
 }
 
 #[tokio::test]
-async fn an_exchange_runs_at_most_eight_statements_also_where_a_batch_ends() {
+async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_takes() {
     let user = fresh_schema();
     let mut counter = Counter::new(&user).await;
     let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
@@ -70,13 +69,31 @@ async fn an_exchange_runs_at_most_eight_statements_also_where_a_batch_ends() {
         most = most.max(statements);
         exchanges += 1;
         taken += reply.rows.len();
-        outcomes = reports(&reply.rows, &Outcome::Accepted { provider_id: None });
+        outcomes = reports(&reply.rows, &accepted());
         if reply.rows.is_empty() && clock.now() > Timestamp::from_secs(1_700_000_030) {
             break;
         }
         clock.advance(Span::from_millis(250));
     }
     assert_eq!(taken, 399, "everybody but the one that proved the sender");
+
+    // Whom to try again, one in each of ten batches.
+    let scattered = world.planned(&Declaration { batch_size: Some(10), ..declaration("scattered") }, 100).await;
+    let mut sender = Sender::proven(&world, "again", scattered).await;
+    let mut waiting = 0;
+    while waiting < 10 {
+        let rows = sender.take(&world, 25).await;
+        let reports = rows.iter().map(|row| report(row, &if row.seq % 10 == 5 { transient() } else { accepted() }));
+        waiting += rows.iter().filter(|row| row.seq % 10 == 5).count();
+        sender.tell(&world, reports.collect()).await;
+        clock.advance(Span::from_millis(250));
+    }
+    clock.advance(Span::from_secs(900));
+    let request = sender.request(vec![], 25);
+    let before = counter.read().await;
+    let reply = world.ledger.exchange(&request).await.unwrap();
+    most = most.max(counter.read().await - before);
+    assert_eq!(reply.rows.len(), 10, "all batches in one exchange");
     assert!(exchanges > 20);
     assert!(most <= MOST_STATEMENTS, "an exchange ran {most} statements");
     world.sums_hold().await;

@@ -3,8 +3,10 @@
 //! Its tables stand in a schema of their own, so the database may hold other things beside it. Several processes may use
 //! one ledger at a time: what must not happen twice is guarded by row locks, never by the process that holds them.
 
+mod copy;
 mod fault;
 mod store;
+mod taking;
 
 use std::str::FromStr;
 use std::sync::Arc;

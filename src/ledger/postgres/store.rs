@@ -3,17 +3,15 @@
 //! Every statement is a round trip, so an exchange needs few: what belongs together is one statement. Bulk goes in by
 //! COPY and UNNEST.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments, AssertSqlSafe, FromRow, PgConnection, Postgres, Transaction};
+use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Transaction};
 
 use crate::delivery::outcome::Fault;
-use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
-use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
+use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
@@ -22,6 +20,9 @@ use crate::ledger::sql::store::{
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
+
+use super::copy::copy;
+use super::taking;
 
 /// The transaction, and its instant once it has one.
 pub struct PostgresStore {
@@ -170,46 +171,11 @@ impl Store for PostgresStore {
     }
 
     async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
-        let row: SurveyRow = sqlx::query_as(SURVEY)
-            .bind(asking.broadcast)
-            .bind(asking.sender)
-            .bind((asking.now + LEASE).0)
-            .bind(asking.now.0)
-            .bind(asking.proven)
-            .bind(asking.account)
-            .bind(asking.braked)
-            .fetch_one(self.connection())
-            .await?;
-        let rivals = row
-            .weights
-            .iter()
-            .zip(&row.virtual_times)
-            .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
-            .collect();
-        let last_slot = row.last_slot.map(Timestamp);
-        Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals, last_slot })
+        taking::survey(self.connection(), asking).await
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
-        let first = wanted.slots.at(wanted.from);
-        let mut taken: Vec<Taken> = sqlx::query_as(TAKE)
-            .bind(asking.broadcast)
-            .bind(batch.idx)
-            .bind(batch.first_seq)
-            .bind(batch.last_seq)
-            .bind(wanted.slots.first.0)
-            .bind(i64::from(wanted.limit))
-            .bind(batch.epoch)
-            .bind(asking.sender)
-            .bind(asking.request)
-            .bind(first.0)
-            .bind(wanted.slots.interval.0)
-            .bind(START_TOLERANCE.0)
-            .bind(asking.allowed.0)
-            .fetch_all(self.connection())
-            .await?;
-        taken.sort_by_key(|row| row.slot);
-        Ok(taken)
+        taking::take(self.connection(), asking, batch, wanted).await
     }
 
     async fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> sqlx::Result<()> {
@@ -230,29 +196,7 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
-        let first = wanted.slots.at(wanted.from);
-        let rows: Vec<ClaimRow> = sqlx::query_as(CLAIM)
-            .bind(asking.broadcast)
-            .bind(back)
-            .bind(asking.sender)
-            .bind(asking.now.0)
-            .bind((asking.now + LEASE).0)
-            .bind(wanted.slots.first.0)
-            .bind(i64::from(wanted.limit))
-            .bind(asking.request)
-            .bind(first.0)
-            .bind(wanted.slots.interval.0)
-            .bind(START_TOLERANCE.0)
-            .bind(asking.allowed.0)
-            .fetch_all(self.connection())
-            .await?;
-        let Some(batch) = rows.first().and_then(|row| row.batch.batch()) else {
-            let due = rows.first().and_then(|row| row.due).map(Timestamp);
-            return Ok(Claimed::Nothing { due });
-        };
-        let mut taken: Vec<Taken> = rows.into_iter().filter_map(ClaimRow::taken).collect();
-        taken.sort_by_key(|row| row.slot);
-        Ok(Claimed::Batch { batch, taken })
+        taking::claim(self.connection(), asking, back, wanted).await
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
@@ -328,99 +272,5 @@ impl PostgresStore {
     }
 }
 
-/// One COPY in the text format.
-async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<()> {
-    let mut text = String::new();
-    for row in rows {
-        let _infallible = write!(text, "{broadcast}\t{}\t", row.seq);
-        escape(&mut text, row.recipient);
-        text.push('\t');
-        escape(&mut text, &row.vars);
-        text.push('\n');
-    }
-    let mut copy = connection.copy_in_raw("COPY delivery (broadcast_id, seq, recipient, vars) FROM STDIN").await?;
-    if let Err(error) = copy.send(text.as_bytes()).await {
-        copy.abort("the rows could not be sent").await?;
-        return Err(error);
-    }
-    copy.finish().await?;
-    Ok(())
-}
-
-/// Writes what the text format of COPY reads back as `value`.
-fn escape(text: &mut String, value: &str) {
-    for character in value.chars() {
-        match character {
-            '\\' => text.push_str("\\\\"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            other => text.push(other),
-        }
-    }
-}
-
-/// A batch, where there is one.
-#[derive(FromRow)]
-struct BatchColumns {
-    idx: Option<i64>,
-    first_seq: Option<i64>,
-    last_seq: Option<i64>,
-    epoch: Option<i64>,
-    probation: Option<bool>,
-}
-
-impl BatchColumns {
-    fn batch(&self) -> Option<BatchRow> {
-        Some(BatchRow {
-            idx: self.idx?,
-            first_seq: self.first_seq?,
-            last_seq: self.last_seq?,
-            epoch: self.epoch?,
-            probation: self.probation?,
-        })
-    }
-}
-
-#[derive(FromRow)]
-struct SurveyRow {
-    #[sqlx(flatten)]
-    held: BatchColumns,
-    running: i64,
-    others: i64,
-    last_slot: Option<i64>,
-    weights: Vec<i64>,
-    virtual_times: Vec<f64>,
-}
-
-#[derive(FromRow)]
-struct ClaimRow {
-    #[sqlx(flatten)]
-    batch: BatchColumns,
-    due: Option<i64>,
-    seq: Option<i64>,
-    attempt: Option<i64>,
-    recipient: Option<String>,
-    vars: Option<String>,
-    slot: Option<i64>,
-    start_by: Option<i64>,
-}
-
-impl ClaimRow {
-    fn taken(self) -> Option<Taken> {
-        Some(Taken {
-            seq: self.seq?,
-            attempt: self.attempt?,
-            recipient: self.recipient?,
-            vars: self.vars?,
-            slot: self.slot?,
-            start_by: self.start_by?,
-        })
-    }
-}
-
 const RECORD: &str = include_str!("record.sql");
-const SURVEY: &str = include_str!("survey.sql");
-const TAKE: &str = include_str!("take.sql");
-const CLAIM: &str = include_str!("claim.sql");
 const SAVE: &str = include_str!("save.sql");

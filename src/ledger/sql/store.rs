@@ -172,11 +172,14 @@ pub struct Wanted<'a> {
 
 /// What a claim found.
 #[derive(Debug)]
-pub enum Claimed {
-    /// A batch and whom was taken of it: nobody where somebody of it is in flight and one at a time is allowed.
-    Batch { batch: BatchRow, taken: Vec<Taken> },
-    /// Nothing is free with somebody to take; when the first pending recipient may be taken.
-    Nothing { due: Option<Timestamp> },
+pub struct Claimed {
+    /// The batch that the sender holds now. `None` where everybody who may be taken was taken: whatever was claimed for that
+    /// is handed back.
+    pub held: Option<BatchRow>,
+    /// In the order of their slots.
+    pub taken: Vec<Taken>,
+    /// Where nothing was claimed: when the first pending recipient may be taken.
+    pub due: Option<Timestamp>,
 }
 
 /// One recipient of a plan as it is stored.
@@ -251,9 +254,9 @@ pub trait Store: Send {
     /// Gives recipients in flight other slots.
     fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Hands `back` back, claims the first batch that nobody holds and that has somebody to take by the first slot, and
-    /// takes from it. One whose holder was lost is taken over on probation; of one on probation, one recipient at a time
-    /// is taken.
+    /// Hands `back` back, claims the first batch that nobody holds and that has somebody to take by the first slot, takes
+    /// from it, and goes on to the next until the limit is reached. One whose holder was lost is taken over on probation; of
+    /// one on probation one recipient at a time is taken, and it is the last.
     fn claim(
         &mut self,
         asking: &Asking,

@@ -8,7 +8,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
 /// Takes recipients for the offered slots: from the held batch, and when it has none left that may be taken now, it is
-/// handed back and the next is claimed, until the slots are used or nothing is left. With nobody, it tells when the first
+/// handed back and others are claimed, until the slots are used or nothing is left. With nobody, it tells when the first
 /// pending recipient may be taken.
 pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
@@ -29,33 +29,21 @@ pub async fn take<S: Store>(
         back = Some(batch.idx);
         turn.survey.held = None;
     }
-    // Each round takes at least one recipient or ends, so there are at most as many rounds as slots, and one.
-    loop {
-        let from = assignments.len() as u32;
-        // Who has not shown that it can record an outcome gets no second recipient.
-        let limit = match turn.sender.proven {
-            true => slots.count - from,
-            false if turn.survey.running > 0 => 0,
-            false => 1 - from.min(1),
-        };
-        if limit == 0 {
-            hand_back(turn, back).await?;
-            return Ok((assignments, None));
-        }
-        let wanted = Wanted { slots, from, limit };
-        match turn.store.claim(&asking, back, wanted).await? {
-            Claimed::Nothing { due } => return Ok((assignments, due)),
-            Claimed::Batch { batch, taken } => {
-                let used_up = !batch.probation && (taken.len() as u32) < limit;
-                give(turn, &mut assignments, taken)?;
-                if !used_up {
-                    turn.survey.held = Some(batch);
-                    return Ok((assignments, None));
-                }
-                back = Some(batch.idx);
-            }
-        }
+    let from = assignments.len() as u32;
+    // Who has not shown that it can record an outcome gets no second recipient.
+    let limit = match turn.sender.proven {
+        true => slots.count - from,
+        false if turn.survey.running > 0 => 0,
+        false => 1 - from.min(1),
+    };
+    if limit == 0 {
+        hand_back(turn, back).await?;
+        return Ok((assignments, None));
     }
+    let Claimed { held, taken, due } = turn.store.claim(&asking, back, Wanted { slots, from, limit }).await?;
+    turn.survey.held = held;
+    give(turn, &mut assignments, taken)?;
+    Ok((assignments, due))
 }
 
 /// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record

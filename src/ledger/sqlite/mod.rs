@@ -4,7 +4,9 @@
 //! of it would drop SQLite's own locks). Whoever holds it knows that the predecessor is dead.
 
 mod lock;
+mod recording;
 mod store;
+mod taking;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

@@ -6,20 +6,16 @@
 use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, QueryBuilder, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::delivery::counts::Tally;
 use crate::delivery::pacing::Rival;
-use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
-use crate::ledger::exchange::{BroadcastId, LEASE, START_TOLERANCE};
-use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey,
-    Taken, Wanted,
+    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey, Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
@@ -170,21 +166,7 @@ impl Store for SqliteStore {
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
-        let candidates: Vec<Candidate> = self
-            .all(
-                "SELECT seq, attempt, recipient, vars FROM delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0 AND seq BETWEEN $2 AND $3 AND not_before <= $4 \
-                 ORDER BY seq LIMIT $5",
-                args![asking.broadcast, batch.first_seq, batch.last_seq, wanted.slots.first, wanted.limit],
-            )
-            .await?;
-        if candidates.is_empty() {
-            return Ok(Vec::new());
-        }
-        let taken: Vec<Taken> =
-            (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
-        self.give(asking, batch, &taken).await?;
-        Ok(taken)
+        self.take_from(asking, batch, wanted).await
     }
 
     async fn move_slots(&mut self, broadcast: i64, moved: &[Moved]) -> sqlx::Result<()> {
@@ -199,39 +181,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
-        if let Some(back) = back {
-            self.run(
-                "UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2",
-                args![asking.broadcast, back],
-            )
-            .await?;
-        }
-        let claimed: Option<BatchRow> = self
-            .optional(
-                "UPDATE batch SET probation = probation OR sender_id IS NOT NULL, \
-                 reclaims = reclaims + (sender_id IS NOT NULL), sender_id = $2, epoch = epoch + 1, claimed_at = $3, \
-                 renewed_at = $3, lease_until = $4, started_at = coalesce(started_at, $3) \
-                 WHERE broadcast_id = $1 AND idx = ( \
-                     SELECT idx FROM batch AS free WHERE free.broadcast_id = $1 AND free.pending > 0 \
-                     AND (free.sender_id IS NULL OR free.lease_until <= $3) \
-                     AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
-                                 WHERE delivery.broadcast_id = $1 AND state = 0 \
-                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5) \
-                     ORDER BY idx LIMIT 1) \
-                 RETURNING idx, first_seq, last_seq, epoch, probation",
-                args![asking.broadcast, asking.sender, asking.now, asking.now + LEASE, wanted.slots.first],
-            )
-            .await?;
-        let Some(batch) = claimed else {
-            return Ok(Claimed::Nothing { due: self.due(asking.broadcast).await? });
-        };
-        let limit = match batch.probation {
-            true if self.running(asking, batch.first_seq, batch.last_seq).await? > 0 => 0,
-            true => wanted.limit.min(1),
-            false => wanted.limit,
-        };
-        let taken = self.take(asking, &batch, Wanted { limit, ..wanted }).await?;
-        Ok(Claimed::Batch { batch, taken })
+        self.claim_in_turn(asking, back, wanted).await
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
@@ -297,109 +247,7 @@ impl Store for SqliteStore {
     }
 }
 
-#[derive(FromRow)]
-struct Candidate {
-    seq: i64,
-    attempt: i64,
-    recipient: String,
-    vars: String,
-}
-
-impl Candidate {
-    fn at(self, slot: Timestamp) -> Taken {
-        let start_by = slot + START_TOLERANCE;
-        let Candidate { seq, attempt, recipient, vars } = self;
-        Taken { seq, attempt: attempt + 1, recipient, vars, slot: slot.0, start_by: start_by.0 }
-    }
-}
-
 impl SqliteStore {
-    async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
-        // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
-        let row = |row: &Change| {
-            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code } = row.clone();
-            (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
-        };
-        let rows: Vec<_> = rows.iter().map(row).collect();
-        self.run(
-            "UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, \
-             not_before = new.not_before, resend = new.resend, provider_id = new.provider_id, reason = new.reason, \
-             code = new.code \
-             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
-                   value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS resend, \
-                   value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code FROM json_each($1)) AS new \
-             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
-            args![json(&rows)?],
-        )
-        .await?;
-        Ok(())
-    }
-
-    async fn change_batch(
-        &mut self,
-        broadcast: i64,
-        index: i64,
-        delta: &BatchDelta,
-        now: Timestamp,
-    ) -> sqlx::Result<()> {
-        let BatchDelta { counts, retries, proof, error } = delta;
-        self.run(
-            "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
-             failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
-             probation = CASE WHEN $10 THEN FALSE ELSE probation END, \
-             error_reason = coalesce($11, error_reason), \
-             error_code = CASE WHEN $11 IS NULL THEN error_code ELSE $12 END, \
-             error_message = coalesce($13, error_message), \
-             error_at = CASE WHEN $11 IS NULL THEN error_at ELSE $14 END, \
-             completed_at = CASE WHEN pending + $3 + inflight + $4 = 0 THEN coalesce(completed_at, $14) END, \
-             sender_id = CASE WHEN pending + $3 + inflight + $4 = 0 THEN NULL ELSE sender_id END \
-             WHERE broadcast_id = $1 AND idx = $2",
-            args![
-                broadcast,
-                index,
-                counts.pending,
-                counts.inflight,
-                counts.sent,
-                counts.failed,
-                counts.skipped,
-                counts.unknown,
-                *retries,
-                *proof,
-                error.as_ref().map(|fault| fault.reason.clone()),
-                error.as_ref().and_then(|fault| fault.code.clone()),
-                error.as_ref().map(|fault| fault.message.clone()),
-                now
-            ],
-        )
-        .await?;
-        Ok(())
-    }
-
-    async fn count(&mut self, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {
-        for ((state, reason, code), by) in &tally.0 {
-            self.run(
-                "INSERT INTO tally (broadcast_id, state, reason, code, count) \
-                 VALUES ($1, $2, $3, CASE WHEN $4 = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $6 \
-                 OR EXISTS (SELECT 1 FROM tally WHERE broadcast_id = $1 AND state = $2 AND reason = $3 AND code = $4) \
-                 THEN $4 ELSE '' END, $5) ON CONFLICT DO UPDATE SET count = count + $5",
-                args![broadcast, state.code(), reason, code.clone().unwrap_or_default(), *by, MAX_CAUSES],
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn running(&mut self, asking: &Asking, first: i64, last: i64) -> sqlx::Result<i64> {
-        let (running,): (i64,) = self
-            .one(
-                "SELECT count(*) FROM delivery INDEXED BY delivery_inflight \
-                 WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND seq BETWEEN $3 AND $4",
-                args![asking.broadcast, asking.sender, first, last],
-            )
-            .await?;
-        Ok(running)
-    }
-
     async fn last_slot(&mut self, asking: &Asking) -> sqlx::Result<Option<Timestamp>> {
         let (last,): (Option<i64>,) = self
             .one(
@@ -421,44 +269,6 @@ impl SqliteStore {
             )
             .await?;
         Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
-    }
-
-    async fn give(&mut self, asking: &Asking, batch: &BatchRow, taken: &[Taken]) -> sqlx::Result<()> {
-        let rows: Vec<(i64, i64, i64, i64, i64, i64)> = taken
-            .iter()
-            .map(|row| {
-                let deadline = row.slot + asking.allowed.0;
-                (asking.broadcast, row.seq, row.attempt, row.slot, row.start_by, deadline)
-            })
-            .collect();
-        self.run(
-            "UPDATE delivery SET state = $1, attempt = new.attempt, epoch = $2, sender_id = $3, request = $4, \
-             slot = new.slot, start_by = new.start_by, deadline = new.deadline, resend = FALSE, reason = NULL, \
-             code = NULL \
-             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS attempt, value ->> 3 AS slot, \
-                   value ->> 4 AS start_by, value ->> 5 AS deadline FROM json_each($5)) AS new \
-             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
-            args![RecipientState::Inflight.code(), batch.epoch, asking.sender, asking.request, json(&rows)?],
-        )
-        .await?;
-        self.run(
-            "UPDATE batch SET pending = pending - $3, inflight = inflight + $3 WHERE broadcast_id = $1 AND idx = $2",
-            args![asking.broadcast, batch.idx, taken.len() as i64],
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// When the first pending recipient may be taken.
-    async fn due(&mut self, broadcast: i64) -> sqlx::Result<Option<Timestamp>> {
-        let (due,): (Option<i64>,) = self
-            .one(
-                "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0",
-                args![broadcast],
-            )
-            .await?;
-        Ok(due.map(Timestamp))
     }
 
     async fn places(&mut self, statement: &str, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {

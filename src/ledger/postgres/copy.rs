@@ -1,0 +1,39 @@
+//! Recipients of a plan in bulk.
+
+use std::fmt::Write;
+
+use sqlx::PgConnection;
+
+use crate::ledger::sql::store::PlannedRow;
+
+/// One COPY in the text format.
+pub async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<()> {
+    let mut text = String::new();
+    for row in rows {
+        let _infallible = write!(text, "{broadcast}\t{}\t", row.seq);
+        escape(&mut text, row.recipient);
+        text.push('\t');
+        escape(&mut text, &row.vars);
+        text.push('\n');
+    }
+    let mut copy = connection.copy_in_raw("COPY delivery (broadcast_id, seq, recipient, vars) FROM STDIN").await?;
+    if let Err(error) = copy.send(text.as_bytes()).await {
+        copy.abort("the rows could not be sent").await?;
+        return Err(error);
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+/// Writes what the text format of COPY reads back as `value`.
+fn escape(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            other => text.push(other),
+        }
+    }
+}

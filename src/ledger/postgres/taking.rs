@@ -1,0 +1,151 @@
+//! Looking around, claiming and taking: one statement each.
+
+use sqlx::{FromRow, PgConnection};
+
+use crate::delivery::pacing::Rival;
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{LEASE, START_TOLERANCE};
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Survey, Taken, Wanted};
+
+/// See [`Store::survey`](crate::ledger::sql::store::Store::survey).
+pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Result<Survey> {
+    let row: SurveyRow = sqlx::query_as(SURVEY)
+        .bind(asking.broadcast)
+        .bind(asking.sender)
+        .bind((asking.now + LEASE).0)
+        .bind(asking.now.0)
+        .bind(asking.proven)
+        .bind(asking.account)
+        .bind(asking.braked)
+        .fetch_one(connection)
+        .await?;
+    let rivals = row
+        .weights
+        .iter()
+        .zip(&row.virtual_times)
+        .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
+        .collect();
+    let last_slot = row.last_slot.map(Timestamp);
+    Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals, last_slot })
+}
+
+/// See [`Store::take`](crate::ledger::sql::store::Store::take).
+pub async fn take(
+    connection: &mut PgConnection,
+    asking: &Asking,
+    batch: &BatchRow,
+    wanted: Wanted<'_>,
+) -> sqlx::Result<Vec<Taken>> {
+    let first = wanted.slots.at(wanted.from);
+    let mut taken: Vec<Taken> = sqlx::query_as(TAKE)
+        .bind(asking.broadcast)
+        .bind(batch.idx)
+        .bind(batch.first_seq)
+        .bind(batch.last_seq)
+        .bind(wanted.slots.first.0)
+        .bind(i64::from(wanted.limit))
+        .bind(batch.epoch)
+        .bind(asking.sender)
+        .bind(asking.request)
+        .bind(first.0)
+        .bind(wanted.slots.interval.0)
+        .bind(START_TOLERANCE.0)
+        .bind(asking.allowed.0)
+        .fetch_all(connection)
+        .await?;
+    taken.sort_by_key(|row| row.slot);
+    Ok(taken)
+}
+
+/// See [`Store::claim`](crate::ledger::sql::store::Store::claim).
+pub async fn claim(
+    connection: &mut PgConnection,
+    asking: &Asking,
+    back: Option<i64>,
+    wanted: Wanted<'_>,
+) -> sqlx::Result<Claimed> {
+    let first = wanted.slots.at(wanted.from);
+    let rows: Vec<ClaimRow> = sqlx::query_as(CLAIM)
+        .bind(asking.broadcast)
+        .bind(back)
+        .bind(asking.sender)
+        .bind(asking.now.0)
+        .bind((asking.now + LEASE).0)
+        .bind(wanted.slots.first.0)
+        .bind(i64::from(wanted.limit))
+        .bind(asking.request)
+        .bind(first.0)
+        .bind(wanted.slots.interval.0)
+        .bind(START_TOLERANCE.0)
+        .bind(asking.allowed.0)
+        .fetch_all(connection)
+        .await?;
+    let held = rows.first().and_then(|row| row.batch.batch());
+    let due = rows.first().and_then(|row| row.due).map(Timestamp);
+    let mut taken: Vec<Taken> = rows.into_iter().filter_map(ClaimRow::taken).collect();
+    taken.sort_by_key(|row| row.slot);
+    Ok(Claimed { held, taken, due })
+}
+
+/// A batch, where there is one.
+#[derive(FromRow)]
+struct BatchColumns {
+    idx: Option<i64>,
+    first_seq: Option<i64>,
+    last_seq: Option<i64>,
+    epoch: Option<i64>,
+    probation: Option<bool>,
+}
+
+impl BatchColumns {
+    fn batch(&self) -> Option<BatchRow> {
+        Some(BatchRow {
+            idx: self.idx?,
+            first_seq: self.first_seq?,
+            last_seq: self.last_seq?,
+            epoch: self.epoch?,
+            probation: self.probation?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct SurveyRow {
+    #[sqlx(flatten)]
+    held: BatchColumns,
+    running: i64,
+    others: i64,
+    last_slot: Option<i64>,
+    weights: Vec<i64>,
+    virtual_times: Vec<f64>,
+}
+
+#[derive(FromRow)]
+struct ClaimRow {
+    #[sqlx(flatten)]
+    batch: BatchColumns,
+    due: Option<i64>,
+    seq: Option<i64>,
+    attempt: Option<i64>,
+    recipient: Option<String>,
+    vars: Option<String>,
+    slot: Option<i64>,
+    start_by: Option<i64>,
+}
+
+impl ClaimRow {
+    fn taken(self) -> Option<Taken> {
+        Some(Taken {
+            seq: self.seq?,
+            attempt: self.attempt?,
+            recipient: self.recipient?,
+            vars: self.vars?,
+            slot: self.slot?,
+            start_by: self.start_by?,
+        })
+    }
+}
+
+const SURVEY: &str = include_str!("survey.sql");
+const TAKE: &str = include_str!("take.sql");
+const CLAIM: &str = include_str!("claim.sql");

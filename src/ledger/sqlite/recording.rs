@@ -1,0 +1,86 @@
+//! Writing down what outcomes change.
+
+use super::store::SqliteStore;
+use crate::delivery::counts::Tally;
+use crate::delivery::time::Timestamp;
+use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::sql::rows::json;
+use crate::ledger::sql::store::{BatchDelta, Change, Store};
+use crate::ledger::sql::value::args;
+
+impl SqliteStore {
+    pub async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
+        // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
+        let row = |row: &Change| {
+            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code } = row.clone();
+            (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        self.run(
+            "UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, \
+             not_before = new.not_before, resend = new.resend, provider_id = new.provider_id, reason = new.reason, \
+             code = new.code \
+             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
+                   value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS resend, \
+                   value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code FROM json_each($1)) AS new \
+             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
+            args![json(&rows)?],
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub async fn change_batch(
+        &mut self,
+        broadcast: i64,
+        index: i64,
+        delta: &BatchDelta,
+        now: Timestamp,
+    ) -> sqlx::Result<()> {
+        let BatchDelta { counts, retries, proof, error } = delta;
+        self.run(
+            "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
+             failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
+             probation = CASE WHEN $10 THEN FALSE ELSE probation END, \
+             error_reason = coalesce($11, error_reason), \
+             error_code = CASE WHEN $11 IS NULL THEN error_code ELSE $12 END, \
+             error_message = coalesce($13, error_message), \
+             error_at = CASE WHEN $11 IS NULL THEN error_at ELSE $14 END, \
+             completed_at = CASE WHEN pending + $3 + inflight + $4 = 0 THEN coalesce(completed_at, $14) END, \
+             sender_id = CASE WHEN pending + $3 + inflight + $4 = 0 THEN NULL ELSE sender_id END \
+             WHERE broadcast_id = $1 AND idx = $2",
+            args![
+                broadcast,
+                index,
+                counts.pending,
+                counts.inflight,
+                counts.sent,
+                counts.failed,
+                counts.skipped,
+                counts.unknown,
+                *retries,
+                *proof,
+                error.as_ref().map(|fault| fault.reason.clone()),
+                error.as_ref().and_then(|fault| fault.code.clone()),
+                error.as_ref().map(|fault| fault.message.clone()),
+                now
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub async fn count(&mut self, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {
+        for ((state, reason, code), by) in &tally.0 {
+            self.run(
+                "INSERT INTO tally (broadcast_id, state, reason, code, count) \
+                 VALUES ($1, $2, $3, CASE WHEN $4 = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $6 \
+                 OR EXISTS (SELECT 1 FROM tally WHERE broadcast_id = $1 AND state = $2 AND reason = $3 AND code = $4) \
+                 THEN $4 ELSE '' END, $5) ON CONFLICT DO UPDATE SET count = count + $5",
+                args![broadcast, state.code(), reason, code.clone().unwrap_or_default(), *by, MAX_CAUSES],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Claiming batches and putting recipients in flight.
+
+use sqlx::FromRow;
+
+use super::store::SqliteStore;
+use crate::delivery::recipient::RecipientState;
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{LEASE, START_TOLERANCE};
+use crate::ledger::sql::rows::json;
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Store, Taken, Wanted};
+use crate::ledger::sql::value::args;
+
+#[derive(FromRow)]
+struct Candidate {
+    seq: i64,
+    attempt: i64,
+    recipient: String,
+    vars: String,
+}
+
+impl Candidate {
+    fn at(self, slot: Timestamp) -> Taken {
+        let start_by = slot + START_TOLERANCE;
+        let Candidate { seq, attempt, recipient, vars } = self;
+        Taken { seq, attempt: attempt + 1, recipient, vars, slot: slot.0, start_by: start_by.0 }
+    }
+}
+
+impl SqliteStore {
+    /// See [`Store::claim`]. Each round but the last takes at least one recipient, so there are at most as many rounds as
+    /// slots, and one.
+    pub async fn claim_in_turn(
+        &mut self,
+        asking: &Asking,
+        mut back: Option<i64>,
+        wanted: Wanted<'_>,
+    ) -> sqlx::Result<Claimed> {
+        let mut taken: Vec<Taken> = Vec::new();
+        while let Some(batch) = self.claim_next(asking, back, wanted.slots.first).await? {
+            let found = taken.len() as u32;
+            let left = wanted.limit - found;
+            let limit = match batch.probation {
+                true if self.running(asking, batch.first_seq, batch.last_seq).await? > 0 => 0,
+                true => left.min(1),
+                false => left,
+            };
+            let rows = Wanted { from: wanted.from + found, limit, ..wanted };
+            taken.extend(self.take_from(asking, &batch, rows).await?);
+            if batch.probation || taken.len() as u32 == wanted.limit {
+                return Ok(Claimed { held: Some(batch), taken, due: None });
+            }
+            back = Some(batch.idx);
+        }
+        let due = if taken.is_empty() { self.due(asking.broadcast).await? } else { None };
+        Ok(Claimed { held: None, taken, due })
+    }
+
+    /// Hands `back` back, and claims one batch.
+    async fn claim_next(
+        &mut self,
+        asking: &Asking,
+        back: Option<i64>,
+        due_by: Timestamp,
+    ) -> sqlx::Result<Option<BatchRow>> {
+        if let Some(back) = back {
+            self.run(
+                "UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2",
+                args![asking.broadcast, back],
+            )
+            .await?;
+        }
+        self.optional(
+            "UPDATE batch SET probation = probation OR sender_id IS NOT NULL, \
+                 reclaims = reclaims + (sender_id IS NOT NULL), sender_id = $2, epoch = epoch + 1, claimed_at = $3, \
+                 renewed_at = $3, lease_until = $4, started_at = coalesce(started_at, $3) \
+                 WHERE broadcast_id = $1 AND idx = ( \
+                     SELECT idx FROM batch AS free WHERE free.broadcast_id = $1 AND free.pending > 0 \
+                     AND (free.sender_id IS NULL OR free.lease_until <= $3) \
+                     AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
+                                 WHERE delivery.broadcast_id = $1 AND state = 0 \
+                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5) \
+                     ORDER BY idx LIMIT 1) \
+                 RETURNING idx, first_seq, last_seq, epoch, probation",
+            args![asking.broadcast, asking.sender, asking.now, asking.now + LEASE, due_by],
+        )
+        .await
+    }
+
+    /// See [`Store::take`].
+    pub async fn take_from(
+        &mut self,
+        asking: &Asking,
+        batch: &BatchRow,
+        wanted: Wanted<'_>,
+    ) -> sqlx::Result<Vec<Taken>> {
+        let candidates: Vec<Candidate> = self
+            .all(
+                "SELECT seq, attempt, recipient, vars FROM delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0 AND seq BETWEEN $2 AND $3 AND not_before <= $4 \
+                 ORDER BY seq LIMIT $5",
+                args![asking.broadcast, batch.first_seq, batch.last_seq, wanted.slots.first, wanted.limit],
+            )
+            .await?;
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken: Vec<Taken> =
+            (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
+        self.give(asking, batch, &taken).await?;
+        Ok(taken)
+    }
+
+    async fn give(&mut self, asking: &Asking, batch: &BatchRow, taken: &[Taken]) -> sqlx::Result<()> {
+        let rows: Vec<(i64, i64, i64, i64, i64, i64)> = taken
+            .iter()
+            .map(|row| {
+                let deadline = row.slot + asking.allowed.0;
+                (asking.broadcast, row.seq, row.attempt, row.slot, row.start_by, deadline)
+            })
+            .collect();
+        self.run(
+            "UPDATE delivery SET state = $1, attempt = new.attempt, epoch = $2, sender_id = $3, request = $4, \
+             slot = new.slot, start_by = new.start_by, deadline = new.deadline, resend = FALSE, reason = NULL, \
+             code = NULL \
+             FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS attempt, value ->> 3 AS slot, \
+                   value ->> 4 AS start_by, value ->> 5 AS deadline FROM json_each($5)) AS new \
+             WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
+            args![RecipientState::Inflight.code(), batch.epoch, asking.sender, asking.request, json(&rows)?],
+        )
+        .await?;
+        self.run(
+            "UPDATE batch SET pending = pending - $3, inflight = inflight + $3 WHERE broadcast_id = $1 AND idx = $2",
+            args![asking.broadcast, batch.idx, taken.len() as i64],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// When the first pending recipient may be taken.
+    async fn due(&mut self, broadcast: i64) -> sqlx::Result<Option<Timestamp>> {
+        let (due,): (Option<i64>,) = self
+            .one(
+                "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0",
+                args![broadcast],
+            )
+            .await?;
+        Ok(due.map(Timestamp))
+    }
+
+    /// How many the sender has in flight in a range of the broadcast.
+    pub async fn running(&mut self, asking: &Asking, first: i64, last: i64) -> sqlx::Result<i64> {
+        let (running,): (i64,) = self
+            .one(
+                "SELECT count(*) FROM delivery INDEXED BY delivery_inflight \
+                 WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND seq BETWEEN $3 AND $4",
+                args![asking.broadcast, asking.sender, first, last],
+            )
+            .await?;
+        Ok(running)
+    }
+}
