@@ -1,5 +1,6 @@
 //! What a message says, pure: templates compiled once and rendered for each recipient.
 
+mod filters;
 mod refusal;
 mod template;
 

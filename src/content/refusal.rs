@@ -2,6 +2,7 @@
 
 use minijinja::ErrorKind;
 
+use super::filters::ARGUMENT;
 use super::template::{FUEL, MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, MAX_VARIABLES_NAMED};
 
 /// The longest explanation kept of an error of the engine, in characters: it may quote the text.
@@ -39,7 +40,7 @@ pub(super) fn remedy(error: &minijinja::Error) -> Option<&'static str> {
         ErrorKind::SyntaxError | ErrorKind::BadEscape => {
             Some("check that every {{ has its }}, every {% its %}, and every {% if %} its {% endif %}")
         }
-        ErrorKind::UnknownFilter => Some("use a filter there is, such as default, upper, title or trim"),
+        ErrorKind::UnknownFilter => Some("use a filter there is, such as default, upper, title, date or number"),
         ErrorKind::UnknownTest => Some("use a test there is, such as defined"),
         ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
             Some("use a filter instead, such as {{ name | upper }}")
@@ -47,6 +48,9 @@ pub(super) fn remedy(error: &minijinja::Error) -> Option<&'static str> {
         ErrorKind::TooManyArguments | ErrorKind::MissingArgument => Some("check the values between the brackets"),
         ErrorKind::TemplateNotFound | ErrorKind::BadInclude | ErrorKind::UnknownBlock => {
             Some("write the whole text in one place; there are no other files to include, import or extend")
+        }
+        ErrorKind::InvalidOperation if error.detail().is_some_and(|detail| detail.starts_with(ARGUMENT)) => {
+            Some("check the values between the brackets")
         }
         // A function there is not, while a variable of its name is given: variables are text.
         ErrorKind::InvalidOperation if error.detail().is_some_and(|detail| detail.ends_with("is not callable")) => {

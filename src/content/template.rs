@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 
+use super::filters;
 use super::refusal::{RenderError, TemplateError, place, refused, remedy};
 
 /// The longest template, in bytes. Providers take a few thousand characters; the rest is room for conditions.
@@ -57,6 +58,7 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
+        filters::add(&mut environment);
         // Spans in errors need it; it costs nothing until an error is made.
         environment.set_debug(true);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|error| refused(text, &error))?;
