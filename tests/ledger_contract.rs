@@ -41,6 +41,8 @@ mod sqlite_files;
 mod sqlite_speed;
 #[path = "ledger_contract/unanswered.rs"]
 mod unanswered;
+#[path = "ledger_contract/upkeep.rs"]
+mod upkeep;
 #[path = "ledger_contract/wire_faults.rs"]
 mod wire_faults;
 #[path = "ledger_contract/world.rs"]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use herald::delivery::recipient::RecipientState;
 use herald::ledger::exchange::DEADLINE_GRACE;
 use herald::ledger::postgres::PostgresLedger;
-use herald::ledger::{DeliveryView, Inspect};
+use herald::ledger::{DeliveryView, Inspect, Ledger};
 use postgres::Middle;
 use run_support::{Running, Stage, broadcast, people};
 use sqlx::{Connection, PgConnection};
@@ -189,9 +189,13 @@ fn a_server_that_was_away_for_longer_than_answers_may_take_makes_nobody_unknown(
     let middle = Middle::before(&database);
     let mut run = start(&stage, &middle.address);
     stage.await_requests(100);
+    // Another process of the same ledger, whose upkeep comes before the run asks again.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let upkeep = runtime.block_on(PostgresLedger::open(&middle.address)).unwrap();
     middle.cut();
-    let most_unknown = block_on(async {
+    let most_unknown = runtime.block_on(async {
         let mut connection = PgConnection::connect(&database).await.unwrap();
+        assert!(upkeep.maintain().await.is_err());
         loop {
             let (in_flight, overdue, _) = standing(&mut connection).await;
             assert!(in_flight > 0, "what is answered now cannot be recorded");
@@ -203,6 +207,7 @@ fn a_server_that_was_away_for_longer_than_answers_may_take_makes_nobody_unknown(
         middle.pass();
         let mut most = 0;
         while run.child.try_wait().unwrap().is_none() {
+            upkeep.maintain().await.unwrap();
             most = most.max(standing(&mut connection).await.2);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
