@@ -22,7 +22,7 @@ export HERALD_AGREEMENT_CASES=${HERALD_AGREEMENT_CASES:-400}
 export HERALD_OUTAGE_SECONDS=${HERALD_OUTAGE_SECONDS:-60}
 
 tests=()
-for name in many_crashes crash sender_trials ledger_faults ledger_agreement provider_faults bad_peers; do
+for name in many_crashes crash sender_trials ledger_faults ledger_agreement provider_faults bad_peers fairness; do
     tests+=(--test "$name")
 done
 cargo test --locked --no-run "${tests[@]}" --test protocol_model

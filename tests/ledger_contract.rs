@@ -25,6 +25,8 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "ledger_contract/postgres_outages.rs"]
+mod postgres_outages;
 #[path = "ledger_contract/postgres_races.rs"]
 mod postgres_races;
 #[path = "support/postgres.rs"]
@@ -39,6 +41,8 @@ mod sqlite_files;
 mod sqlite_speed;
 #[path = "ledger_contract/unanswered.rs"]
 mod unanswered;
+#[path = "ledger_contract/upkeep.rs"]
+mod upkeep;
 #[path = "ledger_contract/wire_faults.rs"]
 mod wire_faults;
 #[path = "ledger_contract/world.rs"]

@@ -9,10 +9,12 @@ mod run_support;
 use std::time::Duration;
 
 use herald::delivery::recipient::RecipientState;
+use herald::ledger::exchange::DEADLINE_GRACE;
 use herald::ledger::postgres::PostgresLedger;
-use herald::ledger::{DeliveryView, Inspect};
+use herald::ledger::{DeliveryView, Inspect, Ledger};
+use postgres::Middle;
 use run_support::{Running, Stage, broadcast, people};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 
 const RATE: u32 = 200;
 /// Twice what is on the wire at 200 a second and 100 ms.
@@ -81,7 +83,7 @@ fn connections_that_are_cut_again_and_again_lose_nobody_and_repeat_nobody() {
     let mut run = start(&stage, &database);
     stage.await_requests(20);
     let cut = block_on(async {
-        let mut connection = sqlx::PgConnection::connect(&postgres::server()).await.unwrap();
+        let mut connection = PgConnection::connect(&postgres::server()).await.unwrap();
         let (_, name) = database.rsplit_once('/').unwrap();
         let mut cut = 0;
         while run.child.try_wait().unwrap().is_none() {
@@ -144,41 +146,6 @@ fn two_runs_on_one_server_share_the_rate_of_their_account() {
 /// found dead by the next.
 const NOTICED_WITHIN: Duration = Duration::from_secs(40);
 
-/// Between a client and a server, until the connections that are open are forgotten: nothing passes on those any more, and
-/// nobody is told.
-struct Middle {
-    address: std::net::SocketAddr,
-    forget: tokio::sync::watch::Sender<()>,
-}
-
-impl Middle {
-    fn before(server: &str) -> Middle {
-        let host = server.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned();
-        let (forget, forgotten) = tokio::sync::watch::channel(());
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                loop {
-                    let (mut client, _) = listener.accept().await.unwrap();
-                    let mut server = tokio::net::TcpStream::connect(&host).await.unwrap();
-                    let mut forgotten = forgotten.clone();
-                    forgotten.mark_unchanged();
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                            _ = forgotten.changed() => std::future::pending::<()>().await,
-                        }
-                    });
-                }
-            })
-        });
-        Middle { address, forget }
-    }
-}
-
 #[test]
 fn a_server_that_is_replaced_without_a_word_is_asked_anew() {
     const PEOPLE: u64 = 600;
@@ -186,10 +153,9 @@ fn a_server_that_is_replaced_without_a_word_is_asked_anew() {
     stage.documents(RATE, &[broadcast("replaced", &people(1, PEOPLE))]);
     let database = block_on(postgres::fresh_database());
     let middle = Middle::before(&database);
-    let (_, name) = database.rsplit_once('/').unwrap();
-    let run = start(&stage, &format!("postgres://herald@{}/{name}", middle.address));
+    let run = start(&stage, &middle.address);
     stage.await_requests(100);
-    middle.forget.send_replace(());
+    middle.forget();
     run.wait().exits(0);
     assert_eq!(in_state(&everybody(&database), RecipientState::Sent).len(), PEOPLE as usize);
     assert_eq!(stage.accepted().len(), PEOPLE as usize);
@@ -199,4 +165,56 @@ fn a_server_that_is_replaced_without_a_word_is_asked_anew() {
     let pause = pauses.max().unwrap();
     eprintln!("nobody sent for {pause:?}");
     assert!(pause < NOTICED_WITHIN, "nobody sent for {pause:?}");
+}
+
+/// Recipients in flight, and those of them whose time has run out, by the server's clock; and those unknown.
+async fn standing(connection: &mut PgConnection) -> (i64, i64, i64) {
+    let statement = "SELECT count(*) FILTER (WHERE state = $1), \
+         count(*) FILTER (WHERE state = $1 AND deadline + $3 < extract(epoch FROM clock_timestamp()) * 1000000000), \
+         count(*) FILTER (WHERE state = $2) FROM herald.delivery";
+    let query = sqlx::query_as(statement)
+        .bind(RecipientState::Inflight.code())
+        .bind(RecipientState::Unknown.code())
+        .bind(DEADLINE_GRACE.0);
+    query.fetch_one(connection).await.unwrap()
+}
+
+#[test]
+fn a_server_that_was_away_for_longer_than_answers_may_take_makes_nobody_unknown() {
+    const PEOPLE: u64 = 600;
+    let stage = Stage::open(&["--latency", "50"]);
+    let channel = stage.channel(RATE).replace("  rate:", "  requestTimeoutSeconds: 1\n  rate:");
+    stage.write("run.yaml", format!("{channel}---\n{}", broadcast("away", &people(1, PEOPLE))));
+    let database = block_on(postgres::fresh_database());
+    let middle = Middle::before(&database);
+    let mut run = start(&stage, &middle.address);
+    stage.await_requests(100);
+    // Another process of the same ledger, whose upkeep comes before the run asks again.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let upkeep = runtime.block_on(PostgresLedger::open(&middle.address)).unwrap();
+    middle.cut();
+    let most_unknown = runtime.block_on(async {
+        let mut connection = PgConnection::connect(&database).await.unwrap();
+        assert!(upkeep.maintain().await.is_err());
+        loop {
+            let (in_flight, overdue, _) = standing(&mut connection).await;
+            assert!(in_flight > 0, "what is answered now cannot be recorded");
+            if overdue == in_flight {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        middle.pass();
+        let mut most = 0;
+        while run.child.try_wait().unwrap().is_none() {
+            upkeep.maintain().await.unwrap();
+            most = most.max(standing(&mut connection).await.2);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        most
+    });
+    run.wait().exits(0);
+    assert_eq!(most_unknown, 0, "their answers were there, and came to be recorded before silence was believed");
+    assert_eq!(in_state(&everybody(&database), RecipientState::Sent).len(), PEOPLE as usize);
+    assert_eq!(stage.accepted().len(), PEOPLE as usize);
 }

@@ -160,7 +160,11 @@ pub struct Served {
 
 impl Served {
     pub async fn new(authority: Authority, names: Vec<String>) -> Result<Served, CertificateError> {
-        let serving = authority.sign(&names, now())?;
+        Served::made_at(authority, names, now()).await
+    }
+
+    async fn made_at(authority: Authority, names: Vec<String>, now: Instant) -> Result<Served, CertificateError> {
+        let serving = authority.sign(&names, now)?;
         let (certificate, key) = (serving.certificate_pem.into_bytes(), serving.key_pem.into_bytes());
         let config = RustlsConfig::from_pem(certificate, key).await?;
         Ok(Served { authority, names, config, renew_at: serving.renew_at })
@@ -174,16 +178,18 @@ impl Served {
     pub async fn renew(mut self) {
         loop {
             tokio::time::sleep(RENEWAL_INTERVAL).await;
-            if now() >= self.renew_at
-                && let Err(error) = self.renew_once().await
-            {
+            if let Err(error) = self.renew_if_due(now()).await {
                 tracing::error!(%error, "the certificate of the ledger API was not renewed; tried again in an hour");
             }
         }
     }
 
-    async fn renew_once(&mut self) -> Result<(), CertificateError> {
-        let serving = self.authority.sign(&self.names, now())?;
+    /// Connections that are open stay as they are.
+    async fn renew_if_due(&mut self, now: Instant) -> Result<(), CertificateError> {
+        if now < self.renew_at {
+            return Ok(());
+        }
+        let serving = self.authority.sign(&self.names, now)?;
         let (certificate, key) = (serving.certificate_pem.into_bytes(), serving.key_pem.into_bytes());
         self.config.reload_from_pem(certificate, key).await?;
         self.renew_at = serving.renew_at;
@@ -207,24 +213,40 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum_server::tls_rustls::RustlsAcceptor;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
     const NAME: &str = "herald.herald-system.svc";
 
-    fn chain_is_good(authority: &Authority, serving: &Serving) -> bool {
-        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    fn der(pem: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    }
+
+    fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+        Arc::new(rustls::crypto::ring::default_provider())
+    }
+
+    fn is_trusted(authority_pem: &str, certificate: &CertificateDer<'_>, at: Instant) -> bool {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(der(authority.certificate_pem())).unwrap();
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let verifier =
-            rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        roots.add(der(authority_pem)).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build().unwrap();
         let name = ServerName::try_from(NAME).unwrap();
-        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now().as_second().unsigned_abs()));
-        use rustls::client::danger::ServerCertVerifier;
-        verifier.verify_server_cert(&der(&serving.certificate_pem), &[], &name, &[], at).is_ok()
+        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at.as_second().unsigned_abs()));
+        verifier.verify_server_cert(certificate, &[], &name, &[], at).is_ok()
+    }
+
+    fn chain_is_good(authority: &Authority, serving: &Serving) -> bool {
+        is_trusted(authority.certificate_pem(), &der(&serving.certificate_pem), now())
     }
 
     #[test]
@@ -260,5 +282,87 @@ mod tests {
         data.insert(CERTIFICATE_KEY.to_owned(), ByteString(serving.certificate_pem.into_bytes()));
         data.insert(PRIVATE_KEY.to_owned(), ByteString(serving.key_pem.into_bytes()));
         refused(&leaf, now(), "not the certificate of an authority");
+    }
+
+    /// A sender that runs: it trusts the authority and nothing else.
+    struct Connection(tokio_rustls::client::TlsStream<tokio::net::TcpStream>);
+
+    impl Connection {
+        async fn open(authority_pem: &str, address: SocketAddr) -> std::io::Result<Connection> {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(der(authority_pem)).unwrap();
+            let config = rustls::ClientConfig::builder_with_provider(provider())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+            connector.connect(ServerName::try_from(NAME).unwrap(), stream).await.map(Connection)
+        }
+
+        fn certificate(&self) -> CertificateDer<'static> {
+            self.0.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+        }
+
+        /// Asks, and is answered on the same connection.
+        async fn ask(&mut self) {
+            self.0.write_all(b"GET / HTTP/1.1\r\nhost: herald\r\n\r\n").await.unwrap();
+            let mut answer = [0; 12];
+            self.0.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            // The rest of the head; the body is empty.
+            let mut rest = Vec::new();
+            while !rest.ends_with(b"\r\n\r\n") {
+                rest.push(self.0.read_u8().await.unwrap());
+            }
+        }
+    }
+
+    /// Serves what was made so many days ago, as the operator does.
+    async fn serve(days_ago: i64) -> (Served, SocketAddr) {
+        let authority = Authority::read(&Authority::make("herald-system", now()).unwrap(), now()).unwrap();
+        let made_at = now() - (days_ago * 24).hours();
+        let served = Served::made_at(authority, vec![NAME.to_owned()], made_at).await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = axum_server::from_tcp(listener).unwrap().acceptor(RustlsAcceptor::new(served.config()));
+        let router = Router::new().route("/", axum::routing::get(async || ()));
+        tokio::spawn(server.serve(router.into_make_service()));
+        (served, address)
+    }
+
+    #[tokio::test]
+    async fn a_certificate_near_its_end_is_renewed_and_running_senders_notice_nothing() {
+        let (mut served, address) = serve(SERVING_DAYS - RENEWAL_DAYS).await;
+        let trusted = served.authority.certificate_pem().to_owned();
+        let mut running = Connection::open(&trusted, address).await.unwrap();
+        running.ask().await;
+
+        served.renew_if_due(now() - 1.hour()).await.unwrap();
+        let before = Connection::open(&trusted, address).await.unwrap();
+        assert_eq!(before.certificate(), running.certificate(), "it is not due");
+        served.renew_if_due(now()).await.unwrap();
+        let mut after = Connection::open(&trusted, address).await.unwrap();
+        assert_ne!(after.certificate(), running.certificate());
+        assert!(is_trusted(&trusted, &after.certificate(), now() + ((SERVING_DAYS - 1) * 24).hours()));
+        assert!(!is_trusted(&trusted, &running.certificate(), now() + ((SERVING_DAYS - 1) * 24).hours()));
+        after.ask().await;
+        running.ask().await;
+
+        served.renew_if_due(now() + 1.hour()).await.unwrap();
+        let again = Connection::open(&trusted, address).await.unwrap();
+        assert_eq!(again.certificate(), after.certificate(), "the new one is good for as long as the first was");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_has_ended_is_refused_until_it_is_renewed() {
+        let (mut served, address) = serve(SERVING_DAYS + 2).await;
+        let trusted = served.authority.certificate_pem().to_owned();
+        let refused = Connection::open(&trusted, address).await.err().expect("refused").to_string();
+        assert!(refused.contains("expired"), "{refused}");
+        served.renew_if_due(now()).await.unwrap();
+        Connection::open(&trusted, address).await.unwrap().ask().await;
     }
 }

@@ -166,6 +166,10 @@ pub trait Ledger: SenderLedger {
     /// Returns how many became unknown.
     fn settle_all_senders_dead(&self) -> impl Future<Output = Result<u64>> + Send;
 
+    /// Until now senders could not reach the ledger through this process, although it was open. Whatever they have to report
+    /// comes first: for one lease nothing is concluded from their silence.
+    fn was_out_of_reach(&self);
+
     /// One slice of upkeep: overdue attempts become unknown, pending recipients of ended broadcasts are skipped, instants
     /// of a clock that was set back are pulled in. Returns whether there is more to do at once.
     fn maintain(&self) -> impl Future<Output = Result<bool>> + Send;

@@ -121,6 +121,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.settle_all_senders_dead()).await
     }
 
+    fn was_out_of_reach(&self) {
+        self.ledger.was_out_of_reach();
+    }
+
     async fn maintain(&self) -> Result<bool> {
         self.retry().answered(|| self.ledger.maintain()).await
     }

@@ -172,6 +172,10 @@ impl Ledger for OverTheWire {
     async fn settle_all_senders_dead(&self) -> Result<u64> {
         self.behind.settle_all_senders_dead().await
     }
+    fn was_out_of_reach(&self) {
+        self.behind.was_out_of_reach();
+    }
+
     async fn maintain(&self) -> Result<bool> {
         self.behind.maintain().await
     }

@@ -12,6 +12,7 @@ pub struct Campaign {
     pub rate: u32,
     pub request_timeout_seconds: u32,
     pub senders: u32,
+    pub priority: &'static str,
     pub batch_size: Option<u32>,
     pub text: String,
     pub cancel: bool,
@@ -27,6 +28,7 @@ impl Campaign {
             rate,
             request_timeout_seconds: 20,
             senders: 1,
+            priority: "Normal",
             batch_size: None,
             text: "Hi {{ first_name | default('there') }}, 20 % off until Sunday.".to_owned(),
             cancel: false,
@@ -51,13 +53,13 @@ impl Campaign {
     }
 
     fn document(&self) -> String {
-        let Campaign { name, senders, text, .. } = self;
+        let Campaign { name, senders, priority, text, .. } = self;
         let inline =
             self.inline.as_ref().map_or_else(String::new, |id| format!("    recipients: [{{id: \"{id}\"}}]\n"));
         let mut document = format!(
             "---\napiVersion: herald.dev/v1alpha1\nkind: BroadcastMessage\nmetadata: {{name: {name}}}\nspec:\n  \
              channelRef: {{name: page}}\n  audience:\n{inline}    sources:\n      - {{name: people, configMapKeyRef: {{name: {name}, \
-             key: {name}.csv}}}}\n  content: {{text: \"{text}\"}}\n  delivery:\n    senders: {senders}\n"
+             key: {name}.csv}}}}\n  content: {{text: \"{text}\"}}\n  delivery:\n    senders: {senders}\n    priority: {priority}\n"
         );
         if let Some(size) = self.batch_size {
             writeln!(document, "    batchSize: {size}").unwrap();
@@ -69,8 +71,9 @@ impl Campaign {
     }
 }
 
-/// Writes documents and audiences into the folder; returns the arguments of `herald run` that name them.
-pub fn write(folder: &Path, base_url: &str, campaigns: &[Campaign]) -> Vec<String> {
+/// Writes documents, in a file of this name, and audiences into the folder; returns the arguments of `herald run` that
+/// name them.
+pub fn write(folder: &Path, name: &str, base_url: &str, campaigns: &[Campaign]) -> Vec<String> {
     let file = |name: &str| -> PathBuf { folder.join(name) };
     let Campaign { rate, request_timeout_seconds, .. } = &campaigns[0];
     let mut documents = format!(
@@ -79,13 +82,14 @@ pub fn write(folder: &Path, base_url: &str, campaigns: &[Campaign]) -> Vec<Strin
          requestTimeoutSeconds: {request_timeout_seconds}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: page}}\n\
          stringData: {{accessToken: EAAB-test-token}}\n"
     );
-    let mut arguments = vec!["-f".to_owned(), file("broadcast.yaml").display().to_string()];
+    let path = file(&format!("{name}.yaml"));
+    let mut arguments = vec!["-f".to_owned(), path.display().to_string()];
     for campaign in campaigns {
         let people = file(&format!("{}.csv", campaign.name));
         std::fs::write(&people, campaign.people()).unwrap();
         documents.push_str(&campaign.document());
         arguments.extend(["--config-map".to_owned(), format!("{}={}", campaign.name, people.display())]);
     }
-    std::fs::write(file("broadcast.yaml"), documents).unwrap();
+    std::fs::write(path, documents).unwrap();
     arguments
 }

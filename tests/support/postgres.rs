@@ -12,6 +12,7 @@ use herald::ledger::clock::Clock;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::random::random_id;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::sync::watch;
 
 /// The server's address.
 pub fn server() -> String {
@@ -76,5 +77,69 @@ impl Drop for OwnServer {
         drop(self.script.stdin.take());
         // Who panics already need not hear of this.
         let _ = self.script.wait();
+    }
+}
+
+/// What becomes of connections to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// Nothing passes any more on those there were, and nobody is told; new ones are as good as ever.
+    Forgotten,
+    /// Those there were are closed, and so is every new one.
+    Cut,
+}
+
+/// Between a client and a server.
+pub struct Middle {
+    /// In place of the server's.
+    pub address: String,
+    way: watch::Sender<Way>,
+}
+
+impl Middle {
+    pub fn before(server: &str) -> Middle {
+        let (front, behind) = server.rsplit_once('@').unwrap();
+        let (host, database) = behind.split_once('/').unwrap();
+        let (way, ways) = watch::channel(Way::Open);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = format!("{front}@{}/{database}", listener.local_addr().unwrap());
+        let host = host.to_owned();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Middle::stand(listener, host, ways));
+        });
+        Middle { address, way }
+    }
+
+    async fn stand(listener: std::net::TcpListener, host: String, ways: watch::Receiver<Way>) {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut way = ways.clone();
+            if *way.borrow_and_update() == Way::Cut {
+                continue;
+            }
+            let mut server = tokio::net::TcpStream::connect(&host).await.unwrap();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = way.changed() => if *way.borrow() == Way::Forgotten { std::future::pending().await },
+                }
+            });
+        }
+    }
+
+    pub fn forget(&self) {
+        self.way.send_replace(Way::Forgotten);
+    }
+
+    pub fn cut(&self) {
+        self.way.send_replace(Way::Cut);
+    }
+
+    pub fn pass(&self) {
+        self.way.send_replace(Way::Open);
     }
 }

@@ -35,16 +35,19 @@ pub struct Ended {
 }
 
 impl Running {
-    /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`.
+    /// Starts `herald run -o json` with its output in files of the folder whose names begin with `name`, where it keeps what
+    /// it keeps of its own as well.
     /// `trusted` is the certificate of a provider, where it has one of its own.
-    pub fn start(folder: &Path, name: &str, ledger: &Path, arguments: &[String], trusted: Option<&Path>) -> Running {
+    pub fn start(folder: &Path, name: &str, ledger: &str, arguments: &[String], trusted: Option<&Path>) -> Running {
         let (output, messages) = (folder.join(format!("{name}.out")), messages_of(folder, name));
         let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-        command.arg("run").args(arguments).args(["-o", "json", "--ledger"]).arg(format!("sqlite:{}", ledger.display()));
+        command.arg("run").args(arguments).args(["-o", "json"]);
+        // By the environment: other users of a machine see a process's arguments.
+        command.env("HERALD_LEDGER", ledger);
+        // With a server each run is another user's: a flight journal belongs to one process at a time.
+        command.env("XDG_STATE_HOME", folder.join(format!("{name}.state")));
         // Says when requests were handed over; without colours, to be read by `handed_over`.
         command.env("HERALD_LOG", "warn,herald::sender::transport=trace").env("NO_COLOR", "1");
-        // A provider on this machine is not behind a proxy, whatever the machine that tests run on has for others.
-        command.env_remove("HERALD_LEDGER");
         command.envs(trusted.map(|certificate| ("SSL_CERT_FILE", certificate)));
         command.stdin(Stdio::null());
         command.stdout(File::create(&output).unwrap()).stderr(File::create(&messages).unwrap());

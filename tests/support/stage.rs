@@ -155,14 +155,20 @@ impl Stage {
     }
 
     pub fn start(&self, campaigns: &[Campaign]) -> Running {
+        self.start_on(&format!("sqlite:{}", self.ledger_path().display()), campaigns)
+    }
+
+    /// The same with another ledger, where several runs may work at a time.
+    pub fn start_on(&self, ledger: &str, campaigns: &[Campaign]) -> Running {
         let base_url = match &self.front {
             Some(front) => format!("https://{}", front.address),
             None => format!("http://{}", self.address),
         };
-        let arguments = campaign::write(self.folder.path(), &base_url, campaigns);
         self.runs.set(self.runs.get() + 1);
+        let name = run_name(self.runs.get());
+        let arguments = campaign::write(self.folder.path(), &name, &base_url, campaigns);
         let trusted = self.front.as_ref().map(|front| front.certificate.as_path());
-        Running::start(self.folder.path(), &run_name(self.runs.get()), &self.ledger_path(), &arguments, trusted)
+        Running::start(self.folder.path(), &name, ledger, &arguments, trusted)
     }
 
     /// Runs to the end.

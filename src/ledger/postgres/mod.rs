@@ -62,7 +62,7 @@ pub struct PostgresLedger {
     clock: Option<Arc<dyn Clock>>,
     /// On the ledger's clock.
     reachable_since: AtomicI64,
-    /// The last call did not reach the server.
+    /// The last call did not reach the server, or senders did not reach this process.
     cut_off: AtomicBool,
 }
 
@@ -166,6 +166,11 @@ impl Database for PostgresLedger {
 
     fn reachable_since(&self) -> Timestamp {
         Timestamp(self.reachable_since.load(Ordering::SeqCst))
+    }
+
+    /// The next call reads the clock for it.
+    fn reached_anew(&self) {
+        self.cut_off.store(true, Ordering::SeqCst);
     }
 }
 

@@ -173,6 +173,10 @@ impl<D: Database> Ledger for D {
         }
     }
 
+    fn was_out_of_reach(&self) {
+        self.reached_anew();
+    }
+
     async fn maintain(&self) -> Result<bool> {
         // Once it has begun: that is what shows a ledger that was out of reach.
         commit_always!(self, |store| maintain::maintain(store, self.reachable_since()))

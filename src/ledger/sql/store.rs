@@ -48,6 +48,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// Since when senders could reach the ledger without a break, at the earliest.
     fn reachable_since(&self) -> Timestamp;
+
+    /// Senders could not reach it until now.
+    fn reached_anew(&self);
 }
 
 /// A recipient as recording finds it.

@@ -11,6 +11,7 @@ mod taking;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -32,7 +33,8 @@ pub struct SqliteLedger {
     path: PathBuf,
     writer: Arc<Mutex<Writer>>,
     clock: Arc<dyn Clock>,
-    opened_at: Timestamp,
+    /// On the ledger's clock.
+    reachable_since: AtomicI64,
     _lock: Option<LockFile>,
 }
 
@@ -83,7 +85,7 @@ impl SqliteLedger {
         let now = clock.now();
         adopt(connection, now).await.map_err(classify)?;
         let writer = Arc::new(Mutex::new(writer));
-        Ok(SqliteLedger { path, writer, clock, opened_at: now, _lock: lock })
+        Ok(SqliteLedger { path, writer, clock, reachable_since: AtomicI64::new(now.0), _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -114,7 +116,11 @@ impl Database for SqliteLedger {
     }
 
     fn reachable_since(&self) -> Timestamp {
-        self.opened_at
+        Timestamp(self.reachable_since.load(Ordering::SeqCst))
+    }
+
+    fn reached_anew(&self) {
+        self.reachable_since.store(self.clock.now().0, Ordering::SeqCst);
     }
 }
 
