@@ -34,7 +34,7 @@ bench: prerequisites ## measure pace, efficiency and planning into docs/benchmar
 bench-cluster: prerequisites ## measure what a cluster pays, into docs/benchmarks-cluster.md, as root
 	@dev/cluster-bench.sh
 
-soak: prerequisites ## every proof in large sizes, 1,000 kills among them, for half an hour (MINUTES=n)
+soak: prerequisites ## every proof in large sizes, 1,000 kills among them, for half an hour (MINUTES=n); as root 200 in a cluster before
 	dev/soak.sh $(or $(MINUTES),30)
 
 lint: prerequisites ## check format, lints, documentation, licences

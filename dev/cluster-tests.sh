@@ -39,19 +39,20 @@ unset HERALD_TEST_POSTGRES
 dev/with-postgres.sh
 export HERALD_TEST_POSTGRES_LISTEN=$HERALD_TEST_NODE_ADDRESS
 dev/cluster/check-crash.sh
-# What the disruptions do to the operator and the API server would be felt by all others: they come late, one by one. Then
-# what the operator has asked for in all of them is looked at; and at last, when it is gone, several take its place. The
-# binary is the one that cargo has built together with the tests; built by itself it would be another one, with all it
+# What the disruptions do to the operator and the API server would be felt by all others: they come late, one by one, and so
+# does the series of kills. Then what the operator has asked for in all of them is looked at; and at last, when it is gone,
+# several take its place. The binary is the one that cargo has built together with the tests; built by itself it would be another one, with all it
 # depends on.
 # shellcheck disable=SC2016 # it is the inner shell that expands
 HERALD=${CARGO_TARGET_DIR:-target}/debug/herald dev/with-herald.sh dev/with-postgres.sh bash -c '
     program=$1 at_once=$2 failed=0
     shift 2
     ((!$#)) || exec "$program" --ignored --test-threads=1 "$@"
-    "$program" --ignored "--test-threads=$at_once" --skip disruptions --skip afterwards --skip replicas || failed=1
-    "$program" --ignored --test-threads=1 disruptions || failed=1
+    "$program" --ignored "--test-threads=$at_once" --skip disruptions --skip afterwards --skip replicas \
+        --skip random_kills || failed=1
+    "$program" --ignored --test-threads=1 disruptions with_a_file_killed || failed=1
     "$program" --ignored --test-threads=1 afterwards || failed=1
-    "$program" --ignored "--test-threads=$at_once" replicas || failed=1
+    "$program" --ignored "--test-threads=$at_once" replicas of_one_database_killed || failed=1
     exit $failed' cluster-tests "$test_program" $at_once "$@"
 
 left=$(dev/cluster/remains.sh)

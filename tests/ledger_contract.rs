@@ -185,6 +185,9 @@ macro_rules! contract {
                 dead_senders {
                     a_complete_journal_leaves_unknown_only_what_was_on_the_wire
                     an_incomplete_journal_is_believed_in_what_it_says_and_not_in_its_silence
+                    a_journal_that_is_late_still_says_who_was_never_begun
+                    a_late_journal_that_is_incomplete_takes_nobody_for_never_begun
+                    who_was_told_to_be_unknown_after_the_deadline_was_begun
                     a_journal_may_name_several_attempts_of_one_recipient
                     the_order_of_a_journal_does_not_matter
                     a_dead_sender_is_heard_no_more

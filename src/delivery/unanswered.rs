@@ -4,7 +4,7 @@
 //! first attempt can no longer be answered, as a try that counts. This is the only way from an attempt without a definite
 //! outcome to another one, and so the only way to message somebody twice.
 
-use super::outcome::Fault;
+use super::outcome::{Fault, Outcome};
 use super::recipient::{Circumstances, RecipientState, Settled, Standing};
 
 /// The end of an attempt that is known to have no known outcome.
@@ -42,6 +42,30 @@ pub fn follow_policy(before: Standing, fault: &Fault, around: &Circumstances) ->
     }
 }
 
+/// Why a recipient is unknown whose sender told nothing until the deadline: concluded from silence, and seen by nobody. The
+/// request need not have begun, and where the sender's flight journal turns up it may still say so.
+pub const SENDER_LOST: &str = "SenderLost";
+
+/// What becomes of a recipient given up for silence when its sender tells after all that it does not know either: it stays
+/// as it is, and the sender's reason takes the place of [`SENDER_LOST`]. From then on it is certain that the request had
+/// begun, also when the journal has forgotten it. `reason` is why it is unknown now; `None` where this is no news.
+pub fn confirmed(
+    before: Standing,
+    reason: Option<&str>,
+    attempt: u32,
+    outcome: &Outcome,
+    around: &Circumstances,
+) -> Option<Settled> {
+    let Outcome::Unknown { fault } = outcome else { return None };
+    let is_given_up = before.state == RecipientState::Unknown || before.resend;
+    if attempt != before.attempt || !is_given_up || reason != Some(SENDER_LOST) {
+        return None;
+    }
+    let Standing { state, tries, setbacks, resend, .. } = before;
+    let not_before = if resend { around.overdue_at.max(around.now) } else { around.now };
+    Some(Settled { state, tries, setbacks, not_before, resend, provider_id: None, fault: Some(fault.clone()) })
+}
+
 fn is_resent(before: Standing, around: &Circumstances) -> bool {
     resends(around) && before.tries.saturating_add(1) < around.retry.max_tries
 }
@@ -53,7 +77,6 @@ fn resends(around: &Circumstances) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::backoff::RetryPolicy;
-    use super::super::outcome::Outcome;
     use super::super::recipient::{SkipReason, settle};
     use super::super::time::{Span, Timestamp};
     use super::*;
@@ -141,6 +164,23 @@ mod tests {
         let waiting = standing(&settle(inflight(0), 3, &unknown(), &around()).unwrap());
         let ended = Circumstances { ended: Some(SkipReason::Expired), ..around() };
         assert_eq!(follow_policy(waiting, &fault(), &ended).unwrap().state, RecipientState::Unknown);
+    }
+
+    #[test]
+    fn who_was_given_up_for_silence_keeps_its_standing_and_learns_why_once_the_sender_tells_that_it_does_not_know() {
+        let unknown_one = Standing { state: RecipientState::Unknown, ..inflight(1) };
+        let waiting = standing(&settle(inflight(1), 3, &unknown(), &around()).unwrap());
+        for before in [unknown_one, waiting] {
+            let after = confirmed(before, Some(SENDER_LOST), 3, &unknown(), &around()).unwrap();
+            assert_eq!(standing(&after), before);
+            assert_eq!(after.fault.unwrap().reason, "NoAnswer");
+            assert_eq!(confirmed(before, Some("NoAnswer"), 3, &unknown(), &around()), None, "the first word counts");
+            assert_eq!(confirmed(before, Some(SENDER_LOST), 2, &unknown(), &around()), None, "an older attempt");
+            let accepted = Outcome::Accepted { provider_id: None };
+            assert_eq!(confirmed(before, Some(SENDER_LOST), 3, &accepted, &around()), None);
+        }
+        let pending = Standing { state: RecipientState::Pending, ..inflight(1) };
+        assert_eq!(confirmed(pending, Some(SENDER_LOST), 3, &unknown(), &around()), None);
     }
 
     #[test]

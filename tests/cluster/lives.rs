@@ -1,19 +1,17 @@
 //! How processes of pods end and begin again.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::judge::now_ns;
 use super::kubectl::find;
-use super::process::process_of;
+use super::process::{process_of, signal};
 
 /// The kernel counts the start of a process in these, since the boot.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Ends the process of a pod's container as a crash would: by its id.
 pub fn kill_process_of(namespace: &str, pod: &str) {
-    let process = process_of(namespace, pod).to_string();
-    assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
+    assert!(signal(process_of(namespace, pod), "KILL"));
 }
 
 /// When a process was started, as the simulator's record counts time: finer than the seconds of a pod's `startedAt`.

@@ -13,18 +13,20 @@ mod installation;
 mod judge;
 mod kstatus;
 mod kubectl;
+mod ledger_view;
 mod lives;
-#[path = "../support/pace.rs"]
-#[allow(dead_code, reason = "the tests of runs use the rest")]
-mod machine;
 mod network;
 mod pace;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod process;
+mod random_kills;
 mod release;
 mod replicas;
 mod schema;
 mod stage;
+#[path = "../support/mod.rs"]
+mod support;
 mod tokens;
 mod troubles;
+mod victims;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use herald::simulator::record::{OwnedLine, worst_window};
 
 use super::kubectl::await_that;
-use super::machine::{Waits, Watcher};
 use super::stage::Stage;
+use super::support::pace::{Waits, Watcher};
 
 /// For an edit to reach the operator, and the slots given away before it to pass.
 const TO_TAKE_EFFECT: Duration = Duration::from_secs(4);

@@ -19,7 +19,7 @@ pub struct Release {
     pub stage: Stage,
     /// Of the namespace and of the objects in it.
     pub name: String,
-    database: String,
+    pub database: String,
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -39,6 +39,11 @@ impl Release {
     /// A stage with the channel `page` at so many messages a second, and its operators, which start all at once on a
     /// database with nothing in it.
     pub fn open(name: &str, messages: u32, replicas: u32) -> Release {
+        Release::beside(name, &["--latency", "50-100"], messages, replicas)
+    }
+
+    /// The same beside a simulator with these flags.
+    pub fn beside(name: &str, flags: &[&str], messages: u32, replicas: u32) -> Release {
         {
             let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
             if *releases == 0 {
@@ -46,7 +51,7 @@ impl Release {
             }
             *releases += 1;
         }
-        let stage = Stage::with_channel(name, &["--latency", "50-100"], messages);
+        let stage = Stage::with_channel(name, flags, messages);
         let database = block_on(postgres::fresh_database());
         let release = Release { name: format!("{}-operators", stage.namespace), database, stage };
         release.install(replicas);

@@ -26,6 +26,8 @@ struct Row {
     holder: String,
     request: u64,
     taken_at: i64,
+    /// Unknown by silence alone: its sender has told nothing of this attempt.
+    given_up: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,8 +112,16 @@ impl Model {
         if broadcast.begun {
             return false;
         }
-        let row =
-            Row { state: Pending, attempt: 0, tries: 0, not_before: 0, holder: String::new(), request: 0, taken_at: 0 };
+        let row = Row {
+            state: Pending,
+            attempt: 0,
+            tries: 0,
+            not_before: 0,
+            holder: String::new(),
+            request: 0,
+            taken_at: 0,
+            given_up: false,
+        };
         broadcast.rows = vec![row; PEOPLE];
         broadcast.batches = vec![Batch::default(); PEOPLE.div_ceil(BATCH)];
         true
@@ -177,9 +187,14 @@ impl Model {
         self.record(which, &words.outcomes);
         let broadcast = &mut self.broadcasts[which];
         let ended = broadcast.ended(self.now).is_some();
-        let held = |row: &&mut Row| row.state == Inflight && row.holder == words.holder;
+        let closed = broadcast.senders[&words.holder].closed;
+        let given_up = |row: &Row| row.state == Unknown && row.given_up && !closed;
+        let held = |row: &&mut Row| row.holder == words.holder && (row.state == Inflight || given_up(row));
         for (seq, row) in (0..).zip(&mut broadcast.rows).filter(|(_, row)| held(row)) {
             let begun = !words.complete || words.begun.contains(&(seq, row.attempt));
+            if begun && row.state == Unknown {
+                continue;
+            }
             row.state = match (begun, ended) {
                 (true, _) => Unknown,
                 (false, true) => Skipped,
@@ -266,7 +281,10 @@ impl Row {
             return false;
         }
         let (state, counts, wait) = match outcome {
-            Outcome::Unknown { .. } if self.state == Unknown => return false,
+            Outcome::Unknown { .. } if self.state == Unknown => {
+                self.given_up = false;
+                return false;
+            }
             Outcome::Unknown { .. } => (Unknown, false, 0),
             Outcome::Accepted { .. } => (Sent, false, 0),
             Outcome::Permanent { .. } => (Failed, false, 0),
@@ -325,6 +343,7 @@ impl Broadcast {
         let mut silent = false;
         for row in self.rows.iter_mut().filter(|row| row.state == Inflight && overdue(row)) {
             row.state = Unknown;
+            row.given_up = true;
             silent = true;
         }
         if silent {
@@ -449,6 +468,7 @@ impl Broadcast {
             row.holder = request.holder.clone();
             row.request = request.number;
             row.taken_at = now;
+            row.given_up = false;
             taken += 1;
         }
         self.begun |= taken > 0;

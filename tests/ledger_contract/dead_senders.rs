@@ -1,10 +1,11 @@
 //! What becomes of what a dead sender held.
 
+use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Inflight, Pending, Sent, Unknown};
 use herald::delivery::time::Span;
-use herald::ledger::LedgerError;
-use herald::ledger::exchange::{Assignment, LastWords};
+use herald::ledger::exchange::{Assignment, BroadcastId, LastWords};
+use herald::ledger::{Declaration, LedgerError};
 
 use super::world::*;
 
@@ -50,6 +51,75 @@ pub async fn an_incomplete_journal_is_believed_in_what_it_says_and_not_in_its_si
     world.settle_dead(&words).await;
     let states: Vec<_> = world.ledger.everybody(broadcast).await[1..5].iter().map(|row| row.state).collect();
     assert_eq!(states, [Sent, Pending, Unknown, Unknown]);
+}
+
+/// Whoever nobody told of until deadline and grace had passed.
+async fn given_up<L: Backend>(world: &World<L>, broadcast: BroadcastId, count: i64) {
+    world.pass(Span::from_secs(300));
+    world.maintain_all().await;
+    assert_eq!(world.tally(broadcast, Unknown, "SenderLost").await, count);
+}
+
+pub async fn a_journal_that_is_late_still_says_who_was_never_begun<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 5).await;
+    let mut dead = Sender::proven(world, "dead", broadcast).await;
+    let rows = dead.take(world, 4).await;
+    given_up(world, broadcast, 4).await;
+    assert!(world.snapshot(broadcast).await.finished_at.is_some());
+    let words = LastWords {
+        holder: "dead".into(),
+        outcomes: vec![report(&rows[0], &accepted()), report(&rows[1], &unknown())],
+        begun: begun(&rows[2..3]),
+        complete: true,
+    };
+    world.settle_dead(&words).await;
+    let states: Vec<_> = world.ledger.everybody(broadcast).await[1..5].iter().map(|row| row.state).collect();
+    assert_eq!(states, [Sent, Unknown, Unknown, Pending]);
+    world.sums_hold().await;
+    assert_eq!(world.snapshot(broadcast).await.finished_at, None, "it goes on");
+    let over = Sender::new("heir", broadcast).take(world, 9).await;
+    assert_eq!((seqs(&over), over[0].attempt), (vec![4], 2));
+    world.settle_dead(&words).await;
+    assert_eq!(world.state(broadcast, 4).await, Inflight, "telling it again changes nothing");
+}
+
+pub async fn a_late_journal_that_is_incomplete_takes_nobody_for_never_begun<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 5).await;
+    let mut dead = Sender::proven(world, "dead", broadcast).await;
+    dead.take(world, 4).await;
+    given_up(world, broadcast, 4).await;
+    let words = LastWords { holder: "dead".into(), outcomes: vec![], begun: vec![], complete: false };
+    world.settle_dead(&words).await;
+    assert_eq!(world.counts(broadcast).await.unknown, 4);
+}
+
+/// A journal forgets what the ledger has acknowledged.
+pub async fn who_was_told_to_be_unknown_after_the_deadline_was_begun<L: Backend>(world: &World<L>) {
+    for (key, after_unknown) in [("held", false), ("resent", true)] {
+        let retry = RetryPolicy { after_unknown, ..declaration(key).retry };
+        let broadcast = world.planned(&Declaration { retry, ..declaration(key) }, 3).await;
+        let holder = format!("dead of {key}");
+        let mut dead = Sender::proven(world, &holder, broadcast).await;
+        let rows = dead.take(world, 2).await;
+        world.pass(Span::from_secs(300));
+        world.maintain_all().await;
+        let before = world.ledger.everybody(broadcast).await;
+        dead.tell(world, vec![report(&rows[0], &unknown())]).await;
+        let told = world.row(broadcast, 1).await;
+        assert_eq!((told.state, told.attempt), (before[1].state, before[1].attempt));
+        assert_ne!(told.reason.as_deref(), Some("SenderLost"));
+        world.sums_hold().await;
+        let retries = world.batch(broadcast, 0).await.retries;
+        let words = LastWords { holder, outcomes: vec![], begun: vec![], complete: true };
+        world.settle_dead(&words).await;
+        world.sums_hold().await;
+        let row = world.row(broadcast, 1).await;
+        assert_eq!((row.state, row.reason), (told.state, told.reason), "{key}");
+        let row = world.row(broadcast, 2).await;
+        assert_eq!((row.state, row.reason), (Pending, None), "{key}");
+        let resends = i64::from(after_unknown);
+        assert_eq!(retries - world.batch(broadcast, 0).await.retries, resends, "that resend does not come about");
+    }
 }
 
 pub async fn a_journal_may_name_several_attempts_of_one_recipient<L: Backend>(world: &World<L>) {

@@ -2,25 +2,33 @@
 //! what was seen on the way. A check returns what breaks it, and nothing while it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use herald::delivery::recipient::RecipientState;
 use herald::ledger::DeliveryView;
 use herald::simulator::record::{self, Correlation, OwnedLine};
 use serde_json::Value;
 
-use super::judge::{Attempts, Kept};
-use super::pace;
+use super::judge::{Attempts, Claim, Kept};
+use super::pace::{self, Waits};
 
 /// Answers of the simulator after which a recipient may be asked again: temporary, throttled.
 const RETRYABLE: [&str; 2] = ["2", "613"];
 
+/// How long what a killed process had handed over may still be on its way to the provider.
+const UNTIL_ARRIVED: Duration = Duration::from_secs(1);
+
 /// What a killed process left.
 #[derive(Clone, Debug)]
 pub struct Kill {
-    /// Begun and without an answer, as its journal says.
+    pub at_ns: u64,
+    /// What may be unknown for it: begun and without an answer, as its journal says; where the journal is lost as well,
+    /// everything that the ledger had in its hands.
     pub open: Attempts,
     /// How many that may be.
     pub allowed: usize,
+    /// What it held then, or a moment before.
+    pub claims: Vec<Claim>,
 }
 
 /// A time in which no process ran, in nanoseconds since 1970.
@@ -36,8 +44,10 @@ pub struct Case {
     pub lines: Vec<OwnedLine>,
     /// In the end.
     pub broadcasts: Vec<Kept>,
-    /// The only broadcast whenever no process ran.
+    /// The only broadcast on the way.
     pub looks: Vec<Kept>,
+    /// The statuses that were shown on the way, each before the look of the same number.
+    pub told: Vec<Value>,
     /// The ledger's own sums that do not hold.
     pub audit: Vec<String>,
     /// Everybody who is to be messaged, where it is known.
@@ -47,6 +57,8 @@ pub struct Case {
     /// When requests were handed over, and the rate.
     pub handed_over: Vec<u64>,
     pub rate: Option<u32>,
+    /// Where nobody logged that: how long this machine made threads wait.
+    pub waits: Option<Waits>,
     /// What the last run said, when it ended by itself.
     pub status: Option<Value>,
 }
@@ -132,7 +144,22 @@ fn epochs_and_attempts_only_grow(case: &Case) -> Vec<String> {
             }
         }
     }
+    wrong.extend(case.kills.iter().flat_map(|kill| taken_without_a_claim(case, kill)));
     wrong
+}
+
+/// What a killed process held goes on by a new claim.
+fn taken_without_a_claim(case: &Case, kill: &Kill) -> Vec<String> {
+    let from_ns = kill.at_ns + UNTIL_ARRIVED.as_nanos() as u64;
+    let goes_on = |claim: &Claim| {
+        let later = case.lines.iter().filter(|line| line.time_ns > from_ns).filter_map(place);
+        later.into_iter().any(|(_, seq, _)| (claim.first_seq..=claim.last_seq).contains(&seq))
+    };
+    let batches = || case.broadcasts.iter().flat_map(|kept| &kept.batches);
+    let is_claimed_anew =
+        |claim: &Claim| batches().any(|batch| batch.index == claim.batch && batch.epoch > claim.epoch);
+    let stale = kill.claims.iter().filter(|claim| goes_on(claim) && !is_claimed_anew(claim));
+    stale.map(|claim| format!("who held {claim:?} was killed, and it went on without a new claim")).collect()
 }
 
 fn sums_hold(case: &Case) -> Vec<String> {
@@ -240,20 +267,32 @@ fn unknown_is_what_was_on_the_wire_or_unanswered(case: &Case) -> Vec<String> {
 }
 
 fn what_is_settled_stays_settled(case: &Case) -> Vec<String> {
-    let settled = |kept: &Kept| {
-        let counts = kept.snapshot.counts;
-        [counts.sent, counts.failed, counts.skipped]
-    };
-    let fell = |two: &&[Kept]| settled(&two[0]).iter().zip(settled(&two[1])).any(|(before, after)| after < *before);
-    case.looks
-        .windows(2)
-        .filter(fell)
-        .map(|two| format!("{:?}, then {:?}", settled(&two[0]), settled(&two[1])))
-        .collect()
+    let kept: Vec<_> = case.looks.iter().map(|kept| settled(kept).map(Some)).collect();
+    let told: Vec<_> = case.told.iter().map(settled_as_told).collect();
+    let fell = |two: &&[[Option<i64>; 3]]| two[0].iter().zip(two[1]).any(|(before, after)| after < *before);
+    let fallen = [kept, told].map(|ways| {
+        let fallen = ways.windows(2).filter(fell);
+        fallen.map(|two| format!("{:?}, then {:?}", two[0], two[1])).collect::<Vec<_>>()
+    });
+    fallen.into_iter().flatten().collect()
+}
+
+/// Sent, failed, skipped.
+fn settled(kept: &Kept) -> [i64; 3] {
+    let counts = kept.snapshot.counts;
+    [counts.sent, counts.failed, counts.skipped]
+}
+
+/// The same by a status; none where it does not say yet.
+fn settled_as_told(status: &Value) -> [Option<i64>; 3] {
+    ["sent", "failed", "skipped"].map(|name| status["recipients"][name].as_i64())
 }
 
 fn the_rate_is_kept(case: &Case) -> Vec<String> {
     let Some(rate) = case.rate else { return Vec::new() };
+    if let Some(waits) = &case.waits {
+        return waits.arrived_too_fast(&case.lines, rate);
+    }
     let mut wrong = pace::handed_over_too_fast(&case.handed_over, rate);
     if case.lines.len() > case.handed_over.len() {
         wrong.push(format!("{} requests arrived, {} were handed over", case.lines.len(), case.handed_over.len()));
@@ -282,7 +321,14 @@ fn everybody_settles(case: &Case) -> Vec<String> {
 }
 
 fn the_status_is_the_ledgers(case: &Case) -> Vec<String> {
-    let Some(status) = &case.status else { return Vec::new() };
+    let claims_more = |(told, kept): &(&Value, &Kept)| {
+        settled_as_told(told).iter().zip(settled(kept)).any(|(told, kept)| told.is_some_and(|told| told > kept))
+    };
+    let too_much = case.told.iter().zip(&case.looks).filter(claims_more);
+    let mut wrong: Vec<String> = too_much
+        .map(|(told, kept)| format!("{} was told while it was {:?}", told["recipients"], kept.snapshot.counts))
+        .collect();
+    let Some(status) = &case.status else { return wrong };
     let counts = case.broadcasts[0].snapshot.counts;
     let ledgers = [
         ("planned", counts.total()),
@@ -294,5 +340,6 @@ fn the_status_is_the_ledgers(case: &Case) -> Vec<String> {
     ];
     let told = |name: &str| status["recipients"][name].as_i64();
     let differs = ledgers.into_iter().filter(|(name, count)| told(name) != Some(*count));
-    differs.map(|(name, count)| format!("{name} is {count}, the status says {:?}", told(name))).collect()
+    wrong.extend(differs.map(|(name, count)| format!("{name} is {count}, the status says {:?}", told(name))));
+    wrong
 }

@@ -17,11 +17,34 @@ use super::stage::Stage;
 const PAGE: u32 = 10_000;
 
 /// A broadcast as the ledger has it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Kept {
     pub snapshot: BroadcastSnapshot,
     pub batches: Vec<BatchSnapshot>,
     pub deliveries: Vec<DeliveryView>,
+}
+
+/// A batch in the hands of a sender.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub batch: i64,
+    pub epoch: i64,
+    pub first_seq: i64,
+    pub last_seq: i64,
+}
+
+impl Kept {
+    /// What the sender of this display name holds; of any sender without one.
+    pub fn claims(&self, of: Option<&str>) -> Vec<Claim> {
+        let held = |batch: &&BatchSnapshot| batch.holder.is_some() && (of.is_none() || batch.holder.as_deref() == of);
+        let claim = |batch: &BatchSnapshot| Claim {
+            batch: batch.index,
+            epoch: batch.epoch,
+            first_seq: batch.first_seq,
+            last_seq: batch.last_seq,
+        };
+        self.batches.iter().filter(held).map(claim).collect()
+    }
 }
 
 /// What the ledger and the provider say after runs have ended.
@@ -71,9 +94,20 @@ pub async fn read(path: &Path) -> (Vec<Kept>, Vec<String>) {
 
 /// Every broadcast of a ledger, and which of its sums do not hold.
 pub async fn read_from<L: Ledger + Inspect>(ledger: &L) -> (Vec<Kept>, Vec<String>) {
+    read_those(ledger, |_| true).await
+}
+
+/// Some of its broadcasts, and which of all its sums do not hold.
+pub async fn read_those<L: Ledger + Inspect>(
+    ledger: &L,
+    wanted: impl Fn(&BroadcastSnapshot) -> bool,
+) -> (Vec<Kept>, Vec<String>) {
     let mut broadcasts = Vec::new();
     for id in ledger.broadcasts().await.unwrap() {
         let snapshot = ledger.snapshot(id).await.unwrap();
+        if !wanted(&snapshot) {
+            continue;
+        }
         let mut deliveries: Vec<DeliveryView> = Vec::new();
         loop {
             let page = ledger.deliveries(id, deliveries.len() as i64, PAGE).await.unwrap();
@@ -94,6 +128,8 @@ pub type Attempts = BTreeSet<(i64, u32)>;
 /// What a flight journal says of the process that wrote it.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
+    /// The names of its senders.
+    pub holders: Vec<String>,
     pub begun: Attempts,
     /// Begun, and how it ended is not written: on the wire.
     pub open: Attempts,
@@ -106,6 +142,7 @@ impl Flights {
         for line in text.lines() {
             // The last line may be torn.
             let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            flights.holders.extend(entry["Sender"].as_str().map(str::to_owned));
             let attempt = |entry: &serde_json::Value| Some((entry[1].as_i64()?, entry[2].as_u64()? as u32));
             if let Some(begun) = attempt(&entry["Begun"]) {
                 flights.begun.insert(begun);

@@ -6,6 +6,7 @@
 
 pub mod bad_peer;
 pub mod campaign;
+pub mod doctor;
 pub mod invariants;
 pub mod judge;
 pub mod pace;

@@ -44,12 +44,14 @@ pub struct Watcher {
     thread: JoinHandle<Vec<Wait>>,
 }
 
+#[derive(Clone, Copy)]
 struct Wait {
     ended_ns: u64,
     length: Duration,
 }
 
-/// What a watcher saw.
+/// What a watcher saw; by default nothing.
+#[derive(Clone, Default)]
 pub struct Waits(Vec<Wait>);
 
 impl Watcher {
@@ -144,24 +146,36 @@ impl Waits {
     /// I11: requests in any sliding second and any ten seconds, over process runs and restarts alike. `handed_over` is
     /// what [`super::stage::Stage::handed_over`] says, after the same runs.
     pub fn assert_pace(&self, name: &str, lines: &[OwnedLine], handed_over: &[u64], rate: u32) {
-        let arrived = arrivals(lines);
         assert_eq!(handed_over_too_fast(handed_over, rate), Vec::<String>::new(), "{name}");
-        assert_all_handed_over(name, &arrived, handed_over);
-        self.judge_all_arrivals(name, &arrived, rate);
+        assert_all_handed_over(name, &arrivals(lines), handed_over);
+        self.assert_pace_of_arrivals(name, lines, rate);
     }
 
     /// I11 by the record alone, where the senders are in pods and keep no log of what they handed over.
     pub fn assert_pace_of_arrivals(&self, name: &str, lines: &[OwnedLine], rate: u32) {
-        self.judge_all_arrivals(name, &arrivals(lines), rate);
+        let fullest =
+            self.fullest_windows(lines, rate).map(|window| window.unwrap_or_else(|wrong| panic!("{name}: {wrong}")));
+        eprintln!("{name}: {}", fullest.collect::<Vec<_>>().join(", "));
     }
 
-    fn judge_all_arrivals(&self, name: &str, arrived: &[u64], rate: u32) {
-        for (width, tolerance) in WINDOWS {
-            self.judge_arrivals(name, arrived, rate, width, tolerance);
-        }
+    /// The same as a check: the windows in which more arrived than is promised and this machine explains.
+    pub fn arrived_too_fast(&self, lines: &[OwnedLine], rate: u32) -> Vec<String> {
+        self.fullest_windows(lines, rate).filter_map(Result::err).collect()
     }
 
-    fn judge_arrivals(&self, name: &str, arrived: &[u64], rate: u32, width: Duration, tolerance: Duration) {
+    fn fullest_windows(&self, lines: &[OwnedLine], rate: u32) -> impl Iterator<Item = Result<String, String>> {
+        let arrived = arrivals(lines);
+        WINDOWS.into_iter().map(move |(width, tolerance)| self.fullest_window(&arrived, rate, width, tolerance))
+    }
+
+    /// The fullest window in words; as an error when it holds too many.
+    fn fullest_window(
+        &self,
+        arrived: &[u64],
+        rate: u32,
+        width: Duration,
+        tolerance: Duration,
+    ) -> Result<String, String> {
         let mut worst = (0, Duration::ZERO);
         for (index, (requests, from)) in windows(arrived, width).enumerate() {
             if requests as f64 <= promised(rate, width + tolerance) {
@@ -170,13 +184,14 @@ impl Waits {
             }
             let delay = self.delay(from.saturating_sub(MOST_BELIEVED.as_nanos() as u64), arrived[index]);
             let allowed = promised(rate, width + tolerance + delay);
-            assert!(
-                requests as f64 <= allowed,
-                "{name}: {requests} requests arrived in {width:?}, allowed {allowed:.0} with this machine's delay of {delay:?}"
-            );
+            if requests as f64 > allowed {
+                return Err(format!(
+                    "{requests} requests arrived in {width:?}, allowed {allowed:.0} with this machine's delay of {delay:?}"
+                ));
+            }
             worst = worst.max((requests, delay));
         }
         let (requests, delay) = worst;
-        eprintln!("{name}: at most {requests} requests arrived in {width:?}, with this machine's delay of {delay:?}");
+        Ok(format!("at most {requests} requests arrived in {width:?}, with this machine's delay of {delay:?}"))
     }
 }

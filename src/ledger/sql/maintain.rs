@@ -11,6 +11,7 @@ use super::{loss, set_back};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
+use crate::delivery::unanswered::SENDER_LOST;
 use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Report};
 
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
@@ -76,7 +77,7 @@ async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
 }
 
 fn unknown(seq: i64, attempt: u32, message: &str) -> Report {
-    Report { seq, attempt, outcome: Outcome::Unknown { fault: Fault::new("SenderLost", None, message) } }
+    Report { seq, attempt, outcome: Outcome::Unknown { fault: Fault::new(SENDER_LOST, None, message) } }
 }
 
 /// Settles a slice of everybody in flight, and gives up all claims when nobody is left; returns how many.
@@ -104,23 +105,23 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     let Some(opened) = rows::open(store, BroadcastId(id), &words.holder).await? else { return Ok(()) };
     let Opened { mut broadcast, sender: Some(mut sender), now } = opened else { return Ok(()) };
     record(store, &mut broadcast, &words.outcomes, now, Evidence::Seen).await?;
-    let statement = format!(
-        "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2",
-        S::indexed_by("delivery_inflight")
-    );
-    let held: Vec<(i64, i64)> = store.all(&statement, args![id, sender.id]).await?;
     let begun: HashSet<(i64, u32)> = words.begun.iter().copied().collect();
-    let reports: Vec<Report> = held
+    let was_begun = |(seq, attempt): &(i64, i64)| !words.complete || begun.contains(&(*seq, *attempt as u32));
+    let (on_the_wire, mut never_begun): (Vec<_>, Vec<_>) =
+        held(store, id, sender.id).await?.into_iter().partition(was_begun);
+    // Once settled by its journal, or gone with a good-bye, it has no more to say of whoever it was given up for.
+    if !sender.closed {
+        never_begun.extend(given_up(store, id, sender.id).await?.into_iter().filter(|attempt| !was_begun(attempt)));
+    }
+    let lost = on_the_wire
         .into_iter()
-        .map(|(seq, attempt)| {
-            let never_begun = words.complete && !begun.contains(&(seq, attempt as u32));
-            if never_begun {
-                Report { seq, attempt: attempt as u32, outcome: Outcome::NotBegun }
-            } else {
-                unknown(seq, attempt as u32, "the sender ended while the request was on the wire")
-            }
-        })
-        .collect();
+        .map(|(seq, attempt)| unknown(seq, attempt as u32, "the sender ended while the request was on the wire"));
+    let kept = never_begun.into_iter().map(|(seq, attempt)| Report {
+        seq,
+        attempt: attempt as u32,
+        outcome: Outcome::NotBegun,
+    });
+    let reports: Vec<Report> = lost.chain(kept).collect();
     record(store, &mut broadcast, &reports, now, Evidence::Concluded).await?;
     store
         .run(
@@ -131,6 +132,31 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
         .await?;
     sender.closed = true;
     broadcast.save(store, Some(&sender), now).await
+}
+
+/// Whom a sender has in flight, with their attempts.
+async fn held<S: Store>(store: &mut S, broadcast: i64, sender: i64) -> sqlx::Result<Vec<(i64, i64)>> {
+    let statement = format!(
+        "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2",
+        S::indexed_by("delivery_inflight")
+    );
+    store.all(&statement, args![broadcast, sender]).await
+}
+
+/// Whom a sender had in flight until silence was taken for the end: it may be away for longer than any deadline, as a
+/// container is that has crashed a few times, and its journal still knows who was never begun. It has told nothing of
+/// them since, or the reason would be another one.
+async fn given_up<S: Store>(store: &mut S, broadcast: i64, sender: i64) -> sqlx::Result<Vec<(i64, i64)>> {
+    let mut found = Vec::new();
+    for (standing, index) in [("state = 5", "delivery_unknown"), ("resend", "delivery_resend")] {
+        let statement = format!(
+            "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND {standing} AND sender_id = $2 AND reason = $3",
+            S::indexed_by(index)
+        );
+        let rows: Vec<(i64, i64)> = store.all(&statement, args![broadcast, sender, SENDER_LOST]).await?;
+        found.extend(rows);
+    }
+    Ok(found)
 }
 
 /// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.

@@ -141,8 +141,13 @@ impl Book {
     fn enter(&mut self, broadcast: &mut BroadcastRow, row: &mut DeliveryRow, report: &Report, evidence: Evidence) {
         let Some(before) = row.standing() else { return };
         let around = self.around(broadcast, row);
-        let Some(after) = settle(before, report.attempt, &report.outcome, &around) else { return };
         let seen = evidence == Evidence::Seen;
+        let Some(after) = settle(before, report.attempt, &report.outcome, &around) else {
+            if seen {
+                self.confirm(broadcast, row, report);
+            }
+            return;
+        };
         let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
         if !matches!(report.outcome, Outcome::NotBegun) {
             // Silence proves nothing: only who tells an outcome has survived the message.
@@ -157,6 +162,18 @@ impl Book {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
             broadcast.observe(&verdict(&report.outcome, &after), describe);
         }
+        self.change(broadcast, row, before.state, after);
+    }
+
+    /// A sender that was given up tells that it does not know either.
+    fn confirm(&mut self, broadcast: &BroadcastRow, row: &mut DeliveryRow, report: &Report) {
+        let Some(before) = row.standing() else { return };
+        let around = self.around(broadcast, row);
+        let known = row.reason.as_deref();
+        let confirmed = unanswered::confirmed(before, known, report.attempt, &report.outcome, &around);
+        let Some(after) = confirmed else { return };
+        let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
+        delta.retries += i64::from(after.resend);
         self.change(broadcast, row, before.state, after);
     }
 
