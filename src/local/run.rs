@@ -14,7 +14,7 @@ use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::transports::Transports;
-use super::verdict::{Verdict, json_line, summary};
+use super::verdict::{Verdict, headline, json_line, summary};
 use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::ledger::clock::{Clock, SystemClock};
@@ -393,6 +393,11 @@ async fn finish<L: Ledger>(
     for (entry, snapshot) in &lines {
         match (options.output, &entry.refused, snapshot) {
             (Output::Json, refused, snapshot) => {
+                // What only a person can change is told to people as well; a refusal was, where it arose.
+                let held = snapshot.as_ref().filter(|_| refused.is_none());
+                if let Some(held) = held.filter(|held| Verdict::of(held) == Verdict::NeedsPerson) {
+                    eprintln!("{}: {}", held.name, headline(held));
+                }
                 println!("{}", json_line(&entry.order, snapshot.as_ref(), refused.as_ref()));
             }
             // A run that could not begin has said why on standard error.

@@ -99,7 +99,8 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
     text
 }
 
-fn headline(snapshot: &BroadcastSnapshot) -> String {
+/// How it stands, with what to do where a person must.
+pub fn headline(snapshot: &BroadcastSnapshot) -> String {
     let words = snapshot.stop_message.as_deref().unwrap_or_default();
     match (end(snapshot), snapshot.closed) {
         (Some(End::Delivered), _) => "delivered".to_owned(),

@@ -113,7 +113,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         // So that a broadcast which had ended is seen to go on at once; upkeep does the rest.
         unanswered::follow(store, BroadcastId(id)).await?;
     }
-    duplicate::look(store, id, wanted.key_is_given).await?;
+    duplicate::judge(store, id).await?;
     Ok(Ok(BroadcastId(id)))
 }
 
@@ -201,7 +201,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
-             resend_unknown = $22, revision = revision + 1 WHERE id = $1",
+             resend_unknown = $22, key_is_given = $23, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -224,7 +224,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.retry.initial_backoff,
                 wanted.retry.max_backoff,
                 wanted.start_by,
-                wanted.retry.after_unknown
+                wanted.retry.after_unknown,
+                wanted.key_is_given
             ],
         )
         .await?;
