@@ -93,6 +93,9 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
         let state = outcome.state.as_str().to_lowercase();
         text.push_str(&format!("\n  {} {state}: {}{code}", outcome.count, outcome.reason));
     }
+    if let Some(failing) = &snapshot.failing {
+        text.push_str(&format!("\n  {failing}"));
+    }
     if snapshot.closed == Some(Closed::Suspended) {
         text.push_str(&suspended(snapshot));
     }

@@ -102,6 +102,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         throttled_until: None,
         lease_until: None,
         provider_slow: false,
+        failing: None,
         due_at: None,
         first_attempt_at: None,
         finished_at: None,
