@@ -5,6 +5,7 @@ use serde_json::json;
 use super::order::Order;
 use super::refused::Refused;
 use crate::delivery::gate::Closed;
+use crate::delivery::plural::counted;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, broadcast_status, end};
@@ -133,8 +134,11 @@ pub fn headline(snapshot: &BroadcastSnapshot) -> String {
 fn suspended(snapshot: &BroadcastSnapshot) -> String {
     let seconds = snapshot.counts.pending as f64 / snapshot.rate.per_second();
     let mut text = format!(
-        "\n  {} batches, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
-        snapshot.batches_total, seconds, snapshot.rate.messages, snapshot.rate.period_seconds
+        "\n  {}, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
+        counted(snapshot.batches_total, "batch", "batches"),
+        seconds,
+        snapshot.rate.messages,
+        snapshot.rate.period_seconds
     );
     for sample in &snapshot.samples {
         text.push_str(&format!("\n  sample: {sample}"));
