@@ -1,5 +1,6 @@
 //! The command line of `herald`: parse, wire, run.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -101,7 +102,11 @@ fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
             if stop.send_replace(true) {
                 end_at_once();
             }
-            eprintln!("stopping: requests on the wire are awaited; once more to quit at once");
+            // After ^C, and what may stand before it.
+            if std::io::stderr().is_terminal() {
+                eprintln!();
+            }
+            eprintln!("stopping; once more to quit at once");
         }
     });
     Ok(stopped)

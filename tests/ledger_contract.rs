@@ -222,6 +222,8 @@ macro_rules! contract {
                     a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
                     a_rename_is_held_until_its_key_is_given
                     of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent
+                    who_is_in_the_audience_decides_and_not_what_it_is_called
+                    one_that_is_planned_first_is_held_once_the_earlier_one_turns_out_to_be_alike
                     what_differs_or_has_begun_is_not_suspected
                 }
                 pacing {

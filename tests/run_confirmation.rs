@@ -43,6 +43,7 @@ fn a_person_is_asked_before_the_first_message_to_a_provider_elsewhere() {
                 _ => "not confirmed; nothing was sent",
             };
             assert!(finished.stdout.contains(end), "{}", finished.stdout);
+            assert!(!finished.stdout.contains("on the wire"), "nothing was: {}", finished.stdout);
         }
     }
     assert_eq!(stage.requests(), []);
@@ -94,6 +95,7 @@ fn a_test_message_elsewhere_is_sent_after_a_yes() {
     let proxy = elsewhere(&stage, &people(1, 3));
     let finished = at_a_terminal(&stage, &run(&proxy, "--test 2"), "y\n").exits(0);
     assert!(finished.stdout.contains("test message accepted by the provider"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("not in the audience"), "{}", finished.stdout);
     assert_eq!(stage.accepted(), ["2"]);
 }
 
@@ -141,4 +143,16 @@ fn a_provider_on_this_machine_is_not_reached_through_a_proxy() {
     let test = run("http_proxy=http://127.0.0.1:9", "--test 1");
     stage.at_a_terminal(&test).wait().exits(0);
     assert_eq!(stage.requests().len(), 3);
+}
+
+#[test]
+fn a_test_recipient_who_is_not_in_the_audience_is_said_to_borrow_variables() {
+    let stage = Stage::open(&[]);
+    let greeting = "  audience: {recipients: [{id: \"1\", vars: {name: Ana}}]}\n  content: {text: \"Hi {{ name }}\"}\n";
+    stage.documents(100, &[broadcast("sale", greeting)]);
+    let known = stage.run(&["--test", "1"]).exits(0).says(&["text: Hi Ana"]);
+    assert!(!known.stderr.contains("not in the audience"), "{}", known.stderr);
+    let stranger = stage.run(&["--test", "555"]).exits(0);
+    stranger.says(&["text: Hi Ana", "is not in the audience; the variables are those of its first recipient"]);
+    assert_eq!(stage.accepted(), ["1", "555"]);
 }

@@ -115,3 +115,30 @@ fn a_renamed_broadcast_sends_nothing_until_its_key_is_given() {
     stage.run(&[]).exits(0);
     assert_eq!(stage.requests().len(), 10);
 }
+
+/// Lines of a spec: everybody in the ConfigMap `list`, under this key.
+fn listed(key: &str) -> String {
+    format!(
+        "  audience: {{sources: [{{name: list, configMapKeyRef: {{name: list, key: {key}}}}}]}}\n  content: {{text: \"Hello\"}}\n"
+    )
+}
+
+#[test]
+fn this_weeks_list_under_a_new_name_is_sent_and_last_weeks_list_in_another_file_is_held() {
+    let stage = Stage::open(&[]);
+    let send = |name: &str, file: &str, rows: &str, code: i32| {
+        stage.write(file, format!("id\n{rows}"));
+        stage.documents(60, &[broadcast(name, &listed(file))]);
+        stage.run(&["--config-map", &format!("list={file}"), "-o", "json"]).exits(code)
+    };
+    send("week-1", "people.csv", "1\n2\n", 0);
+    send("week-2", "people.csv", "2\n3\n", 0);
+    assert_eq!(stage.requests().len(), 4, "who is new and who is not: it is another list");
+    let held = send("week-3", "export.csv", "2\n3\n", 4);
+    let held = held.says(&["week-3: held back", "the same recipients", "`week-2`", "spec.idempotencyKey"]);
+    let status = &held.json()[0]["status"];
+    assert_eq!(status["state"], "Suspended", "{status}");
+    assert_eq!(stage.requests().len(), 4);
+    send("week-3", "export.csv", "2\n3\n4\n", 0);
+    assert_eq!(stage.requests().len(), 7, "with other rows it goes on by itself");
+}

@@ -90,3 +90,24 @@ fn another_message_under_a_key_that_was_given_is_refused_where_the_key_stands() 
     stage.run(&[]).exits(0);
     assert_eq!(stage.requests().len(), 4);
 }
+
+#[test]
+fn a_key_that_is_used_again_is_refused_with_what_differs() {
+    let stage = Stage::open(&[]);
+    stage.documents(100, &[broadcast("sale", &people(1, 2))]);
+    stage.run(&[]).exits(0);
+    let others = people(11, 2);
+    let edits = [
+        (people(1, 2).replace("Hello", "Good bye"), "1029384756", "another content,"),
+        (others.clone(), "1029384756", "another audience,"),
+        (people(1, 2), "5", "another account,"),
+        (others.replace("Hello", "Good bye"), "5", "another account and content and audience,"),
+    ];
+    for (spec, page, words) in edits {
+        stage.documents(100, &[broadcast("sale", &spec)]);
+        let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+        stage.write("run.yaml", text.replace("1029384756", page));
+        stage.run(&[]).exits(4).says(&[&format!("already stands for {words}"), "undo the edit"]);
+    }
+    assert_eq!(stage.accepted(), ["1", "2"]);
+}

@@ -82,7 +82,7 @@ fn suspended_is_0_with_counts_and_samples_and_removing_it_starts() {
         "suspended as asked; nothing is sent",
         "planned 3",
         "sample: Hello you",
-        "1 batches",
+        "1 batch,",
         "remove spec.suspend to start",
     ] {
         assert!(finished.stdout.contains(part), "{part} is not in {}", finished.stdout);
@@ -207,7 +207,7 @@ fn interrupted_is_3_and_cancelling_then_skips_the_rest() {
     let running = stage.start(&[]);
     stage.await_requests(20);
     running.signal("TERM");
-    let finished = running.wait().exits(3).says(&["stopping: requests on the wire are awaited"]);
+    let finished = running.wait().exits(3).says(&["stopping; once more to quit", "requests on the wire are awaited"]);
     assert!(finished.stdout.contains("interrupted; run the same command again to go on"), "{}", finished.stdout);
     assert!(finished.stdout.contains("unknown 0"), "what was on the wire is awaited: {}", finished.stdout);
     let sent = stage.accepted().len() as i64;

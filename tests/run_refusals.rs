@@ -124,7 +124,7 @@ fn an_audience_without_anybody_is_refused() {
 fn rows_that_cannot_be_read_are_told_by_line_and_without_the_id() {
     let stage = Stage::open(&[]);
     stage.documents(50, &[broadcast("sale", &from_file("Hello"))]);
-    let cases: [(&[u8], &[&str]); 8] = [
+    let cases: [(&[u8], &[&str]); 11] = [
         (
             b"id,name\n5550001,Ana\n,Ben\n",
             &["people.csv line 3", "(id)", "the id is empty", "give every row the recipient's id"],
@@ -139,6 +139,15 @@ fn rows_that_cannot_be_read_are_told_by_line_and_without_the_id() {
         (b"name\nAna\n", &["people.csv line 1", "id"]),
         (b"id,name\n5550001,\"Ana\n", &["people.csv line 2", "quote"]),
         (b"", &["people.csv line 1", "header"]),
+        (
+            b"id,name\n1,Ana\n5.550001E+15,Ben\n",
+            &["people.csv line 3", "(id)", "scientific notation", "format the column of ids as text"],
+        ),
+        (
+            b"id,name\n1,Ana\n5550001 77,Ben\n",
+            &["spec.audience: the plan is refused", "white space", "(1 of 2 recipients: people.csv line 3)"],
+        ),
+        (b"id,name\n5550001 77,Ben\n", &["white space", "(1 of 1 recipient: people.csv line 2)"]),
     ];
     for (rows, parts) in cases {
         stage.write("people.csv", rows);

@@ -114,6 +114,18 @@ fn lint(node: &Value, path: &str, faults: &mut Vec<String>) {
     }
 }
 
+/// A status cannot be given when an object is made: without a default its state would be blank until one is written.
+#[test]
+fn a_new_batch_is_pending_before_its_first_status_is_written() {
+    let schema = crds()[2].spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+    let schema = serde_json::to_value(schema).unwrap();
+    let status = &schema["properties"]["status"];
+    let default: herald::api::MessageBatchStatus = serde_json::from_value(status["default"].clone()).unwrap();
+    assert_eq!(default.state, Some(herald::api::BatchState::Pending));
+    let states = status["properties"]["state"]["enum"].as_array().unwrap();
+    assert!(states.contains(&status["default"]["state"]), "an API server takes no other default: {states:?}");
+}
+
 #[test]
 fn the_printed_definitions_read_back_as_they_were() {
     let printed: Vec<Value> = serde_saphyr::from_multiple(&herald::api::crds_yaml()).unwrap();

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -17,6 +18,8 @@ use herald::simulator::record::{self, OwnedLine};
 use herald::simulator::{Simulator, SimulatorError, SimulatorOptions};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -34,7 +37,7 @@ struct Stage {
     base_url: String,
     record: PathBuf,
     client: reqwest::Client,
-    stop: oneshot::Sender<()>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
     running: JoinHandle<Result<(), SimulatorError>>,
     _folder: tempfile::TempDir,
 }
@@ -58,7 +61,7 @@ impl Stage {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Stage { base_url, record, client, stop, running, _folder: folder }
+        Stage { base_url, record, client, stop: Mutex::new(Some(stop)), running, _folder: folder }
     }
 
     fn messenger(&self) -> Messenger {
@@ -115,8 +118,12 @@ impl Stage {
         record::read(&self.record).unwrap()
     }
 
+    fn stop(&self) {
+        drop(self.stop.lock().unwrap().take());
+    }
+
     async fn close(self) {
-        let _ = self.stop.send(());
+        self.stop();
         tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap();
     }
 }
@@ -448,4 +455,34 @@ async fn a_taken_port_and_an_unwritable_record_are_named() {
 fn options_with_record(record: &Path) -> SimulatorOptions {
     let record = record.to_str().unwrap();
     CommandLine::try_parse_from(["simulator", "--listen", "127.0.0.1:0", "--record", record]).unwrap().options
+}
+
+#[tokio::test]
+async fn told_to_stop_it_answers_what_it_has_taken_and_waits_for_nobody_who_sends_no_more() {
+    let stage = Stage::open(&["--latency", "60000", "--fail", "never=0.3", "--seed", "3"]).await;
+    let people: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let provider = stage.endpoint();
+    let sends = futures::future::join_all(people.iter().map(|id| stage.send(&provider, id)));
+    // A connection on which nothing is asked, and one on which a request stays unfinished.
+    let address = stage.base_url.trim_start_matches("http://");
+    let _idle = TcpStream::connect(address).await.unwrap();
+    let mut unfinished = TcpStream::connect(address).await.unwrap();
+    unfinished.write_all(b"POST /send HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{").await.unwrap();
+    let began = Instant::now();
+    let stopping = async {
+        while stage.lines().len() < people.len() {
+            assert!(began.elapsed() < PATIENCE, "not everything was taken");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stage.stop();
+    };
+    let (answers, ()) = tokio::join!(sends, stopping);
+    let answered: BTreeSet<String> =
+        people.iter().zip(&answers).filter(|(_, answer)| answer.is_some()).map(|(id, _)| id.clone()).collect();
+    let called_answered: BTreeSet<String> =
+        stage.lines().iter().filter(|line| line.status.is_some()).map(|line| line.recipient.to_string()).collect();
+    assert_eq!(answered, called_answered);
+    assert!(answered.len() > 10 && answered.len() < 40, "{} of 40 were to be answered", answered.len());
+    stage.close().await;
+    assert!(began.elapsed() < Duration::from_secs(60), "the latency was waited for");
 }

@@ -32,6 +32,7 @@ CREATE TABLE broadcast (
     id BIGINT PRIMARY KEY,
     namespace TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
+    key_is_given BOOLEAN NOT NULL DEFAULT FALSE,        -- the owner chose the key
     name TEXT NOT NULL,
     owner_uid TEXT NOT NULL,
     generation BIGINT NOT NULL,
@@ -97,7 +98,7 @@ CREATE TABLE broadcast (
 
 CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 
-CREATE INDEX broadcast_identity ON broadcast (namespace, identity_hash);
+CREATE INDEX broadcast_plan ON broadcast (account_id, plan_digest) WHERE plan_sealed_at IS NOT NULL;
 
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);

@@ -101,8 +101,11 @@ pub struct MessageBatchSpec {
 pub const MAX_RECIPIENT_COUNT: i64 = MAX_BATCH_SIZE as i64 * 1_000;
 
 /// What has been observed, from the ledger. Written by Herald alone.
+///
+/// Until the first status is written, the API server says of every batch that it is `Pending`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = {"state": BatchState::Pending}))]
 pub struct MessageBatchStatus {
     /// The `metadata.generation` this status was written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use super::lines::{Lines, MAX_ROW_BYTES, split_end, too_long};
 use super::place::{Refusal, RowError, Spot};
 use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
 use super::record::Record;
+use crate::delivery::plural::counted;
 
 /// The separators of other programs, by which a file is recognised that is not separated by commas.
 const FOREIGN_SEPARATORS: [(char, &str); 3] = [(';', "\";\""), ('\t', "tabs"), ('|', "\"|\"")];
@@ -111,8 +112,8 @@ impl Header {
     fn recipient(&self, record: &Record) -> Result<(String, BTreeMap<String, String>), Refusal> {
         let count = record.count();
         if count != self.names.len() {
-            let fields = if count == 1 { "field" } else { "fields" };
-            let problem = format!("the row has {count} {fields}, the header has {}", self.names.len());
+            let fields = counted(count, "field", "fields");
+            let problem = format!("the row has {fields}, the header has {}", self.names.len());
             let remedy = if count > self.names.len() {
                 "put fields that contain a comma between double quotes"
             } else {

@@ -41,6 +41,8 @@ pub enum IdError {
     TooLong { characters: usize },
     #[error("the id contains a control character")]
     ControlCharacter,
+    #[error("the id is a number in scientific notation, so its last digits are lost")]
+    Rounded,
 }
 
 impl IdError {
@@ -50,12 +52,30 @@ impl IdError {
             IdError::Empty => "give every row the recipient's id at the provider, or remove the row",
             IdError::TooLong { .. } => "check that the id stands alone in its place",
             IdError::ControlCharacter => "remove line breaks, tabs and other control characters from the id",
+            IdError::Rounded => {
+                "this is a spreadsheet's doing: format the column of ids as text, put the ids in anew, and export it again"
+            }
         }
     }
 }
 
+/// Whether an id is how a spreadsheet shows a long number, as `1.2E+15` or `1,2E+15`. Digits, an E and digits alone are a
+/// hexadecimal id: a spreadsheet puts a sign before the exponent, others at least a point before the fraction.
+fn is_rounded(id: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((mantissa, exponent)) = id.split_once(['E', 'e']) else { return false };
+    let unsigned = exponent.strip_prefix(['+', '-']);
+    let (whole, fraction) =
+        mantissa.split_once(['.', ',']).map_or((mantissa, None), |(whole, part)| (whole, Some(part)));
+    digits(whole.strip_prefix(['+', '-']).unwrap_or(whole))
+        && fraction.is_none_or(digits)
+        && digits(unsigned.unwrap_or(exponent))
+        && (unsigned.is_some() || fraction.is_some())
+}
+
 /// The one form of an id by which two rows count as the same recipient: without white space around it, 1 to
-/// [`MAX_ID_CHARACTERS`] characters, none of them a control character. Letters keep their case.
+/// [`MAX_ID_CHARACTERS`] characters, none of them a control character, and no number that was rounded. Letters keep their
+/// case, and what a provider makes of white space within an id is its own affair.
 pub fn canonical_id(id: &str) -> Result<&str, IdError> {
     let id = id.trim();
     if id.is_empty() {
@@ -70,6 +90,9 @@ pub fn canonical_id(id: &str) -> Result<&str, IdError> {
     }
     if id.chars().any(char::is_control) {
         return Err(IdError::ControlCharacter);
+    }
+    if is_rounded(id) {
+        return Err(IdError::Rounded);
     }
     Ok(id)
 }
@@ -165,6 +188,15 @@ mod tests {
             ("", Err(IdError::Empty)),
             (" \t ", Err(IdError::Empty)),
             ("240\n055", Err(IdError::ControlCharacter)),
+            ("1.2E+15", Err(IdError::Rounded)),
+            ("1,2E+15", Err(IdError::Rounded)),
+            ("1e+15", Err(IdError::Rounded)),
+            ("-1.24005E-05", Err(IdError::Rounded)),
+            ("1.2e15", Err(IdError::Rounded)),
+            ("12e15", Ok("12e15")),
+            ("1.2E+", Ok("1.2E+")),
+            ("abc.2E+15", Ok("abc.2E+15")),
+            ("+49 170 1234", Ok("+49 170 1234")),
         ];
         for (id, expected) in cases {
             assert_eq!(canonical_id(id), expected, "{id:?}");

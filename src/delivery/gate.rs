@@ -20,7 +20,7 @@ pub enum Closed {
     LedgerRegressed,
     /// The ledger was made after the object and holds nothing of it, though its status tells of some.
     FreshLedger,
-    /// It has the account, audience and content of another one, and a key that nobody chose.
+    /// It has the account, content and recipients of another one, and a key that nobody chose.
     DuplicateSuspected,
     /// The provider refused the account's credentials or permissions.
     CredentialsInvalid,

@@ -11,6 +11,7 @@
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`counts`] | sums that always hold |
 //! | [`batch`] | how recipients are cut into batches |
+//! | [`plural`] | nothing: how numbers are told to people |
 
 pub mod backoff;
 pub mod batch;
@@ -19,6 +20,7 @@ pub mod counts;
 pub mod gate;
 pub mod outcome;
 pub mod pacing;
+pub mod plural;
 pub mod rate;
 pub mod recipient;
 pub mod refusal_streak;

@@ -42,9 +42,10 @@ pub enum LedgerError {
     #[error("this sender has left or was settled as dead")]
     SenderClosed,
     #[error(
-        "the idempotency key `{key}` already stands for another account, audience or content, and people were messaged under it; choose a new `spec.idempotencyKey` (or `metadata.name`) for a new message"
+        "the idempotency key `{key}` already stands for another {changed}, and people were messaged under it; choose a new `spec.idempotencyKey` (or `metadata.name`) for a new message, or undo the edit to go on with the old one"
     )]
-    KeyReused { key: String },
+    /// `changed` names what differs: account, audience, content.
+    KeyReused { key: String, changed: String },
     #[error(
         "the idempotency key `{key}` belongs to the BroadcastMessage `{owner}`, which still exists; delete that one, or choose a new `spec.idempotencyKey`"
     )]

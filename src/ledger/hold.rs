@@ -25,10 +25,10 @@ pub fn fresh(known: i64) -> String {
     )
 }
 
-/// Another one's account, audience and content under a key that nobody chose.
+/// Another one's account, content and plan under a key that nobody chose.
 pub fn duplicate(other: &str) -> String {
     format!(
-        "it has the account, audience and content of the BroadcastMessage `{other}`, and may be that one under another \
-         name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
+        "it says the same to the same recipients through the same account as the BroadcastMessage `{other}`, and may be \
+         that one under another name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
     )
 }

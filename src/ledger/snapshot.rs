@@ -1,10 +1,13 @@
 //! What a status shows of a broadcast and its batches.
 
+use std::fmt;
+
 use super::brief::ToldTrouble;
 use super::declaration::Told;
 use super::exchange::BroadcastId;
 use super::plan::SealedPlan;
 use crate::api::broadcast_status;
+use crate::delivery::brake::WATCHED;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::outcome::Fault;
@@ -72,10 +75,32 @@ pub struct BroadcastSnapshot {
     pub lease_until: Option<Timestamp>,
     /// The provider answers more slowly than the rate asks for, so slots pass unused.
     pub provider_slow: bool,
+    /// Nothing gets through to the provider.
+    pub failing: Option<Failing>,
     /// When the first pending recipient may be taken, as far as backoff goes; `None` when nobody is pending.
     pub due_at: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+}
+
+/// Requests of an account that fail one after the other, so that a broadcast which could send does not get on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// At most [`WATCHED`].
+    pub in_a_row: u32,
+    /// What this broadcast met last; `None` where only others have tried.
+    pub last: Option<Fault>,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.in_a_row {
+            1 => f.write_str("the last request failed")?,
+            WATCHED => write!(f, "the last {WATCHED} requests failed, if not more")?,
+            some => write!(f, "the last {some} requests failed")?,
+        }
+        self.last.as_ref().map_or(Ok(()), |fault| write!(f, ": {fault}"))
+    }
 }
 
 /// One batch at one commit.

@@ -39,6 +39,9 @@ pub struct Observed {
 /// The reason while the provider answers more slowly than the rate asks for: it is being sent, at what the provider takes.
 pub const PROVIDER_SLOW: &str = "ProviderSlow";
 
+/// The reason while nothing gets through to the provider: it goes on by itself once something does.
+pub const PROVIDER_FAILING: &str = "ProviderFailing";
+
 /// How a broadcast ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -193,6 +196,7 @@ fn conditions(
         (None, Some(stall)) => stall.reason.as_str(),
         (None, None) => match snapshot.closed {
             Some(closed) => closed.as_str(),
+            None if snapshot.failing.is_some() => PROVIDER_FAILING,
             None if snapshot.provider_slow => PROVIDER_SLOW,
             None => "Sending",
         },
@@ -267,7 +271,7 @@ fn stop(
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {
     let counts = &snapshot.counts;
-    format!(
+    let mut text = format!(
         "{} planned: {} sent, {} failed, {} skipped, {} unknown, {} pending",
         counts.total(),
         counts.sent,
@@ -275,7 +279,11 @@ fn sums(snapshot: &BroadcastSnapshot) -> String {
         counts.skipped,
         counts.unknown,
         counts.open()
-    )
+    );
+    if let Some(failing) = &snapshot.failing {
+        text.push_str(&format!("; {failing}"));
+    }
+    text
 }
 
 /// An instant as a status writes it: whole seconds, like Kubernetes.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::interruption::unless_interrupted;
 use super::options::RunOptions;
+use super::refusal::Refusal;
 
 /// The terminal of a process whose standard input is something else.
 const TERMINAL: &str = "/dev/tty";
@@ -42,6 +43,11 @@ pub async fn ask(options: &RunOptions, question: &str, stop: &watch::Receiver<bo
         "y" | "Y" | "yes" => Ok(Confirmed::Yes),
         _ => Ok(Confirmed::No),
     }
+}
+
+/// The end of a run that was not.
+pub fn not_confirmed() -> Refusal {
+    Refusal("not confirmed; nothing was sent".to_owned())
 }
 
 /// Where a person can be asked: standard input, unless it brought the documents.

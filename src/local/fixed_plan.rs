@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::order::Order;
+use crate::delivery::plural::counted;
 use crate::delivery::time::{NANOS_PER_SECOND, Timestamp};
 use crate::ledger::plan::SealedPlan;
 use crate::ledger::snapshot::BroadcastSnapshot;
@@ -14,9 +15,9 @@ pub fn words(order: &Order, plan: &SealedPlan, snapshot: &BroadcastSnapshot) -> 
     let mut text = match snapshot.finished_at {
         Some(_) => format!("{name}: finished already; nothing to send"),
         None => format!(
-            "{name}: goes on with {} of {} recipients; its plan is fixed, edits of the audience are not looked at",
+            "{name}: goes on with {} of {}; its plan is fixed, edits of the audience are not looked at",
             snapshot.counts.open(),
-            plan.planned
+            counted(plan.planned, "recipient", "recipients")
         ),
     };
     for file in order.audience_files.iter().filter(|file| is_newer(file, plan.sealed_at)) {

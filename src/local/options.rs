@@ -19,7 +19,8 @@ pub struct RunOptions {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Adds a file to a ConfigMap under the file's own name, e.g. spring-list=people.csv. Repeatable.
+    /// Adds a file to a ConfigMap. Its key is the file's own name without folders: spring-list=lists/people.csv is
+    /// `configMapKeyRef: {name: spring-list, key: people.csv}` of an audience. Repeatable.
     #[arg(long = "config-map", value_name = "NAME=FILE")]
     pub config_maps: Vec<ConfigMapFlag>,
 

@@ -19,6 +19,8 @@ use crate::ledger::snapshot::BroadcastSnapshot;
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a plain line is printed.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
+/// An effective rate below this part of the configured one is worth a word: the brake has lowered it, and raises it again.
+const SLOWED: f64 = 0.99;
 /// The rate shown is that of this many looks back.
 const RATE_WINDOW: usize = 20;
 
@@ -120,7 +122,19 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     if snapshot.throttled_until.is_some_and(|until: Timestamp| until > snapshot.now) {
         text.push_str(", throttled by the provider");
     }
+    let (effective, full) = (snapshot.effective_per_second, snapshot.rate.per_second());
+    if effective < full * SLOWED {
+        text.push_str(&format!(", slowed to {} of {}/s after throttling or failures", figure(effective), figure(full)));
+    }
+    if let Some(failing) = &snapshot.failing {
+        text.push_str(&format!("; {failing}"));
+    }
     text
+}
+
+/// A rate for people: whole from 10 a second on, else with two digits.
+fn figure(per_second: f64) -> String {
+    if per_second >= 10.0 { format!("{per_second:.0}") } else { format!("{per_second:.2}") }
 }
 
 fn clock(seconds: f64) -> String {

@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use tokio::sync::watch;
+
+use super::confirmation::{Confirmed, ask, not_confirmed};
+use super::interruption::nothing_sent;
+use super::options::RunOptions;
 use super::order::Order;
+use super::refusal::{Refusal, refuse};
+use super::transports::Transports;
 use super::verdict::Verdict;
 use crate::audience::canonical_id;
 use crate::delivery::outcome::Outcome;
@@ -23,22 +30,75 @@ pub enum RehearsalError {
     Message(String),
 }
 
+/// Sends one message of each broadcast, after a question where the provider is not on this machine.
+pub async fn test(
+    options: &RunOptions,
+    orders: &[Order],
+    id: &str,
+    stop: &watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
+    let away = orders.iter().find(|order| !order.is_on_this_machine());
+    if let Some(order) = away {
+        let question = format!("send a test message through {}?", order.declaration.account.host);
+        match ask(options, &question, stop).await.map_err(refuse)? {
+            Confirmed::Yes => {}
+            Confirmed::No => return Err(not_confirmed()),
+            Confirmed::Interrupted => return Ok(nothing_sent()),
+        }
+    }
+    let mut worst = Verdict::Done;
+    let mut transports = Transports::default();
+    for order in orders {
+        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
+        let rehearsal = rehearse(order, &transport, id).await.map_err(refuse)?;
+        let (verdict, words) = describe(&rehearsal.outcome);
+        eprintln!("{}: test message {words}\n  text: {}", order.name(), rehearsal.text);
+        if let Some(borrowed) = rehearsal.borrowed {
+            eprintln!("  {borrowed}");
+        }
+        worst = worst.max(verdict);
+    }
+    Ok(worst)
+}
+
+/// What came of a test message.
+struct Rehearsal {
+    outcome: Outcome,
+    text: String,
+    /// Where its variables are from, if not from the recipient's own row.
+    borrowed: Option<&'static str>,
+}
+
 /// Sends one message of a broadcast to `id`, with the variables that `id` has in the audience or, if it is not in it,
 /// those of the first recipient. The ledger is not opened, so recipients of other broadcasts are not looked at.
-pub async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<(Outcome, String), RehearsalError> {
+async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<Rehearsal, RehearsalError> {
     let id = canonical_id(id).map_err(|error| RehearsalError::Recipient(error.to_string()))?.to_owned();
-    let vars = vars(order, id.clone()).await?;
+    let Found { vars, borrowed } = find(order, id.clone()).await?;
     let text = order.template.render(&vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
     let message = Message { recipient: &id, text: &text, vars: &vars, correlation: CORRELATION };
     let request = order.provider.encode(&message).map_err(|error| RehearsalError::Message(error.to_string()))?;
     let outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
-    Ok((outcome, text))
+    Ok(Rehearsal { outcome, text, borrowed })
 }
 
-async fn vars(order: &Order, id: String) -> Result<BTreeMap<String, String>, RehearsalError> {
+struct Found {
+    vars: BTreeMap<String, String>,
+    borrowed: Option<&'static str>,
+}
+
+/// What is said where variables are not the recipient's own. The id is not repeated: it is personal data.
+const OF_THE_FIRST: &str =
+    "the recipient of --test is not in the audience; the variables are those of its first recipient";
+const OF_NOBODY: &str =
+    "the recipient of --test is not in the audience, and nor is anybody else; there are no variables";
+const NOT_LOOKED_AT: &str =
+    "the recipient of --test is not among those listed; recipients that other broadcasts have left are not looked at";
+
+async fn find(order: &Order, id: String) -> Result<Found, RehearsalError> {
     let parts = assembly::included(&order.broadcast.spec.audience);
     let materials = order.materials.clone();
     let search = move || {
+        let names_broadcasts = parts.iter().any(|part| matches!(part, Part::Broadcast { .. }));
         let mut first = None;
         for part in parts {
             let Part::Read(source) = part else { continue };
@@ -46,12 +106,17 @@ async fn vars(order: &Order, id: String) -> Result<BTreeMap<String, String>, Reh
             for row in rows {
                 let row = row.map_err(|error| error.to_string())?;
                 if row.id == id {
-                    return Ok(row.vars);
+                    return Ok(Found { vars: row.vars, borrowed: None });
                 }
                 first.get_or_insert(row.vars);
             }
         }
-        Ok(first.unwrap_or_default())
+        let borrowed = match &first {
+            _ if names_broadcasts => NOT_LOOKED_AT,
+            Some(_) => OF_THE_FIRST,
+            None => OF_NOBODY,
+        };
+        Ok(Found { vars: first.unwrap_or_default(), borrowed: Some(borrowed) })
     };
     let found =
         tokio::task::spawn_blocking(search).await.map_err(|error| RehearsalError::Audience(error.to_string()))?;
@@ -59,7 +124,7 @@ async fn vars(order: &Order, id: String) -> Result<BTreeMap<String, String>, Reh
 }
 
 /// What the outcome of a test message means for the exit code, and in words.
-pub fn describe(outcome: &Outcome) -> (Verdict, String) {
+fn describe(outcome: &Outcome) -> (Verdict, String) {
     match outcome {
         Outcome::Accepted { .. } => (Verdict::Done, "accepted by the provider".to_owned()),
         Outcome::Auth { fault } | Outcome::Blocked { fault } => {

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::confirmation::{Confirmed, ask};
+use super::confirmation::{Confirmed, ask, not_confirmed};
 use super::interruption::{nothing_sent, unless_interrupted};
 use super::options::{Output, RunOptions};
 use super::order::Order;
@@ -14,9 +14,10 @@ use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::transports::Transports;
-use super::verdict::{Verdict, json_line, summary};
+use super::verdict::{Verdict, headline, json_line, summary};
 use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
+use crate::delivery::plural::counted;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::location::LedgerLocation;
@@ -57,7 +58,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;
     if let Some(id) = &options.test {
-        return test(options, &orders, id, &stop).await;
+        return rehearsal::test(options, &orders, id, &stop).await;
     }
 
     let location = ledger_path::resolve(options.ledger.as_ref()).map_err(refuse)?;
@@ -100,37 +101,6 @@ async fn run_on<L: Ledger>(
     upkeep.abort();
     let verdict = finish(options, recovered, &entries).await?;
     Ok(verdict.max(sent?))
-}
-
-async fn test(
-    options: &RunOptions,
-    orders: &[Order],
-    id: &str,
-    stop: &watch::Receiver<bool>,
-) -> Result<Verdict, Refusal> {
-    let away = orders.iter().find(|order| !order.is_on_this_machine());
-    if let Some(order) = away {
-        let question = format!("send a test message through {}?", order.declaration.account.host);
-        match ask(options, &question, stop).await.map_err(refuse)? {
-            Confirmed::Yes => {}
-            Confirmed::No => return Err(not_confirmed()),
-            Confirmed::Interrupted => return Ok(nothing_sent()),
-        }
-    }
-    let mut worst = Verdict::Done;
-    let mut transports = Transports::default();
-    for order in orders {
-        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
-        let (outcome, text) = rehearsal::rehearse(order, &transport, id).await.map_err(refuse)?;
-        let (verdict, words) = rehearsal::describe(&outcome);
-        eprintln!("{}: test message {words}\n  text: {text}", order.name());
-        worst = worst.max(verdict);
-    }
-    Ok(worst)
-}
-
-fn not_confirmed() -> Refusal {
-    Refusal("not confirmed; nothing was sent".to_owned())
 }
 
 /// Whether a run may send.
@@ -226,8 +196,11 @@ async fn prepare<L: Ledger>(
     match planner::plan(ledger, id, entry.order.plan_spec(), stop).await {
         Ok(plan) => {
             eprintln!(
-                "{name}: {} recipients, in batches of {} ({} duplicates, {} excluded)",
-                plan.planned, plan.batch_size, plan.duplicates, plan.excluded
+                "{name}: {}, in batches of {} ({}, {} excluded)",
+                counted(plan.planned, "recipient", "recipients"),
+                plan.batch_size,
+                counted(plan.duplicates, "duplicate", "duplicates"),
+                plan.excluded
             );
             settle_loss(recovered, id).await?;
             Ok(Prepared::Done)
@@ -270,9 +243,9 @@ async fn confirm<L: Ledger>(
         }
         let account = &entry.order.declaration.account;
         let question = format!(
-            "{}: send to {} people through {} {} at {}?",
+            "{}: send to {} through {} {} at {}?",
             entry.order.name(),
-            snapshot.counts.pending,
+            counted(snapshot.counts.pending, "person", "people"),
             account.provider,
             account.account,
             account.host
@@ -324,7 +297,9 @@ async fn send<L: Ledger>(
             sessions.spawn(session.run(stop.clone()));
         }
     }
+    let told = tokio::spawn(tell_of_the_stop(stop.clone()));
     let ended = await_sessions(sessions).await;
+    told.abort();
     if ended.is_ok() {
         for (_, id) in &known {
             await_end(recovered, *id, &stop).await?;
@@ -334,6 +309,13 @@ async fn send<L: Ledger>(
     // A panic while drawing is no reason to call the run failed.
     let _ = shown.await;
     ended
+}
+
+/// What stopping means once there is something to stop.
+async fn tell_of_the_stop(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stopped| *stopped).await.is_ok() {
+        eprintln!("nothing new is begun; requests on the wire are awaited");
+    }
 }
 
 /// All sessions end by themselves; the first that fails is told, and the others go on.
@@ -393,6 +375,11 @@ async fn finish<L: Ledger>(
     for (entry, snapshot) in &lines {
         match (options.output, &entry.refused, snapshot) {
             (Output::Json, refused, snapshot) => {
+                // What only a person can change is told to people as well; a refusal was, where it arose.
+                let held = snapshot.as_ref().filter(|_| refused.is_none());
+                if let Some(held) = held.filter(|held| Verdict::of(held) == Verdict::NeedsPerson) {
+                    eprintln!("{}: {}", held.name, headline(held));
+                }
                 println!("{}", json_line(&entry.order, snapshot.as_ref(), refused.as_ref()));
             }
             // A run that could not begin has said why on standard error.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::order::Order;
 use super::refused::Refused;
 use crate::delivery::gate::Closed;
+use crate::delivery::plural::counted;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, broadcast_status, end};
@@ -93,13 +94,17 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
         let state = outcome.state.as_str().to_lowercase();
         text.push_str(&format!("\n  {} {state}: {}{code}", outcome.count, outcome.reason));
     }
+    if let Some(failing) = &snapshot.failing {
+        text.push_str(&format!("\n  {failing}"));
+    }
     if snapshot.closed == Some(Closed::Suspended) {
         text.push_str(&suspended(snapshot));
     }
     text
 }
 
-fn headline(snapshot: &BroadcastSnapshot) -> String {
+/// How it stands, with what to do where a person must.
+pub fn headline(snapshot: &BroadcastSnapshot) -> String {
     let words = snapshot.stop_message.as_deref().unwrap_or_default();
     match (end(snapshot), snapshot.closed) {
         (Some(End::Delivered), _) => "delivered".to_owned(),
@@ -129,8 +134,11 @@ fn headline(snapshot: &BroadcastSnapshot) -> String {
 fn suspended(snapshot: &BroadcastSnapshot) -> String {
     let seconds = snapshot.counts.pending as f64 / snapshot.rate.per_second();
     let mut text = format!(
-        "\n  {} batches, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
-        snapshot.batches_total, seconds, snapshot.rate.messages, snapshot.rate.period_seconds
+        "\n  {}, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
+        counted(snapshot.batches_total, "batch", "batches"),
+        seconds,
+        snapshot.rate.messages,
+        snapshot.rate.period_seconds
     );
     for sample in &snapshot.samples {
         text.push_str(&format!("\n  sample: {sample}"));

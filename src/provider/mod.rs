@@ -56,6 +56,9 @@ pub enum EncodeError {
     /// Nothing but white space.
     #[error("the text is empty after rendering")]
     TextEmpty,
+    /// The recipient's id is none of this provider's. Never shows it.
+    #[error("the id {problem}: not one that {provider} could know; correct it in the audience")]
+    Recipient { provider: &'static str, problem: &'static str },
     /// A part of the request that is not the text does not fit; names the part, never its value.
     #[error("failed to build the request: {0}")]
     Request(String),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::planner::PlanError;
 use crate::audience::{Place, Recipient};
 use crate::content::{RenderError, Template};
+use crate::delivery::plural::counted;
 use crate::ledger::plan::PlanRow;
 use crate::provider::{EncodeError, Message, Provider};
 
@@ -21,8 +23,15 @@ pub(super) struct Candidate {
 /// Why a recipient's message cannot be sent. It counts only if the ledger takes the recipient: not for a duplicate, nor
 /// for an excluded one.
 pub(super) struct Refusal {
-    cause: String,
+    cause: Cause,
     place: Place,
+}
+
+/// In order: what is wrong with the message comes before what is wrong with the audience.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Message(String),
+    Id(String),
 }
 
 impl Candidate {
@@ -36,7 +45,7 @@ impl Candidate {
                     Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: "0:0:0:0" };
                 provider.encode(&message).err().map(encode_cause)
             }
-            Err(error) => Some(render_cause(error)),
+            Err(error) => Some(Cause::Message(render_cause(error))),
         };
         Candidate { row, refusal: cause.map(|cause| Refusal { cause, place }) }
     }
@@ -56,21 +65,20 @@ fn render_cause(error: RenderError) -> String {
 }
 
 /// Lengths differ from row to row, so they are left out of the cause.
-fn encode_cause(error: EncodeError) -> String {
+fn encode_cause(error: EncodeError) -> Cause {
     match error {
-        EncodeError::TextTooLong { provider, limit, .. } => {
-            format!(
-                "the rendered text is longer than the {limit} characters that {provider} takes: shorten `spec.content.text` or the variables"
-            )
-        }
-        other => other.to_string(),
+        EncodeError::TextTooLong { provider, limit, .. } => Cause::Message(format!(
+            "the rendered text is longer than the {limit} characters that {provider} takes: shorten `spec.content.text` or the variables"
+        )),
+        EncodeError::Recipient { .. } => Cause::Id(error.to_string()),
+        other => Cause::Message(other.to_string()),
     }
 }
 
 /// Why messages were refused, how often and where first.
 #[derive(Default)]
 pub(super) struct Refusals {
-    causes: BTreeMap<String, (u64, Vec<Place>)>,
+    causes: BTreeMap<Cause, (u64, Vec<Place>)>,
     /// Recipients looked at, refused or not.
     pub looked_at: u64,
     others: u64,
@@ -89,16 +97,24 @@ impl Refusals {
         }
     }
 
-    /// The causes as they are told; empty where nobody was refused.
-    pub fn into_messages(self) -> Vec<String> {
-        if self.causes.is_empty() {
-            return Vec::new();
-        }
+    /// Fails where anybody was refused.
+    pub fn into_result(self) -> Result<(), PlanError> {
+        let Some(first) = self.causes.keys().next() else { return Ok(()) };
+        let only_ids = matches!(first, Cause::Id(_));
+        let messages = self.into_messages();
+        Err(if only_ids { PlanError::Ids(messages) } else { PlanError::Messages(messages) })
+    }
+
+    /// The causes as they are told.
+    fn into_messages(self) -> Vec<String> {
         let all = self.looked_at;
-        let mut messages: Vec<String> =
-            self.causes.into_iter().map(|(cause, (count, places))| describe(&cause, count, all, &places)).collect();
+        let told = |(cause, (count, places)): (Cause, (u64, Vec<Place>))| {
+            let (Cause::Message(cause) | Cause::Id(cause)) = cause;
+            describe(&cause, count, all, &places)
+        };
+        let mut messages: Vec<String> = self.causes.into_iter().map(told).collect();
         if self.others > 0 {
-            messages.push(format!("{} more recipients for other causes", self.others));
+            messages.push(format!("{} for other causes", counted(self.others, "more recipient", "more recipients")));
         }
         messages
     }
@@ -107,5 +123,6 @@ impl Refusals {
 fn describe(cause: &str, count: u64, all: u64, places: &[Place]) -> String {
     let first = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = if count > places.len() as u64 { ", …" } else { "" };
-    format!("{cause} ({count} of {all} recipients: {first}{more})")
+    let all = counted(all, "recipient", "recipients");
+    format!("{cause} ({count} of {all}: {first}{more})")
 }

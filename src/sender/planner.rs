@@ -13,6 +13,7 @@ use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
 use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
 use crate::content::Template;
+use crate::delivery::plural::counted;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{AudienceList, AudiencePage, AudienceQuery, LedgerError, SenderLedger};
@@ -47,8 +48,12 @@ pub enum PlanError {
     Rows(Vec<RowError>),
     #[error("{}", .0.join(SEPARATOR))]
     Messages(Vec<String>),
+    /// Ids that the provider could not know.
+    #[error("{}", .0.join(SEPARATOR))]
+    Ids(Vec<String>),
     #[error(
-        "the audience is empty: {read} rows were read, {excluded} of them excluded; add recipients to `spec.audience`"
+        "the audience is empty: {} read, {excluded} of them excluded; add recipients to `spec.audience`",
+        counted(.read, "row was", "rows were")
     )]
     Empty { read: u64, excluded: u64 },
     /// The panic's own words may hold a recipient, so they are not told.
@@ -68,7 +73,7 @@ impl PlanError {
     pub fn reason(&self) -> &'static str {
         match self {
             PlanError::Source(_) => "AudienceUnreadable",
-            PlanError::Rows(_) => "AudienceInvalid",
+            PlanError::Rows(_) | PlanError::Ids(_) => "AudienceInvalid",
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
             PlanError::Panicked => "PlannerFailed",
@@ -147,10 +152,7 @@ impl<L: SenderLedger> Planner<'_, L> {
         for part in &spec.sources {
             planned += self.take_in(part, &spec).await?;
         }
-        let refused = self.refusals.into_messages();
-        if !refused.is_empty() {
-            return Err(PlanError::Messages(refused));
-        }
+        self.refusals.into_result()?;
         if planned == 0 {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }

@@ -24,7 +24,8 @@ pub struct Line<'a> {
     pub correlation: Option<Cow<'a, str>>,
     /// The rendered text.
     pub text: Cow<'a, str>,
-    /// The HTTP status of the answer; absent when there was none.
+    /// The HTTP status of the answer; absent when there was none. The answer is written out after the line, also by a
+    /// simulator that is told to stop; one that is killed may have been kept from it.
     pub status: Option<u16>,
     /// The message was taken, whether or not the answer came through.
     pub accepted: bool,

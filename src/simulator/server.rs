@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::book::Book;
@@ -37,6 +37,10 @@ const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
 /// The pause after a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// So long a simulator that is told to stop waits for callers to take their answers. Latency is cut short then, and a body
+/// in pieces takes little more than a second; whoever does not read is not waited for.
+const DRAIN: Duration = Duration::from_secs(5);
 
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 type HttpAnswer = http::Response<AnswerBody>;
@@ -70,8 +74,8 @@ pub enum SimulatorError {
     Setting(#[from] SettingError),
 }
 
-/// Binds, prints `simulator listening on http://ADDRESS` to stdout, and serves until `shutdown` is done. Requests in
-/// flight are cut off then; what was taken is recorded already.
+/// Binds, prints `simulator listening on http://ADDRESS` to stdout, and serves until `shutdown` is done. What was taken by
+/// then is answered at once, within a few seconds.
 ///
 /// # Errors
 /// [`SimulatorError`] at the start, and when the record cannot be written.
@@ -108,7 +112,7 @@ impl Simulator {
         let address = listener.local_addr().map_err(listen_failed)?;
         let state = State { settings, book: Book::default(), record, clock: Clock::start() };
         let (failed, failures) = mpsc::channel(1);
-        let shared = Arc::new(Shared { state: Mutex::new(state), failed });
+        let shared = Arc::new(Shared { state: Mutex::new(state), failed, draining: watch::Sender::new(false) });
         Ok(Simulator { listener, address, shared, failures })
     }
 
@@ -117,7 +121,8 @@ impl Simulator {
         self.address
     }
 
-    /// Serves until `shutdown` is done or the record cannot be written.
+    /// Serves until `shutdown` is done or the record cannot be written. Told to stop it takes no more connections, and answers
+    /// what it has taken: the record calls that answered.
     ///
     /// # Errors
     /// [`SimulatorError::WriteRecord`].
@@ -132,7 +137,7 @@ impl Simulator {
                 (permit, self.listener.accept().await)
             };
             tokio::select! {
-                _ = &mut shutdown => return Ok(()),
+                _ = &mut shutdown => break,
                 Some(error) = self.failures.recv() => return Err(error),
                 Some(_) = connections.join_next() => {}
                 (permit, accepted) = next => match accepted {
@@ -147,6 +152,14 @@ impl Simulator {
                 },
             }
         }
+        drop(self.listener);
+        self.shared.draining.send_replace(true);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        tokio::select! {
+            () = drained => Ok(()),
+            Some(error) = self.failures.recv() => Err(error),
+            () = tokio::time::sleep(DRAIN) => Ok(()),
+        }
     }
 }
 
@@ -154,12 +167,19 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     // An answer is small and nothing follows it: waiting for more would only add latency. Failing to say so is no
     // harm.
     let _ = stream.set_nodelay(true);
+    let mut draining = shared.draining.subscribe();
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { answer(request, &shared).await }
     });
     // An error here is a caller that went away, or a connection closed on purpose.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }
 
 /// An error closes the connection without an answer.
@@ -189,8 +209,10 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
             return Err(kind);
         }
     };
+    let mut draining = shared.draining.subscribe();
     if !decision.latency.is_zero() {
-        tokio::time::sleep(decision.latency).await;
+        // Told to stop, it answers at once.
+        let _ = tokio::time::timeout(decision.latency, draining.wait_for(|draining| *draining)).await;
     }
     match decision.reply {
         Reply::Answer(response) => http_answer(&response, bodies::whole(&response.body)),
@@ -198,7 +220,10 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
         Reply::Dribbled(response) => http_answer(&response, bodies::dribbled(&response.body)),
         Reply::Padded(response) => http_answer(&response, bodies::padded(&response.body)),
         Reply::Close => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-        Reply::Silence => std::future::pending().await,
+        Reply::Silence => {
+            let _ = draining.wait_for(|draining| *draining).await;
+            Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+        }
     }
 }
 
@@ -265,6 +290,8 @@ fn plain(status: StatusCode, text: &str) -> HttpAnswer {
 struct Shared {
     state: Mutex<State>,
     failed: mpsc::Sender<SimulatorError>,
+    /// It was told to stop.
+    draining: watch::Sender<bool>,
 }
 
 struct State {

@@ -334,7 +334,10 @@ pub async fn a_key_is_reused_only_after_the_first_attempt<L: Backend>(world: &Wo
     let mut sender = Sender::proven(world, "sender", broadcast).await;
 
     let refused = world.ledger.declare(&declaration("one")).await;
-    assert!(matches!(&refused, Err(LedgerError::KeyReused { key }) if key == "one"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(LedgerError::KeyReused { key, changed }) if key == "one" && changed == "audience"),
+        "{refused:?}"
+    );
     assert!(matches!(world.ledger.begin_plan(broadcast).await, Err(LedgerError::PlanLocked)));
     world.sums_hold().await;
     assert_eq!(sender.take(world, 5).await.len(), 5, "the refusal changed nothing");

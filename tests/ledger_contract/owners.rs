@@ -4,6 +4,7 @@ use herald::api::{Audience, MessageChannelSpec};
 use herald::delivery::gate::Closed;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
+use herald::ledger::declaration::{AccountKey, Content};
 use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
 use herald::ledger::{BroadcastId, Declaration, LedgerError, Orders, PlanTicket, Trouble};
 
@@ -267,12 +268,39 @@ pub async fn of_two_that_are_alike_the_later_is_held_and_only_while_the_other_ma
     assert_eq!(world.declare(&named("second")).await.closed, None, "the other is gone and nobody got it");
 }
 
+pub async fn who_is_in_the_audience_decides_and_not_what_it_is_called<L: Backend>(world: &World<L>) {
+    let sent = world.planned(&named("week-1"), 3).await;
+    Sender::proven(world, "sender", sent).await;
+    let other_people = world.planned(&named("week-2"), 4).await;
+    assert_eq!(world.snapshot(other_people).await.closed, None, "the same list by name, with other rows");
+    let renamed_list = world.planned(&Declaration { identity_hash: "renamed list".into(), ..named("week-3") }, 3).await;
+    assert_eq!(world.snapshot(renamed_list).await.closed, Some(Closed::DuplicateSuspected), "the same rows");
+    world.plan(renamed_list, 5).await;
+    assert_eq!(world.snapshot(renamed_list).await.closed, None, "planned anew, it is like no other");
+}
+
+pub async fn one_that_is_planned_first_is_held_once_the_earlier_one_turns_out_to_be_alike<L: Backend>(
+    world: &World<L>,
+) {
+    let first = world.declare(&named("first")).await.id;
+    world.pass(Span::from_secs(1));
+    let second = world.planned(&named("second"), 3).await;
+    assert_eq!(world.snapshot(second).await.closed, None, "nobody knows yet whom the first is for");
+    world.plan(first, 3).await;
+    assert_eq!(world.snapshot(first).await.closed, None);
+    assert_eq!(world.snapshot(second).await.closed, Some(Closed::DuplicateSuspected));
+}
+
 pub async fn what_differs_or_has_begun_is_not_suspected<L: Backend>(world: &World<L>) {
     let first = world.planned(&named("first"), 3).await;
     Sender::proven(world, "sender", first).await;
-    let other_text = Declaration { identity_hash: "second".into(), ..named("other text") };
-    assert_eq!(world.declare(&other_text).await.closed, Some(Closed::NotPlanned));
-    let elsewhere = world.planned(&Declaration { namespace: "elsewhere".into(), ..named("first") }, 3).await;
+    let text = Content { text: "another text".into() };
+    let other_text = Declaration { identity_hash: "second".into(), content: text, ..named("other text") };
+    let other_text = world.planned(&other_text, 3).await;
+    assert_eq!(world.snapshot(other_text).await.closed, None);
+    let account = AccountKey { namespace: "elsewhere".into(), ..named("first").account };
+    let elsewhere = Declaration { namespace: "elsewhere".into(), account, ..named("first") };
+    let elsewhere = world.planned(&elsewhere, 3).await;
     assert_eq!(world.snapshot(elsewhere).await.closed, None);
     let meant = world.planned(&Declaration { key_is_given: true, ..named("meant") }, 3).await;
     Sender::proven(world, "sender of another", meant).await;

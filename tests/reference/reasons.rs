@@ -8,7 +8,7 @@ use herald::controller::broadcast::{
 };
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
-use herald::ledger::status::{End, PROVIDER_SLOW};
+use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::sender::transport::NO_ANSWER;
 use regex::Regex;
@@ -82,7 +82,7 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));
     // Conditions while nothing has ended.
-    reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW].map(str::to_owned));
+    reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING].map(str::to_owned));
     // Conditions of batches and channels.
     reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));

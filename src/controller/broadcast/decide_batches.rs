@@ -184,7 +184,7 @@ pub fn statuses(
     let mut waiting = Vec::new();
     for (name, there, batch) in &objects.fitting {
         let written = memory.batches.get(name);
-        let before = Written::or_observed(written, there.status.as_ref(), now);
+        let before = Written::or_observed(written, there.status.as_ref().filter(|status| is_written(status)), now);
         let generation = there.metadata.generation.unwrap_or_default();
         let conditions: &[Condition] = before.map_or(&[], |status| &status.conditions);
         let wanted = batch_status(batch, snapshot, stall, generation, conditions);
@@ -206,6 +206,11 @@ pub fn statuses(
         found.written.push((name.clone(), wanted));
     }
     found
+}
+
+/// Whether it is more than what the API server says of every new object.
+fn is_written(status: &MessageBatchStatus) -> bool {
+    !status.conditions.is_empty()
 }
 
 /// `None` when there is nothing to say.

@@ -3,6 +3,7 @@
 use super::decide_status::stalled;
 use super::observation::Transition;
 use crate::api::{BroadcastMessageStatus, Condition, ConditionStatus};
+use crate::delivery::plural::counted;
 
 /// The longest note, in characters: what Kubernetes takes.
 const MAX_NOTE: usize = 1_000;
@@ -23,9 +24,13 @@ fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) 
     let plan = after.plan.as_ref().filter(|_| hash(before) != hash(after))?;
     let planned = after.recipients.map_or(0, |recipients| recipients.planned);
     let batches = after.batches.map_or(0, |batches| batches.total);
-    let (duplicates, excluded) = (plan.duplicates, plan.excluded);
-    let note =
-        format!("{planned} recipients in {batches} batches; {duplicates} duplicates and {excluded} excluded left out");
+    let note = format!(
+        "{} in {}; {} and {} excluded left out",
+        counted(planned, "recipient", "recipients"),
+        counted(batches, "batch", "batches"),
+        counted(plan.duplicates, "duplicate", "duplicates"),
+        plan.excluded
+    );
     Some(transition(false, "PlanSealed", note))
 }
 

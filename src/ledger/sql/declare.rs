@@ -6,6 +6,7 @@ use super::store::Store;
 use super::value::args;
 use super::{duplicate, loss, owner, plan, read, rows, unanswered};
 use crate::delivery::brake;
+use crate::ledger::brief::Orders;
 use crate::ledger::declaration::Declaration;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -14,8 +15,8 @@ use crate::ledger::snapshot::BroadcastSnapshot;
 
 /// Why a key does not stand for what is declared.
 enum Refused {
-    /// It stands for something else and people were messaged under it.
-    Reused,
+    /// It stands for something else, which differs in this, and people were messaged under it.
+    Reused { changed: String },
     /// Another owner has it.
     InUse { owner: String, owner_uid: String },
     /// Its owner is gone.
@@ -26,7 +27,7 @@ impl Refused {
     fn into_error(self, key: &str) -> LedgerError {
         let key = key.to_owned();
         match self {
-            Refused::Reused => LedgerError::KeyReused { key },
+            Refused::Reused { changed } => LedgerError::KeyReused { key, changed },
             Refused::Gone { owner_uid } => LedgerError::OwnerGone { owner_uid },
             Refused::InUse { owner, owner_uid } => LedgerError::KeyInUse { key, owner, owner_uid },
         }
@@ -36,7 +37,10 @@ impl Refused {
 #[derive(FromRow)]
 struct Known {
     id: i64,
+    account_id: i64,
     identity_hash: String,
+    content: String,
+    orders: Option<String>,
     first_attempt_at: Option<i64>,
     owner_uid: String,
     name: String,
@@ -56,6 +60,24 @@ impl Known {
 
     fn resends_otherwise(&self, wanted: &Declaration) -> bool {
         self.resend_unknown != wanted.retry.after_unknown || self.retry_max_tries != i64::from(wanted.retry.max_tries)
+    }
+
+    /// What a key that is reused would stand for, where that differs from what it stands for. Nothing but the audience is left
+    /// where nothing else differs.
+    fn changed(&self, wanted: &Declaration, account: i64) -> sqlx::Result<String> {
+        let orders = self.orders.as_deref().and_then(|orders| serde_json::from_str::<Orders>(orders).ok());
+        let audiences = orders.zip(wanted.orders.as_ref());
+        let mut changed = Vec::new();
+        if self.account_id != account {
+            changed.push("account");
+        }
+        if self.content != rows::json(&wanted.content)? {
+            changed.push("content");
+        }
+        if audiences.is_some_and(|(known, wanted)| known.audience != wanted.audience) || changed.is_empty() {
+            changed.push("audience");
+        }
+        Ok(changed.join(" and "))
     }
 
     fn is_newer(&self, wanted: &Declaration) -> bool {
@@ -99,7 +121,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         Some(known) => {
             if known.identity_hash != wanted.identity_hash {
                 if known.first_attempt_at.is_some() {
-                    return Ok(Err(Refused::Reused));
+                    return Ok(Err(Refused::Reused { changed: known.changed(wanted, account)? }));
                 }
                 plan::unseal(store, known.id).await?;
             }
@@ -113,7 +135,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         // So that a broadcast which had ended is seen to go on at once; upkeep does the rest.
         unanswered::follow(store, BroadcastId(id)).await?;
     }
-    duplicate::look(store, id, wanted.key_is_given).await?;
+    duplicate::judge(store, id).await?;
     Ok(Ok(BroadcastId(id)))
 }
 
@@ -144,8 +166,8 @@ async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     store
         .optional(
             &format!(
-                "SELECT id, identity_hash, first_attempt_at, owner_uid, name, generation, released, resend_unknown, \
-                 retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
+                "SELECT id, account_id, identity_hash, content, orders, first_attempt_at, owner_uid, name, generation, \
+                 released, resend_unknown, retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
                 loss::MEMORY,
                 S::FOR_UPDATE
             ),
@@ -201,7 +223,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
-             resend_unknown = $22, revision = revision + 1 WHERE id = $1",
+             resend_unknown = $22, key_is_given = $23, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -224,7 +246,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.retry.initial_backoff,
                 wanted.retry.max_backoff,
                 wanted.start_by,
-                wanted.retry.after_unknown
+                wanted.retry.after_unknown,
+                wanted.key_is_given
             ],
         )
         .await?;

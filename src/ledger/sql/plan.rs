@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::duplicate;
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{PlannedRow, Store};
 use super::value::args;
@@ -58,7 +59,8 @@ pub async fn unseal<S: Store>(store: &mut S, id: i64) -> sqlx::Result<i64> {
         .one(
             "UPDATE broadcast SET plan_epoch = plan_epoch + 1, plan_chunk = 0, plan_receipt = NULL, plan_digest = $2, \
              plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_sealed_at = NULL, batch_size = 0, \
-             planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL WHERE id = $1 \
+             planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL, duplicate_of = NULL \
+             WHERE id = $1 \
              RETURNING plan_epoch",
             args![id, PlanDigest::EMPTY.as_bytes().to_vec()],
         )
@@ -268,6 +270,7 @@ pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String
             )
             .await?;
         broadcast.save(store, None, now).await?;
+        duplicate::judge(store, broadcast.id).await?;
     }
     Ok(sealed_plan(&broadcast).map(Seal::Sealed).ok_or(LedgerError::PlanSuperseded))
 }

@@ -6,6 +6,7 @@ use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
+use crate::delivery::brake::FAILURES_TO_TELL;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
@@ -15,7 +16,7 @@ use crate::ledger::declaration::{AccountKey, Told, digest};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::hold;
 use crate::ledger::owner::AccountSnapshot;
-use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, MAX_REASONS, MAX_TOTALS, Outcomes};
+use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Failing, MAX_REASONS, MAX_TOTALS, Outcomes};
 
 #[derive(FromRow)]
 struct BatchTotals {
@@ -68,6 +69,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
         provider_slow: broadcast.provider_is_slow(now),
+        failing: failing(store, &broadcast, gate.closed(now)).await?,
         due_at: due_at(store, id, now).await?,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
@@ -94,6 +96,31 @@ fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<Stri
         Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
         _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
     }
+}
+
+/// A broadcast that may send while nothing gets through. One for few people that has reached nobody has not many to fail;
+/// of another a few that are tried again prove nothing.
+async fn failing<S: Store>(
+    store: &mut S,
+    broadcast: &BroadcastRow,
+    closed: Option<Closed>,
+) -> sqlx::Result<Option<Failing>> {
+    let in_a_row = broadcast.brake().failures_in_a_row();
+    let counts = broadcast.counts();
+    let most = if counts.sent == 0 { u32::try_from(counts.open()).unwrap_or(u32::MAX) } else { u32::MAX };
+    let told_from = FAILURES_TO_TELL.min(most).max(1);
+    if closed.is_some() || in_a_row < told_from {
+        return Ok(None);
+    }
+    let last: Option<(String, Option<String>, String)> = store
+        .optional(
+            "SELECT error_reason, error_code, error_message FROM batch \
+             WHERE broadcast_id = $1 AND error_reason IS NOT NULL AND error_message IS NOT NULL \
+             ORDER BY error_at DESC, idx DESC LIMIT 1",
+            args![broadcast.id],
+        )
+        .await?;
+    Ok(Some(Failing { in_a_row, last: last.map(|(reason, code, message)| Fault::new(&reason, code, message)) }))
 }
 
 /// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all

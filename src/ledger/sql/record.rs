@@ -160,7 +160,7 @@ impl Book {
         }
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
-            broadcast.observe(&verdict(&report.outcome, &after), describe);
+            broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
         }
         self.change(broadcast, row, before.state, after);
     }
@@ -230,7 +230,7 @@ impl Book {
         self.recorded.braked |= brake.lowered_at != before;
         broadcast.set_brake(&brake);
         if let Outcome::Auth { fault } = outcome {
-            broadcast.account.stopped_message = Some(describe(fault));
+            broadcast.account.stopped_message = Some(fault.to_string());
         }
     }
 
@@ -244,12 +244,5 @@ impl Book {
             Entries { broadcast: broadcast.id, now: self.now, rows, batches: self.batches, tally: self.tally };
         store.record(&entries).await?;
         Ok(self.recorded)
-    }
-}
-
-fn describe(fault: &Fault) -> String {
-    match &fault.code {
-        Some(code) => format!("{} (code {code}): {}", fault.reason, fault.message),
-        None => format!("{}: {}", fault.reason, fault.message),
     }
 }

@@ -171,6 +171,13 @@ impl Provider for Messenger {
         if message.correlation.chars().count() > MAX_METADATA {
             return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
         }
+        // A page-scoped id is digits; with white space in it, it is two of them or none.
+        if message.recipient.contains(char::is_whitespace) {
+            return Err(EncodeError::Recipient {
+                provider: self.name(),
+                problem: "holds white space, a page-scoped id has none",
+            });
+        }
         let body = SendRequest {
             recipient: Recipient { id: message.recipient },
             messaging_type: "UPDATE",

@@ -51,6 +51,16 @@ fn a_text_becomes_the_documented_request() {
 }
 
 #[test]
+fn an_id_with_white_space_in_it_is_refused_without_being_shown() {
+    let vars = BTreeMap::new();
+    for recipient in ["54899 32777711223", "54899\u{a0}32777711223"] {
+        let refused = Messenger::new(account()).unwrap().encode(&Message { recipient, ..message("hi", &vars) });
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("white space") && !error.contains("54899"), "{error}");
+    }
+}
+
+#[test]
 fn an_app_secret_adds_the_proof_of_the_published_vector() {
     let secret = SecretString::from("0123456789abcdef0123456789abcdef");
     let messenger = Messenger::new(MessengerAccount { app_secret: Some(secret), ..account() }).unwrap();

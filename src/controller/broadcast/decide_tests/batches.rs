@@ -77,6 +77,17 @@ impl World {
 }
 
 #[test]
+fn what_the_api_server_says_of_a_new_batch_is_not_taken_for_a_status_that_was_written() {
+    let mut world = World::planned(30, 10);
+    world.look();
+    assert!(world.decide().batch_statuses.is_empty(), "mostly the first is begun before long");
+    world.wait(3);
+    let written = world.decide().batch_statuses;
+    assert_eq!(written.len(), 3, "a balance and conditions follow");
+    assert!(written.iter().all(|(_, status)| status.recipients.is_some()));
+}
+
+#[test]
 fn the_state_of_a_batch_follows_from_its_figures() {
     let mut broadcast = snapshot();
     let state = |batch: &_, broadcast: &_| batch_status(batch, broadcast, None, 1, &[]).state;

@@ -8,6 +8,7 @@ use crate::delivery::counts::Counts;
 use crate::delivery::gate::Block;
 use crate::delivery::recipient::RecipientState;
 use crate::ledger::Outcomes;
+use crate::ledger::snapshot::Failing;
 
 /// The rules kstatus has for a kind it does not know, in its order.
 #[allow(clippy::if_same_then_else, reason = "one arm per rule, in its order")]
@@ -43,12 +44,18 @@ fn kstatus(object: &Value) -> &'static str {
 fn every_state_is_read_as_it_is_meant() {
     type Bend = fn(&mut World);
     let planned: Bend = |world| world.seal(10, 10);
-    let cases: [(&str, &[Bend], BroadcastState, &str); 14] = [
+    let cases: [(&str, &[Bend], BroadcastState, &str); 15] = [
         ("new", &[], BroadcastState::Pending, "InProgress"),
         ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
         ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
         ("refused", &[|world| world.refused = Some(("KeyReused", String::new()))], BroadcastState::Pending, "Failed"),
         ("sending", &[planned], BroadcastState::Sending, "Current"),
+        (
+            "failing",
+            &[planned, |world| world.snapshot.failing = Some(Failing { in_a_row: 9, last: None })],
+            BroadcastState::Sending,
+            "Current",
+        ),
         (
             "scheduled",
             &[planned, |world| {

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
+use crate::api::{BatchState, BroadcastMessage, MessageBatch, MessageBatchStatus, MessageChannel};
 use crate::controller::broadcast::decide_refused::{made, making, note};
 use crate::controller::broadcast::memory::Unmade;
 use crate::controller::broadcast::{Action, Decision, Declared, Memory, Observation, Transition, decide};
@@ -102,6 +102,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         throttled_until: None,
         lease_until: None,
         provider_slow: false,
+        failing: None,
         due_at: None,
         first_attempt_at: None,
         finished_at: None,
@@ -300,7 +301,9 @@ impl World {
             Action::CreateBatch(batch) => {
                 assert!(self.objects.iter().all(|object| object.name_any() != batch.name_any()));
                 let metadata = made(&batch.metadata, self.made, self.now);
-                self.objects.push(MessageBatch { metadata, ..MessageBatch::clone(batch) });
+                // What the definition's default says of it.
+                let status = MessageBatchStatus { state: Some(BatchState::Pending), ..MessageBatchStatus::default() };
+                self.objects.push(MessageBatch { metadata, status: Some(status), ..MessageBatch::clone(batch) });
             }
             Action::DeleteBatch { name, uid } => {
                 self.objects.retain(|batch| !(batch.name_any() == *name && batch.metadata.uid.as_ref() == Some(uid)));
