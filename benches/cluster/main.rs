@@ -9,6 +9,7 @@ mod audit;
 mod kubectl;
 mod memory;
 #[path = "../../tests/cluster/process.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod process;
 mod report;
 #[path = "../../tests/cluster/stage.rs"]
