@@ -1,6 +1,5 @@
 //! Who may take from which batch.
 
-use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::URGENT_WEIGHT;
 use herald::delivery::recipient::RecipientState;
@@ -50,19 +49,19 @@ pub async fn broadcasts_of_an_account_share_what_may_be_on_the_wire<L: Backend>(
 }
 
 pub async fn one_exchange_takes_whom_to_try_again_from_every_batch<L: Backend>(world: &World<L>) {
-    let retry = RetryPolicy { initial_backoff: Span::from_secs(60), ..RetryPolicy::default() };
-    let broadcast = world.planned(&Declaration { retry, batch_size: Some(5), ..declaration("one") }, 30).await;
+    let broadcast = world.planned(&Declaration { batch_size: Some(5), ..declaration("one") }, 30).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let mut waiting = Vec::new();
     while waiting.len() < 6 {
         let rows = sender.take(world, 30).await;
         let again = |row: &&Assignment| row.seq % 5 == 3;
         waiting.extend(rows.iter().filter(again).map(|row| row.seq));
-        let told = rows.iter().map(|row| report(row, &if again(&row) { transient() } else { accepted() }));
+        let (later, now) = (recipient_throttled(Span::from_secs(60)), accepted());
+        let told = rows.iter().map(|row| report(row, if again(&row) { &later } else { &now }));
         sender.tell(world, told.collect()).await;
         world.pass(Span::from_millis(1));
     }
-    world.pass(Span::from_secs(60));
+    world.pass(Span::from_secs(900));
     let mut epochs = Vec::new();
     for batch in 0..6 {
         epochs.push(world.batch(broadcast, batch).await.epoch);

@@ -80,10 +80,11 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
     // Whom to try again, one in each of ten batches.
     let scattered = world.planned(&Declaration { batch_size: Some(10), ..declaration("scattered") }, 100).await;
     let mut sender = Sender::proven(&world, "again", scattered).await;
-    let mut waiting = 0;
+    let (mut waiting, taken_by_provider) = (0, accepted());
     while waiting < 10 {
         let rows = sender.take(&world, 25).await;
-        let reports = rows.iter().map(|row| report(row, &if row.seq % 10 == 5 { transient() } else { accepted() }));
+        let later = recipient_throttled(Span::from_secs(60));
+        let reports = rows.iter().map(|row| report(row, if row.seq % 10 == 5 { &later } else { &taken_by_provider }));
         waiting += rows.iter().filter(|row| row.seq % 10 == 5).count();
         sender.tell(&world, reports.collect()).await;
         clock.advance(Span::from_millis(250));
