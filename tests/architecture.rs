@@ -53,8 +53,16 @@ const IMPURE_PREFIXES: &[&str] = &[
 ];
 
 /// What pure code does not call, under whatever name it was imported: a path is forbidden if it ends with one of these.
-const IMPURE_ENDINGS: &[&str] =
-    &["Instant::now", "SystemTime::now", "Utc::now", "Local::now", "Timestamp::now", "Zoned::now", "TimeZone::system"];
+const IMPURE_ENDINGS: &[&str] = &[
+    "Instant::now",
+    "SystemTime::now",
+    "Utc::now",
+    "Local::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "TimeZone::system",
+    "TimeZone::get",
+];
 
 /// The only rooms that may name these.
 const RESERVED: &[(&str, &[&str])] = &[
@@ -77,7 +85,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustix", &["sender"]),
     ("ring", &["provider", "ledger", "sender", "controller"]),
     ("rustls", &["sender", "controller"]),
-    ("jiff", &["api", "provider", "ledger", "controller", "simulator"]),
+    ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "simulator"]),
     ("clap", &["sender", "controller", "local", "simulator"]),
     ("serde_saphyr", &["api", "controller", "local"]),
 ];

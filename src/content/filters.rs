@@ -1,14 +1,17 @@
 //! Filters of our own beside those of the engine: what texts to people need of dates, numbers and long words.
 //!
-//! Variables are text, so that is what they take. A value that is none of what a filter reads is an error of that
-//! recipient and never shown; an argument that is wrong whatever the value is an error of the text.
+//! Variables are text, so that is what they take; one that is missing is missed as anywhere else. A value that is none of
+//! what a filter reads is an error of that recipient and never shown; an argument that is wrong whatever the value is an
+//! error of the text.
+
+use std::borrow::Cow;
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::fmt::temporal::Pieces;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
-use minijinja::value::{ArgType, Kwargs};
+use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
 /// More decimals than any currency has.
@@ -34,23 +37,27 @@ fn value(problem: &'static str) -> Error {
 }
 
 /// An argument given by its place or by its name.
-fn named<'a, T>(placed: Option<T>, names: &'a Kwargs, name: &'a str) -> Result<Option<T>, Error>
+fn given<T: TryFrom<Value>>(placed: Option<Value>, names: &Kwargs, name: &str) -> Result<Option<T>, Error>
 where
-    Option<T>: ArgType<'a, Output = Option<T>>,
+    T::Error: std::fmt::Display,
 {
-    match placed {
-        Some(placed) => Ok(Some(placed)),
-        None => names.get(name).map_err(argument),
-    }
+    let named: Option<Value> = names.get(name)?;
+    let Some(value) = placed.or(named).filter(|value| !value.is_undefined() && !value.is_none()) else {
+        return Ok(None);
+    };
+    let kind = value.kind();
+    T::try_from(value).map(Some).map_err(|_| argument(format_args!("{name} cannot be a {kind} like that")))
 }
 
 /// `{{ due | date('%d.%m.%Y') }}`, `{{ starts | date('%H:%M', 'Europe/Berlin') }}`. Reads a date, a date with a time, or an
 /// instant as RFC 3339 writes it; the format is that of `strftime`. An instant is shown in the time zone, or by its own
 /// offset where none is given; a time without an offset is of the time zone already.
-fn date(text: &str, format: &str, time_zone: Option<&str>, names: Kwargs) -> Result<String, Error> {
-    let time_zone = named(time_zone, &names, "time_zone")?;
+fn date(text: Cow<'_, str>, format: Option<Value>, time_zone: Option<Value>, names: Kwargs) -> Result<String, Error> {
+    let format: Option<String> = given(format, &names, "format")?;
+    let time_zone: Option<String> = given(time_zone, &names, "time_zone")?;
     names.assert_all_used()?;
-    let zone = time_zone.map(TimeZone::get).transpose().map_err(argument)?;
+    let format = &format.ok_or_else(|| argument("a format is needed, as in date('%d.%m.%Y')"))?;
+    let zone = time_zone.map(|name| find_zone(&name)).transpose()?;
     let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
     BrokenDownTime::from(&sample).to_string(format).map_err(argument)?;
     read_date(text.trim(), zone)?
@@ -58,10 +65,19 @@ fn date(text: &str, format: &str, time_zone: Option<&str>, names: Kwargs) -> Res
         .map_err(|_| value("the value lacks the time of day or time zone that the format shows"))
 }
 
+/// From the database that is part of the program: images hold no other, and what a text says must not depend on a machine.
+fn find_zone(name: &str) -> Result<TimeZone, Error> {
+    TimeZoneDatabase::bundled().get(name).map_err(argument)
+}
+
 fn read_date(text: &str, zone: Option<TimeZone>) -> Result<BrokenDownTime, Error> {
     let unreadable = || value("the value is no date, such as 2026-12-31 or 2026-12-31T18:30:00Z");
     let pieces = Pieces::parse(text).map_err(|_| unreadable())?;
     let Some(time) = pieces.time() else { return Ok(BrokenDownTime::from(pieces.date())) };
+    // Another zone than that of the text, told in a form of its own: to overlook it would show a wrong time.
+    if pieces.time_zone_annotation().is_some() {
+        return Err(unreadable());
+    }
     let local = DateTime::from_parts(pieces.date(), time);
     let zoned =
         |zoned: Result<Zoned, jiff::Error>| zoned.map(|zoned| BrokenDownTime::from(&zoned)).map_err(|_| unreadable());
@@ -78,14 +94,15 @@ fn read_date(text: &str, zone: Option<TimeZone>) -> Result<BrokenDownTime, Error
 /// `{{ points | number }}`, `{{ price | number(2) }}`, `{{ price | number(2, '.', ',') }}`: a decimal number with so many
 /// decimals, thousands set apart, rounded half away from zero. Digit by digit, so that no amount is off by a cent.
 fn number(
-    text: &str,
-    decimals: Option<usize>,
-    thousands: Option<&str>,
-    point: Option<&str>,
+    text: Cow<'_, str>,
+    decimals: Option<Value>,
+    thousands: Option<Value>,
+    point: Option<Value>,
     names: Kwargs,
 ) -> Result<String, Error> {
-    let decimals = named(decimals, &names, "decimals")?.unwrap_or(0);
-    let (thousands, point) = (named(thousands, &names, "thousands")?, named(point, &names, "point")?);
+    let decimals: usize = given(decimals, &names, "decimals")?.unwrap_or(0);
+    let thousands: String = given(thousands, &names, "thousands")?.unwrap_or_else(|| ",".to_owned());
+    let point: String = given(point, &names, "point")?.unwrap_or_else(|| ".".to_owned());
     names.assert_all_used()?;
     if decimals > MAX_DECIMALS {
         return Err(argument(format_args!("{decimals} decimals, at most {MAX_DECIMALS}")));
@@ -96,12 +113,12 @@ fn number(
     let mut shown = String::from(if negative && !is_zero { "-" } else { "" });
     for (place, digit) in whole.char_indices() {
         if place > 0 && (whole.len() - place).is_multiple_of(3) {
-            shown.push_str(thousands.unwrap_or(","));
+            shown.push_str(&thousands);
         }
         shown.push(digit);
     }
     if decimals > 0 {
-        shown.push_str(point.unwrap_or("."));
+        shown.push_str(&point);
         shown.push_str(fraction);
     }
     Ok(shown)
@@ -140,16 +157,23 @@ fn carry(digits: &mut Vec<u8>) {
 }
 
 /// `{{ title | truncate(40) }}`: at most so many characters, the ending included, which shows that something was left out.
-fn truncate(text: &str, characters: usize, ending: Option<&str>, names: Kwargs) -> Result<String, Error> {
-    let ending = named(ending, &names, "ending")?.unwrap_or("…");
+fn truncate(
+    text: Cow<'_, str>,
+    characters: Option<Value>,
+    ending: Option<Value>,
+    names: Kwargs,
+) -> Result<String, Error> {
+    let characters: Option<usize> = given(characters, &names, "characters")?;
+    let ending: String = given(ending, &names, "ending")?.unwrap_or_else(|| "…".to_owned());
     names.assert_all_used()?;
+    let characters = characters.ok_or_else(|| argument("a number of characters is needed, as in truncate(40)"))?;
     let room = characters.checked_sub(ending.chars().count());
     let room = room.ok_or_else(|| argument("the ending is longer than what may be left"))?;
     if text.chars().count() <= characters {
-        return Ok(text.to_owned());
+        return Ok(text.into_owned());
     }
     let kept: String = text.chars().take(room).collect();
-    Ok(kept.trim_end().to_owned() + ending)
+    Ok(kept.trim_end().to_owned() + &ending)
 }
 
 #[cfg(test)]
@@ -215,6 +239,16 @@ mod tests {
             assert!(words.starts_with("line 1, column ") && !words.contains(value), "{words}");
         }
         assert!(matches!(render("{{ v | date('%H:%M') }}", "2026-12-01"), Err(RenderError::Failed(_))));
+        let elsewhere = "2026-12-01T18:30[America/New_York]";
+        assert!(matches!(render("{{ v | date('%H:%M', 'Europe/Berlin') }}", elsewhere), Err(RenderError::Failed(_))));
+    }
+
+    #[test]
+    fn a_missing_variable_is_missed_by_every_filter() {
+        for text in ["{{ w | date('%d') }}", "{{ w | number(2) }}", "{{ w | truncate(9) }}"] {
+            assert_eq!(render(text, "1"), Err(RenderError::MissingVariables(vec!["w".to_owned()])), "{text}");
+        }
+        assert_eq!(render("{{ w | default('5') | number(1) }}", "1").as_deref(), Ok("5.0"));
     }
 
     #[test]
@@ -227,6 +261,10 @@ mod tests {
             "{{ v | truncate(1, 'more') }}",
             "{{ v | number(decimals='two') }}",
             "{{ v | number(digits=2) }}",
+            "{{ v | number('two') }}",
+            "{{ v | number(-1) }}",
+            "{{ v | truncate('x') }}",
+            "{{ v | truncate }}",
         ] {
             let Err(TemplateError::Refused { remedy, .. }) = Template::compile(text) else { panic!("{text}") };
             assert_eq!(remedy, "check the values between the brackets", "{text}");
