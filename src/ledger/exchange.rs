@@ -105,7 +105,8 @@ pub struct ExchangeReply {
     /// Between two slots at the rate that applies now.
     pub interval: Span,
     /// Between two slots that this sender may count on, beside other broadcasts of the account and other senders of its
-    /// own; at least `interval`. What it may have on the wire, and how many connections it needs, goes by this.
+    /// own; at least `interval`. How many connections it opens ahead goes by this, and what it may have on the wire even where
+    /// it was given less lately.
     pub turn: Span,
     pub request_timeout: Span,
     pub directive: Directive,

@@ -17,8 +17,7 @@ const RECORD_WITHIN: Span = Span::from_millis(250);
 const ASK_WHILE_HOLDING: Span = Span::from_secs(1);
 /// So often a sender asks in any case.
 const ASK_ANYWAY: Span = Span::from_secs(5);
-/// Requests on the wire are at most a sender's part of the account's slots of this time: a slower provider lowers the rate,
-/// not the certainty.
+/// Requests on the wire are at most a sender's slots of this time: a slower provider lowers the rate, not the certainty.
 const IN_FLIGHT_SECONDS: Span = Span::from_secs(2);
 /// Nothing new is begun while requests are on the wire and none was answered for this long: a black-holed provider must
 /// not make thousands unknown. So long it rests as well between two probes of a provider that only ever loses them, since
@@ -77,14 +76,17 @@ pub struct Holding {
     leaving: bool,
     /// How many recipients have connections waiting for them.
     connected: u32,
-    /// Between two slots that this sender may count on.
+    /// Between two slots that this sender may count on at least.
     turn: Span,
+    /// When slots came within the last [`IN_FLIGHT_SECONDS`], whether they were used or passed.
+    slots: VecDeque<Local>,
 }
 
 impl Holding {
     pub fn new(now: Local) -> Holding {
         Holding {
             turn: Span(NANOS_PER_SECOND),
+            slots: VecDeque::new(),
             held: VecDeque::new(),
             reports: Vec::new(),
             oldest_report: None,
@@ -129,8 +131,28 @@ impl Holding {
         self.idle_until
     }
 
-    pub fn in_flight_cap(&self) -> u32 {
-        ((IN_FLIGHT_SECONDS.0 / self.turn.0.max(1)) as u32).max(1)
+    /// How many slots came within [`IN_FLIGHT_SECONDS`] before `now`.
+    fn recent_slots(&self, now: Local) -> u32 {
+        (self.slots.len() - self.slots.partition_point(|slot| now - *slot >= IN_FLIGHT_SECONDS)) as u32
+    }
+
+    /// The sender's part of the account's slots, or as many as it was really given where others left it more.
+    pub fn in_flight_cap(&self, now: Local) -> u32 {
+        let part = (IN_FLIGHT_SECONDS.0 / self.turn.0.max(1)) as u32;
+        part.max(self.recent_slots(now) + 1)
+    }
+
+    fn slot_came(&mut self, now: Local) {
+        let long_ago = self.slots.partition_point(|slot| now - *slot >= IN_FLIGHT_SECONDS);
+        self.slots.drain(..long_ago);
+        self.slots.push_back(now);
+    }
+
+    /// Between two slots that this sender has: its [turn](crate::ledger::exchange::ExchangeReply::turn), or less where others
+    /// leave it more.
+    pub fn pace(&self, now: Local) -> Span {
+        let had = i64::from(self.recent_slots(now).max(1));
+        self.turn.min(Span(IN_FLIGHT_SECONDS.0 / had).max(self.interval))
     }
 
     /// Whether the provider owes answers and has given none for too long.
@@ -148,13 +170,13 @@ impl Holding {
     }
 
     fn may_begin(&self, now: Local) -> bool {
-        self.in_flight < self.in_flight_cap() && !self.is_silent(now)
+        self.in_flight < self.in_flight_cap(now) && !self.is_silent(now)
     }
 
     /// How many more recipients fit on the wire and into one group.
-    fn room(&self) -> u32 {
+    fn room(&self, now: Local) -> u32 {
         let taken = self.in_flight + self.held.len() as u32;
-        (self.in_flight_cap() + pacing::group_size(self.interval)).saturating_sub(taken)
+        (self.in_flight_cap(now) + pacing::group_size(self.interval)).saturating_sub(taken)
     }
 
     /// The next recipient to begin at `now`. Those whose time has passed are reported as not begun.
@@ -163,6 +185,7 @@ impl Holding {
             let start_by = first.slot + START_TOLERANCE;
             if now > start_by {
                 if let Some(late) = self.held.pop_front() {
+                    self.slot_came(now);
                     self.give_back(late, now);
                 }
                 continue;
@@ -182,6 +205,7 @@ impl Holding {
     /// A request was handed over.
     pub fn begun(&mut self, now: Local) {
         self.silent_since.get_or_insert(now);
+        self.slot_came(now);
         self.in_flight += 1;
     }
 
@@ -266,11 +290,6 @@ impl Holding {
         self.connected = recipients;
     }
 
-    /// Between two slots that this sender may count on.
-    pub fn turn(&self) -> Span {
-        self.turn
-    }
-
     /// How many recipients to ask for.
     pub fn wants(&self, now: Local) -> u32 {
         self.room_now(now).min(self.connected)
@@ -287,7 +306,7 @@ impl Holding {
         }
         let last_slot_near = self.held.back().is_none_or(|last| last.slot - now <= LEAD);
         let most = if self.next_probe.is_some() { 1 } else { MAX_GROUP };
-        if last_slot_near { self.room().min(most) } else { 0 }
+        if last_slot_near { self.room(now).min(most) } else { 0 }
     }
 
     /// When the next exchange is due.
@@ -303,7 +322,7 @@ impl Holding {
             at = at.min(self.asked_at + ASK_WHILE_HOLDING);
         }
         let probe_at = self.next_probe.filter(|_| self.in_flight == 0);
-        if self.connected > 0 && !self.leaving && self.room() > 0 && (probe_at.is_some() || !self.is_silent(now)) {
+        if self.connected > 0 && !self.leaving && self.room(now) > 0 && (probe_at.is_some() || !self.is_silent(now)) {
             let near_end = self.held.back().map_or(now, |last| Local(last.slot.0 - LEAD));
             let open_at = probe_at.map_or(self.wait_until, |at| at.max(self.wait_until));
             at = at.min(near_end.max(open_at).max(self.asked_at + MIN_WAIT));

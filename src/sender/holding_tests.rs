@@ -91,12 +91,29 @@ fn a_missed_slot_is_given_back_and_never_made_up_for() {
 
 #[test]
 fn requests_on_the_wire_are_bounded_by_two_seconds_of_slots() {
-    let mut holding = holding(40, 100);
-    let begun = (0..30).filter_map(|n| begins(&mut holding, at(100 + n * 100))).count();
-    assert_eq!(begun, 20);
-    assert_eq!(holding.in_flight_cap(), 20);
-    holding.receive([], Span::from_millis(100), Span::from_millis(400));
-    assert_eq!(holding.in_flight_cap(), 5, "a quarter of it where others have three of four slots");
+    let mut holding = holding(60, 100);
+    let mut begun = 0;
+    for n in 0..60 {
+        begun += begins(&mut holding, at(100 + n * 100)).iter().count();
+        // One answer a second keeps it from being silent.
+        if n % 10 == 9 {
+            holding.ended(accepted(n / 10), at(150 + n * 100));
+        }
+    }
+    assert_eq!(begun - 6, 20, "six were answered");
+    assert!(holding.is_held_up(at(6_000)));
+    assert_eq!(holding.in_flight_cap(at(6_050)), 21, "with the slot at hand");
+}
+
+#[test]
+fn who_is_left_more_than_its_part_may_have_more_on_the_wire() {
+    let mut holding = holding(30, 50);
+    // By its part it would have a slot each 450 ms, and is given one each 50.
+    holding.receive([], Span::from_millis(50), Span::from_millis(450));
+    let begun = (0..30).filter_map(|n| begins(&mut holding, at(100 + n * 50))).count();
+    assert_eq!(begun, 30);
+    assert!(!holding.is_held_up(at(1_600)));
+    assert_eq!(holding.pace(at(1_550)), Span(2_000_000_000 / 30));
 }
 
 #[test]

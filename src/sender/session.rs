@@ -299,7 +299,7 @@ impl<L: SenderLedger> Running<L> {
         // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
         let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
         if due && self.holding.could_take(now) {
-            let recipients = self.connections.room(self.holding.turn(), now);
+            let recipients = self.connections.room(self.holding.pace(now), now);
             self.holding.connect(recipients);
         }
     }
