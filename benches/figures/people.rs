@@ -80,6 +80,7 @@ pub fn declaration(rate: u32) -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: None,
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

@@ -13,6 +13,8 @@ use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// The most sources of one list: each is a file a sender mounts.
 pub const MAX_SOURCES: usize = 32;
+/// The largest limit: as many as a plan was measured with.
+pub const MAX_LIMIT: u32 = 10_000_000;
 /// As many outcomes as there are.
 pub const MAX_OUTCOMES: usize = 4;
 /// The most variables of one recipient.
@@ -45,6 +47,11 @@ pub struct Audience {
     /// Recipients who get nothing even when they are in the audience, e.g. opt-outs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclusion>,
+    /// At most so many recipients, 1 to 10000000: the first ones, each counted once and without those excluded. What comes
+    /// after them is not read. Without it everybody gets the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
+    pub limit: Option<u32>,
 }
 
 /// One recipient listed in the document.

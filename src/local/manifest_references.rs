@@ -44,7 +44,7 @@ fn missing_channel(manifest: &Manifest, broadcast: &Document<BroadcastMessage>) 
 }
 
 fn audience(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
-    let Audience { recipients, sources, exclude } = &broadcast.object.spec.audience;
+    let Audience { recipients, sources, exclude, limit: _ } = &broadcast.object.spec.audience;
     for (index, recipient) in recipients.iter().enumerate() {
         for name in recipient.vars.keys().filter(|name| !is_variable_name(name)) {
             faults.push(unresolved(

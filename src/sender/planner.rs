@@ -126,6 +126,7 @@ pub async fn plan_with<L: SenderLedger>(
         chunk: 0,
         read: 0,
         excluded: 0,
+        full: false,
         refusals: Refusals::default(),
         samples: Vec::new(),
     };
@@ -139,6 +140,8 @@ struct Planner<'a, L> {
     chunk: u64,
     read: u64,
     excluded: u64,
+    /// The plan holds as many as it may: nothing more is read.
+    full: bool,
     refusals: Refusals,
     samples: Vec<String>,
 }
@@ -150,6 +153,9 @@ impl<L: SenderLedger> Planner<'_, L> {
         }
         let mut planned = 0;
         for part in &spec.sources {
+            if self.full {
+                break;
+            }
             planned += self.take_in(part, &spec).await?;
         }
         self.refusals.into_result()?;
@@ -193,14 +199,18 @@ impl<L: SenderLedger> Planner<'_, L> {
                 let mut chunks = read_chunks(source.clone(), spec.materials.clone(), move |recipient| {
                     Candidate::rehearse(recipient, &template, provider.as_ref())
                 });
-                while let Some(chunk) = self.next(&mut chunks).await? {
+                while !self.full
+                    && let Some(chunk) = self.next(&mut chunks).await?
+                {
                     added += self.append(chunk, &spec.template).await?;
                 }
             }
             Part::Broadcast { list, source, name } => {
                 let shown: Arc<str> = format!("the recipients of {name}").into();
                 let (mut from, mut count) = (Some(0), 0);
-                while let Some(page) = self.page(*list, source, from).await? {
+                while !self.full
+                    && let Some(page) = self.page(*list, source, from).await?
+                {
                     let candidates = page.rows.into_iter().zip(count..).map(|(row, index)| {
                         let place = Place::item(shown.clone(), index);
                         let recipient = Recipient { id: row.recipient, vars: row.vars, place };
@@ -252,6 +262,7 @@ impl<L: SenderLedger> Planner<'_, L> {
         self.chunk += 1;
         self.read += rows.len() as u64;
         let receipt = self.ledger.append_plan(self.ticket, self.chunk, &rows).await?;
+        self.full = receipt.full;
         self.excluded += receipt.dropped.iter().filter(|(_, why)| *why == Dropped::Excluded).count() as u64;
         let dropped: HashSet<usize> = receipt.dropped.iter().map(|(index, _)| *index).collect();
         for (index, (row, refusal)) in rows.iter().zip(refusals).enumerate() {

@@ -66,6 +66,7 @@ pub fn broadcast() -> Value {
                         {"name": "reached", "broadcast": {"name": "winter-sale", "outcomes": ["Sent", "Unknown"]}},
                     ],
                 },
+                "limit": 10_000,
             },
             "content": {"text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday."},
             "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
