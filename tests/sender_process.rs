@@ -294,6 +294,10 @@ async fn a_slow_rate_is_waited_for() {
 struct Broken;
 
 impl Materials for Broken {
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(Vec::new())
+    }
+
     fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         struct Panics;
         impl Read for Panics {

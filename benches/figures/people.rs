@@ -107,6 +107,10 @@ pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<Plan
 struct OneFile(PathBuf);
 
 impl Materials for OneFile {
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(Vec::new())
+    }
+
     fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         match File::open(&self.0) {
             Ok(file) => Ok(Box::new(BufReader::new(file))),

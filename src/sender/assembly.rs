@@ -130,6 +130,9 @@ fn part(source: &AudienceSource, list: AudienceList) -> Option<Part> {
     if let Some(broadcast) = &source.broadcast {
         return Some(Part::Broadcast { list, source: source.name.clone(), name: broadcast.name.clone() });
     }
+    if let Some(http) = &source.http {
+        return Some(Part::Read(Source::Http(Box::new(http.clone()))));
+    }
     let (kind, key) = match source.reference()? {
         SourceRef::ConfigMap(key) => (MaterialKind::ConfigMap, key),
         SourceRef::Secret(key) => (MaterialKind::Secret, key),
