@@ -19,6 +19,8 @@ use herald::local::manifest::Manifest;
 use herald::local::manifest_document::ManifestInput;
 use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 /// Far above what a small broadcast takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -212,6 +214,32 @@ async fn the_example_of_a_server_reaches_whom_it_names_less_those_it_leaves_out(
         run_with(&folder, &[], "audience-http.yaml", &[("127.0.0.1:8092", crm.address())]).await;
     assert_eq!((code, &status["plan"]["excluded"], &status["plan"]["duplicates"]), (0, &1.into(), &1.into()));
     assert_eq!((&status["recipients"]["sent"], &counted["recipients_accepted"]), (&4.into(), &4.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_database_reaches_the_first_hundred_of_its_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("people.sqlite");
+    // As the command in its comment fills it: every column is text.
+    let mut connection =
+        SqliteConnectOptions::new().filename(&database).create_if_missing(true).connect().await.unwrap();
+    for (table, file) in [("people", "people.csv"), ("opted_out", "opted-out.csv")] {
+        let mut rows = csv::Reader::from_path(root().join("examples").join(file)).unwrap();
+        let columns: Vec<String> = rows.headers().unwrap().iter().map(|name| format!("{name} TEXT")).collect();
+        let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(create))).await.unwrap();
+        let insert = format!("INSERT INTO {table} VALUES ({})", vec!["?"; columns.len()].join(", "));
+        for row in rows.records() {
+            let row = row.unwrap();
+            let statement =
+                row.iter().fold(sqlx::query(AssertSqlSafe(insert.clone())), |query, cell| query.bind(cell.to_owned()));
+            statement.execute(&mut connection).await.unwrap();
+        }
+    }
+    connection.close().await.unwrap();
+    let (code, status, counted) =
+        run_with(&folder, &[], "audience-sql.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
+    assert_eq!((code, &status["recipients"]["sent"], &counted["recipients_accepted"]), (0, &100.into(), &100.into()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::broadcast::MAX_BROADCAST_NAME;
 use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
-use super::remote_source::HttpSource;
+use super::remote_source::{HttpSource, SqlSource};
 
 /// The most recipients that may stand in a document, per list: what etcd holds with ease; more come from sources.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -70,13 +70,14 @@ pub struct Recipient {
     pub vars: BTreeMap<String, String>,
 }
 
-/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef`, `http` and `broadcast`.
+/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef`, `http`, `sql` and
+/// `broadcast`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.http) ? 1 : 0) \
-     + (has(self.broadcast) ? 1 : 0) == 1"
-).message("exactly one of configMapKeyRef, secretKeyRef, http and broadcast must be set"))]
+     + (has(self.sql) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) == 1"
+).message("exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set"))]
 pub struct AudienceSource {
     /// A name for this source, for messages and status: a DNS label of 1 to 63 characters, unique in the list. Required.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -90,6 +91,9 @@ pub struct AudienceSource {
     /// Recipients that an HTTP server gives when the plan is made. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSource>,
+    /// Recipients that a query of a database gives when the plan is made. Exactly one member of a source is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<SqlSource>,
     /// Recipients of another broadcast of the same namespace, by how they ended there, with their variables. It must have
     /// ended when the plan is made. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use crd::{crds, crds_yaml};
 pub use rate::Rate;
 pub use reference::ObjectRef;
-pub use remote_source::{HttpFormat, HttpSource, NextPage};
+pub use remote_source::{HttpFormat, HttpSource, NextPage, SecretKeyRef, SqlSource};
 pub use sender_pods::{ComputeResources, SenderPods, SenderResources};
 
 /// The API group of all kinds.

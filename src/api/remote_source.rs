@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reference::ObjectRef;
+use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME, ObjectRef};
 
 /// The key of a Secret of headers that says where its headers may go; all other keys are headers.
 pub const ALLOWED_HOSTS: &str = "allowedHosts";
@@ -15,6 +15,8 @@ const URL: &str = r"^https?://[^ \t\r\n#@/?]+([/?][^ \t\r\n#]*)?$";
 /// The longest JSON pointer, and the longest name of a query parameter.
 const MAX_POINTER: usize = 256;
 const MAX_PARAMETER: usize = 128;
+/// The longest query, in characters: several screens.
+const MAX_QUERY: usize = 16_384;
 /// A JSON pointer (RFC 6901).
 const POINTER: &str = "^(/([^~/\\x00-\\x1f]|~[01])*)*$";
 /// A query parameter's name, as it may stand in a URL.
@@ -88,4 +90,38 @@ pub struct NextPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_PARAMETER), regex(pattern = PARAMETER))]
     pub parameter: Option<String>,
+}
+
+/// Recipients that one query of a database gives, each row one of them: the column `id`, and every other column as a
+/// variable. NULL and an empty text are absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SqlSource {
+    /// The key of a Secret of the same namespace that holds the URL of the database: `postgres://USER:PASSWORD@HOST/NAME`,
+    /// `mysql://USER:PASSWORD@HOST/NAME` (MariaDB too) or `sqlite:PATH`. It is read by the sender, from its pod. Required.
+    pub url_secret_key_ref: SecretKeyRef,
+    /// One SELECT (or WITH, VALUES), 1 to 16384 characters. It runs in a transaction that may only read; one that writes is
+    /// refused. Give it an ORDER BY where the order of the recipients matters. Required.
+    #[schemars(length(min = 1, max = MAX_QUERY))]
+    pub query: String,
+    /// How many seconds the query may take until all its rows are read: 1 to 21600, default 900.
+    #[serde(default = "sql_timeout_seconds")]
+    #[schemars(range(min = 1, max = 21_600))]
+    pub timeout_seconds: u32,
+}
+
+fn sql_timeout_seconds() -> u32 {
+    900
+}
+
+/// One key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// The Secret's name, in the same namespace: 1 to 253 characters. Required.
+    #[schemars(length(min = 1, max = MAX_NAME), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+    /// The key in it, 1 to 253 characters. Required.
+    #[schemars(length(min = 1, max = MAX_NAME), regex(pattern = DATA_KEY))]
+    pub key: String,
 }

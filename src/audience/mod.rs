@@ -1,6 +1,7 @@
 //! Sources to a stream of recipients, read in bounded memory whatever their size.
 //!
-//! A source is a file of rows (CSV or NDJSON), the inline list of a broadcast, or an HTTP server. All of them give the same
+//! A source is a file of rows (CSV or NDJSON), the inline list of a broadcast, an HTTP server, or a query of a database.
+//! All of them give the same
 //! [`Recipient`]s by the same rules:
 //!
 //! - names of variables match `[A-Za-z_][A-Za-z0-9_]*`; `id` is required, trimmed, 1 to [`MAX_ID_CHARACTERS`];
@@ -24,6 +25,7 @@ mod record;
 mod secret_text;
 mod source;
 mod source_fault;
+mod sql;
 
 pub use format::{Format, FormatError};
 pub use inline::inline;

@@ -16,7 +16,8 @@ use super::place::RowError;
 use super::read_error::ReadError;
 use super::recipient::Recipient;
 use super::source_fault::SourceFault;
-use crate::api::HttpSource;
+use super::sql::SqlRows;
+use crate::api::{HttpSource, SqlSource};
 
 /// The recipients of one source in order. After a row that breaks a rule the next one follows, so that a caller can
 /// show several; after an error that leaves no way to tell rows apart (not UTF-8, an open quote, a bad header, a
@@ -58,6 +59,8 @@ pub enum Source {
     Material { kind: MaterialKind, name: String, key: String },
     /// An HTTP server.
     Http(Box<HttpSource>),
+    /// A query of a database. `name` is that of the source; places show it.
+    Sql { name: String, spec: Box<SqlSource> },
 }
 
 /// Why a source cannot be read at all.
@@ -95,6 +98,9 @@ impl Source {
                 };
                 let input = materials.open(kind, &name, &key)?;
                 Ok(read(format, &materials.title(kind, &name, &key), input))
+            }
+            Source::Sql { name, spec } => {
+                Ok(Rows(Box::new(SqlRows::open(&name, &spec, materials, &Handle::current())?)))
             }
             Source::Http(spec) => Ok(Rows(Box::new(HttpRows::open(&spec, materials, Handle::current())?))),
         }

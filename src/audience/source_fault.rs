@@ -20,6 +20,9 @@ pub enum FaultKind {
     TooLarge,
     /// What was answered holds no recipients in a form that is understood.
     Invalid,
+    /// The database refuses the query, or it is none that is sent.
+    QueryRefused,
+    QueryTimedOut,
     SecretNotFound,
     SecretKeyNotFound,
     SecretKeyUnusable,
@@ -34,6 +37,8 @@ impl FaultKind {
             FaultKind::NotAllowed => "SourceNotAllowed",
             FaultKind::TooLarge => "SourceTooLarge",
             FaultKind::Invalid => "SourceInvalid",
+            FaultKind::QueryRefused => "QueryRefused",
+            FaultKind::QueryTimedOut => "QueryTimedOut",
             FaultKind::SecretNotFound => "SecretNotFound",
             FaultKind::SecretKeyNotFound => "SecretKeyNotFound",
             FaultKind::SecretKeyUnusable => "SecretKeyUnusable",

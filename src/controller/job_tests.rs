@@ -169,6 +169,8 @@ fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_
     };
     broadcast.spec.audience.sources.push(http("crm"));
     broadcast.spec.audience.exclude.as_mut().unwrap().sources.push(http("lists"));
+    let sql = json!({"urlSecretKeyRef": {"name": "staff.list", "key": "url"}, "query": "select id from people"});
+    broadcast.spec.audience.sources.push(serde_json::from_value(json!({"name": "db", "sql": sql})).unwrap());
     let job = job(&broadcast, &channel(), &settings(), 1, &Start::default());
     let pod = job.spec.unwrap().template.spec.unwrap();
     let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
@@ -179,7 +181,10 @@ fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_
     };
     assert_eq!((found("crm").items, found("crm").optional), (None, Some(true)));
     assert_eq!((found("lists").items, found("lists").optional), (None, Some(true)));
-    assert!(found("staff.list").items.is_some());
+    let keys = |items: Option<Vec<k8s_openapi::api::core::v1::KeyToPath>>| {
+        items.into_iter().flatten().map(|item| item.path).collect::<Vec<String>>()
+    };
+    assert_eq!(keys(found("staff.list").items), ["ids.jsonl", "url"]);
 }
 
 #[test]

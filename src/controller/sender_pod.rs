@@ -182,6 +182,9 @@ fn sources(audience: &Audience) -> impl Iterator<Item = &AudienceSource> {
 /// The keys of ConfigMaps and of Secrets that the audience and its exclusions are read from, by object.
 fn audience_keys(audience: &Audience) -> (Keys<'_>, Keys<'_>) {
     let (mut config_maps, mut secrets) = (Keys::new(), Keys::new());
+    for reference in sources(audience).filter_map(|source| Some(&source.sql.as_ref()?.url_secret_key_ref)) {
+        secrets.entry(reference.name.as_str()).or_default().insert(reference.key.as_str());
+    }
     for reference in sources(audience).filter_map(|source| source.reference()) {
         let objects = match reference {
             SourceRef::ConfigMap(_) => &mut config_maps,

@@ -77,6 +77,11 @@ fn missing_source(
         let field = format!("{field}.http.headersSecretRef.name");
         return missing_secret(manifest, broadcast, secret, ALLOWED_HOSTS, &field);
     }
+    if let Some(sql) = &source.sql {
+        let reference = &sql.url_secret_key_ref;
+        let field = format!("{field}.sql.urlSecretKeyRef.name");
+        return missing_secret(manifest, broadcast, &reference.name, &reference.key, &field);
+    }
     // Whether the ledger knows a broadcast is seen when the plan is made.
     if source.broadcast.is_some() || manifest.source(namespace, source).is_some() {
         return None;

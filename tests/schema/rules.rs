@@ -68,15 +68,15 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (message("/spec/audience", json!({})), "spec.audience: Required value: at least one of recipients and sources"),
         (
             message("/spec/audience/sources/0/secretKeyRef", json!({"name": "spring-list", "key": "people.csv"})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http and broadcast must be set",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
         ),
         (
             message("/spec/audience/exclude/sources/1/secretKeyRef", NULL),
-            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http and broadcast must be set",
+            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
         ),
         (
             message("/spec/audience/sources/0/broadcast", json!({"name": "winter", "outcomes": ["Failed"]})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http and broadcast",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast",
         ),
         (
             message("/spec/audience/sources/2/broadcast/outcomes", json!([])),

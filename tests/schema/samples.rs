@@ -65,6 +65,11 @@ pub fn broadcast() -> Value {
                         "nextPage": {"pointer": "/meta/next", "parameter": "after"},
                         "timeoutSeconds": 30,
                     }},
+                    {"name": "db", "sql": {
+                        "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
+                        "query": "select psid as id, first_name from people",
+                        "timeoutSeconds": 60,
+                    }},
                 ],
                 "exclude": {
                     "recipients": [{"id": "24005550009"}],
@@ -79,6 +84,11 @@ pub fn broadcast() -> Value {
                             "recipientsPointer": "/left",
                             "nextPage": {"pointer": "/next", "parameter": "page"},
                             "timeoutSeconds": 600,
+                        }},
+                        {"name": "gone", "sql": {
+                            "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
+                            "query": "select psid as id from gone",
+                            "timeoutSeconds": 21_600,
                         }},
                     ],
                 },
