@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod run_support;
+
+use std::time::{Duration, Instant};
+
 use run_support::audience_server::{AudienceServer, Reply};
 use run_support::{Stage, broadcast};
 
@@ -123,4 +126,40 @@ fn whom_an_http_server_names_may_be_left_out() {
     stage.documents(200, &[broadcast("sale", &spec)]);
     stage.run(&[]).exits(0);
     assert_eq!(stage.accepted(), ["1"]);
+}
+
+#[test]
+fn an_audience_that_breaks_off_every_time_is_given_up() {
+    let stage = Stage::open(&[]);
+    let rows: String = (0..1_500).map(|id| format!("{id},{}\n", "x".repeat(4_000))).collect();
+    let crm = AudienceServer::start(move |_| Reply::csv(format!("id,pad\n{rows}")).broken_off());
+    from_source(&stage, &format!("http: {{url: \"{}/people.csv\"}}", crm.url));
+    let finished = stage.run(&["-o", "json"]).exits(1).says(&["the answer broke off", "from its beginning"]);
+    let status = &finished.json()[0]["status"];
+    let stalled = status["conditions"].as_array().unwrap().iter().find(|condition| condition["type"] == "Stalled");
+    assert_eq!(stalled.unwrap()["reason"], "SourceUnreachable");
+    assert_eq!(crm.requests(), 3);
+}
+
+#[test]
+fn a_silent_server_keeps_nobody_from_stopping() {
+    for (format, first, between) in [("NDJSON", "", "\n"), ("JSON", "[", ",")] {
+        let stage = Stage::open(&[]);
+        // Rows that are read, more than is read ahead, and a rest that never comes.
+        let row = |id: u32| format!("{{\"id\": {id}, \"pad\": \"{}\"}}{between}", "x".repeat(4_000));
+        let rows: String = (0..1_500).map(row).collect();
+        let crm = AudienceServer::start(move |_| Reply::stalled(format!("{first}{rows}")));
+        from_source(&stage, &format!("http: {{url: \"{}/people\", format: {format}}}", crm.url));
+        let run = stage.start(&[]);
+        let began = Instant::now();
+        while crm.requests() == 0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing was asked");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // So that it waits for the rest; when it does not yet, that is no fault either.
+        std::thread::sleep(Duration::from_millis(300));
+        run.signal("INT");
+        let finished = run.wait().exits(3);
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+    }
 }

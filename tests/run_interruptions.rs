@@ -185,6 +185,7 @@ fn declaration() -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: None,
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

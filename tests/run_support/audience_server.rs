@@ -2,7 +2,7 @@
 
 //! A server on loopback that has people: each answer is a function of the request.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,24 +25,30 @@ pub struct Reply {
     kind: &'static str,
     body: String,
     missing: usize,
+    stalls: bool,
 }
 
 impl Reply {
     pub fn status(status: &'static str) -> Reply {
-        Reply { status, kind: "text/plain", body: String::new(), missing: 0 }
+        Reply { status, kind: "text/plain", body: String::new(), missing: 0, stalls: false }
     }
 
     /// As a server of files answers that knows no such ending.
     pub fn unnamed(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "application/octet-stream", body, missing: 0 }
+        Reply { status: "200 OK", kind: "application/octet-stream", body, missing: 0, stalls: false }
     }
 
     pub fn csv(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "text/csv", body, missing: 0 }
+        Reply { status: "200 OK", kind: "text/csv", body, missing: 0, stalls: false }
     }
 
     pub fn json(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "application/json", body, missing: 0 }
+        Reply { status: "200 OK", kind: "application/json", body, missing: 0, stalls: false }
+    }
+
+    /// Announces more than it holds, and never ends.
+    pub fn stalled(body: String) -> Reply {
+        Reply { status: "200 OK", kind: "text/plain", body, missing: 1, stalls: true }
     }
 
     /// Announces more than it holds.
@@ -90,10 +96,14 @@ fn serve(mut connection: TcpStream, requests: &AtomicUsize, answer: &dyn Fn(&Req
     }
     let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let number = requests.fetch_add(1, Ordering::SeqCst);
-    let Reply { status, kind, body, missing } = answer(&Request { target, authorization, number });
+    let Reply { status, kind, body, missing, stalls } = answer(&Request { target, authorization, number });
     let length = body.len() + missing;
     let head =
         format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
     // The client may have had enough before the end.
     let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body.as_bytes()));
+    if stalls {
+        // Until the client closes it.
+        let _ = connection.read(&mut [0]);
+    }
 }

@@ -9,6 +9,7 @@ use reqwest::Response;
 use tokio::runtime::Handle;
 
 use super::exchange::{Answer, Exchange};
+use super::waiting::wait;
 use crate::audience::source_fault::SourceFault;
 
 /// What a body leaves behind for who reads through it: why it ended early, and how much is read of all pages.
@@ -70,12 +71,22 @@ impl Body {
     }
 
     fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        let piece = match (self.ahead.pop_front(), &mut self.rest) {
+        let rest = if self.ahead.is_empty() { self.rest.take() } else { None };
+        let piece = match (self.ahead.pop_front(), rest) {
             (Some(piece), _) => Some(piece),
             (None, None) => None,
-            (None, Some(rest)) => {
-                let piece = self.runtime.block_on(self.exchange.piece(rest, &self.place));
-                piece.map_err(|fault| self.trace.fail(fault))?
+            (None, Some(mut rest)) => {
+                let (exchange, place) = (self.exchange.clone(), self.place.clone());
+                let waited = wait(&self.runtime, async move {
+                    let piece = exchange.piece(&mut rest, &place).await;
+                    (rest, piece)
+                });
+                let Some((rest, piece)) = waited else {
+                    return Err(self.trace.fail(self.exchange.stopped(&self.place)));
+                };
+                let piece = piece.map_err(|fault| self.trace.fail(fault))?;
+                self.rest = Some(rest).filter(|_| piece.is_some());
+                piece
             }
         };
         if let Some(piece) = &piece

@@ -155,6 +155,11 @@ impl Exchange {
         Ok(Answer { url, headers, ahead, rest: Some(response) })
     }
 
+    /// The process ends while somebody waits.
+    pub fn stopped(&self, place: &str) -> SourceFault {
+        SourceFault::new(FaultKind::Unreachable, place, "told to stop while reading", "run again")
+    }
+
     /// The next piece of an answer; `None` after the last one.
     pub async fn piece(&self, response: &mut Response, place: &str) -> Result<Option<Bytes>, SourceFault> {
         let Some(patience) = self.patience() else { return Err(self.too_slow(place)) };

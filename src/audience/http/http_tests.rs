@@ -57,19 +57,19 @@ fn limits() -> Limits {
     Limits { first_pause: Duration::from_millis(1), ..Limits::with_silence(Duration::from_secs(30)) }
 }
 
-type Outcome = Result<Vec<(String, String)>, (Vec<String>, ReadError)>;
+type Outcome = Result<Vec<(String, String)>, Box<(Vec<String>, ReadError)>>;
 
 /// Ids and places to the end, or those before the first error and the error.
 fn read_within(limits: Limits, spec: &HttpSource, secrets: &Secrets) -> Outcome {
     with_tls_provider();
     let runtime = Runtime::new().unwrap();
     let rows = HttpRows::within(limits, spec, secrets, runtime.handle().clone())
-        .map_err(|fault| (Vec::new(), ReadError::Source(fault)))?;
+        .map_err(|fault| Box::new((Vec::new(), ReadError::Source(fault))))?;
     let mut seen = Vec::new();
     for row in rows {
         match row {
             Ok(row) => seen.push((row.id, row.place.to_string())),
-            Err(error) => return Err((seen.into_iter().map(|(id, _)| id).collect(), error)),
+            Err(error) => return Err(Box::new((seen.into_iter().map(|(id, _)| id).collect(), error))),
         }
     }
     Ok(seen)
@@ -81,7 +81,7 @@ fn ids(spec: &HttpSource) -> Vec<String> {
 
 #[track_caller]
 fn refused(outcome: Outcome, kind: FaultKind, parts: &[&str]) -> Vec<String> {
-    let (before, error) = outcome.unwrap_err();
+    let (before, error) = *outcome.unwrap_err();
     let text = error.to_string();
     let ReadError::Source(fault) = error else { panic!("{text}") };
     assert_eq!(fault.kind, kind, "{text}");
@@ -241,6 +241,10 @@ fn a_secret_that_is_missing_or_unusable_is_told_by_its_key() {
         let named = format!("key \"{key}\" of the Secret \"crm\"");
         refused(read_within(limits(), &spec, &secrets), FaultKind::SecretKeyUnusable, &[&named, expected]);
     }
+    let mut secrets = crm("127.0.0.1:9");
+    secrets.0.extend((0..31).map(|number| (("crm", &*format!("x-{number}").leak()), "hunter2".to_owned())));
+    let parts = ["the Secret \"crm\" has 33 headers", "at most 32 are sent"];
+    refused(read_within(limits(), &spec, &secrets), FaultKind::SecretKeyUnusable, &parts);
 }
 
 #[test]
@@ -289,7 +293,9 @@ fn a_page_is_asked_for_again_before_any_row_of_it_is_taken() {
             _ => answer("200 OK", &[kind("text/csv")], "id\n1\n2\n"),
         })
     };
-    let failures: [fn() -> Answer; 5] = [
+    let failures: [fn() -> Answer; 6] = [
+        // Longer than is ever waited for.
+        || answer("503 Service Unavailable", &["retry-after: 86400".to_owned()], ""),
         || answer("503 Service Unavailable", &[], "hunter2"),
         || answer("429 Too Many Requests", &["retry-after: 0".to_owned()], ""),
         || broken(&[kind("text/csv")], "id\n1\n"),
@@ -298,8 +304,9 @@ fn a_page_is_asked_for_again_before_any_row_of_it_is_taken() {
     ];
     for failure in failures {
         let server = failing(failure);
-        assert_eq!(ids(&source(server.url("/people"))), ["1", "2"]);
-        assert_eq!(server.asked().len(), 3);
+        let hurried = Limits { longest_pause: Duration::from_millis(2), ..limits() };
+        let rows = read_within(hurried, &source(server.url("/people")), &Secrets::default()).unwrap();
+        assert_eq!((rows.len(), server.asked().len()), (2, 3));
     }
     let server = ScriptedServer::start(|_, _| answer("500 Internal Server Error", &[], ""));
     let parts = ["answered 500 Internal Server Error, 5 times in a row", "look at the server"];

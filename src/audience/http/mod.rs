@@ -9,6 +9,7 @@
 //! | `json` | a JSON answer as a stream |
 //! | `link` | the header that names the next page |
 //! | `limits` | how much, and how long |
+//! | `waiting` | a thread waits for the runtime |
 
 mod body;
 mod exchange;
@@ -19,6 +20,7 @@ mod page;
 mod permission;
 #[cfg(test)]
 mod scripted_server;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ use self::json::{Pointers, pointer};
 use self::limits::Limits;
 use self::page::{Follow, Page, PageForm};
 use self::permission::{Permission, shown_origin};
+use self::waiting::wait;
 use super::materials::Materials;
 use super::read_error::ReadError;
 use super::recipient::Recipient;
@@ -118,7 +121,9 @@ impl HttpRows {
             return Err(SourceFault::new(FaultKind::Invalid, place, problem, remedy));
         }
         let leading = if self.pages == 1 { "the url" } else { "the next page" };
-        let answer = self.runtime.block_on(self.exchange.page(&url, &place, leading))?;
+        let (exchange, at) = (self.exchange.clone(), place.clone());
+        let waited = wait(&self.runtime, async move { exchange.page(&url, &at, leading).await });
+        let answer = waited.ok_or_else(|| self.exchange.stopped(&place))??;
         let (from, headers) = (answer.url.clone(), answer.headers.clone());
         let (exchange, runtime, trace) = (self.exchange.clone(), self.runtime.clone(), self.trace.clone());
         let body = Body::new(exchange, runtime, &place, trace, answer);

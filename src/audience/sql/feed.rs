@@ -19,11 +19,14 @@ const GROUPS_AHEAD: usize = 1;
 
 pub type Group = Vec<Result<Recipient, ReadError>>;
 
+/// What comes from a feed: rows, and `None` behind the last of them. A feed that ends without it was cut short.
+pub type Fed = Option<Group>;
+
 /// What a database's rows are put into.
 pub struct Feed {
     source: Arc<str>,
     columns: Option<Columns>,
-    groups: mpsc::Sender<Group>,
+    groups: mpsc::Sender<Fed>,
     group: Group,
     bytes: usize,
     /// Rows taken so far.
@@ -44,7 +47,7 @@ pub enum Stop {
 
 impl Feed {
     /// `source` is how places name it.
-    pub fn new(source: &str, most: u64) -> (Feed, mpsc::Receiver<Group>) {
+    pub fn new(source: &str, most: u64) -> (Feed, mpsc::Receiver<Fed>) {
         let (groups, receiver) = mpsc::channel(GROUPS_AHEAD);
         let feed = Feed { source: source.into(), columns: None, groups, group: Vec::new(), bytes: 0, count: 0, most };
         (feed, receiver)
@@ -109,14 +112,16 @@ impl Feed {
         if self.group.is_empty() {
             return Ok(());
         }
-        self.groups.send(std::mem::take(&mut self.group)).await.map_err(|_| Stop::Unread)
+        self.groups.send(Some(std::mem::take(&mut self.group))).await.map_err(|_| Stop::Unread)
     }
 
     /// The last that is handed over.
     pub async fn end(mut self, fault: Option<SourceFault>) {
         self.group.extend(fault.map(|fault| Err(ReadError::Source(fault))));
-        // Nobody waits for it: then nobody wants it.
-        let _ = self.hand_over().await;
+        if self.hand_over().await.is_ok() {
+            // Nobody waits for it: then nobody wants it.
+            let _ = self.groups.send(None).await;
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::database::Database;
-use self::feed::{Feed, Group};
+use self::feed::{Fed, Feed};
 use super::materials::Materials;
 use super::read_error::ReadError;
 use super::recipient::Recipient;
@@ -51,8 +51,10 @@ pub struct Limits {
 
 /// The recipients of a query in order. Blocks while the database does, so it is read on a thread that may.
 pub struct SqlRows {
-    groups: mpsc::Receiver<Group>,
+    groups: mpsc::Receiver<Fed>,
     group: std::vec::IntoIter<Result<Recipient, ReadError>>,
+    place: String,
+    done: bool,
     /// Ends the reading with who reads.
     _reading: JoinSet<()>,
 }
@@ -98,8 +100,8 @@ impl SqlRows {
         })?;
         let (feed, groups) = Feed::new(&place, limits.rows);
         let mut reading = JoinSet::new();
-        reading.spawn_on(database::read(database, spec.query.clone(), limits, place, feed), runtime);
-        Ok(SqlRows { groups, group: Vec::new().into_iter(), _reading: reading })
+        reading.spawn_on(database::read(database, spec.query.clone(), limits, place.clone(), feed), runtime);
+        Ok(SqlRows { groups, group: Vec::new().into_iter(), place, done: false, _reading: reading })
     }
 }
 
@@ -111,9 +113,25 @@ impl Iterator for SqlRows {
             if let Some(row) = self.group.next() {
                 return Some(row);
             }
-            self.group = self.groups.blocking_recv()?.into_iter();
+            if self.done {
+                return None;
+            }
+            match self.groups.blocking_recv() {
+                Some(Some(group)) => self.group = group.into_iter(),
+                Some(None) => self.done = true,
+                None => {
+                    self.done = true;
+                    return Some(Err(ReadError::Source(cut_short(&self.place))));
+                }
+            }
         }
     }
+}
+
+/// The reading ended before the answer did: the process ends, or a fault of Herald's own is in its log.
+fn cut_short(place: &str) -> SourceFault {
+    let problem = "the reading of the answer was cut short";
+    SourceFault::new(FaultKind::BrokenOff, place, problem, "run again; if it stays so, report it with the log")
 }
 
 #[cfg(test)]

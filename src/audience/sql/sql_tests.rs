@@ -203,6 +203,19 @@ fn a_server_that_is_not_there_is_asked_again_and_told_without_the_password() {
 }
 
 #[test]
+fn a_reading_that_is_cut_short_is_not_taken_for_the_end_of_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = people(folder.path(), 5_000);
+    let runtime = Runtime::new().unwrap();
+    let query = source("select psid as id from people");
+    let mut rows = SqlRows::within(limits(), "db", &query, &Url(url), runtime.handle()).unwrap();
+    assert!(rows.next().unwrap().is_ok());
+    runtime.shutdown_timeout(Duration::from_secs(60));
+    let last = rows.last().unwrap().unwrap_err();
+    assert!(matches!(&last, ReadError::Source(fault) if fault.kind == FaultKind::BrokenOff), "{last}");
+}
+
+#[test]
 fn whoever_stops_reading_ends_the_query() {
     let folder = tempfile::tempdir().unwrap();
     let url = people(folder.path(), 1);
