@@ -29,10 +29,12 @@ tests=()
 for name in many_crashes crash sender_trials ledger_faults ledger_agreement provider_faults bad_peers fairness; do
     tests+=(--test "$name")
 done
-cargo test --locked --no-run "${tests[@]}" --test protocol_model
+cargo test --locked --no-run "${tests[@]}" --test protocol_model --test audience_memory
 
 # Looks at every state there is, so once is enough.
 cargo test --locked --test protocol_model -- --include-ignored
+# A million people of each kind of source, and how much memory they take.
+cargo test --locked --test audience_memory -- --ignored --nocapture --test-threads=1
 
 dev/cluster-tests.sh random_kills
 

@@ -3,11 +3,15 @@
 // All of this is a test; what fails here is a failed test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "run_support/audience_server.rs"]
+mod audience_server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use audience_server::{AudienceServer, Reply};
 use clap::Parser;
 use herald::api::admission::Admission;
 use herald::local::RunOptions;
@@ -15,6 +19,8 @@ use herald::local::manifest::Manifest;
 use herald::local::manifest_document::ManifestInput;
 use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 /// Far above what a small broadcast takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -100,6 +106,17 @@ async fn run(name: &str) -> (i32, Value, Value) {
 
 /// The same with the ledger of a folder, and further flags of the simulator.
 async fn run_in(folder: &tempfile::TempDir, flags: &[&str], name: &str) -> (i32, Value, Value) {
+    run_with(folder, flags, name, &[]).await
+}
+
+/// The same with other words in place of those of the example and its command.
+async fn run_with(
+    folder: &tempfile::TempDir,
+    flags: &[&str],
+    name: &str,
+    others: &[(&str, &str)],
+) -> (i32, Value, Value) {
+    let exchange = |text: String| others.iter().fold(text, |text, (word, other)| text.replace(word, other));
     let options = SimulatorLine::parse_from([&["simulator", "--listen", "127.0.0.1:0"], flags].concat()).options;
     let simulator = Simulator::bind(options).await.unwrap();
     let address = simulator.address();
@@ -110,13 +127,14 @@ async fn run_in(folder: &tempfile::TempDir, flags: &[&str], name: &str) -> (i32,
     let copy = folder.path().join(name);
     let text = fs::read_to_string(&example).unwrap();
     assert!(text.contains("127.0.0.1:8091"), "{name} does not lead to the simulator");
-    fs::write(&copy, text.replace("127.0.0.1:8091", &address.to_string())).unwrap();
+    fs::write(&copy, exchange(text.replace("127.0.0.1:8091", &address.to_string()))).unwrap();
 
     let (variables, words) = command(&example);
     let words: Vec<String> = words
         .into_iter()
         .map(|word| if word == format!("examples/{name}") { copy.display().to_string() } else { word })
         .collect();
+    let variables = variables.into_iter().map(|(name, value)| (name, exchange(value)));
     let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
     let running = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
         .args(words)
@@ -183,6 +201,45 @@ async fn the_suspended_example_plans_and_sends_nothing() {
     let samples = status["plan"]["samples"].as_array().unwrap();
     assert!(samples[0].as_str().unwrap().contains("Søren"), "{samples:?}");
     assert_eq!(counted["requests"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_server_reaches_whom_it_names_less_those_it_leaves_out() {
+    let crm = AudienceServer::start(|request| {
+        let file = request.target.trim_start_matches('/');
+        Reply::unnamed(fs::read_to_string(root().join("examples").join(file)).unwrap())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (code, status, counted) =
+        run_with(&folder, &[], "audience-http.yaml", &[("127.0.0.1:8092", crm.address())]).await;
+    assert_eq!((code, &status["plan"]["excluded"], &status["plan"]["duplicates"]), (0, &1.into(), &1.into()));
+    assert_eq!((&status["recipients"]["sent"], &counted["recipients_accepted"]), (&4.into(), &4.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_database_reaches_the_first_hundred_of_its_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("people.sqlite");
+    // As the command in its comment fills it: every column is text.
+    let mut connection =
+        SqliteConnectOptions::new().filename(&database).create_if_missing(true).connect().await.unwrap();
+    for (table, file) in [("people", "people.csv"), ("opted_out", "opted-out.csv")] {
+        let mut rows = csv::Reader::from_path(root().join("examples").join(file)).unwrap();
+        let columns: Vec<String> = rows.headers().unwrap().iter().map(|name| format!("{name} TEXT")).collect();
+        let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(create))).await.unwrap();
+        let insert = format!("INSERT INTO {table} VALUES ({})", vec!["?"; columns.len()].join(", "));
+        for row in rows.records() {
+            let row = row.unwrap();
+            let statement =
+                row.iter().fold(sqlx::query(AssertSqlSafe(insert.clone())), |query, cell| query.bind(cell.to_owned()));
+            statement.execute(&mut connection).await.unwrap();
+        }
+    }
+    connection.close().await.unwrap();
+    let (code, status, counted) =
+        run_with(&folder, &[], "audience-sql.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
+    assert_eq!((code, &status["recipients"]["sent"], &counted["recipients_accepted"]), (0, &100.into(), &100.into()));
 }
 
 #[test]

@@ -170,6 +170,7 @@ macro_rules! contract {
                 }
                 plans {
                     a_recipient_counts_once_and_the_receipt_names_what_was_dropped
+                    a_plan_takes_the_first_so_many_of_those_left
                     the_first_duplicate_of_a_plan_may_come_in_a_later_chunk
                     variables_come_back_as_they_were_planned
                     a_repeated_chunk_gives_its_receipt_and_adds_nobody

@@ -223,6 +223,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: Some(scenario.batch_size),
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

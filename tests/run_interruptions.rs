@@ -109,6 +109,10 @@ impl Read for Stuck {
 }
 
 impl Materials for Endless {
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(Vec::new())
+    }
+
     fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         let rest = self.rest.lock().unwrap().take().unwrap();
         Ok(Box::new(Stuck { head: std::io::Cursor::new(b"id\n1\n"), read: self.read.clone(), rest }))
@@ -181,6 +185,7 @@ fn declaration() -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: None,
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

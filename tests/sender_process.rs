@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "run_support/audience_server.rs"]
+mod audience_server;
 #[path = "sender_pod/child.rs"]
 mod child;
 #[path = "sender_pod/gates.rs"]
@@ -16,6 +18,7 @@ mod unreliable;
 use std::io::Read;
 use std::sync::Arc;
 
+use audience_server::{AudienceServer, Reply};
 use herald::audience::{MaterialError, MaterialKind, Materials};
 use herald::content::Template;
 use herald::delivery::gate::Closed;
@@ -179,6 +182,45 @@ async fn the_audience_is_read_from_what_the_pod_mounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_and_a_database_are_read_with_the_secrets_of_the_pod_once_they_are_there() {
+    let stage = Stage::open(&[]).await;
+    let crm = AudienceServer::start(|request| match request.authorization.as_str() {
+        "Bearer hunter2" => Reply::csv("id\nana\nben\n".to_owned()),
+        _ => Reply::status("401 Unauthorized"),
+    });
+    let http = json!({"url": format!("{}/people", crm.url), "headersSecretRef": {"name": "crm"}});
+    let query = "with some as (select 'cem' as id union all select 'ana') select id from some order by id desc";
+    let sql = json!({"urlSecretKeyRef": {"name": "crm-db", "key": "url"}, "query": query});
+    let sources = json!([{"name": "crm", "http": http}, {"name": "db", "sql": sql}]);
+    let spec = json!({"channelRef": {"name": "page"}, "content": {"text": "Hi"}, "audience": {"sources": sources}});
+    let broadcast = stage.declare(RATE, spec).await;
+    let pod = stage.pod("one");
+    let told = async |reason: &str, part: &str| {
+        pod.run(&stage.ledger, broadcast).await.unwrap();
+        let told = stage.snapshot(broadcast).await.trouble.expect("a trouble").trouble;
+        assert_eq!(told.reason, reason, "{}", told.message);
+        assert!(told.message.contains(part) && !told.message.contains("hunter2"), "{}", told.message);
+    };
+    told("SecretNotFound", "kubectl create secret generic crm --from-file=allowedHosts").await;
+    assert_eq!(crm.requests(), 0);
+    pod.write("audience/secret/crm/Authorization", "Bearer hunter2\n");
+    told("SecretKeyNotFound", "the Secret \"crm\" has no key \"allowedHosts\"").await;
+    pod.write("audience/secret/crm/allowedHosts", "crm.example");
+    told("SourceNotAllowed", "the Secret \"crm\" does not allow").await;
+    assert_eq!(crm.requests(), 0);
+    pod.write("audience/secret/crm/allowedHosts", crm.address());
+    told("SecretNotFound", "kubectl create secret generic crm-db --from-file=url").await;
+    let database = stage.folder.path().join("crm.sqlite");
+    std::fs::write(&database, "").unwrap();
+    pod.write("audience/secret/crm-db/url", &format!("sqlite:{}", database.display()));
+    assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
+    let mut reached: Vec<String> = stage.requests().iter().map(|line| line.recipient.to_string()).collect();
+    reached.sort();
+    assert_eq!(reached, ["ana", "ben", "cem"]);
+    assert_eq!(stage.snapshot(broadcast).await.plan.unwrap().duplicates, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_plan_is_told_with_its_text_and_nobody_is_kept_waiting_for_it() {
     let stage = Stage::open(&[]).await;
     let broadcast = stage.declare(RATE, to_list("Hi {{ name }}")).await;
@@ -294,6 +336,10 @@ async fn a_slow_rate_is_waited_for() {
 struct Broken;
 
 impl Materials for Broken {
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(Vec::new())
+    }
+
     fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         struct Panics;
         impl Read for Panics {

@@ -80,6 +80,7 @@ pub fn declaration(rate: u32) -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: None,
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,
@@ -106,6 +107,10 @@ pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<Plan
 struct OneFile(PathBuf);
 
 impl Materials for OneFile {
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(Vec::new())
+    }
+
     fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         match File::open(&self.0) {
             Ok(file) => Ok(Box::new(BufReader::new(file))),

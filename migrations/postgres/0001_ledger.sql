@@ -49,6 +49,7 @@ CREATE TABLE broadcast (
     rate_messages BIGINT,
     rate_period_seconds BIGINT,
     batch_size_wish BIGINT,
+    plan_limit BIGINT,                -- the most recipients the plan may hold
     start_at BIGINT,
     end_at BIGINT,
     start_by BIGINT,                   -- the first attempt may not come after this

@@ -49,6 +49,7 @@ CREATE TABLE broadcast (
     rate_messages INTEGER,
     rate_period_seconds INTEGER,
     batch_size_wish INTEGER,
+    plan_limit INTEGER,               -- the most recipients the plan may hold
     start_at INTEGER,
     end_at INTEGER,
     start_by INTEGER,                   -- the first attempt may not come after this

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::broadcast::MAX_BROADCAST_NAME;
 use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
+use super::remote_source::{HttpSource, SqlSource};
 
 /// The most recipients that may stand in a document, per list: what etcd holds with ease; more come from sources.
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// The most sources of one list: each is a file a sender mounts.
 pub const MAX_SOURCES: usize = 32;
+/// The largest limit: as many as a plan was measured with.
+pub const MAX_LIMIT: u32 = 10_000_000;
 /// As many outcomes as there are.
 pub const MAX_OUTCOMES: usize = 4;
 /// The most variables of one recipient.
@@ -37,14 +40,19 @@ pub struct Audience {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "recipients_schema")]
     pub recipients: Vec<Recipient>,
-    /// Files of recipients and recipients of other broadcasts, at most 32 sources, read in this order and united. Names must
-    /// be unique in the list.
+    /// Recipients from files, from elsewhere and of other broadcasts, at most 32 sources, read in this order and united. Names
+    /// must be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,
     /// Recipients who get nothing even when they are in the audience, e.g. opt-outs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Exclusion>,
+    /// At most so many recipients, 1 to 10000000: the first ones, each counted once and without those excluded. What comes
+    /// after them is not read. Without it everybody gets the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
+    pub limit: Option<u32>,
 }
 
 /// One recipient listed in the document.
@@ -62,25 +70,32 @@ pub struct Recipient {
     pub vars: BTreeMap<String, String>,
 }
 
-/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef` and `broadcast`.
+/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef`, `http`, `sql` and
+/// `broadcast`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
-    "(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) == 1"
-).message("exactly one of configMapKeyRef, secretKeyRef and broadcast must be set"))]
+    "(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.http) ? 1 : 0) \
+     + (has(self.sql) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) == 1"
+).message("exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set"))]
 pub struct AudienceSource {
     /// A name for this source, for messages and status: a DNS label of 1 to 63 characters, unique in the list. Required.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The file is a key of a ConfigMap of the same namespace. Exactly one of this, `secretKeyRef` and
-    /// `broadcast`.
+    /// The file is a key of a ConfigMap of the same namespace. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<KeyRef>,
-    /// The file is a key of a Secret of the same namespace. Exactly one of this, `configMapKeyRef` and `broadcast`.
+    /// The file is a key of a Secret of the same namespace. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeyRef>,
+    /// Recipients that an HTTP server gives when the plan is made. Exactly one member of a source is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSource>,
+    /// Recipients that a query of a database gives when the plan is made. Exactly one member of a source is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<SqlSource>,
     /// Recipients of another broadcast of the same namespace, by how they ended there, with their variables. It must have
-    /// ended when the plan is made. Exactly one of this, `configMapKeyRef` and `secretKeyRef`.
+    /// ended when the plan is made. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<BroadcastSource>,
 }
@@ -132,8 +147,8 @@ pub struct Exclusion {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "excluded_schema")]
     pub recipients: Vec<ExcludedRecipient>,
-    /// Files of recipients to leave out, or recipients of other broadcasts, at most 32 sources. Only the ids are read. Names
-    /// must be unique in the list.
+    /// Recipients to leave out, from files, from elsewhere or of other broadcasts, at most 32 sources. Only the ids count.
+    /// Names must be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,
@@ -175,11 +190,12 @@ impl SourceRef<'_> {
 }
 
 impl AudienceSource {
-    /// The file, where it is one; `None` for a broadcast, and for a document that was never admitted.
+    /// The file, where it is a key of a ConfigMap or Secret; `None` for all other sources, and for a document that was never
+    /// admitted.
     pub fn reference(&self) -> Option<SourceRef<'_>> {
-        match (&self.config_map_key_ref, &self.secret_key_ref, &self.broadcast) {
-            (Some(reference), None, None) => Some(SourceRef::ConfigMap(reference)),
-            (None, Some(reference), None) => Some(SourceRef::Secret(reference)),
+        match (&self.config_map_key_ref, &self.secret_key_ref) {
+            (Some(reference), None) => Some(SourceRef::ConfigMap(reference)),
+            (None, Some(reference)) => Some(SourceRef::Secret(reference)),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod metadata;
 pub mod mount;
 pub mod rate;
 pub mod reference;
+pub mod remote_source;
 pub mod sender_pods;
 mod structure;
 pub mod violation;
@@ -37,6 +38,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use crd::{crds, crds_yaml};
 pub use rate::Rate;
 pub use reference::ObjectRef;
+pub use remote_source::{HttpFormat, HttpSource, NextPage, SecretKeyRef, SqlSource};
 pub use sender_pods::{ComputeResources, SenderPods, SenderResources};
 
 /// The API group of all kinds.

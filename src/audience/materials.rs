@@ -25,6 +25,9 @@ pub trait Materials: Send + Sync {
     /// changed them in between. Reads may block.
     fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError>;
 
+    /// The keys that a ConfigMap or Secret has, in any order.
+    fn keys(&self, kind: MaterialKind, name: &str) -> Result<Vec<String>, MaterialError>;
+
     /// How messages name the value of `key`: the path of a file where the user gave one.
     fn title(&self, _kind: MaterialKind, name: &str, key: &str) -> String {
         format!("{name}/{key}")

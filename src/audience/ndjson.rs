@@ -7,10 +7,27 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::lines::{Lines, split_end};
-use super::place::{Refusal, RowError, Spot};
+use super::place::{Place, Refusal, RowError, Spot};
 use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
 
-const EXAMPLE_REMEDY: &str = r#"write one object a line, such as {"id": "24005550001", "first_name": "Ana"}"#;
+/// What a row is called, and how one is written.
+struct Form {
+    what: &'static str,
+    remedy: &'static str,
+}
+
+const LINE: Form =
+    Form { what: "line", remedy: r#"write one object a line, such as {"id": "24005550001", "first_name": "Ana"}"# };
+const ITEM: Form =
+    Form { what: "item", remedy: r#"let the list hold objects such as {"id": "24005550001", "first_name": "Ana"}"# };
+
+/// The recipient that an item of a JSON list stands for, by the rules for a line.
+pub(super) fn item(value: &RawValue, place: Place) -> Result<Recipient, RowError> {
+    match accept(value.get(), &ITEM) {
+        Ok((id, vars)) => Ok(Recipient { id, vars, place }),
+        Err(refusal) => Err(refusal.at(place)),
+    }
+}
 
 /// The recipients of an NDJSON source.
 pub(super) struct NdjsonRows {
@@ -44,7 +61,7 @@ impl Iterator for NdjsonRows {
             if line.trim().is_empty() {
                 continue;
             }
-            let accepted = accept(line);
+            let accepted = accept(line, &LINE);
             let place = self.lines.place(self.lines.number());
             return Some(match accepted {
                 Ok((id, vars)) => Ok(Recipient { id, vars, place }),
@@ -80,12 +97,12 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-fn accept(line: &str) -> Result<(String, BTreeMap<String, String>), Refusal> {
+fn accept(row: &str, form: &Form) -> Result<(String, BTreeMap<String, String>), Refusal> {
     // Checked here because serde_json's own words would show the value.
-    if !line.trim_start().starts_with('{') {
-        return Err(Refusal::new(Spot::Row, "the line is not a JSON object", EXAMPLE_REMEDY));
+    if !row.trim_start().starts_with('{') {
+        return Err(Refusal::new(Spot::Row, format!("the {} is not a JSON object", form.what), form.remedy));
     }
-    let Fields(fields) = serde_json::from_str(line).map_err(|error| not_json(line, &error))?;
+    let Fields(fields) = serde_json::from_str(row).map_err(|error| not_json(row, &error))?;
     let mut id = None;
     let mut vars = BTreeMap::new();
     for (name, value) in fields {
@@ -107,7 +124,7 @@ fn accept(line: &str) -> Result<(String, BTreeMap<String, String>), Refusal> {
         }
     }
     let Some(id) = id else {
-        return Err(Refusal::new(Spot::Row, "the object has no field id", EXAMPLE_REMEDY));
+        return Err(Refusal::new(Spot::Row, "the object has no field id", form.remedy));
     };
     let id = canonical_id(&id)
         .map_err(|error| Refusal::new(Spot::Field(ID.to_owned()), error.to_string(), error.remedy()))?
@@ -146,7 +163,7 @@ fn not_json(line: &str, error: &serde_json::Error) -> Refusal {
     let problem = shown.split(" at line ").next().unwrap_or_default();
     let before = error.column().saturating_sub(1);
     let character = line.char_indices().take_while(|(index, _)| *index < before).count() + 1;
-    Refusal::new(Spot::Character(character), format!("the line is not JSON: {problem}"), EXAMPLE_REMEDY)
+    Refusal::new(Spot::Character(character), format!("the line is not JSON: {problem}"), LINE.remedy)
 }
 
 #[cfg(test)]

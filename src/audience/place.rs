@@ -19,11 +19,17 @@ pub enum Position {
     Line(u64),
     /// The index in a list, counted from 0.
     Item(usize),
+    /// The row of a query's answer, counted from 1.
+    Row(u64),
 }
 
 impl Place {
     pub fn line(source: Arc<str>, line: u64) -> Place {
         Place { source, position: Position::Line(line) }
+    }
+
+    pub fn row(source: Arc<str>, row: u64) -> Place {
+        Place { source, position: Position::Row(row) }
     }
 
     pub fn item(source: Arc<str>, index: usize) -> Place {
@@ -36,6 +42,7 @@ impl fmt::Display for Place {
         match self.position {
             Position::Line(line) => write!(f, "{} line {line}", self.source),
             Position::Item(index) => write!(f, "{}[{index}]", self.source),
+            Position::Row(row) => write!(f, "{} row {row}", self.source),
         }
     }
 }

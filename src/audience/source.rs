@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use tokio::runtime::Handle;
+
 use super::csv::CsvRows;
 use super::format::{Format, FormatError};
+use super::http::HttpRows;
 use super::inline::inline;
 use super::lines::Lines;
 use super::materials::{MaterialError, MaterialKind, Materials};
 use super::ndjson::NdjsonRows;
 use super::place::RowError;
+use super::read_error::ReadError;
 use super::recipient::Recipient;
+use super::source_fault::SourceFault;
+use super::sql::SqlRows;
+use crate::api::{HttpSource, SqlSource};
 
 /// The recipients of one source in order. After a row that breaks a rule the next one follows, so that a caller can
 /// show several; after an error that leaves no way to tell rows apart (not UTF-8, an open quote, a bad header, a
 /// failed read) the stream ends.
-pub struct Rows(Box<dyn Iterator<Item = Result<Recipient, RowError>> + Send>);
+pub struct Rows(Box<dyn Iterator<Item = Result<Recipient, ReadError>> + Send>);
 
 impl Iterator for Rows {
-    type Item = Result<Recipient, RowError>;
+    type Item = Result<Recipient, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
@@ -29,10 +36,17 @@ impl Iterator for Rows {
 /// Memory stays bounded by the longest row, whatever the file's size. Blocks while the input does.
 pub fn read(format: Format, source_name: &str, input: impl Read + Send + 'static) -> Rows {
     let lines = Lines::new(source_name, Box::new(input));
-    Rows(match format {
-        Format::Csv => Box::new(CsvRows::new(lines)),
-        Format::Ndjson => Box::new(NdjsonRows::new(lines)),
-    })
+    match format {
+        Format::Csv => Rows::of(CsvRows::new(lines)),
+        Format::Ndjson => Rows::of(NdjsonRows::new(lines)),
+    }
+}
+
+impl Rows {
+    /// Rows of a source that is at hand: nothing but a row can be wrong.
+    fn of(rows: impl Iterator<Item = Result<Recipient, RowError>> + Send + 'static) -> Rows {
+        Rows(Box::new(rows.map(|row| row.map_err(ReadError::Row))))
+    }
 }
 
 /// Where recipients come from.
@@ -43,6 +57,10 @@ pub enum Source {
     Inline { path: String, recipients: Vec<(String, BTreeMap<String, String>)> },
     /// A key of a ConfigMap or Secret; the key's ending tells the format.
     Material { kind: MaterialKind, name: String, key: String },
+    /// An HTTP server.
+    Http(Box<HttpSource>),
+    /// A query of a database. `name` is that of the source; places show it.
+    Sql { name: String, spec: Box<SqlSource> },
 }
 
 /// Why a source cannot be read at all.
@@ -52,13 +70,27 @@ pub enum SourceError {
     Format { kind: MaterialKind, name: String, source: FormatError },
     #[error(transparent)]
     Material(#[from] MaterialError),
+    #[error(transparent)]
+    Elsewhere(#[from] SourceFault),
+}
+
+impl SourceError {
+    /// CamelCase, from a fixed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            SourceError::Format { .. } | SourceError::Material(_) => "AudienceUnreadable",
+            SourceError::Elsewhere(fault) => fault.kind.reason(),
+        }
+    }
 }
 
 impl Source {
     /// Opens the source for one reading from its start. Places of a material show `NAME/KEY`.
+    ///
+    /// A source elsewhere is waited for by the Tokio runtime of the caller, who must be on one of its blocking threads.
     pub fn open(self, materials: &dyn Materials) -> Result<Rows, SourceError> {
         match self {
-            Source::Inline { path, recipients } => Ok(Rows(Box::new(inline(&path, recipients)))),
+            Source::Inline { path, recipients } => Ok(Rows::of(inline(&path, recipients))),
             Source::Material { kind, name, key } => {
                 let format = match Format::from_key(&key) {
                     Ok(format) => format,
@@ -67,6 +99,10 @@ impl Source {
                 let input = materials.open(kind, &name, &key)?;
                 Ok(read(format, &materials.title(kind, &name, &key), input))
             }
+            Source::Sql { name, spec } => {
+                Ok(Rows(Box::new(SqlRows::open(&name, &spec, materials, &Handle::current())?)))
+            }
+            Source::Http(spec) => Ok(Rows(Box::new(HttpRows::open(&spec, materials, Handle::current())?))),
         }
     }
 }
@@ -90,6 +126,10 @@ mod tests {
                 }
                 _ => Err(MaterialError::NotFound { kind, name, key: key.to_owned(), remedy }),
             }
+        }
+
+        fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+            Ok(vec!["people.csv".to_owned()])
         }
     }
 

@@ -161,6 +161,33 @@ fn every_source_and_exclusion_is_mounted_where_the_sender_looks_and_may_be_missi
 }
 
 #[test]
+fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_them() {
+    let mut broadcast = broadcast();
+    let http = |secret: &str| {
+        let http = json!({"url": "https://crm.example/people", "headersSecretRef": {"name": secret}});
+        serde_json::from_value(json!({"name": secret, "http": http})).unwrap()
+    };
+    broadcast.spec.audience.sources.push(http("crm"));
+    broadcast.spec.audience.exclude.as_mut().unwrap().sources.push(http("lists"));
+    let sql = json!({"urlSecretKeyRef": {"name": "staff.list", "key": "url"}, "query": "select id from people"});
+    broadcast.spec.audience.sources.push(serde_json::from_value(json!({"name": "db", "sql": sql})).unwrap());
+    let job = job(&broadcast, &channel(), &settings(), 1, &Start::default());
+    let pod = job.spec.unwrap().template.spec.unwrap();
+    let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
+    let found = |name: &str| {
+        let of_it: Vec<_> = secrets.iter().filter(|secret| secret.secret_name.as_deref() == Some(name)).collect();
+        assert_eq!(of_it.len(), 1, "{name}");
+        of_it[0].clone()
+    };
+    assert_eq!((found("crm").items, found("crm").optional), (None, Some(true)));
+    assert_eq!((found("lists").items, found("lists").optional), (None, Some(true)));
+    let keys = |items: Option<Vec<k8s_openapi::api::core::v1::KeyToPath>>| {
+        items.into_iter().flatten().map(|item| item.path).collect::<Vec<String>>()
+    };
+    assert_eq!(keys(found("staff.list").items), ["ids.jsonl", "url"]);
+}
+
+#[test]
 fn a_job_s_name_fits_with_the_longest_name_of_a_broadcast() {
     let mut long = broadcast();
     long.metadata.name = Some("a".repeat(crate::api::broadcast::MAX_BROADCAST_NAME));

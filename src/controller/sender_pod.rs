@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::job::{SenderSettings, resources};
 use crate::api::mount::{self, TOKEN_AUDIENCE};
-use crate::api::{Audience, MessageChannelSpec, SourceRef};
+use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
 use crate::delivery::time::NANOS_PER_SECOND;
 use crate::ledger::exchange::CONNECT_TIMEOUT;
 
@@ -112,7 +112,13 @@ fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
             writable: false,
         });
     }
-    let (config_maps, secrets) = audience_keys(audience);
+    let (config_maps, mut secrets) = audience_keys(audience);
+    let whole: BTreeSet<&str> = sources(audience)
+        .filter_map(|source| Some(source.http.as_ref()?.headers_secret_ref.as_ref()?.name.as_str()))
+        .collect();
+    for name in &whole {
+        secrets.entry(name).or_default();
+    }
     for (index, (name, keys)) in config_maps.into_iter().enumerate() {
         let source = ConfigMapVolumeSource {
             name: name.to_owned(),
@@ -124,7 +130,9 @@ fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
         mounts.push(Mount { volume, folder: mount::config_map_folder(name), writable: false });
     }
     for (index, (name, keys)) in secrets.into_iter().enumerate() {
-        let volume = secret_volume(format!("secret-{index}"), name, Some(items(&keys)));
+        // Where some source needs all keys there is no list of them.
+        let items = if whole.contains(name) { None } else { Some(items(&keys)) };
+        let volume = secret_volume(format!("secret-{index}"), name, items);
         mounts.push(Mount { volume, folder: mount::secret_folder(name), writable: false });
     }
     mounts
@@ -166,11 +174,18 @@ fn items(keys: &BTreeSet<&str>) -> Vec<KeyToPath> {
 
 type Keys<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
+/// Whom the audience names and whom it leaves out.
+fn sources(audience: &Audience) -> impl Iterator<Item = &AudienceSource> {
+    audience.sources.iter().chain(audience.exclude.iter().flat_map(|exclusion| &exclusion.sources))
+}
+
 /// The keys of ConfigMaps and of Secrets that the audience and its exclusions are read from, by object.
 fn audience_keys(audience: &Audience) -> (Keys<'_>, Keys<'_>) {
-    let excluded = audience.exclude.iter().flat_map(|exclusion| &exclusion.sources);
     let (mut config_maps, mut secrets) = (Keys::new(), Keys::new());
-    for reference in audience.sources.iter().chain(excluded).filter_map(|source| source.reference()) {
+    for reference in sources(audience).filter_map(|source| Some(&source.sql.as_ref()?.url_secret_key_ref)) {
+        secrets.entry(reference.name.as_str()).or_default().insert(reference.key.as_str());
+    }
+    for reference in sources(audience).filter_map(|source| source.reference()) {
         let objects = match reference {
             SourceRef::ConfigMap(_) => &mut config_maps,
             SourceRef::Secret(_) => &mut secrets,

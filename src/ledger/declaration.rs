@@ -87,6 +87,8 @@ pub struct Declaration {
     /// How often and how late a recipient is tried again.
     pub retry: RetryPolicy,
     pub batch_size: Option<u32>,
+    /// The most recipients its plan may hold; what comes after them is dropped.
+    pub plan_limit: Option<u32>,
     pub start_at: Option<Timestamp>,
     pub end_at: Option<Timestamp>,
     /// The first attempt may not come after this.
@@ -156,6 +158,7 @@ impl Declaration {
             weight: weight(spec.delivery.priority),
             retry: retry(&spec.delivery),
             batch_size: spec.delivery.batch_size,
+            plan_limit: spec.audience.limit,
             start_at: schedule.start_time.map(instant),
             start_by: start_by(&schedule),
             end_at: schedule.end_time.map(instant),

@@ -33,6 +33,8 @@ pub struct PlanRow {
 pub enum Dropped {
     Duplicate,
     Excluded,
+    /// The plan holds as many as it may; whether it would have been dropped anyhow was not looked at.
+    OverLimit,
 }
 
 /// What became of one chunk.
@@ -41,6 +43,8 @@ pub struct PlanReceipt {
     pub added: u64,
     /// Index in the chunk and why, in order.
     pub dropped: Vec<(usize, Dropped)>,
+    /// The plan holds as many as it may: no further chunk would add anybody.
+    pub full: bool,
 }
 
 /// A closed plan.

@@ -1,7 +1,10 @@
 //! What `herald run -f FILE…` is given: broadcasts, their channels, ConfigMaps and Secrets, checked as an API server
 //! would check them, with every reference resolved before anything is sent.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -16,6 +19,7 @@ use super::{
 use crate::api::{
     AudienceSource, BroadcastMessage, MessageChannel, SourceRef, admission::Admission, metadata, violation::Violations,
 };
+use crate::audience::MaterialKind;
 use crate::sender::token::TokenError;
 
 /// The namespace of a document that names none.
@@ -64,6 +68,14 @@ impl Objects {
         let of_flags = self.flags.get(name).and_then(|object| object.get(key));
         let place = ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
         of_flags.or_else(|| self.documents.get(&place)?.object.get(key))
+    }
+
+    fn keys(&self, namespace: &str, name: &str) -> Vec<String> {
+        let place = ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
+        let of_document = self.documents.get(&place).map(|document| &document.object);
+        let keys: BTreeSet<&str> =
+            self.flags.get(name).into_iter().chain(of_document).flat_map(DataObject::keys).collect();
+        keys.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -120,6 +132,15 @@ impl Manifest {
     /// A key of a Secret; flags stand over documents.
     pub fn secret_key(&self, namespace: &str, name: &str, key: &str) -> Option<&Data> {
         self.secrets.get(namespace, name, key)
+    }
+
+    /// The keys of a ConfigMap or Secret, of flags and documents together.
+    pub fn keys(&self, kind: MaterialKind, namespace: &str, name: &str) -> Vec<String> {
+        let objects = match kind {
+            MaterialKind::ConfigMap => &self.config_maps,
+            MaterialKind::Secret => &self.secrets,
+        };
+        objects.keys(namespace, name)
     }
 
     /// The file of an audience source; always there for one of this manifest that is a file.

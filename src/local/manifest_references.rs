@@ -7,6 +7,7 @@ use super::{
     manifest_data::{Data, known_keys},
     manifest_fault::ManifestFault,
 };
+use crate::api::remote_source::ALLOWED_HOSTS;
 use crate::api::{Audience, AudienceSource, BroadcastMessage, MessageChannel, SourceRef, audience::is_variable_name};
 
 /// All references that lead nowhere.
@@ -44,7 +45,7 @@ fn missing_channel(manifest: &Manifest, broadcast: &Document<BroadcastMessage>) 
 }
 
 fn audience(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
-    let Audience { recipients, sources, exclude } = &broadcast.object.spec.audience;
+    let Audience { recipients, sources, exclude, limit: _ } = &broadcast.object.spec.audience;
     for (index, recipient) in recipients.iter().enumerate() {
         for name in recipient.vars.keys().filter(|name| !is_variable_name(name)) {
             faults.push(unresolved(
@@ -71,6 +72,16 @@ fn missing_source(
     field: &str,
 ) -> Option<ManifestFault> {
     let namespace = &broadcast.name.namespace;
+    if let Some(http) = &source.http {
+        let secret = &http.headers_secret_ref.as_ref()?.name;
+        let field = format!("{field}.http.headersSecretRef.name");
+        return missing_secret(manifest, broadcast, secret, ALLOWED_HOSTS, &field);
+    }
+    if let Some(sql) = &source.sql {
+        let reference = &sql.url_secret_key_ref;
+        let field = format!("{field}.sql.urlSecretKeyRef.name");
+        return missing_secret(manifest, broadcast, &reference.name, &reference.key, &field);
+    }
     // Whether the ledger knows a broadcast is seen when the plan is made.
     if source.broadcast.is_some() || manifest.source(namespace, source).is_some() {
         return None;
@@ -87,6 +98,23 @@ fn missing_source(
     };
     let (at, missing, remedy) = missing_key(objects, kind, namespace, name, key, &flag);
     Some(unresolved(broadcast, &format!("{field}.{member}.{at}"), missing, remedy))
+}
+
+/// A Secret that a source elsewhere needs, and a key that it must have.
+fn missing_secret(
+    manifest: &Manifest,
+    broadcast: &Document<BroadcastMessage>,
+    secret: &str,
+    key: &str,
+    field: &str,
+) -> Option<ManifestFault> {
+    let namespace = &broadcast.name.namespace;
+    if manifest.secret_key(namespace, secret, key).is_some() {
+        return None;
+    }
+    let flag = format!("--secret {secret}/{key}=FILE or --secret {secret}/{key}=env:VARIABLE");
+    let (_, missing, remedy) = missing_key(&manifest.secrets, "Secret", namespace, secret, key, &flag);
+    Some(unresolved(broadcast, field, missing, remedy))
 }
 
 fn credentials(

@@ -175,7 +175,7 @@ impl ManifestMaterials {
         let sources = assembly::included(audience).into_iter().chain(assembly::excluded(audience));
         let of = |source| match source {
             Part::Read(Source::Material { kind, name, key }) => self.data(kind, &name, &key)?.path().map(PathBuf::from),
-            Part::Read(Source::Inline { .. }) | Part::Broadcast { .. } => None,
+            Part::Read(Source::Inline { .. } | Source::Http(_) | Source::Sql { .. }) | Part::Broadcast { .. } => None,
         };
         sources.filter_map(of).collect()
     }
@@ -189,6 +189,10 @@ impl ManifestMaterials {
 }
 
 impl Materials for ManifestMaterials {
+    fn keys(&self, kind: MaterialKind, name: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(self.manifest.keys(kind, &self.namespace, name))
+    }
+
     fn title(&self, kind: MaterialKind, name: &str, key: &str) -> String {
         let file = self.data(kind, name, key).and_then(Data::path);
         file.map_or_else(|| format!("{name}/{key}"), |path| path.display().to_string())

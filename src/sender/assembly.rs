@@ -130,6 +130,13 @@ fn part(source: &AudienceSource, list: AudienceList) -> Option<Part> {
     if let Some(broadcast) = &source.broadcast {
         return Some(Part::Broadcast { list, source: source.name.clone(), name: broadcast.name.clone() });
     }
+    if let Some(http) = &source.http {
+        return Some(Part::Read(Source::Http(Box::new(http.clone()))));
+    }
+    if let Some(sql) = &source.sql {
+        let (name, spec) = (source.name.clone(), Box::new(sql.clone()));
+        return Some(Part::Read(Source::Sql { name, spec }));
+    }
     let (kind, key) = match source.reference()? {
         SourceRef::ConfigMap(key) => (MaterialKind::ConfigMap, key),
         SourceRef::Secret(key) => (MaterialKind::Secret, key),

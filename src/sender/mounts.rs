@@ -165,6 +165,24 @@ impl Credentials for MountedCredentials<'_> {
 pub struct MountedMaterials(pub Folders);
 
 impl Materials for MountedMaterials {
+    fn keys(&self, kind: MaterialKind, name: &str) -> Result<Vec<String>, MaterialError> {
+        let unreadable =
+            |source| MaterialError::Unreadable { kind, name: name.to_owned(), key: "*".to_owned(), source };
+        let entries = match std::fs::read_dir((self.0.materials)(kind, name)) {
+            Ok(entries) => entries,
+            // What is missing is told by who opens a key that there must be.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let key = entry.map_err(unreadable)?.file_name().into_string();
+            // A key is ASCII; the links of the kubelet are none.
+            keys.extend(key.ok().filter(|key| !key.starts_with("..")));
+        }
+        Ok(keys)
+    }
+
     fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
         let folder = (self.0.materials)(kind, name);
         let error = match open(&folder, key) {

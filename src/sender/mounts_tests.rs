@@ -94,6 +94,20 @@ fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
 }
 
 #[test]
+fn the_keys_of_a_mounted_secret_are_listed_without_the_links_of_the_kubelet() {
+    let pod = tempfile::tempdir().unwrap();
+    let materials = MountedMaterials(Folders::of_pod(pod.path()));
+    let folder = pod.path().join("var/run/herald/audience/secret/crm");
+    std::fs::create_dir_all(folder.join("..data")).unwrap();
+    std::fs::write(folder.join("allowedHosts"), "crm.example").unwrap();
+    std::fs::write(folder.join("Authorization"), "Bearer canary").unwrap();
+    let mut keys = materials.keys(MaterialKind::Secret, "crm").unwrap();
+    keys.sort();
+    assert_eq!(keys, ["Authorization", "allowedHosts"]);
+    assert_eq!(materials.keys(MaterialKind::Secret, "gone").unwrap(), [] as [&str; 0]);
+}
+
+#[test]
 fn a_changed_value_or_key_of_the_secret_is_seen_and_the_links_of_the_kubelet_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let write = |key: &str, value: &str| std::fs::write(folder.path().join(key), value).unwrap();

@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
-use crate::audience::{MAX_ROW_BYTES, Materials, Place, Recipient, RowError, Source, SourceError};
+use crate::audience::{
+    FaultKind, MAX_ROW_BYTES, Materials, Place, ReadError, Recipient, RowError, Source, SourceError,
+};
 use crate::content::Template;
 use crate::delivery::plural::counted;
 use crate::ledger::exchange::BroadcastId;
@@ -27,10 +29,14 @@ const MAX_ROW_ERRORS: usize = 5;
 const SAMPLES: usize = 5;
 const SAMPLE_CHARACTERS: usize = 200;
 
+/// How often a plan is begun anew because a source broke off. One that does so more often is no source for one reading.
+const MAX_RESTARTS: u32 = 2;
+
 /// Between several faults of one plan: each is a sentence with its remedy, so each gets its own line.
 const SEPARATOR: &str = "\n  ";
 
 /// Everything a plan is made from.
+#[derive(Clone)]
 pub struct PlanSpec {
     pub sources: Vec<Part>,
     pub exclude: Vec<Part>,
@@ -72,7 +78,7 @@ impl PlanError {
     /// CamelCase, from a fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
-            PlanError::Source(_) => "AudienceUnreadable",
+            PlanError::Source(error) => error.reason(),
             PlanError::Rows(_) | PlanError::Ids(_) => "AudienceInvalid",
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
@@ -83,11 +89,19 @@ impl PlanError {
     }
 }
 
+impl PlanError {
+    /// Whether a source broke off after rows of it were taken: a plan is one reading, so all of it is read again.
+    fn is_broken_off(&self) -> bool {
+        matches!(self, PlanError::Source(SourceError::Elsewhere(fault)) if fault.kind == FaultKind::BrokenOff)
+    }
+}
+
 fn list(errors: &[RowError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-/// Makes the plan of a broadcast anew and seals it, unless `stop` becomes true before the audience is read.
+/// Makes the plan of a broadcast anew and seals it, unless `stop` becomes true before the audience is read. When a source
+/// breaks off it begins again, a few times.
 ///
 /// # Errors
 /// See [`PlanError`]; the rows of a refused plan are deleted, those of an interrupted one by the next plan.
@@ -97,8 +111,16 @@ pub async fn plan<L: SenderLedger>(
     spec: PlanSpec,
     stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
-    let ticket = ledger.begin_plan(broadcast).await?;
-    let planned = plan_with(ledger, ticket, spec, stop).await;
+    let mut restarts = 0;
+    let planned = loop {
+        let ticket = ledger.begin_plan(broadcast).await?;
+        let planned = plan_with(ledger, ticket, spec.clone(), stop).await;
+        if restarts == MAX_RESTARTS || !planned.as_ref().is_err_and(PlanError::is_broken_off) {
+            break planned;
+        }
+        restarts += 1;
+        tracing::warn!(restarts, "a source of the audience broke off; the plan is begun anew");
+    };
     // Deleting may take long, and who interrupts does not want to wait.
     if planned.as_ref().is_err_and(|error| !matches!(error, PlanError::Interrupted)) {
         // Deletes what was written; if even this fails, the next plan does it.
@@ -126,6 +148,7 @@ pub async fn plan_with<L: SenderLedger>(
         chunk: 0,
         read: 0,
         excluded: 0,
+        full: false,
         refusals: Refusals::default(),
         samples: Vec::new(),
     };
@@ -139,6 +162,8 @@ struct Planner<'a, L> {
     chunk: u64,
     read: u64,
     excluded: u64,
+    /// The plan holds as many as it may: nothing more is read.
+    full: bool,
     refusals: Refusals,
     samples: Vec<String>,
 }
@@ -150,6 +175,9 @@ impl<L: SenderLedger> Planner<'_, L> {
         }
         let mut planned = 0;
         for part in &spec.sources {
+            if self.full {
+                break;
+            }
             planned += self.take_in(part, &spec).await?;
         }
         self.refusals.into_result()?;
@@ -193,14 +221,18 @@ impl<L: SenderLedger> Planner<'_, L> {
                 let mut chunks = read_chunks(source.clone(), spec.materials.clone(), move |recipient| {
                     Candidate::rehearse(recipient, &template, provider.as_ref())
                 });
-                while let Some(chunk) = self.next(&mut chunks).await? {
+                while !self.full
+                    && let Some(chunk) = self.next(&mut chunks).await?
+                {
                     added += self.append(chunk, &spec.template).await?;
                 }
             }
             Part::Broadcast { list, source, name } => {
                 let shown: Arc<str> = format!("the recipients of {name}").into();
                 let (mut from, mut count) = (Some(0), 0);
-                while let Some(page) = self.page(*list, source, from).await? {
+                while !self.full
+                    && let Some(page) = self.page(*list, source, from).await?
+                {
                     let candidates = page.rows.into_iter().zip(count..).map(|(row, index)| {
                         let place = Place::item(shown.clone(), index);
                         let recipient = Recipient { id: row.recipient, vars: row.vars, place };
@@ -252,6 +284,7 @@ impl<L: SenderLedger> Planner<'_, L> {
         self.chunk += 1;
         self.read += rows.len() as u64;
         let receipt = self.ledger.append_plan(self.ticket, self.chunk, &rows).await?;
+        self.full = receipt.full;
         self.excluded += receipt.dropped.iter().filter(|(_, why)| *why == Dropped::Excluded).count() as u64;
         let dropped: HashSet<usize> = receipt.dropped.iter().map(|(index, _)| *index).collect();
         for (index, (row, refusal)) in rows.iter().zip(refusals).enumerate() {
@@ -323,7 +356,10 @@ fn read_chunks<T: Send + 'static>(
                     chunk.push(make(recipient));
                 }
                 Ok(_) => {}
-                Err(error) => errors.push(error),
+                Err(ReadError::Row(error)) => errors.push(error),
+                Err(ReadError::Source(fault)) => {
+                    return drop(sender.blocking_send(Err(SourceError::from(fault).into())));
+                }
             }
             if errors.len() == MAX_ROW_ERRORS {
                 break;
@@ -357,6 +393,10 @@ mod tests {
         fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
             let (name, key) = (name.to_owned(), key.to_owned());
             Err(MaterialError::NotFound { kind, name, key, remedy: String::new() })
+        }
+
+        fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+            Ok(Vec::new())
         }
     }
 

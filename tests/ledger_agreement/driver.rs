@@ -163,6 +163,7 @@ impl<'a> Case<'a> {
             key_is_given: true,
             recollection: Default::default(),
             batch_size: Some(BATCH as u32),
+            plan_limit: None,
             start_at: None,
             end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
             start_by: None,

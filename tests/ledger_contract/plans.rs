@@ -29,6 +29,32 @@ pub async fn a_recipient_counts_once_and_the_receipt_names_what_was_dropped<L: B
     assert_eq!(world.snapshot(broadcast).await.samples, ["hello"]);
 }
 
+pub async fn a_plan_takes_the_first_so_many_of_those_left<L: Backend>(world: &World<L>) {
+    let (duplicate, excluded, over) = (Dropped::Duplicate, Dropped::Excluded, Dropped::OverLimit);
+    let four = world.declare(&Declaration { plan_limit: Some(4), ..declaration("one") }).await.id;
+    let ticket = world.ledger.begin_plan(four).await.unwrap();
+    world.ledger.exclude(ticket, 1, &[person(1).recipient]).await.unwrap();
+    let receipt = world.ledger.append_plan(ticket, 2, &[0, 1, 0, 2].map(person)).await.unwrap();
+    assert_eq!((receipt.added, receipt.full), (2, false));
+    // The first duplicate of another chunk is found here, and must not take anybody's place.
+    let receipt = world.ledger.append_plan(ticket, 3, &[2, 3, 1, 4, 5, 0].map(person)).await.unwrap();
+    assert_eq!(receipt.dropped, [(0, duplicate), (2, excluded), (4, over), (5, over)]);
+    assert_eq!((receipt.added, receipt.full), (2, true));
+    assert_eq!(world.ledger.append_plan(ticket, 3, &[]).await.unwrap(), receipt, "told again as it was");
+    let receipt = world.ledger.append_plan(ticket, 4, &[6, 0].map(person)).await.unwrap();
+    assert_eq!((receipt.added, receipt.dropped, receipt.full), (0, vec![(0, over), (1, over)], true));
+    world.sums_hold().await;
+    let plan = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    assert_eq!((plan.planned, plan.duplicates, plan.excluded), (4, 2, 2));
+    let planned: Vec<String> = world.ledger.everybody(four).await.into_iter().map(|row| row.recipient).collect();
+    assert_eq!(planned, [0, 2, 3, 4].map(|number| person(number).recipient));
+
+    let two = world.declare(&Declaration { plan_limit: Some(2), ..declaration("two") }).await.id;
+    let ticket = world.ledger.begin_plan(two).await.unwrap();
+    let receipt = world.ledger.append_plan(ticket, 1, &people(0..2)).await.unwrap();
+    assert_eq!((receipt.added, receipt.dropped, receipt.full), (2, vec![], true), "exactly as many as there may be");
+}
+
 pub async fn the_first_duplicate_of_a_plan_may_come_in_a_later_chunk<L: Backend>(world: &World<L>) {
     let one_by_one = world.declare(&declaration("one")).await.id;
     let ticket = world.ledger.begin_plan(one_by_one).await.unwrap();

@@ -91,6 +91,7 @@ pub fn declaration(key: &str) -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: Some(10),
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

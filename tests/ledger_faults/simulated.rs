@@ -149,6 +149,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         weight: NORMAL_WEIGHT,
         retry: RetryPolicy::default(),
         batch_size: Some(7),
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

@@ -19,7 +19,14 @@ const FAULT: &str = r#"(?:Fault::new|fault|unknown)\("([A-Z][A-Za-z]+)""#;
 const ARM: &str = r#"=> (?:Some\()?"([A-Z][A-Za-z]+)""#;
 
 /// The files whose arms `=> "Reason"` are reasons.
-const ARMS_IN: [&str; 4] = ["ledger/error.rs", "sender/planner.rs", "sender/mounts.rs", "provider/http.rs"];
+const ARMS_IN: [&str; 6] = [
+    "ledger/error.rs",
+    "sender/planner.rs",
+    "sender/mounts.rs",
+    "audience/source.rs",
+    "audience/source_fault.rs",
+    "provider/http.rs",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

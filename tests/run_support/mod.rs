@@ -2,6 +2,7 @@
 
 //! `herald run` as a child process beside a simulator of this process, whose record is the judge.
 
+pub mod audience_server;
 pub mod status_schema;
 
 use std::io::{Read, Write};

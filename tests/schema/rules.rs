@@ -68,15 +68,15 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (message("/spec/audience", json!({})), "spec.audience: Required value: at least one of recipients and sources"),
         (
             message("/spec/audience/sources/0/secretKeyRef", json!({"name": "spring-list", "key": "people.csv"})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast must be set",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
         ),
         (
             message("/spec/audience/exclude/sources/1/secretKeyRef", NULL),
-            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast must be set",
+            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
         ),
         (
             message("/spec/audience/sources/0/broadcast", json!({"name": "winter", "outcomes": ["Failed"]})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef and broadcast",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast",
         ),
         (
             message("/spec/audience/sources/2/broadcast/outcomes", json!([])),
@@ -85,6 +85,28 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (
             message("/spec/audience/sources/2/broadcast/outcomes", json!(["Pending"])),
             "spec.audience.sources[2].broadcast.outcomes[0]: Unsupported value: \"Pending\"",
+        ),
+        (message("/spec/audience/sources/3/http/nextPage/parameter", NULL), ""),
+        (message("/spec/audience/sources/3/http/format", NULL), ""),
+        (message("/spec/audience/sources/3/http", json!({"url": "http://crm", "format": "CSV"})), ""),
+        (
+            message("/spec/audience/sources/3/http/format", json!("Csv")),
+            "spec.audience.sources[3].http.format: Unsupported value: \"Csv\": supported values: \"CSV\", \"NDJSON\", \"JSON\"",
+        ),
+        (
+            message("/spec/audience/sources/3/http", json!({"url": "https://user:pass@crm.example/people"})),
+            "spec.audience.sources[3].http.url: Invalid value: ",
+        ),
+        (
+            message(
+                "/spec/audience/sources/3/http",
+                json!({"url": "https://crm.example", "format": "CSV", "recipientsPointer": "/d"}),
+            ),
+            "spec.audience.sources[3].http.recipientsPointer: Invalid value: \"/d\": only a JSON answer has a list to point at; CSV and NDJSON are paged by the header Link",
+        ),
+        (
+            message("/spec/audience/sources/3/http/recipientsPointer", NULL),
+            "spec.audience.sources[3].http.recipientsPointer: Required value: an answer that names its next page has its list somewhere below: say where",
         ),
         (message("/spec/audience/sources/0/configMapKeyRef/key", json!("people.jsonl")), ""),
         (

@@ -78,6 +78,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         weight: 1,
         retry: RetryPolicy::default(),
         batch_size: None,
+        plan_limit: None,
         start_at: None,
         end_at: None,
         start_by: None,

@@ -142,8 +142,11 @@ pub async fn append<S: Store>(
         Ok(Step::Fresh(broadcast)) => broadcast,
     };
     let dropped = enter(store, &mut broadcast, rows).await?;
-    let duplicates = dropped.iter().filter(|(_, why)| *why == Dropped::Duplicate).count() as i64;
-    let receipt = PlanReceipt { added: (rows.len() - dropped.len()) as u64, dropped };
+    let count = |wanted: Dropped| dropped.iter().filter(|(_, why)| *why == wanted).count() as i64;
+    let (duplicates, excluded) = (count(Dropped::Duplicate), count(Dropped::Excluded));
+    let added = rows.len() - dropped.len();
+    let full = broadcast.plan_limit.is_some_and(|limit| broadcast.planned + added as i64 >= limit);
+    let receipt = PlanReceipt { added: added as u64, dropped, full };
     let now = store.now().await?;
     store
         .run(
@@ -156,7 +159,7 @@ pub async fn append<S: Store>(
                 rows::json(&receipt)?,
                 broadcast.plan_digest,
                 duplicates,
-                receipt.dropped.len() as i64 - duplicates,
+                excluded,
                 receipt.added as i64,
                 now
             ],
@@ -174,14 +177,15 @@ async fn enter<S: Store>(
 ) -> sqlx::Result<Vec<(usize, Dropped)>> {
     let recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
     let excluded = excluded(store, broadcast.id, &recipients).await?;
+    let room = broadcast.plan_limit.map_or(usize::MAX, |limit| (limit - broadcast.planned).max(0) as usize);
     if broadcast.plan_duplicates == 0 {
-        let dropped = dropped(&recipients, &excluded, &HashSet::new());
+        let dropped = dropped(&recipients, &excluded, &HashSet::new(), room);
         if insert(store, broadcast, rows, &dropped).await? {
             return Ok(dropped);
         }
     }
     let planned = places(store.planned_among(broadcast.id, &recipients).await?);
-    let dropped = dropped(&recipients, &excluded, &planned);
+    let dropped = dropped(&recipients, &excluded, &planned, room);
     if insert(store, broadcast, rows, &dropped).await? {
         return Ok(dropped);
     }
@@ -198,11 +202,18 @@ fn places(found: Vec<i64>) -> HashSet<usize> {
     found.into_iter().map(|place| place as usize).collect()
 }
 
-/// Which rows of a chunk are excluded, are in the plan already, or come twice in the chunk; in order.
-fn dropped(recipients: &[&str], excluded: &HashSet<usize>, planned: &HashSet<usize>) -> Vec<(usize, Dropped)> {
+/// Which rows of a chunk are excluded, are in the plan already, come twice in the chunk, or find no room; in order.
+fn dropped(
+    recipients: &[&str],
+    excluded: &HashSet<usize>,
+    planned: &HashSet<usize>,
+    room: usize,
+) -> Vec<(usize, Dropped)> {
     let mut seen = HashSet::with_capacity(recipients.len());
     let why = |(index, recipient)| {
-        if excluded.contains(&index) {
+        if seen.len() == room {
+            Some((index, Dropped::OverLimit))
+        } else if excluded.contains(&index) {
             Some((index, Dropped::Excluded))
         } else if planned.contains(&index) || !seen.insert(recipient) {
             Some((index, Dropped::Duplicate))

@@ -67,6 +67,7 @@ pub struct BroadcastRow {
     pub rate_messages: Option<i64>,
     pub rate_period_seconds: Option<i64>,
     pub batch_size_wish: Option<i64>,
+    pub plan_limit: Option<i64>,
     pub start_at: Option<i64>,
     pub end_at: Option<i64>,
     pub start_by: Option<i64>,

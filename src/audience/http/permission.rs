@@ -1,0 +1,206 @@
+//! Where a source may go, and with which headers: those of a Secret go to the hosts that the Secret itself names.
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{dns, header};
+use secrecy::ExposeSecret;
+
+use crate::api::remote_source::ALLOWED_HOSTS;
+use crate::audience::materials::{MaterialKind, Materials};
+use crate::audience::secret_text::secret_text;
+use crate::audience::source_fault::{FaultKind, SourceFault};
+
+/// The most keys of a Secret of headers: as many headers as a channel may have.
+const MAX_HEADERS: usize = 32;
+/// Headers that belong to the connection or to how the answer is read.
+const OWN_HEADERS: [HeaderName; 9] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::RANGE,
+    header::ACCEPT_ENCODING,
+];
+
+/// What the requests of one source may do.
+#[derive(Debug)]
+pub enum Permission {
+    /// Without headers: the URL that the broadcast names leads to the one server that is asked.
+    Origin(Url),
+    /// With the headers of a Secret: only the hosts that it names are asked.
+    Hosts { secret: String, allowed: Vec<AllowedHost>, headers: HeaderMap },
+}
+
+/// A host of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHost {
+    /// `http://` stands before it: it is asked without TLS.
+    plain: bool,
+    host: String,
+    /// `None` is the port of the scheme.
+    port: Option<u16>,
+}
+
+impl Permission {
+    /// Reads the headers and the list from their Secret, where the source names one.
+    pub fn of(
+        url: &Url,
+        headers_secret: Option<&str>,
+        materials: &dyn Materials,
+        place: &str,
+    ) -> Result<Permission, SourceFault> {
+        let Some(secret) = headers_secret else { return Ok(Permission::Origin(url.clone())) };
+        let allowed = secret_text(materials, secret, ALLOWED_HOSTS, place)?;
+        let allowed = allowed_hosts(allowed.expose_secret()).map_err(|problem| {
+            let problem = format!("key \"{ALLOWED_HOSTS}\" of the Secret \"{secret}\" {problem}");
+            let remedy = "list hosts such as crm.example or crm.example:8443, with spaces between";
+            SourceFault::new(FaultKind::SecretKeyUnusable, place, problem, remedy)
+        })?;
+        let keys =
+            materials.keys(MaterialKind::Secret, secret).map_err(|error| SourceFault::of_secret(place, error))?;
+        let mut headers = HeaderMap::new();
+        for key in keys.iter().filter(|key| *key != ALLOWED_HOSTS) {
+            let value = secret_text(materials, secret, key, place)?;
+            let (name, value) = header(key, value.expose_secret()).map_err(|(problem, remedy)| {
+                let problem = format!("key \"{key}\" of the Secret \"{secret}\" {problem}");
+                SourceFault::new(FaultKind::SecretKeyUnusable, place, problem, remedy)
+            })?;
+            headers.insert(name, value);
+        }
+        if headers.len() > MAX_HEADERS {
+            let problem = format!("the Secret \"{secret}\" has {} headers", headers.len());
+            let remedy = format!("at most {MAX_HEADERS} are sent; remove some keys");
+            return Err(SourceFault::new(FaultKind::SecretKeyUnusable, place, problem, remedy));
+        }
+        Ok(Permission::Hosts { secret: secret.to_owned(), allowed, headers })
+    }
+
+    /// The headers for this URL, or why it may not be asked. `leading` says what led there.
+    pub fn headers_for(&self, url: &Url, place: &str, leading: &str) -> Result<HeaderMap, SourceFault> {
+        let to = shown_origin(url);
+        let refuse =
+            |problem: String, remedy: String| Err(SourceFault::new(FaultKind::NotAllowed, place, problem, remedy));
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+            let problem = format!("{leading} leads to {to}, by another scheme than http or with a user in it");
+            return refuse(problem, "name an http(s) URL without a user".to_owned());
+        }
+        if literal_address(url).is_some_and(is_link_local) {
+            let problem = format!("{leading} leads to {to}, a link-local address");
+            return refuse(problem, "such addresses belong to the machine, not to a source".to_owned());
+        }
+        match self {
+            Permission::Origin(origin) if url.origin() == origin.origin() => Ok(HeaderMap::new()),
+            Permission::Origin(origin) => {
+                let problem = format!("{leading} leads to {to}, away from {}", shown_origin(origin));
+                let remedy = "name the final URL, or give headersSecretRef with both hosts in allowedHosts";
+                refuse(problem, remedy.to_owned())
+            }
+            Permission::Hosts { allowed, headers, .. } if allowed.iter().any(|host| host.allows(url)) => {
+                Ok(headers.clone())
+            }
+            Permission::Hosts { secret, .. } => {
+                let problem = format!("{leading} leads to {to}, which the Secret \"{secret}\" does not allow");
+                let remedy = format!("if its headers may be sent there, add it to the key {ALLOWED_HOSTS}");
+                let plain = "; a host without TLS is written with http:// before it";
+                let is_plain = url.scheme() == "http" && !is_loopback(url);
+                refuse(problem, format!("{remedy}{}", if is_plain { plain } else { "" }))
+            }
+        }
+    }
+}
+
+impl AllowedHost {
+    fn allows(&self, url: &Url) -> bool {
+        let host = url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(&self.host));
+        let way = match url.scheme() {
+            "https" => !self.plain,
+            // What goes to this machine is seen by nobody else.
+            _ => self.plain || is_loopback(url),
+        };
+        let port = self.port.unwrap_or(if url.scheme() == "https" { 443 } else { 80 });
+        host && way && url.port_or_known_default() == Some(port)
+    }
+}
+
+fn allowed_hosts(list: &str) -> Result<Vec<AllowedHost>, &'static str> {
+    let entries = list.split([' ', ',', '\t', '\r', '\n']).filter(|entry| !entry.is_empty());
+    let hosts = entries.map(allowed_host).collect::<Option<Vec<AllowedHost>>>();
+    hosts.ok_or("holds something that is no host")
+}
+
+fn allowed_host(entry: &str) -> Option<AllowedHost> {
+    let (plain, host) = match entry.split_once("://") {
+        None => (false, entry),
+        Some(("https", host)) => (false, host),
+        Some(("http", host)) => (true, host),
+        Some(_) => return None,
+    };
+    // Written as a URL, so that both sides of the comparison are in the same form.
+    let url = Url::parse(&format!("http://{host}/")).ok()?;
+    let alone = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    // A URL drops the port that its scheme has anyhow.
+    let port = url.port().or(host.ends_with(":80").then_some(80));
+    Some(AllowedHost { plain, host: url.host_str()?.to_owned(), port }).filter(|_| alone && !host.contains('/'))
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), (&'static str, &'static str)> {
+    let bytes = name.as_bytes();
+    let name = HeaderName::from_bytes(bytes).map_err(|_| ("is no name of a header", "rename or remove the key"))?;
+    if OWN_HEADERS.contains(&name) {
+        return Err(("is a header that Herald sets itself", "remove the key"));
+    }
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        ("holds a line break or control character", "let it hold the header's value alone, as one line")
+    })?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Whether a URL leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    url.host_str() == Some("localhost") || literal_address(url).is_some_and(|address| address.is_loopback())
+}
+
+fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Addresses behind which clouds keep the credentials of the machine: no source is there.
+fn is_link_local(address: std::net::IpAddr) -> bool {
+    /// The service of machines in EC2, by IPv6.
+    const EC2: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match address.to_canonical() {
+        std::net::IpAddr::V4(address) => address.is_link_local(),
+        std::net::IpAddr::V6(address) => address.is_unicast_link_local() || address == EC2,
+    }
+}
+
+/// Scheme, host and port of a URL, for messages: a path or query may hold a secret of whoever answered with it.
+pub fn shown_origin(url: &Url) -> String {
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// Looks names up as the machine does, and gives no link-local address back.
+pub struct Names;
+
+impl dns::Resolve for Names {
+    fn resolve(&self, name: dns::Name) -> dns::Resolving {
+        let host = name.as_str().to_owned();
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let allowed: Vec<_> = found.iter().copied().filter(|found| !is_link_local(found.ip())).collect();
+            if allowed.is_empty() && !found.is_empty() {
+                return Err("the name leads to a link-local address".into());
+            }
+            Ok(Box::new(allowed.into_iter()) as dns::Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "permission_tests.rs"]
+mod tests;
