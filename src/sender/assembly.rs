@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::api::channel::{HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel};
+use crate::api::channel::{
+    ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel, TELEGRAM_BOT_TOKEN,
+    TelegramChannel,
+};
 use crate::api::header::{HeaderPiece, header_pieces};
 use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
 use crate::audience::{MaterialKind, Source};
 use crate::ledger::AudienceList;
 use crate::provider::http::{Http, HttpEndpoint};
 use crate::provider::messenger::{Messenger, MessengerAccount};
+use crate::provider::telegram::{Telegram, TelegramAccount};
 use crate::provider::{AccountError, Provider};
 
 /// Where the keys of a channel's Secret come from: documents and flags, or the mounts of a pod.
@@ -25,7 +29,7 @@ pub trait Credentials {
 /// Why a channel cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    #[error("the channel names no provider; set exactly one of messenger and http")]
+    #[error("the channel names no provider; set exactly one in its spec")]
     NoProvider,
     #[error("the Secret has no key `{key}`")]
     MissingKey { key: String },
@@ -40,13 +44,11 @@ pub fn provider(
     channel: &MessageChannelSpec,
     credentials: &dyn Credentials,
 ) -> Result<Arc<dyn Provider>, ChannelError> {
-    if let Some(messenger) = &channel.messenger {
-        return Ok(Arc::new(self::messenger(messenger, credentials)?));
-    }
-    match &channel.http {
-        Some(http) => Ok(Arc::new(self::http(http, credentials)?)),
-        None => Err(ChannelError::NoProvider),
-    }
+    Ok(match channel.member().ok_or(ChannelError::NoProvider)? {
+        ChannelMember::Messenger(page) => Arc::new(messenger(page, credentials)?),
+        ChannelMember::Telegram(bot) => Arc::new(telegram(bot, credentials)?),
+        ChannelMember::Http(endpoint) => Arc::new(http(endpoint, credentials)?),
+    })
 }
 
 fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Result<Messenger, ChannelError> {
@@ -56,6 +58,15 @@ fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Resul
         base_url: channel.base_url.clone(),
         access_token: required(credentials, MESSENGER_ACCESS_TOKEN)?,
         app_secret: optional(credentials, MESSENGER_APP_SECRET)?,
+    })?)
+}
+
+fn telegram(channel: &TelegramChannel, credentials: &dyn Credentials) -> Result<Telegram, ChannelError> {
+    Ok(Telegram::new(TelegramAccount {
+        bot_id: channel.bot_id.clone(),
+        base_url: channel.base_url.clone(),
+        bot_token: required(credentials, TELEGRAM_BOT_TOKEN)?,
+        allow_paid_broadcast: channel.allow_paid_broadcast,
     })?)
 }
 

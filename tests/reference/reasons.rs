@@ -10,6 +10,7 @@ use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
+use herald::provider::telegram::errors::TELEGRAM_ERRORS;
 use herald::sender::transport::NO_ANSWER;
 use regex::Regex;
 
@@ -80,6 +81,7 @@ fn in_code() -> BTreeSet<String> {
     let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
     reasons.extend(ends.map(|end| end.as_str().to_owned()));
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend(TELEGRAM_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));
     // Conditions while nothing has ended.
     reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING].map(str::to_owned));

@@ -6,7 +6,9 @@ use herald::api::crds;
 use herald::provider::http::OWN_HEADERS;
 use serde_json::{Value, json};
 
-use super::samples::{batch, broadcast, create, http_channel, messenger_channel, stored, update, with};
+use super::samples::{
+    batch, broadcast, create, http_channel, messenger_channel, stored, telegram_channel, update, with,
+};
 
 const NULL: Value = Value::Null;
 
@@ -122,25 +124,34 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (channel("/spec/rate", NULL), ""),
         (
             channel("/spec/credentialsSecretRef", NULL),
-            "spec.credentialsSecretRef: Required value: a messenger channel needs the Secret that holds accessToken",
+            "spec.credentialsSecretRef: Required value: the channel needs the Secret that holds its credentials: accessToken (messenger)",
         ),
         (
             channel("/spec/messenger", NULL),
-            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+            "spec: Invalid value: \"object\": exactly one of messenger, telegram and http must be set",
         ),
         (
             channel("/spec/http", json!({"url": "https://gateway.example/send"})),
-            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+            "spec: Invalid value: \"object\": exactly one of messenger, telegram and http must be set",
         ),
         (
             channel("/spec/messenger/pageID", json!(1029384756)),
             "spec.messenger.pageID: Invalid value: \"integer\": spec.messenger.pageID in body must be of type string: \"integer\"; put the value in quotes",
         ),
+        (telegram_channel(), ""),
+        (
+            message("/spec/content/telegram/inlineKeyboard/0/buttons/0/callbackData", json!("x")),
+            "spec.content.telegram.inlineKeyboard[0].buttons[0]: Invalid value: \"object\": exactly one of url and callbackData must be set",
+        ),
+        (
+            message("/spec/content/telegram/parseMode", json!("Markdown")),
+            "spec.content.telegram.parseMode: Unsupported value: \"Markdown\": supported values: \"HTML\", \"MarkdownV2\"",
+        ),
         (
             channel("/spec/messenger/baseURL", json!("https://user:pw@graph.example")),
             "spec.messenger.baseURL: Invalid value: ",
         ),
-        (http("/spec/rate", NULL), "spec.rate: Required value: an http channel has no default rate"),
+        (http("/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
         (
             http("/spec/credentialsSecretRef", NULL),
             "spec.credentialsSecretRef: Required value: a header names a key of the channel's Secret",
@@ -242,6 +253,12 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
             "spec.messenger.pageID: Forbidden: immutable; for another page",
         ),
         (messenger_channel(), to_http, "spec: Forbidden: the provider is immutable"),
+        (
+            telegram_channel(),
+            with(telegram_channel(), "/spec/telegram/botID", json!("7")),
+            "spec.telegram.botID: Forbidden: immutable; for another bot",
+        ),
+        (telegram_channel(), with(telegram_channel(), "/spec/telegram/allowPaidBroadcast", json!(false)), ""),
         (
             http_channel(),
             with(http_channel(), "/spec/http/url", json!("https://other.example")),

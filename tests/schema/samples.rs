@@ -27,6 +27,18 @@ pub fn messenger_channel() -> Value {
     })
 }
 
+pub fn telegram_channel() -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "news-bot"},
+        "spec": {
+            "telegram": {"botID": "123456789", "allowPaidBroadcast": true, "baseURL": "http://127.0.0.1:9999"},
+            "credentialsSecretRef": {"name": "news-bot"},
+        },
+    })
+}
+
 pub fn http_channel() -> Value {
     json!({
         "apiVersion": "herald.dev/v1alpha1",
@@ -67,7 +79,19 @@ pub fn broadcast() -> Value {
                     ],
                 },
             },
-            "content": {"text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday."},
+            "content": {
+                "text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday.",
+                "telegram": {
+                    "parseMode": "HTML",
+                    "inlineKeyboard": [{"buttons": [
+                        {"text": "See", "url": "https://shop.example/{{ code | default('') }}"},
+                        {"text": "No", "callbackData": "no"},
+                    ]}],
+                    "disableNotification": true,
+                    "protectContent": true,
+                    "disableLinkPreview": true,
+                },
+            },
             "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00"},
             "suspend": true,
@@ -86,8 +110,8 @@ pub fn batch() -> Value {
     })
 }
 
-pub fn all() -> [Value; 4] {
-    [messenger_channel(), http_channel(), broadcast(), batch()]
+pub fn all() -> Vec<Value> {
+    vec![messenger_channel(), telegram_channel(), http_channel(), broadcast(), batch()]
 }
 
 /// The document with the value at a JSON pointer replaced, added, or (with null) removed.

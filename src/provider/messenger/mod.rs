@@ -4,22 +4,24 @@
 //! of each error is in [`graph_errors`] with its own source.
 
 pub mod graph_errors;
-mod redact;
 
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::graph_errors::GraphClass;
+use super::answer::{accepted, integer, json_object, text, unknown};
+use super::redact::redact;
 use super::{
-    AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, Message, Provider, absolute_url,
-    retry_after::retry_after_ms, secret_header,
+    AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, Message, Provider, base_url, bearer, check_text, post_json,
+    retry_after::retry_after_ms,
 };
+use crate::api::channel::ChannelProvider;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
 /// The longest text in characters. One page of the documentation says "less than 2,000 characters", another "2,000
@@ -28,9 +30,6 @@ pub const MAX_TEXT: usize = 1_999;
 
 /// The longest `message.metadata` in characters: documented as less than 1,000.
 pub const MAX_METADATA: usize = 999;
-
-/// The longest message id that is kept; real ones have some 120 characters.
-const MAX_MESSAGE_ID: usize = 512;
 
 /// The longest `fbtrace_id` that is kept; real ones have 11 to 27 characters.
 const MAX_TRACE_ID: usize = 40;
@@ -76,19 +75,8 @@ impl Messenger {
         if !is_api_version(&api_version) {
             return Err(AccountError::new("messenger.apiVersion", "must be a Graph version such as v25.0"));
         }
-        let base_url = base_url.trim_end_matches('/').to_owned();
-        if absolute_url("messenger.baseURL", &base_url)?.query().is_some() || base_url.contains('#') {
-            return Err(AccountError::new("messenger.baseURL", "must not hold a query or a fragment"));
-        }
-        let token = access_token.expose_secret();
-        let bad_token = || {
-            let problem = "must be a page access token: not empty, one line, visible ASCII characters only";
-            AccountError::new("Secret key accessToken", problem)
-        };
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(bad_token());
-        }
-        let authorization = secret_header(&format!("Bearer {token}")).ok_or_else(bad_token)?;
+        let base_url = self::base_url("messenger.baseURL", &base_url)?;
+        let authorization = bearer("accessToken", "a page access token", &access_token)?;
 
         let mut url = format!("{base_url}/{api_version}/{page_id}/messages");
         if let Some(app_secret) = &app_secret {
@@ -99,7 +87,7 @@ impl Messenger {
             url.push_str("?appsecret_proof=");
             url.push_str(&appsecret_proof(app_secret, &access_token));
         }
-        let uri = absolute_url("messenger.baseURL", &url)?;
+        let uri = super::absolute_url("messenger.baseURL", &url)?;
         let secrets = std::iter::once(access_token).chain(app_secret).collect();
         Ok(Messenger { page_id, base_url, uri, authorization, secrets })
     }
@@ -152,8 +140,8 @@ struct TextMessage<'a> {
 }
 
 impl Provider for Messenger {
-    fn name(&self) -> &'static str {
-        "messenger"
+    fn channel(&self) -> ChannelProvider {
+        ChannelProvider::Messenger
     }
 
     fn endpoint(&self) -> &Uri {
@@ -161,13 +149,7 @@ impl Provider for Messenger {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        if message.text.trim().is_empty() {
-            return Err(EncodeError::TextEmpty);
-        }
-        let actual = message.text.chars().count();
-        if actual > MAX_TEXT {
-            return Err(EncodeError::TextTooLong { provider: self.name(), limit: MAX_TEXT, actual });
-        }
+        check_text(message.text, self.name(), MAX_TEXT)?;
         if message.correlation.chars().count() > MAX_METADATA {
             return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
         }
@@ -183,31 +165,22 @@ impl Provider for Messenger {
             messaging_type: "UPDATE",
             message: TextMessage { text: message.text, metadata: message.correlation },
         };
-        let body = serde_json::to_vec(&body).map_err(|error| EncodeError::Request(error.to_string()))?;
-        let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut request = post_json(self.uri.clone(), &body)?;
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         Ok(request)
     }
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
         let status = answer.status;
-        if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
-            return unknown("ProxyError", status, "a proxy answered in the provider's place");
-        }
-        let Ok(Value::Object(body)) = serde_json::from_slice(answer.body) else {
-            return unknown("UnreadableAnswer", status, "the answer is no JSON object");
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
         };
-        let message_id = body.get("message_id").and_then(Value::as_str).filter(|id| !id.is_empty());
-        let recipient_id = body.get("recipient_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let message_id = text(body.get("message_id"));
+        let recipient_id = text(body.get("recipient_id"));
         match (body.get("error"), message_id, recipient_id) {
             (Some(error), None, _) => self.classify_error(error, answer),
-            (None, Some(message_id), Some(_)) if status.is_success() => {
-                Outcome::Accepted { provider_id: Some(message_id.chars().take(MAX_MESSAGE_ID).collect()) }
-            }
+            (None, Some(message_id), Some(_)) if status.is_success() => accepted(message_id),
             (Some(_), Some(_), _) => {
                 unknown("ContradictoryAnswer", status, "the answer holds a message id and an error")
             }
@@ -256,7 +229,7 @@ impl Messenger {
     /// The provider's words without secrets and ids, and the trace id that the provider's support asks for.
     fn error_text(&self, error: &Value) -> String {
         let text = error.get("message").and_then(Value::as_str).unwrap_or("no message");
-        let text: String = redact::redact(text, &self.secrets).chars().take(MAX_ERROR_TEXT).collect();
+        let text: String = redact(text, &self.secrets).chars().take(MAX_ERROR_TEXT).collect();
         match error.get("fbtrace_id").and_then(Value::as_str) {
             Some(trace) if !trace.is_empty() => {
                 let trace: String = trace.chars().take(MAX_TRACE_ID).collect();
@@ -264,19 +237,6 @@ impl Messenger {
             }
             _ => text,
         }
-    }
-}
-
-fn unknown(reason: &str, status: StatusCode, message: &str) -> Outcome {
-    Outcome::Unknown { fault: Fault::new(reason, Some(format!("http {}", status.as_u16())), message) }
-}
-
-/// A number, or digits in a string: both have been recorded for codes.
-fn integer(value: Option<&Value>) -> Option<i64> {
-    match value? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
     }
 }
 

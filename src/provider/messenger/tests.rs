@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::*;
+use crate::content::Extras;
 use crate::delivery::time::Timestamp;
 
 fn account() -> MessengerAccount {
@@ -16,7 +19,7 @@ fn account() -> MessengerAccount {
 }
 
 fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a> {
-    Message { recipient: "5489932777711223", text, vars, correlation: "7f3a:42:1:0" }
+    Message { recipient: "5489932777711223", text, extras: &Extras::None, vars, correlation: "7f3a:42:1:0" }
 }
 
 fn classify(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
