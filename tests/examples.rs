@@ -158,8 +158,10 @@ async fn reaches_all_three(name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_telegram_example_reaches_all_three() {
-    reaches_all_three("telegram.yaml").await;
+async fn the_example_of_each_provider_reaches_all_three() {
+    for name in ["whatsapp.yaml", "telegram.yaml", "slack.yaml", "twilio.yaml"] {
+        reaches_all_three(name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "provider_table/slack.rs"]
+mod slack;
 #[path = "provider_table/telegram.rs"]
 mod telegram;
+#[path = "provider_table/twilio.rs"]
+mod twilio;
+#[path = "provider_table/whatsapp.rs"]
+mod whatsapp;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +18,9 @@ use herald::content::Extras;
 use herald::delivery::outcome::{Cap, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::time::Timestamp;
 use herald::provider::error_table::ErrorRow;
+use herald::provider::graph::errors;
 use herald::provider::http::{Http, HttpEndpoint};
-use herald::provider::messenger::graph_errors::{self, GRAPH_ERRORS};
+use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, Message, Provider};
 use http::header::RETRY_AFTER;
@@ -433,7 +440,7 @@ fn every_row_of_the_messenger_table_classifies_its_sample() {
         let expected = (class.to_string(), reason.to_string(), shown);
         assert_eq!(summary(&messenger.classify(&answer)), expected, "{error}");
 
-        let row = graph_errors::find(code, subcode, parsed["type"].as_str());
+        let row = errors::find(GRAPH_ERRORS, code, subcode, parsed["type"].as_str());
         let row = row.unwrap_or_else(|| panic!("no row speaks for {error}"));
         unseen.retain(|other| *other != row);
     }

@@ -36,6 +36,50 @@ const TELEGRAM: Case = Case {
     correlates: false,
 };
 
+const MESSENGER: Case = Case {
+    member: r#"messenger: {pageID: "1029384756", baseURL: "BASE"}"#,
+    secret: r#"accessToken: "EAAB-canary-5f1c""#,
+    recipients: ["24005550001", "24005550002", "24005550003"],
+    content: "    messenger: {template: {name: order, language: en, parameters: [{text: Ana}]}}\n",
+    failure: ("551", "PersonUnavailable"),
+    credentials: "190",
+    account: "1029384756",
+    correlates: true,
+};
+
+const WHATSAPP: Case = Case {
+    member: r#"whatsapp: {phoneNumberID: "106540352242922", baseURL: "BASE"}"#,
+    secret: r#"accessToken: "EAAB-canary-5f1c""#,
+    recipients: ["+16505551234", "+4915112345678", "US.13491208655302741918"],
+    content: "    whatsapp: {template: {name: order, language: en, components: [{type: Body, parameters: [{text: A}]}]}}\n",
+    failure: ("131026", "Undeliverable"),
+    credentials: "190",
+    account: "106540352242922",
+    correlates: true,
+};
+
+const SLACK: Case = Case {
+    member: r#"slack: {teamID: T0123ABCD, baseURL: "BASE"}"#,
+    secret: r#"botToken: "xoxb-canary-5f1c""#,
+    recipients: ["C123ABC456", "D0LAN2Q65", "U2CERLKJA"],
+    content: "    slack: {blocks: \"- type: divider\", unfurlLinks: false}\n",
+    failure: ("is_archived", "ChannelArchived"),
+    credentials: "invalid_auth",
+    account: "workspace",
+    correlates: true,
+};
+
+const TWILIO: Case = Case {
+    member: r#"twilio: {accountSID: AC00000000000000000000000000000001, from: "+15005550006", baseURL: "BASE"}"#,
+    secret: "apiKeySID: SK-canary-5f1c\n  apiKeySecret: canary-5f1c",
+    recipients: ["+14255550100", "+14255550101", "whatsapp:+14255550102"],
+    content: "",
+    failure: ("21610", "OptedOut"),
+    credentials: "20003",
+    account: "AC00000000000000000000000000000001/+15005550006",
+    correlates: false,
+};
+
 impl Case {
     fn stage(&self, flags: &[&str]) -> Stage {
         let stage = Stage::open(flags);
@@ -121,6 +165,26 @@ impl Case {
         finished.exits(4);
         assert_eq!(status["recipients"]["pending"], 3, "{status}");
     }
+}
+
+#[test]
+fn messenger_is_sent_to_and_errs_in_its_own_words() {
+    MESSENGER.check();
+}
+
+#[test]
+fn whatsapp_is_sent_to_and_errs_in_its_own_words() {
+    WHATSAPP.check();
+}
+
+#[test]
+fn slack_is_sent_to_and_errs_in_its_own_words() {
+    SLACK.check();
+}
+
+#[test]
+fn twilio_is_sent_to_and_errs_in_its_own_words() {
+    TWILIO.check();
 }
 
 #[test]

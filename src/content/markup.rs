@@ -14,16 +14,25 @@ pub enum Markup {
     Html,
     /// Telegram's.
     MarkdownV2,
+    /// Slack's: only `&`, `<` and `>` can be escaped, and only they call people and link.
+    Slack,
 }
 
 impl Markup {
     pub(super) fn set_up(self, environment: &mut Environment<'static>) {
         let html = self == Markup::Html;
         environment.set_auto_escape_callback(move |_| if html { AutoEscape::Html } else { AutoEscape::None });
-        if self == Markup::MarkdownV2 {
-            environment.set_formatter(|output, _, value| Ok(output.write_str(&escape_markdown(&value.to_string()))?));
-        }
+        let escape = match self {
+            Markup::Plain | Markup::Html => return,
+            Markup::MarkdownV2 => escape_markdown,
+            Markup::Slack => escape_slack,
+        };
+        environment.set_formatter(move |output, _, value| Ok(output.write_str(&escape(&value.to_string()))?));
     }
+}
+
+fn escape_slack(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn escape_markdown(text: &str) -> String {
@@ -55,13 +64,15 @@ mod tests {
         assert_eq!(render(Markup::Plain, text).unwrap(), "<b>*Hi*</b> <b>A_n*a</b> & Co. {x} a.b");
         let html = render(Markup::Html, text).unwrap();
         assert!(html.starts_with("<b>*Hi*</b> &lt;b&gt;A_n*a&lt;") && html.ends_with("&amp; Co. {x} a.b"), "{html}");
+        let slack = render(Markup::Slack, text).unwrap();
+        assert_eq!(slack, "<b>*Hi*</b> &lt;b&gt;A_n*a&lt;/b&gt; &amp; Co. {x} a.b");
         let markdown = render(Markup::MarkdownV2, text).unwrap();
         assert_eq!(markdown, r"<b>*Hi*</b> <b\>A\_n\*a</b\> & Co\. \{x\} a\.b");
     }
 
     #[test]
     fn a_missing_variable_is_missing_whatever_the_markup() {
-        for markup in [Markup::Plain, Markup::Html, Markup::MarkdownV2] {
+        for markup in [Markup::Plain, Markup::Html, Markup::MarkdownV2, Markup::Slack] {
             let missing = RenderError::MissingVariables(vec!["other".to_owned()]);
             assert_eq!(render(markup, "{{ other }}"), Err(missing), "{markup:?}");
         }

@@ -51,7 +51,7 @@ impl MessageTemplate {
         let parts = extras
             .texts_mut()
             .into_iter()
-            .map(|(place, text)| text.contains('{').then(|| compile(&place, text, Markup::Plain)).transpose())
+            .map(|part| part.text.contains('{').then(|| compile(&part.place, part.text, part.markup)).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         if parts.iter().flatten().count() > MAX_TEMPLATES {
             let problem = format!("more than {MAX_TEMPLATES} texts in it name variables; use fewer");
@@ -71,9 +71,9 @@ impl MessageTemplate {
             None => String::new(),
         };
         let mut extras = self.extras.clone();
-        for ((_, text), template) in extras.texts_mut().into_iter().zip(&self.parts) {
+        for (part, template) in extras.texts_mut().into_iter().zip(&self.parts) {
             if let Some(template) = template {
-                *text = rendered(template, vars, &mut lacking)?;
+                *part.text = rendered(template, vars, &mut lacking)?;
             }
         }
         match lacking.is_empty() {
@@ -110,7 +110,7 @@ impl Rendered {
             return self.text.clone();
         }
         let mut extras = self.extras.clone();
-        let texts: Vec<String> = extras.texts_mut().into_iter().map(|(_, text)| std::mem::take(text)).collect();
+        let texts: Vec<String> = extras.texts_mut().into_iter().map(|part| std::mem::take(part.text)).collect();
         texts.join(" | ")
     }
 }

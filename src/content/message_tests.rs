@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::api::Content;
 use crate::api::channel::ChannelProvider;
-use crate::api::content::{TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode};
+use crate::api::content::{
+    SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode, WhatsAppComponent,
+    WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+};
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -18,7 +21,7 @@ fn keyboard(buttons: Vec<TelegramButton>) -> TelegramContent {
 }
 
 fn content(text: &str, telegram: TelegramContent) -> Content {
-    Content { text: text.into(), telegram: Some(telegram) }
+    Content { text: text.into(), telegram: Some(telegram), ..Content::default() }
 }
 
 #[test]
@@ -74,4 +77,48 @@ fn so_many_texts_may_name_variables_and_no_more() {
     let compile = |count| MessageTemplate::compile(&content("Hi", rows(count)), ChannelProvider::Telegram);
     assert!(compile(MAX_TEMPLATES).is_ok());
     assert_eq!(compile(MAX_TEMPLATES + 1).unwrap_err().field, "spec.content.telegram");
+}
+
+#[test]
+fn slack_blocks_are_filled_in_and_call_nobody() {
+    let blocks = "- type: section\n  text: {type: mrkdwn, text: \"*{{ team }}*\"}\n  accessory: {type: button, url: 'https://a.example/?q={{ team }}'}";
+    let slack = SlackContent { blocks: Some(blocks.into()), ..SlackContent::default() };
+    let content = Content { text: "{{ team }}".into(), slack: Some(slack), ..Content::default() };
+    let template = MessageTemplate::compile(&content, ChannelProvider::Slack).unwrap();
+    let rendered = template.render(&vars(&[("team", "<!channel>\"}]")])).unwrap();
+    assert_eq!(rendered.text, "&lt;!channel&gt;\"}]");
+    let Extras::Slack(extras) = rendered.extras else { panic!("another block") };
+    let expected = serde_json::json!([{
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": "*&lt;!channel&gt;\"}]*"},
+        "accessory": {"type": "button", "url": "https://a.example/?q=<!channel>\"}]"},
+    }]);
+    assert_eq!(serde_json::Value::Array(extras.blocks), expected);
+    let bare = Content { text: "{{ team }}".into(), ..Content::default() };
+    let bare = MessageTemplate::compile(&bare, ChannelProvider::Slack).unwrap();
+    assert_eq!(bare.render(&vars(&[("team", "<")])).unwrap().text, "&lt;", "with a block or without");
+}
+
+#[test]
+fn blocks_that_are_none_are_refused_by_their_field() {
+    let slack = SlackContent { blocks: Some("[".into()), ..SlackContent::default() };
+    let content = Content { text: "Hi".into(), slack: Some(slack), ..Content::default() };
+    let error = MessageTemplate::compile(&content, ChannelProvider::Slack).unwrap_err();
+    assert_eq!(error.field, "spec.content.slack.blocks");
+}
+
+#[test]
+fn a_template_of_the_provider_is_previewed_by_what_is_filled_in() {
+    let parameter = |text: &str| WhatsAppParameter { name: None, text: Some(text.into()), payload: None };
+    let body = WhatsAppComponent {
+        kind: WhatsAppComponentType::Body,
+        sub_type: None,
+        index: None,
+        parameters: vec![parameter("{{ name }}"), parameter("A7")],
+    };
+    let template = WhatsAppTemplate { name: "order".into(), language: "en".into(), components: vec![body] };
+    let whatsapp = WhatsAppContent { template: Some(template), preview_url: false };
+    let content = Content { whatsapp: Some(whatsapp), ..Content::default() };
+    let template = MessageTemplate::compile(&content, ChannelProvider::WhatsApp).unwrap();
+    assert_eq!(template.render(&vars(&[("name", "Ana")])).unwrap().preview(), "Ana | A7");
 }

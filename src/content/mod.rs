@@ -9,7 +9,7 @@ mod message_tests;
 mod refusal;
 mod template;
 
-pub use extras::Extras;
+pub use extras::{Extras, SlackExtras};
 pub use markup::Markup;
 pub use message::{ContentError, MAX_TEMPLATES, MessageTemplate, Rendered};
 pub use refusal::{RenderError, TemplateError};

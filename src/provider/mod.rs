@@ -2,11 +2,15 @@
 
 mod answer;
 pub mod error_table;
+pub mod graph;
 pub mod http;
 pub mod messenger;
 mod redact;
 mod retry_after;
+pub mod slack;
 pub mod telegram;
+pub mod twilio;
+pub mod whatsapp;
 
 use std::collections::BTreeMap;
 

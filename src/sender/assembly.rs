@@ -5,8 +5,9 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::api::channel::{
-    ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel, TELEGRAM_BOT_TOKEN,
-    TelegramChannel,
+    ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel, SLACK_BOT_TOKEN,
+    SlackChannel, TELEGRAM_BOT_TOKEN, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TelegramChannel,
+    TwilioChannel, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WhatsAppChannel,
 };
 use crate::api::header::{HeaderPiece, header_pieces};
 use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
@@ -14,7 +15,10 @@ use crate::audience::{MaterialKind, Source};
 use crate::ledger::AudienceList;
 use crate::provider::http::{Http, HttpEndpoint};
 use crate::provider::messenger::{Messenger, MessengerAccount};
+use crate::provider::slack::{Slack, SlackAccount};
 use crate::provider::telegram::{Telegram, TelegramAccount};
+use crate::provider::twilio::{Twilio, TwilioAccount, TwilioCredentials, TwilioSender};
+use crate::provider::whatsapp::{WhatsApp, WhatsAppAccount};
 use crate::provider::{AccountError, Provider};
 
 /// Where the keys of a channel's Secret come from: documents and flags, or the mounts of a pod.
@@ -46,7 +50,10 @@ pub fn provider(
 ) -> Result<Arc<dyn Provider>, ChannelError> {
     Ok(match channel.member().ok_or(ChannelError::NoProvider)? {
         ChannelMember::Messenger(page) => Arc::new(messenger(page, credentials)?),
+        ChannelMember::WhatsApp(number) => Arc::new(whatsapp(number, credentials)?),
         ChannelMember::Telegram(bot) => Arc::new(telegram(bot, credentials)?),
+        ChannelMember::Slack(workspace) => Arc::new(slack(workspace, credentials)?),
+        ChannelMember::Twilio(sender) => Arc::new(twilio(sender, credentials)?),
         ChannelMember::Http(endpoint) => Arc::new(http(endpoint, credentials)?),
     })
 }
@@ -58,6 +65,39 @@ fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Resul
         base_url: channel.base_url.clone(),
         access_token: required(credentials, MESSENGER_ACCESS_TOKEN)?,
         app_secret: optional(credentials, MESSENGER_APP_SECRET)?,
+    })?)
+}
+
+fn whatsapp(channel: &WhatsAppChannel, credentials: &dyn Credentials) -> Result<WhatsApp, ChannelError> {
+    Ok(WhatsApp::new(WhatsAppAccount {
+        phone_number_id: channel.phone_number_id.clone(),
+        api_version: channel.api_version.clone(),
+        base_url: channel.base_url.clone(),
+        access_token: required(credentials, WHATSAPP_ACCESS_TOKEN)?,
+        app_secret: optional(credentials, WHATSAPP_APP_SECRET)?,
+    })?)
+}
+
+fn slack(channel: &SlackChannel, credentials: &dyn Credentials) -> Result<Slack, ChannelError> {
+    let bot_token = required(credentials, SLACK_BOT_TOKEN)?;
+    Ok(Slack::new(SlackAccount { base_url: channel.base_url.clone(), bot_token })?)
+}
+
+/// An API key is used where one is there: it can be taken back without changing the account's own token.
+fn twilio(channel: &TwilioChannel, credentials: &dyn Credentials) -> Result<Twilio, ChannelError> {
+    let sender = match (&channel.from, &channel.messaging_service_sid) {
+        (_, Some(service)) => TwilioSender::MessagingService(service.clone()),
+        (from, None) => TwilioSender::From(from.clone().unwrap_or_default()),
+    };
+    let credentials = match optional(credentials, TWILIO_API_KEY_SID)? {
+        Some(sid) => TwilioCredentials::ApiKey { sid, secret: required(credentials, TWILIO_API_KEY_SECRET)? },
+        None => TwilioCredentials::AuthToken(required(credentials, TWILIO_AUTH_TOKEN)?),
+    };
+    Ok(Twilio::new(TwilioAccount {
+        account_sid: channel.account_sid.clone(),
+        sender,
+        base_url: channel.base_url.clone(),
+        credentials,
     })?)
 }
 

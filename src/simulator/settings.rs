@@ -27,11 +27,12 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate_limit: u32,
     /// How long a throttled sender is asked to wait, in seconds; with `:date` a plain endpoint names the date. Messenger
-    /// has no such wish, Telegram only whole seconds
+    /// and WhatsApp have no such wish, Telegram and Slack only whole seconds
     #[arg(long, value_name = "SECONDS[:date]", default_value = "1")]
     pub retry_after: RetryAfter,
     /// Fail this fraction of requests with a provider's own error, e.g. `551=0.01`, `10/2018278=0.05` (Messenger),
-    /// `403/blocked by the user=0.1` (Telegram), with `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`,
+    /// `131026=0.1` (WhatsApp), `403/blocked by the user=0.1` (Telegram), `is_archived=0.1` (Slack), `21610=0.1` (Twilio),
+    /// with `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`,
     /// `redirect`, `never`, `slow`; repeatable
     #[arg(long, value_name = "CODE=FRACTION")]
     pub fail: Vec<Failure>,

@@ -1,10 +1,10 @@
 //! Owners of broadcasts, what their senders work by, and what keeps these from it.
 
-use herald::api::{Audience, MessageChannelSpec};
+use herald::api::{Audience, Content, MessageChannelSpec};
 use herald::delivery::gate::Closed;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
-use herald::ledger::declaration::{AccountKey, Content};
+use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
 use herald::ledger::{BroadcastId, Declaration, LedgerError, Orders, PlanTicket, Trouble};
 

@@ -5,7 +5,10 @@ pub mod address;
 mod graph;
 mod http;
 mod messenger;
+mod slack;
 mod telegram;
+mod twilio;
+mod whatsapp;
 
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
@@ -14,7 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use account::{ChannelAccount, ChannelMember, ChannelProvider};
 pub use http::{HttpChannel, HttpHeader, MAX_HEADERS};
 pub use messenger::{MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MESSENGER_RATE, MessengerChannel};
+pub use slack::{SLACK_BOT_TOKEN, SlackChannel};
 pub use telegram::{TELEGRAM_BOT_TOKEN, TELEGRAM_RATE, TelegramChannel};
+pub use twilio::{TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TwilioChannel};
+pub use whatsapp::{WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WHATSAPP_RATE, WhatsAppChannel};
 
 use super::{condition::Condition, rate::Rate, reference::ObjectRef, sender_pods::SenderPods};
 
@@ -71,16 +77,20 @@ const BASE_URL: &str = r"^https?://[^ \t\r\n?#@]+$";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(
-        "(has(self.messenger) ? 1 : 0) + (has(self.telegram) ? 1 : 0) + (has(self.http) ? 1 : 0) == 1"
-    ).message("exactly one of messenger, telegram and http must be set"),
+        "(has(self.messenger) ? 1 : 0) + (has(self.whatsapp) ? 1 : 0) + (has(self.telegram) ? 1 : 0) \
+         + (has(self.slack) ? 1 : 0) + (has(self.twilio) ? 1 : 0) + (has(self.http) ? 1 : 0) == 1"
+    ).message("exactly one of messenger, whatsapp, telegram, slack, twilio and http must be set"),
     validation = Rule::new(
-        "has(self.messenger) == has(oldSelf.messenger) && has(self.telegram) == has(oldSelf.telegram)"
+        "has(self.messenger) == has(oldSelf.messenger) && has(self.whatsapp) == has(oldSelf.whatsapp) \
+         && has(self.telegram) == has(oldSelf.telegram) && has(self.slack) == has(oldSelf.slack) \
+         && has(self.twilio) == has(oldSelf.twilio)"
     ).message("the provider is immutable; for another provider make another MessageChannel")
         .reason(Reason::FieldValueForbidden),
     validation = Rule::new("has(self.http) || has(self.credentialsSecretRef)")
-        .message("the channel needs the Secret that holds its credentials: accessToken (messenger), botToken (telegram)")
+        .message("the channel needs the Secret that holds its credentials: accessToken (messenger, \
+            whatsapp), botToken (telegram, slack), authToken or apiKeySID and apiKeySecret (twilio)")
         .field_path(".credentialsSecretRef").reason(Reason::FieldValueRequired),
-    validation = Rule::new("has(self.messenger) || has(self.telegram) || has(self.rate)")
+    validation = Rule::new("has(self.messenger) || has(self.whatsapp) || has(self.telegram) || has(self.rate)")
         .message("this provider has no default rate; say how many messages per period its receiver takes")
         .field_path(".rate").reason(Reason::FieldValueRequired),
     validation = Rule::new(
@@ -94,19 +104,31 @@ pub struct MessageChannelSpec {
     /// immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messenger: Option<MessengerChannel>,
+    /// A business phone number that sends through the WhatsApp Cloud API. Exactly one provider must be set; which one is
+    /// immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whatsapp: Option<WhatsAppChannel>,
     /// A bot that sends through the Telegram Bot API. Exactly one provider must be set; which one is immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telegram: Option<TelegramChannel>,
+    /// A Slack app that posts into one workspace. Exactly one provider must be set; which one is immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackChannel>,
+    /// A sender of a Twilio account, for SMS and what else Twilio sends. Exactly one provider must be set; which one is
+    /// immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twilio: Option<TwilioChannel>,
     /// Any HTTP endpoint that takes one message per request. Exactly one provider must be set; which one is immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpChannel>,
-    /// The Secret of the same namespace with the credentials. For `messenger`: required, with the key `accessToken` (a page
-    /// access token) and, if the app demands proof, `appSecret`. For `telegram`: required, with the key `botToken`. For
-    /// `http`: required where a header names one of its keys. Mutable.
+    /// The Secret of the same namespace with the credentials. For `http`: required where a header names one of its keys. For
+    /// all others: required. Its keys: `accessToken` (the access token of `messenger` or `whatsapp`) and, if the app demands
+    /// proof, `appSecret`; `botToken` for `telegram` and `slack`; for `twilio` `apiKeySID` and `apiKeySecret`, or
+    /// `authToken`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<ObjectRef>,
     /// The account's ceiling, shared by every broadcast and sender that uses it. Default for `messenger` 40 messages per
-    /// second, for `telegram` 25; for the others it is required. Mutable, takes effect within seconds.
+    /// second, for `whatsapp` 80, for `telegram` 25; for the others it is required. Mutable, takes effect within seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// How many seconds the provider has for a complete answer: 1 to 120, default 20. After that the outcome of the message
@@ -129,7 +151,10 @@ impl MessageChannelSpec {
     pub fn member(&self) -> Option<ChannelMember<'_>> {
         let members = [
             self.messenger.as_ref().map(ChannelMember::Messenger),
+            self.whatsapp.as_ref().map(ChannelMember::WhatsApp),
             self.telegram.as_ref().map(ChannelMember::Telegram),
+            self.slack.as_ref().map(ChannelMember::Slack),
+            self.twilio.as_ref().map(ChannelMember::Twilio),
             self.http.as_ref().map(ChannelMember::Http),
         ];
         let mut set = members.into_iter().flatten();
@@ -164,7 +189,8 @@ pub struct MessageChannelStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
-    /// The member of the spec that is set: `Messenger`, `Telegram` or `Http`.
+    /// The member of the spec that is set: `Messenger`, `WhatsApp`, `Telegram`, `Slack`, `Twilio` or
+    /// `Http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ChannelProvider>,
     /// The account's rate, as configured and as it is now.

@@ -6,8 +6,17 @@ use secrecy::SecretString;
 use super::*;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::Timestamp;
+use crate::provider::graph::errors::{Codes, GraphErrorRow};
+use crate::provider::messenger::graph_errors::GRAPH_ERRORS;
+use crate::provider::messenger::{Messenger, MessengerAccount};
+use crate::provider::slack::errors::SLACK_ERRORS;
+use crate::provider::slack::{Slack, SlackAccount};
 use crate::provider::telegram::errors::{TELEGRAM_ERRORS, TelegramError};
 use crate::provider::telegram::{Telegram, TelegramAccount};
+use crate::provider::twilio::errors::TWILIO_ERRORS;
+use crate::provider::twilio::{Twilio, TwilioAccount, TwilioCredentials, TwilioSender};
+use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
+use crate::provider::whatsapp::{WhatsApp, WhatsAppAccount};
 use crate::provider::{Answer, Provider};
 
 /// What a provider makes of an answer of the simulator.
@@ -79,4 +88,61 @@ fn telegram_agrees() {
     };
     let rows = TELEGRAM_ERRORS.iter().map(|row| (code(&row.error), row.reason));
     agree(Played::Telegram, &telegram.unwrap(), "123", rows);
+}
+
+/// Rows that speak for a type are of calls that the simulator does not take.
+fn graph_rows(rows: &'static [GraphErrorRow]) -> impl Iterator<Item = (String, &'static str)> {
+    rows.iter().filter(|row| row.error.error_type.is_none()).map(|row| {
+        let code = match row.error.codes {
+            Codes::One(code) => code,
+            Codes::Range(first, _) => first + 1,
+            Codes::Any => 100,
+        };
+        let code = row.error.subcode.map_or(code.to_string(), |subcode| format!("{code}/{subcode}"));
+        (code, row.reason)
+    })
+}
+
+#[test]
+fn messenger_agrees() {
+    let messenger = Messenger::new(MessengerAccount {
+        page_id: "123".into(),
+        api_version: "v25.0".into(),
+        base_url: "https://graph.facebook.com".into(),
+        access_token: SecretString::from("t"),
+        app_secret: None,
+    });
+    agree(Played::Messenger, &messenger.unwrap(), "123", graph_rows(GRAPH_ERRORS));
+}
+
+#[test]
+fn whatsapp_agrees() {
+    let whatsapp = WhatsApp::new(WhatsAppAccount {
+        phone_number_id: "123".into(),
+        api_version: "v25.0".into(),
+        base_url: "https://graph.facebook.com".into(),
+        access_token: SecretString::from("t"),
+        app_secret: None,
+    });
+    agree(Played::WhatsApp, &whatsapp.unwrap(), "123", graph_rows(WHATSAPP_ERRORS));
+}
+
+#[test]
+fn slack_agrees() {
+    let bot_token = SecretString::from("xoxb-t");
+    let slack = Slack::new(SlackAccount { base_url: "https://slack.com".into(), bot_token });
+    let rows = SLACK_ERRORS.iter().map(|row| (row.error.to_owned(), row.reason));
+    agree(Played::Slack, &slack.unwrap(), "workspace", rows);
+}
+
+#[test]
+fn twilio_agrees() {
+    let twilio = Twilio::new(TwilioAccount {
+        account_sid: "AC01".into(),
+        sender: TwilioSender::From("+15005550006".into()),
+        base_url: "https://api.twilio.com".into(),
+        credentials: TwilioCredentials::AuthToken(SecretString::from("t")),
+    });
+    let rows = TWILIO_ERRORS.iter().map(|row| (row.error.to_string(), row.reason));
+    agree(Played::Twilio, &twilio.unwrap(), "AC01/+15005550006", rows);
 }

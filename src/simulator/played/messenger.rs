@@ -23,7 +23,8 @@ impl Play for Messenger {
             _ => return None,
         };
         let body = request.json();
-        let (recipient, text) = (body.text("/recipient/id"), body.text("/message/text"));
+        let (recipient, text) =
+            (body.text("/recipient/id"), body.text("/message/text").or_else(|| body.text("/message/template/name")));
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
         let refusal = match &text {
             _ if !body.is_json() => bad("the body is no JSON"),

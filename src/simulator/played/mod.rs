@@ -5,7 +5,10 @@ mod agreement_tests;
 mod graph;
 mod http;
 mod messenger;
+mod slack;
 mod telegram;
+mod twilio;
+mod whatsapp;
 
 use super::request::{Call, Posted, Refusal};
 use super::response::Response;
@@ -16,8 +19,14 @@ use super::settings::RetryAfter;
 pub enum Played {
     /// `POST /v*/{page}/messages`.
     Messenger,
+    /// `POST /v*/{number}/messages` with `messaging_product`.
+    WhatsApp,
     /// `POST /bot{token}/sendMessage`.
     Telegram,
+    /// `POST /api/chat.postMessage`.
+    Slack,
+    /// `POST /2010-04-01/Accounts/{account}/Messages.json`.
+    Twilio,
     /// `POST` to any other path.
     Http,
 }
@@ -47,13 +56,18 @@ pub trait Play: Sync {
 }
 
 impl Played {
-    /// All, the plain endpoint last: every path is one of its.
-    pub const ALL: [Played; 3] = [Played::Messenger, Played::Telegram, Played::Http];
+    /// All, each before those that would take its requests for their own: Messenger has WhatsApp's paths, and the plain
+    /// endpoint every path.
+    pub const ALL: [Played; 6] =
+        [Played::WhatsApp, Played::Messenger, Played::Telegram, Played::Slack, Played::Twilio, Played::Http];
 
     pub fn play(self) -> &'static dyn Play {
         match self {
             Played::Messenger => &messenger::Messenger,
+            Played::WhatsApp => &whatsapp::WhatsApp,
             Played::Telegram => &telegram::Telegram,
+            Played::Slack => &slack::Slack,
+            Played::Twilio => &twilio::Twilio,
             Played::Http => &http::Http,
         }
     }
