@@ -165,9 +165,21 @@ async fn get(url: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_example_reaches_all_three() {
-    let (code, status, counted) = run("http.yaml").await;
-    assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()));
+    reaches_all_three("http.yaml").await;
+}
+
+/// Sends to everybody of the example of a provider.
+async fn reaches_all_three(name: &str) {
+    let (code, status, counted) = run(name).await;
+    assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()), "{status}");
     assert_eq!((&counted["accepted"], &counted["accepted_twice"]), (&3.into(), &0.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_each_provider_reaches_all_three() {
+    for name in ["whatsapp.yaml", "telegram.yaml", "slack.yaml", "twilio.yaml"] {
+        reaches_all_three(name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use herald::api::Content;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
@@ -14,7 +15,7 @@ use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
-use herald::ledger::declaration::{AccountKey, Content, Declaration};
+use herald::ledger::declaration::{AccountKey, Declaration};
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::sqlite::SqliteLedger;
@@ -216,7 +217,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         },
         account_rate: scenario.rate,
         identity_hash: text("same"),
-        content: Content { text: text("hello") },
+        content: Content { text: text("hello"), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,

@@ -3,12 +3,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "provider_table/slack.rs"]
+mod slack;
+#[path = "provider_table/telegram.rs"]
+mod telegram;
+#[path = "provider_table/twilio.rs"]
+mod twilio;
+#[path = "provider_table/whatsapp.rs"]
+mod whatsapp;
+
 use std::collections::BTreeMap;
 
+use herald::content::Extras;
 use herald::delivery::outcome::{Cap, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::time::Timestamp;
+use herald::provider::error_table::ErrorRow;
+use herald::provider::graph::errors;
 use herald::provider::http::{Http, HttpEndpoint};
-use herald::provider::messenger::graph_errors::{self, GRAPH_ERRORS};
+use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, Message, Provider};
 use http::header::RETRY_AFTER;
@@ -45,6 +57,39 @@ fn messenger() -> Messenger {
         app_secret: None,
     })
     .unwrap()
+}
+
+/// One answer of a provider with an error: HTTP status, body, expected class, reason, code.
+type Sample = (u16, &'static str, &'static str, &'static str, &'static str);
+
+/// Classifies each sample and finds its row, and every row has a sample.
+fn every_row_has_its_sample<E: PartialEq + std::fmt::Debug>(
+    provider: &dyn Provider,
+    rows: &'static [ErrorRow<E>],
+    samples: &[Sample],
+    find: impl Fn(&Value) -> Option<&'static ErrorRow<E>>,
+) {
+    let mut unseen: Vec<_> = rows.iter().collect();
+    for (status, body, class, reason, code) in samples {
+        let expected = (class.to_string(), reason.to_string(), code.to_string());
+        assert_eq!(summary(&classify(provider, *status, &HeaderMap::new(), body)), expected, "{body}");
+        let row = find(&serde_json::from_str(body).unwrap()).unwrap_or_else(|| panic!("no row speaks for {body}"));
+        unseen.retain(|other| *other != row);
+    }
+    assert!(unseen.is_empty(), "rows without a sample: {unseen:#?}");
+    for row in rows {
+        assert!(row.reason.starts_with(|first: char| first.is_ascii_uppercase()) && !row.source.is_empty(), "{row:?}");
+    }
+}
+
+fn classify(provider: &dyn Provider, status: u16, headers: &HeaderMap, body: &str) -> Outcome {
+    provider.classify(&Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        body: body.as_bytes(),
+        body_truncated: false,
+        received_at: Timestamp::EPOCH,
+    })
 }
 
 /// HTTP status, the `error` object, expected class, reason.
@@ -395,7 +440,7 @@ fn every_row_of_the_messenger_table_classifies_its_sample() {
         let expected = (class.to_string(), reason.to_string(), shown);
         assert_eq!(summary(&messenger.classify(&answer)), expected, "{error}");
 
-        let row = graph_errors::find(code, subcode, parsed["type"].as_str());
+        let row = errors::find(GRAPH_ERRORS, code, subcode, parsed["type"].as_str());
         let row = row.unwrap_or_else(|| panic!("no row speaks for {error}"));
         unseen.retain(|other| *other != row);
     }
@@ -487,7 +532,8 @@ fn providers_are_usable_behind_one_trait() {
     let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
     let providers: [Box<dyn Provider>; 2] = [Box::new(messenger()), Box::new(http)];
     let vars = BTreeMap::new();
-    let message = Message { recipient: "24005550001", text: "hi", vars: &vars, correlation: "7f3a:1:1:0" };
+    let message =
+        Message { recipient: "24005550001", text: "hi", extras: &Extras::None, vars: &vars, correlation: "7f3a:1:1:0" };
     for provider in providers {
         let request = provider.encode(&message).unwrap();
         assert!(matches!(provider.name(), "messenger" | "http"));

@@ -9,14 +9,16 @@ use std::io::Read;
 use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
 
+use herald::api::Content;
+use herald::api::channel::ChannelProvider;
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
-use herald::content::Template;
+use herald::content::MessageTemplate;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{AccountKey, Content, Declaration, Ledger};
+use herald::ledger::{AccountKey, Declaration, Ledger};
 use herald::provider::http::{Http, HttpEndpoint};
 use herald::sender::assembly::Part;
 use herald::sender::{PlanError, PlanSpec, planner};
@@ -149,12 +151,13 @@ async fn a_planner_stops_though_its_reader_never_comes_back() {
 }
 
 fn spec(materials: Arc<Endless>) -> PlanSpec {
+    let content = Content { text: "Hello".into(), ..Content::default() };
     let (kind, name, key) = (MaterialKind::ConfigMap, "people".to_owned(), "people.csv".to_owned());
     PlanSpec {
         sources: vec![Part::Read(Source::Material { kind, name, key })],
         exclude: Vec::new(),
         materials,
-        template: Arc::new(Template::compile("Hello").unwrap()),
+        template: Arc::new(MessageTemplate::compile(&content, ChannelProvider::Messenger).unwrap()),
         provider: Arc::new(
             Http::new(HttpEndpoint { url: "http://127.0.0.1:9/send".to_owned(), headers: Vec::new() }).unwrap(),
         ),
@@ -178,7 +181,7 @@ fn declaration() -> Declaration {
         },
         account_rate: Rate::new(10, 1),
         identity_hash: text("same"),
-        content: Content { text: text("Hello") },
+        content: Content { text: text("Hello"), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,

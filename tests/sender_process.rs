@@ -19,8 +19,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use audience_server::{AudienceServer, Reply};
+use herald::api::channel::ChannelProvider;
 use herald::audience::{MaterialError, MaterialKind, Materials};
-use herald::content::Template;
+use herald::content::MessageTemplate;
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RecipientState;
 use herald::ledger::{Declaration, Inspect, Ledger, SenderLedger};
@@ -363,7 +364,7 @@ async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
         sources: assembly::included(&brief.orders.audience),
         exclude: Vec::new(),
         materials: Arc::new(Broken),
-        template: Arc::new(Template::compile("Hello").unwrap()),
+        template: Arc::new(MessageTemplate::compile(&brief.content, ChannelProvider::Messenger).unwrap()),
         provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),
     };
     let (_stop, stopped) = watch::channel(false);

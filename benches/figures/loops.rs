@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use herald::content::Template;
+use herald::content::{Extras, Template};
 use herald::provider::{Message, Provider as _};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -94,7 +94,13 @@ fn requests(url: &str, count: u32) -> anyhow::Result<Vec<http::Request<Bytes>>> 
         ]);
         let text = template.render(&vars)?;
         let correlation = format!("1:{number}:1:0");
-        let message = Message { recipient: &person.id, text: &text, vars: &vars, correlation: &correlation };
+        let message = Message {
+            recipient: &person.id,
+            text: &text,
+            extras: &Extras::None,
+            vars: &vars,
+            correlation: &correlation,
+        };
         Ok(messenger.encode(&message)?)
     };
     (0..count).rev().map(request).collect()

@@ -5,13 +5,14 @@ use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use herald::api::Content;
 use herald::audience::{MaterialError, MaterialKind, Materials, Source};
-use herald::content::Template;
+use herald::content::MessageTemplate;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
-use herald::ledger::{AccountKey, Content, Declaration};
+use herald::ledger::{AccountKey, Declaration};
 use herald::provider::Provider;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::sender::PlanSpec;
@@ -73,7 +74,7 @@ pub fn declaration(rate: u32) -> Declaration {
         },
         account_rate: Rate::new(rate, 1),
         identity_hash: "figures".to_owned(),
-        content: Content { text: TEXT.to_owned() },
+        content: Content { text: TEXT.to_owned(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(10),
         rate: None,
@@ -91,6 +92,7 @@ pub fn declaration(rate: u32) -> Declaration {
 }
 
 pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<PlanSpec> {
+    let content = Content { text: TEXT.to_owned(), ..Content::default() };
     Ok(PlanSpec {
         sources: vec![Part::Read(Source::Material {
             kind: MaterialKind::ConfigMap,
@@ -99,7 +101,7 @@ pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<Plan
         })],
         exclude: Vec::new(),
         materials: Arc::new(OneFile(csv.to_owned())),
-        template: Arc::new(Template::compile(TEXT)?),
+        template: Arc::new(MessageTemplate::compile(&content, provider.channel())?),
         provider,
     })
 }

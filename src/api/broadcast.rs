@@ -5,12 +5,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{audience::Audience, broadcast_status::BroadcastMessageStatus, rate::Rate, reference::ObjectRef};
+use super::{
+    audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, rate::Rate, reference::ObjectRef,
+};
 
 /// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
 pub const MAX_BROADCAST_NAME: usize = 52;
-/// The longest text template, in characters. Providers bound the rendered text, usually far lower.
-pub const MAX_TEXT: usize = 16_384;
 /// The longest idempotency key, in characters: any object name fits.
 pub const MAX_IDEMPOTENCY_KEY: usize = 253;
 /// The most senders of a broadcast: one holds 300 messages a second with ease.
@@ -110,17 +110,6 @@ pub struct BroadcastMessageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY), regex(pattern = r"^[^/ \t\r\n]+$"))]
     pub idempotency_key: Option<String>,
-}
-
-/// What is sent to each recipient.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Content {
-    /// The text, a template: `{{ first_name }}` is the recipient's variable, `{{ first_name | default('there') }}`
-    /// says what stands for a missing one; a missing one without a default refuses the whole plan before anything is
-    /// sent. 1 to 16384 characters; the rendered text must also fit the provider's limit (Messenger: 1999). Required.
-    #[schemars(length(min = 1, max = MAX_TEXT))]
-    pub text: String,
 }
 
 /// How fast and by how many senders.

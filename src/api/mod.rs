@@ -13,6 +13,7 @@ pub mod broadcast;
 pub mod broadcast_status;
 pub mod channel;
 pub mod condition;
+pub mod content;
 pub mod crd;
 pub mod header;
 mod instant;
@@ -29,12 +30,13 @@ pub use audience::{
     Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
 };
 pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
-pub use broadcast::{
-    BroadcastMessage, BroadcastMessageSpec, Content, Delivery, Priority, Retry, Schedule, UnknownPolicy,
-};
+pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Delivery, Priority, Retry, Schedule, UnknownPolicy};
 pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
-pub use channel::{HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel};
+pub use channel::{
+    HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel, TelegramChannel,
+};
 pub use condition::{Condition, ConditionStatus};
+pub use content::Content;
 pub use crd::{crds, crds_yaml};
 pub use rate::Rate;
 pub use reference::ObjectRef;

@@ -1,8 +1,16 @@
 //! What a message says, pure: templates compiled once and rendered for each recipient.
 
+mod extras;
 mod filters;
+mod markup;
+mod message;
+#[cfg(test)]
+mod message_tests;
 mod refusal;
 mod template;
 
+pub use extras::{Extras, SlackExtras};
+pub use markup::Markup;
+pub use message::{ContentError, MAX_TEMPLATES, MessageTemplate, Rendered};
 pub use refusal::{RenderError, TemplateError};
 pub use template::{MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, MAX_VARIABLES_NAMED, Template};

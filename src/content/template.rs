@@ -6,9 +6,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 use super::filters;
+use super::markup::Markup;
 use super::refusal::{RenderError, TemplateError, place, refused, remedy};
 
 /// The longest template, in bytes. Providers take a few thousand characters; the rest is room for conditions.
@@ -38,7 +39,7 @@ const TRIAL_VALUE: &str = "x";
 /// A text with variables, compiled: make it once, render it for each recipient.
 ///
 /// A variable a recipient lacks is an error where it is printed or used, unless the text says what to do then:
-/// `{{ first_name | default('there') }}`, `{% if first_name %}`. Nothing is escaped, since chat text is not HTML.
+/// `{{ first_name | default('there') }}`, `{% if first_name %}`. Only what is [marked up](Markup) is escaped.
 /// A text cannot read files, include other texts, see the clock or roll dice.
 pub struct Template {
     environment: Environment<'static>,
@@ -50,11 +51,16 @@ impl Template {
     /// Compiles a text and tries it out, so that a mistake shows before the first recipient: what cannot be parsed,
     /// and filters, tests and functions that do not exist.
     pub fn compile(text: &str) -> Result<Template, TemplateError> {
+        Template::compile_for(text, Markup::Plain)
+    }
+
+    /// The same for a text that is marked up: what stands for variables is escaped.
+    pub fn compile_for(text: &str, markup: Markup) -> Result<Template, TemplateError> {
         if text.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong { bytes: text.len() });
         }
         let mut environment = Environment::new();
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        markup.set_up(&mut environment);
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::declaration::Content;
 use super::exchange::BroadcastId;
-use crate::api::{Audience, MessageChannelSpec};
+use crate::api::{Audience, Content, MessageChannelSpec};
 use crate::delivery::outcome::{is_reason, plain};
 use crate::delivery::time::Timestamp;
 

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use super::recollection::Recollection;
-use crate::api::channel::ChannelMember;
-use crate::api::{Audience, BroadcastMessage, Delivery, MessageChannelSpec, Priority, Schedule, UnknownPolicy};
+use crate::api::channel::address;
+use crate::api::{
+    Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, Priority, Schedule, UnknownPolicy,
+};
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
 use crate::delivery::rate::Rate;
@@ -26,36 +28,14 @@ pub struct AccountKey {
 impl AccountKey {
     /// The account a channel leads to; `None` for a document that was never admitted. No credentials are needed to tell.
     pub fn of(namespace: &str, channel: &MessageChannelSpec) -> Option<AccountKey> {
-        let (provider, account, url) = match channel.member()? {
-            ChannelMember::Messenger(page) => ("messenger", page.page_id.clone(), page.base_url.as_str()),
-            ChannelMember::Http(endpoint) => ("http", endpoint_name(&endpoint.url), endpoint.url.as_str()),
-        };
-        Some(AccountKey { namespace: namespace.to_owned(), provider: provider.to_owned(), account, host: host(url) })
+        let account = channel.account()?;
+        Some(AccountKey {
+            namespace: namespace.to_owned(),
+            provider: account.provider().member().to_owned(),
+            account: account.account(),
+            host: address::host(account.url()),
+        })
     }
-}
-
-/// Host, port and path: a query may hold a key, so it is no part of the account's name.
-fn endpoint_name(url: &str) -> String {
-    let path = url.parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-    format!("{}{path}", host(url))
-}
-
-/// Host and port of a URL, the same for every way to write them: whoever is paced together has one name.
-fn host(url: &str) -> String {
-    let Ok(uri) = url.parse::<http::Uri>() else { return url.to_owned() };
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    match uri.port_u16().filter(|port| *port != default_port) {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
-}
-
-/// What is said. Senders get it from the ledger, never from a mount, so that all say the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
-    /// The template of the text.
-    pub text: String,
 }
 
 /// One broadcast as its owner wants it now.
@@ -75,6 +55,7 @@ pub struct Declaration {
     pub account_rate: Rate,
     /// Over account, audience and content: what the key stands for.
     pub identity_hash: String,
+    /// What is said. Senders get it from the ledger, never from a mount, so that all say the same.
     pub content: Content,
     /// What senders in other processes work by; `None` where planner and senders have it at hand.
     pub orders: Option<Orders>,
@@ -140,7 +121,7 @@ impl Declaration {
         let spec = &broadcast.spec;
         let metadata = &broadcast.metadata;
         let schedule = spec.schedule.clone().unwrap_or_default();
-        let content = Content { text: spec.content.text.clone() };
+        let content = spec.content.clone();
         Ok(Declaration {
             namespace: account.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
@@ -219,23 +200,4 @@ fn plain_json(value: &impl Serialize) -> String {
 pub fn digest(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_way_to_write_a_url_names_the_same_account() {
-        for same in ["https://graph.facebook.com", "https://Graph.Facebook.com/", "https://graph.facebook.com:443/x"] {
-            assert_eq!(host(same), "graph.facebook.com");
-        }
-        assert_eq!(host("http://127.0.0.1:8091"), "127.0.0.1:8091");
-        assert_eq!(host("http://[::1]:80/"), "[::1]");
-    }
-
-    #[test]
-    fn the_account_of_an_endpoint_is_host_and_path_without_the_query() {
-        assert_eq!(endpoint_name("https://Gate.example:8443/send?key=hunter2"), "gate.example:8443/send");
-    }
 }

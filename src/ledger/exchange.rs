@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::declaration::Content;
+use crate::api::Content;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::{Span, Timestamp};

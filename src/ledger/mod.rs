@@ -30,7 +30,7 @@ use std::future::Future;
 pub use audience::{AudienceList, AudiencePage, AudienceQuery};
 pub use brief::{Brief, Orders, ToldTrouble, Trouble};
 pub use clock::Clock;
-pub use declaration::{AccountKey, Content, Declaration};
+pub use declaration::{AccountKey, Declaration};
 pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 pub use owner::{AccountSnapshot, Owner};

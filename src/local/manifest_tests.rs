@@ -139,7 +139,7 @@ fn bad_documents_are_refused_with_line_field_and_remedy() {
         ),
         (
             two_spaces("  credentialsSecretRef:\n    name: acme-page\n", ""),
-            "standard input:19: MessageChannel default/acme-page: spec.credentialsSecretRef: Required value: a messenger channel needs the Secret that holds accessToken",
+            "standard input:19: MessageChannel default/acme-page: spec.credentialsSecretRef: Required value: the channel needs the Secret that holds its credentials: accessToken (messenger, whatsapp)",
         ),
         (two_spaces("    text: Hi", "   text: [Hi"), "standard input:"),
         (

@@ -12,7 +12,7 @@ use super::manifest_document::FieldLines;
 use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
-use crate::content::{Template, TemplateError};
+use crate::content::{ContentError, MessageTemplate};
 use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
 use crate::ledger::{Orders, Recollection};
 use crate::provider::Provider;
@@ -27,7 +27,7 @@ pub struct Order {
     pub lines: FieldLines,
     pub declaration: Declaration,
     pub provider: Arc<dyn Provider>,
-    pub template: Arc<Template>,
+    pub template: Arc<MessageTemplate>,
     pub materials: Arc<dyn Materials>,
     /// The files on this machine that the audience is read from, exclusions included.
     pub audience_files: Vec<PathBuf>,
@@ -36,8 +36,8 @@ pub struct Order {
 /// What keeps a broadcast from being sent, with the place in its file.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    #[error("{place}: spec.content.text: {source}")]
-    Text { place: Place, source: TemplateError },
+    #[error("{place}: {source}")]
+    Content { place: Place, source: ContentError },
     #[error("{place}: {source}")]
     Channel { place: Place, source: ChannelError },
     #[error("{place}: {source}")]
@@ -96,12 +96,12 @@ fn share_rates(orders: &mut [Order]) {
 }
 
 fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Result<Order, OrderError> {
-    let text = &document.object.spec.content.text;
-    let template = Template::compile(text)
-        .map_err(|source| OrderError::Text { place: document.lines.of("spec.content.text"), source })?;
     let no_provider =
         || OrderError::Channel { place: document.lines.of("spec.channelRef"), source: ChannelError::NoProvider };
     let channel = manifest.channel_of(document).ok_or_else(no_provider)?;
+    let account = channel.object.spec.account().ok_or_else(no_provider)?;
+    let template = MessageTemplate::compile(&document.object.spec.content, account.provider())
+        .map_err(|source| OrderError::Content { place: document.lines.of(&source.field), source })?;
     let credentials = ManifestCredentials { manifest, channel };
     let provider = assembly::provider(&channel.object.spec, &credentials)
         .map_err(|source| OrderError::Channel { place: channel.lines.of("spec"), source })?;

@@ -74,11 +74,11 @@ struct Rehearsal {
 async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<Rehearsal, RehearsalError> {
     let id = canonical_id(id).map_err(|error| RehearsalError::Recipient(error.to_string()))?.to_owned();
     let Found { vars, borrowed } = find(order, id.clone()).await?;
-    let text = order.template.render(&vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
-    let message = Message { recipient: &id, text: &text, vars: &vars, correlation: CORRELATION };
+    let rendered = order.template.render(&vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
+    let message = Message::of(&id, &rendered, &vars, CORRELATION);
     let request = order.provider.encode(&message).map_err(|error| RehearsalError::Message(error.to_string()))?;
     let outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
-    Ok(Rehearsal { outcome, text, borrowed })
+    Ok(Rehearsal { outcome, text: rendered.preview(), borrowed })
 }
 
 struct Found {

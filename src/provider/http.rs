@@ -13,6 +13,7 @@ use super::{
     AccountError, Answer, CORRELATION_HEADER, EncodeError, Message, Provider, absolute_url,
     retry_after::retry_after_ms, secret_header,
 };
+use crate::api::channel::ChannelProvider;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
 /// Headers that describe or frame the request: a second value would contradict it. A MessageChannel is refused for the
@@ -86,8 +87,8 @@ struct Body<'a> {
 }
 
 impl Provider for Http {
-    fn name(&self) -> &'static str {
-        "http"
+    fn channel(&self) -> ChannelProvider {
+        ChannelProvider::Http
     }
 
     fn endpoint(&self) -> &Uri {
@@ -154,6 +155,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::content::Extras;
 
     fn endpoint(url: &str, headers: &[(&str, &str)]) -> HttpEndpoint {
         let headers = headers.iter().map(|(name, value)| (name.to_string(), SecretString::from(*value))).collect();
@@ -162,7 +164,13 @@ mod tests {
 
     fn encode(http: &Http, correlation: &str) -> Result<Request<Bytes>, EncodeError> {
         let vars = BTreeMap::from([("first_name".to_owned(), "Ana".to_owned())]);
-        http.encode(&Message { recipient: "24005550001", text: "Hi Ana", vars: &vars, correlation })
+        http.encode(&Message {
+            recipient: "24005550001",
+            text: "Hi Ana",
+            extras: &Extras::None,
+            vars: &vars,
+            correlation,
+        })
     }
 
     #[test]
@@ -209,6 +217,7 @@ mod tests {
         let http = Http::new(endpoint("https://gate.example/", &[])).unwrap();
         let text = "x".repeat(100_000);
         let vars = BTreeMap::new();
-        assert!(http.encode(&Message { recipient: "1", text: &text, vars: &vars, correlation: "c" }).is_ok());
+        let message = Message { recipient: "1", text: &text, extras: &Extras::None, vars: &vars, correlation: "c" };
+        assert!(http.encode(&message).is_ok());
     }
 }

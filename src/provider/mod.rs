@@ -1,16 +1,28 @@
 //! Providers, pure: encode a request, classify an answer. One file per provider, its error table beside it.
 
+mod answer;
+pub mod error_table;
+pub mod graph;
 pub mod http;
 pub mod messenger;
+mod redact;
 mod retry_after;
+pub mod slack;
+pub mod telegram;
+pub mod twilio;
+pub mod whatsapp;
 
 use std::collections::BTreeMap;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use retry_after::MAX_RETRY_AFTER_MS;
 
+use crate::api::channel::ChannelProvider;
+use crate::content::{Extras, Rendered};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::Timestamp;
 
@@ -25,12 +37,26 @@ pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-herald-cor
 pub struct Message<'a> {
     /// The recipient's id at the provider. Personal data: in the request only, never in an error or a log.
     pub recipient: &'a str,
-    /// The rendered text.
+    /// The rendered text; empty where the content has none.
     pub text: &'a str,
+    /// The rendered rest: what only this provider knows.
+    pub extras: &'a Extras,
     /// The recipient's variables, for providers that pass them on.
     pub vars: &'a BTreeMap<String, String>,
     /// `<broadcast id>:<seq>:<attempt>:<part>`; given to the provider where it returns it.
     pub correlation: &'a str,
+}
+
+impl<'a> Message<'a> {
+    /// What was rendered, for its recipient.
+    pub fn of(
+        recipient: &'a str,
+        rendered: &'a Rendered,
+        vars: &'a BTreeMap<String, String>,
+        correlation: &'a str,
+    ) -> Message<'a> {
+        Message { recipient, text: &rendered.text, extras: &rendered.extras, vars, correlation }
+    }
 }
 
 /// A complete answer: head and body were both received to their end.
@@ -82,10 +108,15 @@ impl AccountError {
 
 /// One provider with its account and credentials: everything that is known before the first message.
 pub trait Provider: Send + Sync {
-    /// The member of the channel's union, e.g. `messenger`.
-    fn name(&self) -> &'static str;
+    /// Which member of the channel's union it is.
+    fn channel(&self) -> ChannelProvider;
 
-    /// The URL that all its requests go to, possibly with a secret in its query.
+    /// The same as it is written in documents, e.g. `messenger`.
+    fn name(&self) -> &'static str {
+        self.channel().member()
+    }
+
+    /// A URL of the host that all its requests go to, possibly with a secret in its query.
     fn endpoint(&self) -> &Uri;
 
     /// Builds the request for one attempt. Headers that hold a secret are marked sensitive. The URL may hold a
@@ -93,7 +124,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// [`EncodeError`] when the message does not fit the provider's limits.
-    fn encode(&self, message: &Message<'_>) -> Result<::http::Request<Bytes>, EncodeError>;
+    fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError>;
 
     /// Gives a complete answer its class. Total: every answer has one, [`Outcome::Unknown`] in doubt.
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
@@ -104,6 +135,62 @@ fn secret_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// A base URL without the slash at its end, ready for a path to follow.
+fn base_url(field: &str, url: &str) -> Result<String, AccountError> {
+    let url = url.trim_end_matches('/').to_owned();
+    if absolute_url(field, &url)?.query().is_some() || url.contains('#') {
+        return Err(AccountError::new(field, "must not hold a query or a fragment"));
+    }
+    Ok(url)
+}
+
+/// Checks that a text has something to say and at most so many characters.
+fn check_text(text: &str, provider: &'static str, limit: usize) -> Result<(), EncodeError> {
+    if text.trim().is_empty() {
+        return Err(EncodeError::TextEmpty);
+    }
+    let actual = text.chars().count();
+    if actual > limit {
+        return Err(EncodeError::TextTooLong { provider, limit, actual });
+    }
+    Ok(())
+}
+
+/// Checks that the value of a Secret's key can stand in a header or path as a token.
+fn check_token(key: &str, what: &str, token: &SecretString) -> Result<(), AccountError> {
+    let token = token.expose_secret();
+    match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err(bad_token(key, what)),
+    }
+}
+
+fn bad_token(key: &str, what: &str) -> AccountError {
+    let problem = format!("must be {what}: not empty, one line, visible ASCII characters only");
+    AccountError::new(format!("Secret key {key}"), problem)
+}
+
+/// The header `Authorization` of a token from a Secret.
+fn bearer(key: &str, what: &str, token: &SecretString) -> Result<HeaderValue, AccountError> {
+    check_token(key, what, token)?;
+    secret_header(&format!("Bearer {}", token.expose_secret())).ok_or_else(|| bad_token(key, what))
+}
+
+/// A POST request with a body.
+fn post(uri: Uri, content_type: &'static str, body: Vec<u8>) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    request
+}
+
+/// The same with JSON.
+fn post_json(uri: Uri, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
+    let body = serde_json::to_vec(body).map_err(|error| EncodeError::Request(error.to_string()))?;
+    Ok(post(uri, "application/json", body))
 }
 
 /// Reads an absolute `http` or `https` URL without user info. The error does not repeat the URL: it may hold a key.

@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::api::channel::{HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel};
+use crate::api::channel::{
+    ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel, SLACK_BOT_TOKEN,
+    SlackChannel, TELEGRAM_BOT_TOKEN, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TelegramChannel,
+    TwilioChannel, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WhatsAppChannel,
+};
 use crate::api::header::{HeaderPiece, header_pieces};
 use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
 use crate::audience::{MaterialKind, Source};
 use crate::ledger::AudienceList;
 use crate::provider::http::{Http, HttpEndpoint};
 use crate::provider::messenger::{Messenger, MessengerAccount};
+use crate::provider::slack::{Slack, SlackAccount};
+use crate::provider::telegram::{Telegram, TelegramAccount};
+use crate::provider::twilio::{Twilio, TwilioAccount, TwilioCredentials, TwilioSender};
+use crate::provider::whatsapp::{WhatsApp, WhatsAppAccount};
 use crate::provider::{AccountError, Provider};
 
 /// Where the keys of a channel's Secret come from: documents and flags, or the mounts of a pod.
@@ -25,7 +33,7 @@ pub trait Credentials {
 /// Why a channel cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    #[error("the channel names no provider; set exactly one of messenger and http")]
+    #[error("the channel names no provider; set exactly one in its spec")]
     NoProvider,
     #[error("the Secret has no key `{key}`")]
     MissingKey { key: String },
@@ -40,13 +48,14 @@ pub fn provider(
     channel: &MessageChannelSpec,
     credentials: &dyn Credentials,
 ) -> Result<Arc<dyn Provider>, ChannelError> {
-    if let Some(messenger) = &channel.messenger {
-        return Ok(Arc::new(self::messenger(messenger, credentials)?));
-    }
-    match &channel.http {
-        Some(http) => Ok(Arc::new(self::http(http, credentials)?)),
-        None => Err(ChannelError::NoProvider),
-    }
+    Ok(match channel.member().ok_or(ChannelError::NoProvider)? {
+        ChannelMember::Messenger(page) => Arc::new(messenger(page, credentials)?),
+        ChannelMember::WhatsApp(number) => Arc::new(whatsapp(number, credentials)?),
+        ChannelMember::Telegram(bot) => Arc::new(telegram(bot, credentials)?),
+        ChannelMember::Slack(workspace) => Arc::new(slack(workspace, credentials)?),
+        ChannelMember::Twilio(sender) => Arc::new(twilio(sender, credentials)?),
+        ChannelMember::Http(endpoint) => Arc::new(http(endpoint, credentials)?),
+    })
 }
 
 fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Result<Messenger, ChannelError> {
@@ -56,6 +65,48 @@ fn messenger(channel: &MessengerChannel, credentials: &dyn Credentials) -> Resul
         base_url: channel.base_url.clone(),
         access_token: required(credentials, MESSENGER_ACCESS_TOKEN)?,
         app_secret: optional(credentials, MESSENGER_APP_SECRET)?,
+    })?)
+}
+
+fn whatsapp(channel: &WhatsAppChannel, credentials: &dyn Credentials) -> Result<WhatsApp, ChannelError> {
+    Ok(WhatsApp::new(WhatsAppAccount {
+        phone_number_id: channel.phone_number_id.clone(),
+        api_version: channel.api_version.clone(),
+        base_url: channel.base_url.clone(),
+        access_token: required(credentials, WHATSAPP_ACCESS_TOKEN)?,
+        app_secret: optional(credentials, WHATSAPP_APP_SECRET)?,
+    })?)
+}
+
+fn slack(channel: &SlackChannel, credentials: &dyn Credentials) -> Result<Slack, ChannelError> {
+    let bot_token = required(credentials, SLACK_BOT_TOKEN)?;
+    Ok(Slack::new(SlackAccount { base_url: channel.base_url.clone(), bot_token })?)
+}
+
+/// An API key is used where one is there: it can be taken back without changing the account's own token.
+fn twilio(channel: &TwilioChannel, credentials: &dyn Credentials) -> Result<Twilio, ChannelError> {
+    let sender = match (&channel.from, &channel.messaging_service_sid) {
+        (_, Some(service)) => TwilioSender::MessagingService(service.clone()),
+        (from, None) => TwilioSender::From(from.clone().unwrap_or_default()),
+    };
+    let credentials = match optional(credentials, TWILIO_API_KEY_SID)? {
+        Some(sid) => TwilioCredentials::ApiKey { sid, secret: required(credentials, TWILIO_API_KEY_SECRET)? },
+        None => TwilioCredentials::AuthToken(required(credentials, TWILIO_AUTH_TOKEN)?),
+    };
+    Ok(Twilio::new(TwilioAccount {
+        account_sid: channel.account_sid.clone(),
+        sender,
+        base_url: channel.base_url.clone(),
+        credentials,
+    })?)
+}
+
+fn telegram(channel: &TelegramChannel, credentials: &dyn Credentials) -> Result<Telegram, ChannelError> {
+    Ok(Telegram::new(TelegramAccount {
+        bot_id: channel.bot_id.clone(),
+        base_url: channel.base_url.clone(),
+        bot_token: required(credentials, TELEGRAM_BOT_TOKEN)?,
+        allow_paid_broadcast: channel.allow_paid_broadcast,
     })?)
 }
 

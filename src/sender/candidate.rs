@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::planner::PlanError;
 use crate::audience::{Place, Recipient};
-use crate::content::{RenderError, Template};
+use crate::content::{MessageTemplate, RenderError};
 use crate::delivery::plural::counted;
 use crate::ledger::plan::PlanRow;
 use crate::provider::{EncodeError, Message, Provider};
@@ -36,13 +36,12 @@ enum Cause {
 
 impl Candidate {
     /// Renders and encodes a message as if it were sent.
-    pub fn rehearse(recipient: Recipient, template: &Template, provider: &dyn Provider) -> Candidate {
+    pub fn rehearse(recipient: Recipient, template: &MessageTemplate, provider: &dyn Provider) -> Candidate {
         let Recipient { id, vars, place } = recipient;
         let row = PlanRow { recipient: id, vars };
         let cause = match template.render(&row.vars) {
-            Ok(text) => {
-                let message =
-                    Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: "0:0:0:0" };
+            Ok(rendered) => {
+                let message = Message::of(&row.recipient, &rendered, &row.vars, "0:0:0:0");
                 provider.encode(&message).err().map(encode_cause)
             }
             Err(error) => Some(Cause::Message(render_cause(error))),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::clock::Local;
 use super::transport::Transport;
-use crate::content::Template;
+use crate::content::MessageTemplate;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::ledger::exchange::{Assignment, BroadcastId};
@@ -44,13 +44,13 @@ impl Flight {
 pub fn request(
     broadcast: BroadcastId,
     row: &Assignment,
-    template: Option<&Template>,
+    template: Option<&MessageTemplate>,
     provider: &dyn Provider,
 ) -> Result<http::Request<Bytes>, Fault> {
     let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
     let template = template.ok_or_else(|| failed(&"no content was received"))?;
-    let text = template.render(&row.vars).map_err(|error| failed(&error))?;
+    let rendered = template.render(&row.vars).map_err(|error| failed(&error))?;
     let correlation = format!("{}:{}:{}:0", broadcast.0, row.seq, row.attempt);
-    let message = Message { recipient: &row.recipient, text: &text, vars: &row.vars, correlation: &correlation };
+    let message = Message::of(&row.recipient, &rendered, &row.vars, &correlation);
     provider.encode(&message).map_err(|error| failed(&error))
 }

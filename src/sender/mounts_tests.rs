@@ -124,3 +124,32 @@ fn a_changed_value_or_key_of_the_secret_is_seen_and_the_links_of_the_kubelet_are
     write("appSecret", "");
     assert!(one != Fingerprint::of(folder.path()));
 }
+
+/// A channel, the keys of its Secret, and the first key that is missing without them.
+type Mounted = (&'static str, serde_json::Value, &'static [&'static str], &'static str);
+
+#[test]
+fn every_provider_is_made_from_what_is_mounted_and_says_which_key_is_missing() {
+    let graph = serde_json::json!({"pageID": "1", "baseURL": "https://a.example", "apiVersion": "v25.0"});
+    let number = serde_json::json!({"phoneNumberID": "1", "baseURL": "https://a.example", "apiVersion": "v25.0"});
+    let sender = serde_json::json!({"accountSID": "AC01", "from": "+1500", "baseURL": "https://a.example"});
+    let cases: [Mounted; 6] = [
+        ("messenger", graph, &["accessToken"], "accessToken"),
+        ("whatsapp", number, &["accessToken", "appSecret"], "accessToken"),
+        ("telegram", serde_json::json!({"botID": "1", "baseURL": "https://a.example"}), &["botToken"], "botToken"),
+        ("slack", serde_json::json!({"teamID": "T1", "baseURL": "https://a.example"}), &["botToken"], "botToken"),
+        ("twilio", sender.clone(), &["apiKeySID", "apiKeySecret"], "authToken"),
+        ("twilio", sender, &["authToken"], "authToken"),
+    ];
+    for (member, fields, keys, needed) in cases {
+        let spec = serde_json::json!({member: fields, "credentialsSecretRef": {"name": "page"}});
+        let spec: crate::api::MessageChannelSpec = serde_json::from_value(spec).unwrap();
+        let files: Vec<(&str, &[u8])> = keys.iter().map(|key| (*key, b"1:canary\n".as_slice())).collect();
+        let folder = mounted(&files);
+        let provider = crate::sender::assembly::provider(&spec, &credentials(&folder)).unwrap();
+        assert_eq!(provider.name(), member);
+        let nothing = mounted(&[]);
+        let error = crate::sender::assembly::provider(&spec, &credentials(&nothing)).err().unwrap();
+        assert!(matches!(&error, ChannelError::MissingKey { key } if key == needed), "{member}: {error}");
+    }
+}

@@ -14,7 +14,7 @@ use super::candidate::{Candidate, Refusal, Refusals};
 use crate::audience::{
     FaultKind, MAX_ROW_BYTES, Materials, Place, ReadError, Recipient, RowError, Source, SourceError,
 };
-use crate::content::Template;
+use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
@@ -41,7 +41,7 @@ pub struct PlanSpec {
     pub sources: Vec<Part>,
     pub exclude: Vec<Part>,
     pub materials: Arc<dyn Materials>,
-    pub template: Arc<Template>,
+    pub template: Arc<MessageTemplate>,
     pub provider: Arc<dyn Provider>,
 }
 
@@ -278,7 +278,7 @@ impl<L: SenderLedger> Planner<'_, L> {
         }
     }
 
-    async fn append(&mut self, candidates: Vec<Candidate>, template: &Template) -> Result<u64, PlanError> {
+    async fn append(&mut self, candidates: Vec<Candidate>, template: &MessageTemplate) -> Result<u64, PlanError> {
         let (rows, refusals): (Vec<PlanRow>, Vec<Option<Refusal>>) =
             candidates.into_iter().map(|candidate| (candidate.row, candidate.refusal)).unzip();
         self.chunk += 1;
@@ -300,11 +300,11 @@ impl<L: SenderLedger> Planner<'_, L> {
         Ok(receipt.added)
     }
 
-    fn sample(&mut self, row: &PlanRow, template: &Template) {
+    fn sample(&mut self, row: &PlanRow, template: &MessageTemplate) {
         if self.samples.len() < SAMPLES
-            && let Ok(text) = template.render(&row.vars)
+            && let Ok(rendered) = template.render(&row.vars)
         {
-            self.samples.push(text.chars().take(SAMPLE_CHARACTERS).collect());
+            self.samples.push(rendered.preview().chars().take(SAMPLE_CHARACTERS).collect());
         }
     }
 }

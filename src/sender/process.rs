@@ -22,7 +22,7 @@ use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::transport::{Transport, TransportError};
 use crate::api::ObjectRef;
-use crate::content::Template;
+use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::BroadcastId;
@@ -305,14 +305,15 @@ impl<L: SenderLedger> Rounds<L> {
     }
 
     fn plan_spec(&self, brief: &Brief) -> Result<PlanSpec, Trouble> {
-        let template = Template::compile(&brief.content.text)
-            .map_err(|error| Trouble::new("MessageInvalid", &format!("spec.content.text: {error}")))?;
+        let provider = self.provider(brief)?;
+        let template = MessageTemplate::compile(&brief.content, provider.channel())
+            .map_err(|error| Trouble::new("MessageInvalid", &error.to_string()))?;
         Ok(PlanSpec {
             sources: assembly::included(&brief.orders.audience),
             exclude: assembly::excluded(&brief.orders.audience),
             materials: Arc::new(MountedMaterials(self.folders.clone())),
             template: Arc::new(template),
-            provider: self.provider(brief)?,
+            provider,
         })
     }
 

@@ -15,7 +15,7 @@ use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
 use super::retry::Retry;
 use super::transport::Transport;
-use crate::content::Template;
+use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::{Outcome, PermanentScope};
 use crate::delivery::pacing;
@@ -106,7 +106,7 @@ type Flown = (i64, u32, Landing);
 /// The template of one plan.
 struct PlannedTemplate {
     plan: i64,
-    template: Template,
+    template: MessageTemplate,
 }
 
 struct Running<L> {
@@ -367,8 +367,8 @@ impl<L: SenderLedger> Running<L> {
 
     /// Returns whether it belongs to the plan that this session works by.
     fn take_content(&mut self, planned: &PlannedContent) -> Result<bool, SessionError> {
-        let template =
-            Template::compile(&planned.content.text).map_err(|error| SessionError::Content(error.to_string()))?;
+        let template = MessageTemplate::compile(&planned.content, self.session.provider.channel())
+            .map_err(|error| SessionError::Content(error.to_string()))?;
         self.template = Some(PlannedTemplate { plan: planned.plan, template });
         Ok(self.session.plan.is_none_or(|plan| plan == planned.plan))
     }

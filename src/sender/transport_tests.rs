@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::content::Rendered;
 use crate::provider::Message;
 use crate::provider::http::{Http, HttpEndpoint};
+use crate::provider::telegram::{Telegram, TelegramAccount};
 use crate::sender::clock::Local;
 use crate::sender::flight::Flight;
 
@@ -78,7 +81,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>, silent_for: Duration) {
 }
 
 fn request(provider: &Http) -> http::Request<Bytes> {
-    let message = Message { recipient: "1", text: "Hello", vars: &Default::default(), correlation: "1:1:1:0" };
+    let rendered = Rendered { text: "Hello".into(), ..Rendered::default() };
+    let vars = Default::default();
+    let message = Message::of("1", &rendered, &vars, "1:1:1:0");
     provider.encode(&message).unwrap()
 }
 
@@ -187,4 +192,48 @@ fn this_machine_is_known_by_its_names_and_addresses() {
     for host in ["graph.facebook.com", "localhost.example.com", "10.0.0.1", "[::2]", "0.0.0.0", ""] {
         assert!(!is_on_this_machine(host), "{host}");
     }
+}
+
+/// Telegram's token stands in the path of each request, so every word about one must do without it.
+#[tokio::test]
+async fn no_fault_of_a_request_holds_the_token_of_its_path() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers: [&[u8]; 4] = [
+        b"",
+        b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
+        b"no HTTP\r\n\r\n",
+    ];
+    let telegram = Telegram::new(TelegramAccount {
+        bot_id: "123".into(),
+        base_url: format!("http://{address}"),
+        bot_token: SecretString::from("123:canary"),
+        allow_paid_broadcast: false,
+    })
+    .unwrap();
+    let transport = Transport::new(telegram.endpoint()).unwrap();
+    let rendered = Rendered { text: "Hello".into(), ..Rendered::default() };
+    let attempt = async || {
+        let vars = Default::default();
+        let request = telegram.encode(&Message::of("1", &rendered, &vars, "1:1:1:0")).unwrap();
+        assert!(request.uri().path().contains("canary"));
+        transport.attempt(&telegram, request, REQUEST_TIMEOUT).await
+    };
+    for answer in answers {
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        };
+        let (outcome, ()) = tokio::join!(attempt(), serve);
+        assert!(
+            matches!(outcome, Outcome::Unknown { .. }) && !format!("{outcome:?}").contains("canary"),
+            "{outcome:?}"
+        );
+    }
+    drop(listener);
+    let outcome = attempt().await;
+    assert!(matches!(outcome, Outcome::NotSent { .. }) && !format!("{outcome:?}").contains("canary"), "{outcome:?}");
 }

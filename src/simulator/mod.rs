@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`settings`] | what may be set by flag, and while running through `PUT /_simulator/settings` |
 //! | [`request`] | pure: what a request asks for, and whether the provider would take it |
+//! | [`played`] | pure: the providers, one file each: what they read, and every answer of theirs |
 //! | [`decide`] | pure: what becomes of a request, from the seed, the settings and the request |
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
@@ -12,8 +13,10 @@
 
 pub mod book;
 pub mod decide;
+pub mod played;
 pub mod record;
 pub mod request;
+pub mod response;
 pub mod server;
 pub mod settings;
 

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Line<'a> {
     /// Arrival, in nanoseconds since the Unix epoch; never falls within one run of the simulator.
     pub time_ns: u64,
-    /// `messenger` or `http`.
+    /// The member of the channel, e.g. `messenger`.
     pub provider: Cow<'a, str>,
-    /// The page, or the path.
+    /// The page, the bot, or the path.
     pub account: Cow<'a, str>,
     /// Empty where the request named none.
     pub recipient: Cow<'a, str>,

@@ -2,33 +2,27 @@
 
 use serde_json::Value;
 
-/// The provider a request is meant for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Played {
-    /// `POST /v*/{page}/messages`.
-    Messenger,
-    /// `POST` to any other path.
-    Http,
-}
+use super::played::Played;
 
-impl Played {
-    /// The name of the channel's member.
-    pub fn name(self) -> &'static str {
-        match self {
-            Played::Messenger => "messenger",
-            Played::Http => "http",
-        }
-    }
+/// A request as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted<'a> {
+    pub path: &'a str,
+    /// The header `authorization`.
+    pub authorization: Option<&'a str>,
+    /// The header `x-herald-correlation`.
+    pub correlation: Option<&'a str>,
+    pub body: &'a [u8],
 }
 
 /// What is asked for; members are empty where the request lacks them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub played: Played,
-    /// The page, or the path.
+    /// The page, bot or path.
     pub account: String,
     pub recipient: String,
-    /// `metadata`, or the header `x-herald-correlation`.
+    /// As far as the provider takes one.
     pub correlation: Option<String>,
     pub text: String,
     /// Why the provider would refuse it, whoever the recipient is.
@@ -38,65 +32,62 @@ pub struct Call {
 /// A request that no provider would take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No Bearer token.
+    /// No credentials.
     NoToken,
     /// A parameter is missing or wrong; says which.
     BadParameter(String),
 }
 
-/// Graph's own words: "must be less than or equal to 2000".
-const MAX_MESSENGER_TEXT: usize = 2_000;
+/// Reads a request for whichever provider its path speaks of.
+pub fn read(request: &Posted<'_>) -> Call {
+    let call = Played::ALL.into_iter().find_map(|played| played.play().read(request));
+    call.unwrap_or_else(|| Call {
+        played: Played::Http,
+        account: request.path.to_owned(),
+        recipient: String::new(),
+        correlation: None,
+        text: String::new(),
+        refusal: Some(Refusal::BadParameter("nobody takes this".to_owned())),
+    })
+}
 
-/// Which provider, and which account of it, a path speaks of.
-pub fn route(path: &str) -> (Played, String) {
-    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match segments[..] {
-        [version, page, "messages"] if version.starts_with('v') && !page.is_empty() => {
-            (Played::Messenger, page.to_owned())
-        }
-        _ => (Played::Http, path.to_owned()),
+impl Posted<'_> {
+    /// The path, cut at its slashes.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        self.path.trim_start_matches('/').split('/').collect()
+    }
+
+    pub(super) fn has_bearer_token(&self) -> bool {
+        let token = self.authorization.and_then(|value| value.strip_prefix("Bearer "));
+        token.is_some_and(|token| !token.trim().is_empty())
+    }
+
+    pub(super) fn json(&self) -> Body {
+        Body(serde_json::from_slice(self.body).ok())
     }
 }
 
-/// Reads a request. `authorization` and `correlation` are its headers.
-pub fn read(path: &str, authorization: Option<&str>, correlation: Option<&str>, body: &[u8]) -> Call {
-    let (played, account) = route(path);
-    let parsed: Option<Value> = serde_json::from_slice(body).ok();
-    let text_at = |pointer: &str| {
-        let value = parsed.as_ref().and_then(|body| body.pointer(pointer)).and_then(Value::as_str);
-        value.filter(|value| !value.is_empty()).map(str::to_owned)
-    };
-    let (recipient, text, correlation) = match played {
-        Played::Messenger => (text_at("/recipient/id"), text_at("/message/text"), text_at("/message/metadata")),
-        Played::Http => (text_at("/id"), text_at("/text"), correlation.map(str::to_owned)),
-    };
-    let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
-    let refusal = match played {
-        _ if parsed.is_none() => bad("the body is no JSON"),
-        _ if recipient.is_none() => bad("param recipient must be non-empty"),
-        Played::Http => None,
-        Played::Messenger if !has_bearer_token(authorization) => Some(Refusal::NoToken),
-        Played::Messenger if text_at("/messaging_type").is_none() => bad("param messaging_type is required"),
-        Played::Messenger => match &text {
-            None => bad("param message[text] must be non-empty"),
-            Some(text) if text.chars().count() > MAX_MESSENGER_TEXT => {
-                bad("Length of param message[text] must be less than or equal to 2000")
-            }
-            Some(_) => None,
-        },
-    };
-    Call {
-        played,
-        account,
-        recipient: recipient.unwrap_or_default(),
-        correlation,
-        text: text.unwrap_or_default(),
-        refusal,
-    }
-}
+/// A body that should be JSON.
+pub(super) struct Body(Option<Value>);
 
-fn has_bearer_token(authorization: Option<&str>) -> bool {
-    authorization.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| !token.trim().is_empty())
+impl Body {
+    pub(super) fn is_json(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn at(&self, pointer: &str) -> Option<&Value> {
+        self.0.as_ref()?.pointer(pointer)
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self, pointer: &str) -> Option<String> {
+        self.at(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// The same, or a whole number as text.
+    pub(super) fn text_or_number(&self, pointer: &str) -> Option<String> {
+        self.text(pointer).or_else(|| self.at(pointer)?.as_i64().map(|number| number.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -106,9 +97,19 @@ mod tests {
     const BODY: &[u8] =
         br#"{"recipient":{"id":"24"},"messaging_type":"UPDATE","message":{"text":"hi","metadata":"b:1:1:0"}}"#;
 
+    fn read(path: &str, authorization: Option<&str>, correlation: Option<&str>, body: &[u8]) -> Call {
+        super::read(&Posted { path, authorization, correlation, body })
+    }
+
     #[test]
     fn paths_tell_the_provider() {
+        let route = |path: &str| {
+            let call = read(path, None, None, b"{}");
+            (call.played, call.account)
+        };
         assert_eq!(route("/v25.0/1029/messages"), (Played::Messenger, "1029".into()));
+        assert_eq!(route("/bot12:ABC/sendMessage"), (Played::Telegram, "12".into()));
+        assert_eq!(route("/botABC/sendMessage"), (Played::Telegram, "".into()), "what may be a secret is not kept");
         for path in ["/", "/send", "/v25.0/1029", "/v25.0/1029/messages/x", "/v25.0//messages", "/a/1/messages"] {
             assert_eq!(route(path), (Played::Http, path.into()), "{path}");
         }
@@ -133,6 +134,16 @@ mod tests {
     }
 
     #[test]
+    fn telegram_requests_are_read_and_need_a_whole_token() {
+        let body = br#"{"chat_id":24,"text":"hi"}"#;
+        let call = read("/bot12:ABC/sendMessage", None, None, body);
+        assert_eq!((call.recipient.as_str(), call.text.as_str(), call.refusal), ("24", "hi", None));
+        for path in ["/bot12/sendMessage", "/bot12:/sendMessage", "/botx:ABC/sendMessage", "/bot12:ABC/sendmail"] {
+            assert_eq!(read(path, None, None, body).refusal, Some(Refusal::NoToken), "{path}");
+        }
+    }
+
+    #[test]
     fn requests_without_a_recipient_or_text_are_refused() {
         let refused = |path: &str, body: &str| {
             let call = read(path, Some("Bearer t"), None, body.as_bytes());
@@ -149,7 +160,7 @@ mod tests {
             let text = "ü".repeat(length);
             format!(r#"{{"recipient":{{"id":"24"}},"messaging_type":"UPDATE","message":{{"text":"{text}"}}}}"#)
         };
-        assert!(!refused(messenger, &text(MAX_MESSENGER_TEXT)));
-        assert!(refused(messenger, &text(MAX_MESSENGER_TEXT + 1)));
+        assert!(!refused(messenger, &text(2_000)));
+        assert!(refused(messenger, &text(2_001)));
     }
 }

@@ -20,9 +20,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::book::Book;
-use super::decide::{Circumstances, Decision, Reply, Response, decide};
+use super::decide::{Circumstances, Decision, Reply, decide};
 use super::record::{Delivery, Line};
-use super::request::{self, Call};
+use super::request::{self, Call, Posted};
+use super::response::Response;
 use super::settings::{SettingError, Settings};
 use crate::provider::CORRELATION_HEADER;
 
@@ -199,7 +200,12 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
         return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let call = request::read(path, header(AUTHORIZATION.as_str()), header(CORRELATION_HEADER.as_str()), &body);
+    let call = request::read(&Posted {
+        path,
+        authorization: header(AUTHORIZATION.as_str()),
+        correlation: header(CORRELATION_HEADER.as_str()),
+        body: &body,
+    });
     let decision = match shared.take(&call) {
         Ok(decision) => decision,
         Err(error) => {
@@ -325,7 +331,7 @@ impl Shared {
         if let Some(record) = &mut state.record {
             record.write(&Line {
                 time_ns,
-                provider: call.played.name().into(),
+                provider: call.played.play().name().into(),
                 account: call.account.as_str().into(),
                 recipient: call.recipient.as_str().into(),
                 correlation: call.correlation.as_deref().map(Into::into),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::fmt::rfc2822;
 use serde::{Deserialize, Serialize};
 
+use super::played::Played;
+
 /// The longest latency in milliseconds: far beyond any request timeout.
 pub const MAX_LATENCY_MS: u64 = 600_000;
 
@@ -24,12 +26,14 @@ pub struct Settings {
     /// too, as they do at Meta. 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate_limit: u32,
-    /// How long a throttled endpoint asks to be left alone, in seconds; with `:date` it names the date. Messenger has no
-    /// such wish
+    /// How long a throttled sender is asked to wait, in seconds; with `:date` a plain endpoint names the date. Messenger
+    /// and WhatsApp have no such wish, Telegram and Slack only whole seconds
     #[arg(long, value_name = "SECONDS[:date]", default_value = "1")]
     pub retry_after: RetryAfter,
-    /// Fail this fraction of requests, e.g. `551=0.01`, `10/2018278=0.05` (Graph code or code/subcode, Messenger
-    /// only), `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`, `redirect`, `never`, `slow`; repeatable
+    /// Fail this fraction of requests with a provider's own error, e.g. `551=0.01`, `10/2018278=0.05` (Messenger),
+    /// `131026=0.1` (WhatsApp), `403/blocked by the user=0.1` (Telegram), `is_archived=0.1` (Slack), `21610=0.1` (Twilio),
+    /// with `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`,
+    /// `redirect`, `never`, `slow`; repeatable
     #[arg(long, value_name = "CODE=FRACTION")]
     pub fail: Vec<Failure>,
     /// Close the connection without an answer for this fraction of requests: `before` the message is taken, or
@@ -46,7 +50,9 @@ pub struct Settings {
 pub enum SettingError {
     #[error("{0:?} is no latency: give milliseconds from 0 to {MAX_LATENCY_MS}, or two of them as LOW-HIGH")]
     Latency(String),
-    #[error("{0:?} is no failure: give CODE=FRACTION such as 551=0.01, http:500=0.1 or garbage=1")]
+    #[error(
+        "{0:?} is no failure: give CODE=FRACTION with a code of a provider such as 551=0.01, http:500=0.1 or garbage=1"
+    )]
     Failure(String),
     #[error("{0:?} is no fraction: give a number from 0 to 1")]
     Fraction(String),
@@ -133,6 +139,16 @@ impl RetryAfter {
     }
 }
 
+impl RetryAfter {
+    /// Rounded up, for providers that know no other.
+    pub fn whole_seconds(&self) -> u64 {
+        match self {
+            RetryAfter::Seconds(seconds) => seconds.parse::<f64>().map_or(1, |seconds| seconds.ceil() as u64),
+            RetryAfter::Date(seconds) => u64::from(*seconds),
+        }
+    }
+}
+
 impl Default for RetryAfter {
     fn default() -> RetryAfter {
         RetryAfter::Seconds("1".to_owned())
@@ -162,10 +178,10 @@ impl fmt::Display for RetryAfter {
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mishap {
-    /// A Graph error, on Messenger only; never accepted.
-    Graph { code: i64, subcode: Option<i64> },
+    /// An error of those providers that know it; never accepted.
+    Code(String),
     /// A bare HTTP status; accepted only where it is 2xx.
     Status(u16),
     /// Accepted, and answered with 200 and bytes that mean nothing.
@@ -198,13 +214,10 @@ impl FromStr for Mishap {
                     let status = status.parse().ok().filter(|status| (200..=599).contains(status));
                     Mishap::Status(status.ok_or(())?)
                 }
-                None => match text.split_once('/') {
-                    Some((code, subcode)) => Mishap::Graph {
-                        code: code.parse().map_err(drop)?,
-                        subcode: Some(subcode.parse().map_err(drop)?),
-                    },
-                    None => Mishap::Graph { code: text.parse().map_err(drop)?, subcode: None },
-                },
+                None if Played::ALL.into_iter().any(|played| played.play().knows(text)) => {
+                    Mishap::Code(text.to_owned())
+                }
+                None => return Err(()),
             },
         })
     }
@@ -213,8 +226,7 @@ impl FromStr for Mishap {
 impl fmt::Display for Mishap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mishap::Graph { code, subcode: Some(subcode) } => write!(f, "{code}/{subcode}"),
-            Mishap::Graph { code, subcode: None } => write!(f, "{code}"),
+            Mishap::Code(code) => f.write_str(code),
             Mishap::Status(status) => write!(f, "http:{status}"),
             Mishap::Garbage => f.write_str("garbage"),
             Mishap::HalfBody => f.write_str("half-body"),
@@ -227,7 +239,7 @@ impl fmt::Display for Mishap {
 }
 
 /// A mishap and the fraction of requests it befalls.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Failure {
     pub mishap: Mishap,

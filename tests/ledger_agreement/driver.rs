@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use herald::api::Content;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
-use herald::ledger::declaration::{AccountKey, Content};
+use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::postgres::PostgresLedger;
@@ -149,7 +150,7 @@ impl<'a> Case<'a> {
             },
             account_rate: Rate::new(RATE, 1),
             identity_hash: "same".into(),
-            content: Content { text: "hello".into() },
+            content: Content { text: "hello".into(), ..Content::default() },
             orders: None,
             request_timeout: Span::from_secs(2),
             rate: None,

@@ -1,11 +1,12 @@
 //! Who may take from which batch.
 
+use herald::api::Content;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::URGENT_WEIGHT;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{Assignment, Directive, ExchangeReply, ExchangeRequest, LEASE, MAX_REPORTS, Report};
-use herald::ledger::{Content, Declaration, LedgerError};
+use herald::ledger::{Declaration, LedgerError};
 
 use super::world::*;
 
@@ -303,7 +304,7 @@ pub async fn the_content_comes_with_recipients_to_who_has_none_or_that_of_anothe
     assert_eq!(ask_knowing(world, &mut sender, 0, None).await.content, None);
     // Edited before anybody was attempted: the plan is made anew.
     let edited = Declaration {
-        content: Content { text: "edited".into() },
+        content: Content { text: "edited".into(), ..Content::default() },
         identity_hash: "second".into(),
         generation: 2,
         ..declaration("one")

@@ -1,10 +1,10 @@
 //! Owners of broadcasts, what their senders work by, and what keeps these from it.
 
-use herald::api::{Audience, MessageChannelSpec};
+use herald::api::{Audience, Content, MessageChannelSpec};
 use herald::delivery::gate::Closed;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
-use herald::ledger::declaration::{AccountKey, Content};
+use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
 use herald::ledger::{BroadcastId, Declaration, LedgerError, Orders, PlanTicket, Trouble};
 
@@ -294,7 +294,7 @@ pub async fn one_that_is_planned_first_is_held_once_the_earlier_one_turns_out_to
 pub async fn what_differs_or_has_begun_is_not_suspected<L: Backend>(world: &World<L>) {
     let first = world.planned(&named("first"), 3).await;
     Sender::proven(world, "sender", first).await;
-    let text = Content { text: "another text".into() };
+    let text = Content { text: "another text".into(), ..Content::default() };
     let other_text = Declaration { identity_hash: "second".into(), content: text, ..named("other text") };
     let other_text = world.planned(&other_text, 3).await;
     assert_eq!(world.snapshot(other_text).await.closed, None);

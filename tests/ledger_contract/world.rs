@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::postgres_server::fresh_ledger;
+use herald::api::Content;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::counts::Counts;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
@@ -13,7 +14,7 @@ use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
-use herald::ledger::declaration::{AccountKey, Content, Declaration};
+use herald::ledger::declaration::{AccountKey, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::{PlanRow, SealedPlan};
 use herald::ledger::postgres::PostgresLedger;
@@ -84,7 +85,7 @@ pub fn declaration(key: &str) -> Declaration {
         },
         account_rate: Rate::new(100, 1),
         identity_hash: "first".into(),
-        content: Content { text: "hello".into() },
+        content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),
         rate: None,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use herald::api::Content;
 use herald::delivery::backoff::{RetryPolicy, scatter};
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
@@ -11,7 +12,7 @@ use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
-use herald::ledger::declaration::{AccountKey, Content, Declaration};
+use herald::ledger::declaration::{AccountKey, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::{Clock, LedgerError};
@@ -142,7 +143,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         },
         account_rate: RATE,
         identity_hash: "same".into(),
-        content: Content { text: "hello".into() },
+        content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(2),
         rate: None,

@@ -11,6 +11,10 @@ use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::delivery::unanswered::SENDER_LOST;
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
+use herald::provider::slack::errors::SLACK_ERRORS;
+use herald::provider::telegram::errors::TELEGRAM_ERRORS;
+use herald::provider::twilio::errors::TWILIO_ERRORS;
+use herald::provider::whatsapp::errors::WHATSAPP_ERRORS;
 use herald::sender::transport::NO_ANSWER;
 use regex::Regex;
 
@@ -88,6 +92,10 @@ fn in_code() -> BTreeSet<String> {
     let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
     reasons.extend(ends.map(|end| end.as_str().to_owned()));
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend(TELEGRAM_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend(WHATSAPP_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend(SLACK_ERRORS.iter().map(|row| row.reason.to_owned()));
+    reasons.extend(TWILIO_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
     // Conditions while nothing has ended.
     reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING].map(str::to_owned));

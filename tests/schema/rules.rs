@@ -6,7 +6,10 @@ use herald::api::crds;
 use herald::provider::http::OWN_HEADERS;
 use serde_json::{Value, json};
 
-use super::samples::{batch, broadcast, create, http_channel, messenger_channel, stored, update, with};
+use super::samples::{
+    batch, broadcast, create, http_channel, messenger_broadcast, messenger_channel, slack_channel, stored,
+    telegram_channel, twilio_channel, twilio_service, update, whatsapp_broadcast, whatsapp_channel, with,
+};
 
 const NULL: Value = Value::Null;
 
@@ -144,25 +147,86 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (channel("/spec/rate", NULL), ""),
         (
             channel("/spec/credentialsSecretRef", NULL),
-            "spec.credentialsSecretRef: Required value: a messenger channel needs the Secret that holds accessToken",
+            "spec.credentialsSecretRef: Required value: the channel needs the Secret that holds its credentials: accessToken (messenger, whatsapp)",
         ),
         (
             channel("/spec/messenger", NULL),
-            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+            "spec: Invalid value: \"object\": exactly one of messenger, whatsapp, telegram, slack, twilio and http must be set",
         ),
         (
             channel("/spec/http", json!({"url": "https://gateway.example/send"})),
-            "spec: Invalid value: \"object\": exactly one of messenger and http must be set",
+            "spec: Invalid value: \"object\": exactly one of messenger, whatsapp, telegram, slack, twilio and http must be set",
         ),
         (
             channel("/spec/messenger/pageID", json!(1029384756)),
             "spec.messenger.pageID: Invalid value: \"integer\": spec.messenger.pageID in body must be of type string: \"integer\"; put the value in quotes",
         ),
+        (telegram_channel(), ""),
+        (whatsapp_channel(), ""),
+        (slack_channel(), ""),
+        (twilio_channel(), ""),
+        (twilio_service(), ""),
+        (with(slack_channel(), "/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
+        (with(twilio_channel(), "/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
+        (
+            with(twilio_channel(), "/spec/twilio/from", NULL),
+            "spec.twilio: Invalid value: \"object\": exactly one of from and messagingServiceSID must be set",
+        ),
+        (
+            with(twilio_service(), "/spec/twilio/from", json!("+1500")),
+            "spec.twilio: Invalid value: \"object\": exactly one of from and messagingServiceSID must be set",
+        ),
+        (
+            with(telegram_channel(), "/spec/slack", json!({"teamID": "T0123"})),
+            "spec: Invalid value: \"object\": exactly one of messenger, whatsapp, telegram, slack, twilio and http must be set",
+        ),
+        (whatsapp_broadcast(), ""),
+        (messenger_broadcast(), ""),
+        (
+            message("/spec/content/text", NULL),
+            "spec.content: Invalid value: \"object\": exactly one of text, messenger.template and whatsapp.template must be set",
+        ),
+        (
+            with(whatsapp_broadcast(), "/spec/content/text", json!("Hi")),
+            "spec.content: Invalid value: \"object\": exactly one of text, messenger.template and whatsapp.template must be set",
+        ),
+        (
+            with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/0/index", json!(0)),
+            "spec.content.whatsapp.template.components[0]: Invalid value: \"object\": subType and index must be set for a Button",
+        ),
+        (
+            with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/1/subType", NULL),
+            "spec.content.whatsapp.template.components[1]: Invalid value: \"object\": subType and index must be set for a Button",
+        ),
+        (
+            with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/1/parameters/0/text", json!("x")),
+            "spec.content.whatsapp.template.components[1].parameters[0]: Invalid value: \"object\": exactly one of text and payload",
+        ),
+        (
+            with(messenger_broadcast(), "/spec/content/messenger/messagingType", json!("Update")),
+            "spec.content.messenger.messagingType: Invalid value: \"Update\": must not be set with a template, which is always",
+        ),
+        (
+            with(
+                messenger_broadcast(),
+                "/spec/content/messenger/quickReplies",
+                json!([{"title": "Yes", "payload": "yes"}]),
+            ),
+            "spec.content.messenger.quickReplies: Invalid value: ",
+        ),
+        (
+            message("/spec/content/telegram/inlineKeyboard/0/buttons/0/callbackData", json!("x")),
+            "spec.content.telegram.inlineKeyboard[0].buttons[0]: Invalid value: \"object\": exactly one of url and callbackData must be set",
+        ),
+        (
+            message("/spec/content/telegram/parseMode", json!("Markdown")),
+            "spec.content.telegram.parseMode: Unsupported value: \"Markdown\": supported values: \"HTML\", \"MarkdownV2\"",
+        ),
         (
             channel("/spec/messenger/baseURL", json!("https://user:pw@graph.example")),
             "spec.messenger.baseURL: Invalid value: ",
         ),
-        (http("/spec/rate", NULL), "spec.rate: Required value: an http channel has no default rate"),
+        (http("/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
         (
             http("/spec/credentialsSecretRef", NULL),
             "spec.credentialsSecretRef: Required value: a header names a key of the channel's Secret",
@@ -264,6 +328,40 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
             "spec.messenger.pageID: Forbidden: immutable; for another page",
         ),
         (messenger_channel(), to_http, "spec: Forbidden: the provider is immutable"),
+        (
+            telegram_channel(),
+            with(telegram_channel(), "/spec/telegram/botID", json!("7")),
+            "spec.telegram.botID: Forbidden: immutable; for another bot",
+        ),
+        (telegram_channel(), with(telegram_channel(), "/spec/telegram/allowPaidBroadcast", json!(false)), ""),
+        (whatsapp_channel(), with(whatsapp_channel(), "/spec/whatsapp/apiVersion", json!("v26.0")), ""),
+        (
+            whatsapp_channel(),
+            with(whatsapp_channel(), "/spec/whatsapp/phoneNumberID", json!("7")),
+            "spec.whatsapp.phoneNumberID: Forbidden: immutable; for another phone number",
+        ),
+        (slack_channel(), with(slack_channel(), "/spec/slack/baseURL", json!("https://slack.example")), ""),
+        (
+            slack_channel(),
+            with(slack_channel(), "/spec/slack/teamID", json!("T7")),
+            "spec.slack.teamID: Forbidden: immutable; for another workspace",
+        ),
+        (twilio_channel(), with(twilio_channel(), "/spec/twilio/baseURL", json!("https://twilio.example")), ""),
+        (
+            twilio_channel(),
+            with(twilio_channel(), "/spec/twilio/accountSID", json!("AC1123456789abcdef0123456789abcdef")),
+            "spec.twilio.accountSID: Forbidden: immutable; for another account",
+        ),
+        (
+            twilio_channel(),
+            with(twilio_channel(), "/spec/twilio/from", json!("+15005550007")),
+            "spec.twilio: Forbidden: from and messagingServiceSID are immutable",
+        ),
+        (
+            twilio_channel(),
+            with(twilio_service(), "/spec/twilio/baseURL", json!("http://127.0.0.1:9999")),
+            "spec.twilio: Forbidden: from and messagingServiceSID are immutable",
+        ),
         (
             http_channel(),
             with(http_channel(), "/spec/http/url", json!("https://other.example")),

@@ -27,6 +27,100 @@ pub fn messenger_channel() -> Value {
     })
 }
 
+pub fn telegram_channel() -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "news-bot"},
+        "spec": {
+            "telegram": {"botID": "123456789", "allowPaidBroadcast": true, "baseURL": "http://127.0.0.1:9999"},
+            "credentialsSecretRef": {"name": "news-bot"},
+        },
+    })
+}
+
+pub fn whatsapp_channel() -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "shop-number"},
+        "spec": {
+            "whatsapp": {"phoneNumberID": "106540352242922", "apiVersion": "v25.0", "baseURL": "http://127.0.0.1:9999"},
+            "credentialsSecretRef": {"name": "shop-number"},
+        },
+    })
+}
+
+pub fn slack_channel() -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "workspace"},
+        "spec": {
+            "slack": {"teamID": "T0123ABCD", "baseURL": "http://127.0.0.1:9999"},
+            "credentialsSecretRef": {"name": "workspace"},
+            "rate": {"messages": 60, "periodSeconds": 60},
+        },
+    })
+}
+
+pub fn twilio_channel() -> Value {
+    json!({
+        "apiVersion": "herald.dev/v1alpha1",
+        "kind": "MessageChannel",
+        "metadata": {"name": "sms"},
+        "spec": {
+            "twilio": {
+                "accountSID": "AC0123456789abcdef0123456789abcdef",
+                "from": "+15005550006",
+                "baseURL": "http://127.0.0.1:9999",
+            },
+            "credentialsSecretRef": {"name": "sms"},
+            "rate": {"messages": 1},
+        },
+    })
+}
+
+/// The same through a Messaging Service.
+pub fn twilio_service() -> Value {
+    let service = json!({
+        "accountSID": "AC0123456789abcdef0123456789abcdef",
+        "messagingServiceSID": "MG0123456789abcdef0123456789abcdef",
+    });
+    with(twilio_channel(), "/spec/twilio", service)
+}
+
+/// A broadcast that says what it says by a template of WhatsApp.
+pub fn whatsapp_broadcast() -> Value {
+    let content = json!({"whatsapp": {
+        "previewURL": true,
+        "template": {
+            "name": "order_confirmation",
+            "language": "en_US",
+            "components": [
+                {"type": "Body", "parameters": [{"name": "first_name", "text": "{{ first_name | default('you') }}"}]},
+                {"type": "Button", "subType": "QuickReply", "index": 1, "parameters": [{"payload": "stop"}]},
+            ],
+        },
+    }});
+    with(broadcast(), "/spec/content", content)
+}
+
+/// The same by a utility template of Messenger.
+pub fn messenger_broadcast() -> Value {
+    let content = json!({"messenger": {
+        "notificationType": "SilentPush",
+        "personaID": "1008",
+        "template": {
+            "name": "order_confirmation",
+            "language": "en_US",
+            "parameters": [{"name": "first_name", "text": "{{ first_name | default('you') }}"}],
+            "buttonPayloads": ["stop"],
+        },
+    }});
+    with(broadcast(), "/spec/content", content)
+}
+
 pub fn http_channel() -> Value {
     json!({
         "apiVersion": "herald.dev/v1alpha1",
@@ -94,7 +188,24 @@ pub fn broadcast() -> Value {
                 },
                 "limit": 10_000,
             },
-            "content": {"text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday."},
+            "content": {
+                "text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday.",
+                "messenger": {
+                    "messagingType": "Update",
+                    "quickReplies": [{"title": "Yes", "payload": "yes", "imageURL": "https://shop.example/yes.png"}],
+                },
+                "slack": {"blocks": "- type: divider", "unfurlLinks": false, "unfurlMedia": true},
+                "telegram": {
+                    "parseMode": "HTML",
+                    "inlineKeyboard": [{"buttons": [
+                        {"text": "See", "url": "https://shop.example/{{ code | default('') }}"},
+                        {"text": "No", "callbackData": "no"},
+                    ]}],
+                    "disableNotification": true,
+                    "protectContent": true,
+                    "disableLinkPreview": true,
+                },
+            },
             "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00"},
             "suspend": true,
@@ -113,8 +224,20 @@ pub fn batch() -> Value {
     })
 }
 
-pub fn all() -> [Value; 4] {
-    [messenger_channel(), http_channel(), broadcast(), batch()]
+pub fn all() -> Vec<Value> {
+    vec![
+        messenger_channel(),
+        whatsapp_channel(),
+        telegram_channel(),
+        slack_channel(),
+        twilio_channel(),
+        twilio_service(),
+        http_channel(),
+        broadcast(),
+        whatsapp_broadcast(),
+        messenger_broadcast(),
+        batch(),
+    ]
 }
 
 /// The document with the value at a JSON pointer replaced, added, or (with null) removed.

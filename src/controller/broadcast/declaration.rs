@@ -7,8 +7,8 @@ use super::decide_refused::Refusal;
 use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
 use super::observation::Declared;
 use super::remembered::{Remembered, Standing};
-use crate::api::{BroadcastMessage, MessageChannel};
-use crate::content::Template;
+use crate::api::{BroadcastMessage, Content, MessageChannel};
+use crate::content::MessageTemplate;
 use crate::controller::cluster::call;
 use crate::controller::departures::Departed;
 use crate::controller::failure::Failure;
@@ -17,7 +17,7 @@ use crate::delivery::rate::Rate;
 use crate::delivery::time::Span;
 use crate::ledger::recollection::{self, Recollection};
 use crate::ledger::status::end;
-use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Content, Declaration, Ledger, LedgerError, Orders};
+use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
 
 fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
     Refusal { reason, message: message.into() }
@@ -33,11 +33,13 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
         );
         refuse(CHANNEL_NOT_FOUND, message)
     })?;
-    Template::compile(&broadcast.spec.content.text)
-        .map_err(|error| refuse(TEMPLATE_INVALID, format!("spec.content.text: {error}")))?;
     let account = AccountKey::of(&namespace, &channel.spec).ok_or_else(|| {
         refuse(CHANNEL_INVALID, format!("the MessageChannel `{wanted}` names no provider; set exactly one in its spec"))
     })?;
+    if let Some(channel) = channel.spec.account() {
+        MessageTemplate::compile(&broadcast.spec.content, channel.provider())
+            .map_err(|error| refuse(TEMPLATE_INVALID, error.to_string()))?;
+    }
     let mut declaration = Declaration::of(broadcast, &channel.spec, account.clone())
         .map_err(|error| refuse(CHANNEL_INVALID, error.to_string()))?;
     for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
@@ -71,7 +73,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         account: nowhere,
         account_rate: Rate::new(1, 1),
         identity_hash: String::new(),
-        content: Content { text: String::new() },
+        content: Content::default(),
         orders: None,
         request_timeout: Span::from_secs(1),
         rate: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::channel::{ChannelMember, ChannelProvider, ChannelRateStatus};
+use crate::api::channel::{ChannelAccount, ChannelRateStatus};
 use crate::api::{BroadcastMessage, BroadcastState, Condition, ConditionStatus, MessageChannel, MessageChannelStatus};
 use crate::controller::broadcast::Transition;
 use crate::delivery::rate::Rate;
@@ -59,10 +59,7 @@ fn status(observation: &ChannelObservation, before: Option<&MessageChannelStatus
     MessageChannelStatus {
         observed_generation: Some(generation).filter(|generation| *generation > 0),
         conditions: conditions(observation, generation, before.map_or(&[], |status| &status.conditions)),
-        provider: spec.member().map(|member| match member {
-            ChannelMember::Messenger(_) => ChannelProvider::Messenger,
-            ChannelMember::Http(_) => ChannelProvider::Http,
-        }),
+        provider: spec.account().map(ChannelAccount::provider),
         rate: rate(observation),
         active_broadcasts: Some(observation.broadcasts.iter().filter(|broadcast| is_sending(broadcast)).count() as u32),
     }

@@ -2,87 +2,12 @@
 //! never matched on, and the HTTP status is no guide (190 was recorded with 400, 4 with 403).
 
 use crate::delivery::outcome::{Cap, PermanentScope};
-use GraphClass::{Auth, Blocked, PermanentMessage, PermanentRecipient, Throttled, Transient, Unknown};
-
-/// Which codes a row speaks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codes {
-    /// Exactly this code.
-    One(i64),
-    /// From the first to the last code, both included.
-    Range(i64, i64),
-    /// Every code: the row's subcode alone decides.
-    Any,
-}
-
-/// What an error means for the recipient and the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GraphClass {
-    /// This person cannot be reached.
-    PermanentRecipient,
-    /// The message itself is refused.
-    PermanentMessage,
-    /// Token or permission: nobody can be reached.
-    Auth,
-    /// A limit of the page or app.
-    Throttled,
-    /// Worth another try, at most so often where the row caps it.
-    Transient { cap: Option<Cap> },
-    /// Measures against abuse: a person must look.
-    Blocked,
-    /// The message may have been sent in spite of the error.
-    Unknown,
-}
-
-/// One row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GraphErrorRow {
-    /// `error.code`.
-    pub codes: Codes,
-    /// `error.error_subcode`; `None` speaks for every subcode that has no row of its own.
-    pub subcode: Option<i64>,
-    /// `error.type`, where one code means two things; `None` speaks for every type.
-    pub error_type: Option<&'static str>,
-    /// The class.
-    pub class: GraphClass,
-    /// CamelCase; the user's condition and the metric's label.
-    pub reason: &'static str,
-    /// Where this meaning is written.
-    pub source: &'static str,
-}
-
-/// Finds the row of an error: code with subcode first, then the subcode alone, then the code, then its range; of two
-/// rows that fit alike the one that names the type.
-pub fn find(code: i64, subcode: Option<i64>, error_type: Option<&str>) -> Option<&'static GraphErrorRow> {
-    GRAPH_ERRORS
-        .iter()
-        .filter_map(|row| row.closeness(code, subcode, error_type).map(|closeness| (closeness, row)))
-        .max_by_key(|(closeness, _)| *closeness)
-        .map(|(_, row)| row)
-}
-
-impl GraphErrorRow {
-    /// How closely the row fits, higher is closer; `None` when it does not fit.
-    fn closeness(&self, code: i64, subcode: Option<i64>, error_type: Option<&str>) -> Option<(u8, u8, u8)> {
-        let code_fits = match self.codes {
-            Codes::One(one) if one == code => 2,
-            Codes::Range(first, last) if (first..=last).contains(&code) => 1,
-            Codes::Any => 0,
-            _ => return None,
-        };
-        let subcode_fits = match self.subcode {
-            Some(own) if Some(own) == subcode => 1,
-            Some(_) => return None,
-            None => 0,
-        };
-        let type_fits = match self.error_type {
-            Some(own) if Some(own) == error_type => 1,
-            Some(_) => return None,
-            None => 0,
-        };
-        Some((subcode_fits, code_fits, type_fits))
-    }
-}
+use crate::provider::error_table::ErrorClass::{
+    Auth, Blocked, PermanentMessage, PermanentRecipient, Transient, Unknown,
+};
+use crate::provider::graph::errors::{
+    Codes, GraphError, GraphErrorRow, METHOD_EXCEPTION, THROTTLED, code as row, row as graph_row, subcode as sub,
+};
 
 const ERROR_PAGE: &str =
     "developers.facebook.com/documentation/business-messaging/messenger-platform/error-codes (18 Mar 2026)";
@@ -101,17 +26,6 @@ const TEMPORARY_OR_BLOCKED: Cap = Cap { tries: 3, then: PermanentScope::Recipien
 /// same for all.
 const UNKNOWN_ERROR: Cap = Cap { tries: 2, then: PermanentScope::Message };
 
-const fn row(code: i64, class: GraphClass, reason: &'static str, source: &'static str) -> GraphErrorRow {
-    GraphErrorRow { codes: Codes::One(code), subcode: None, error_type: None, class, reason, source }
-}
-
-const fn sub(code: i64, subcode: i64, class: GraphClass, reason: &'static str, source: &'static str) -> GraphErrorRow {
-    GraphErrorRow { codes: Codes::One(code), subcode: Some(subcode), error_type: None, class, reason, source }
-}
-
-/// The type of errors about the object in the path and about the call as such, not about its parameters.
-const METHOD_EXCEPTION: Option<&str> = Some("GraphMethodException");
-
 /// The table. Its order has no meaning.
 pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     // Temporary.
@@ -123,12 +37,12 @@ pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     row(1200, Transient { cap: None }, "TemporarySendFailure", SEND_API_ERRORS),
     sub(1200, 2_018_024, Transient { cap: None }, "TemporarySendFailure", "remixz/messenger-bot#61"),
     // Limits.
-    row(4, Throttled, "AppRateLimit", "facebook/facebook-android-sdk#582"),
-    sub(4, 2_018_022, Throttled, "TooManySends", SEND_API_ERRORS),
-    row(17, Throttled, "UserRateLimit", GRAPH_PAGE),
-    row(32, Throttled, "PageRateLimit", RATE_PAGE),
-    row(341, Throttled, "ApplicationLimit", GRAPH_PAGE),
-    row(613, Throttled, "CallRateLimit", "howdyai/botkit#865"),
+    row(4, THROTTLED, "AppRateLimit", "facebook/facebook-android-sdk#582"),
+    sub(4, 2_018_022, THROTTLED, "TooManySends", SEND_API_ERRORS),
+    row(17, THROTTLED, "UserRateLimit", GRAPH_PAGE),
+    row(32, THROTTLED, "PageRateLimit", RATE_PAGE),
+    row(341, THROTTLED, "ApplicationLimit", GRAPH_PAGE),
+    row(613, THROTTLED, "CallRateLimit", "howdyai/botkit#865"),
     // Frequency of marketing messages to one person: nothing to wait for within a broadcast.
     sub(4, 2_018_354, PermanentRecipient, "FrequencyCapped", ERROR_PAGE),
     sub(9, 2_018_352, PermanentRecipient, "FrequencyCapped", ERROR_PAGE),
@@ -169,46 +83,38 @@ pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     row(104, Auth, "SignatureInvalid", CATALOG),
     row(3, Auth, "PermissionDenied", GRAPH_PAGE),
     row(10, Auth, "PermissionDenied", GRAPH_PAGE),
-    GraphErrorRow {
-        codes: Codes::Range(200, 299),
-        subcode: None,
-        error_type: None,
-        class: Auth,
-        reason: "PermissionDenied",
-        source: GRAPH_PAGE,
-    },
+    graph_row(
+        GraphError { codes: Codes::Range(200, 299), subcode: None, error_type: None },
+        Auth,
+        "PermissionDenied",
+        GRAPH_PAGE,
+    ),
     row(230, Auth, "MessagingPermissionMissing", ERROR_LOOKUP),
     // Documented as a subcode in one place and without its code in another.
     row(1_689_001, Auth, "UtilityPermissionMissing", CATALOG),
-    GraphErrorRow {
-        codes: Codes::Any,
-        subcode: Some(1_689_001),
-        error_type: None,
-        class: Auth,
-        reason: "UtilityPermissionMissing",
-        source: CATALOG,
-    },
+    graph_row(
+        GraphError { codes: Codes::Any, subcode: Some(1_689_001), error_type: None },
+        Auth,
+        "UtilityPermissionMissing",
+        CATALOG,
+    ),
     sub(2, 2_018_344, Auth, "LabelTermsNotAccepted", ERROR_PAGE),
     // "requires an appsecret_proof argument" and "Invalid appsecret_proof": the channel's fault, although the code is
     // that of a bad parameter.
-    GraphErrorRow {
-        codes: Codes::One(100),
-        subcode: None,
-        error_type: METHOD_EXCEPTION,
-        class: Auth,
-        reason: "AppSecretProofRefused",
-        source: "recorded answers of Graph to calls without and with a wrong appsecret_proof",
-    },
+    graph_row(
+        GraphError { codes: Codes::One(100), subcode: None, error_type: METHOD_EXCEPTION },
+        Auth,
+        "AppSecretProofRefused",
+        "recorded answers of Graph to calls without and with a wrong appsecret_proof",
+    ),
     // "Unsupported post request. Object with ID … does not exist": the object of the path is the page, so a wrong
     // pageID must stop the broadcast and not fail its recipients one by one.
-    GraphErrorRow {
-        codes: Codes::One(100),
-        subcode: Some(33),
-        error_type: METHOD_EXCEPTION,
-        class: Auth,
-        reason: "PageNotFound",
-        source: "recorded answers of Graph to calls on an object that does not exist",
-    },
+    graph_row(
+        GraphError { codes: Codes::One(100), subcode: Some(33), error_type: METHOD_EXCEPTION },
+        Auth,
+        "PageNotFound",
+        "recorded answers of Graph to calls on an object that does not exist",
+    ),
     // Measures against abuse.
     row(368, Blocked, "TemporarilyBlocked", GRAPH_PAGE),
     row(2022, Blocked, "FeatureDisabled", SEND_API_ERRORS),

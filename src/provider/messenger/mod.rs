@@ -1,26 +1,28 @@
-//! Facebook Messenger, Send API: text messages of a page to people by page-scoped id.
+//! Facebook Messenger, Send API: texts and utility templates of a page to people by page-scoped id.
 //!
-//! Facts are from the Send API reference and the rate-limit and error pages of the Messenger Platform; the meaning
-//! of each error is in [`graph_errors`] with its own source.
+//! Facts are from the Send API reference and the rate-limit, utility-message and error pages of the Messenger Platform; the
+//! meaning of each error is in [`graph_errors`] with its own source.
 
 pub mod graph_errors;
-mod redact;
 
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use secrecy::{ExposeSecret, SecretString};
+use http::{Request, Uri};
+use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::Value;
 
-use self::graph_errors::GraphClass;
-use super::{
-    AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, Message, Provider, absolute_url,
-    retry_after::retry_after_ms, secret_header,
+use self::graph_errors::GRAPH_ERRORS;
+use super::answer::{accepted, json_object, text, unknown};
+use super::graph::{self, Graph};
+use super::{AccountError, Answer, EncodeError, Message, Provider, check_text};
+use crate::api::channel::ChannelProvider;
+use crate::api::content::{
+    MessengerContent, MessengerMessagingType, MessengerNotificationType, MessengerParameter, MessengerQuickReply,
+    MessengerTemplate,
 };
-use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
+use crate::content::Extras;
+use crate::delivery::outcome::Outcome;
 
 /// The longest text in characters. One page of the documentation says "less than 2,000 characters", another "2,000
 /// character limit"; this is what both allow.
@@ -29,14 +31,11 @@ pub const MAX_TEXT: usize = 1_999;
 /// The longest `message.metadata` in characters: documented as less than 1,000.
 pub const MAX_METADATA: usize = 999;
 
-/// The longest message id that is kept; real ones have some 120 characters.
-const MAX_MESSAGE_ID: usize = 512;
+/// The longest title of a quick reply in characters (Send API reference; recalled).
+pub const MAX_QUICK_REPLY_TITLE: usize = 20;
 
-/// The longest `fbtrace_id` that is kept; real ones have 11 to 27 characters.
-const MAX_TRACE_ID: usize = 40;
-
-/// The characters of an error's text that are kept, so that the trace id after it survives the cut of a fault.
-const MAX_ERROR_TEXT: usize = 190;
+/// The longest payload of a quick reply in characters (Send API reference; recalled).
+pub const MAX_QUICK_REPLY_PAYLOAD: usize = 1_000;
 
 /// A page and how to reach it.
 pub struct MessengerAccount {
@@ -55,11 +54,7 @@ pub struct MessengerAccount {
 /// The Send API for one page.
 pub struct Messenger {
     page_id: String,
-    base_url: String,
-    uri: Uri,
-    authorization: HeaderValue,
-    /// Kept to strike them out of error texts.
-    secrets: Vec<SecretString>,
+    graph: Graph,
 }
 
 impl Messenger {
@@ -73,62 +68,14 @@ impl Messenger {
         if page_id.is_empty() || !page_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(AccountError::new("messenger.pageID", "must be the page's id, digits only"));
         }
-        if !is_api_version(&api_version) {
-            return Err(AccountError::new("messenger.apiVersion", "must be a Graph version such as v25.0"));
-        }
-        let base_url = base_url.trim_end_matches('/').to_owned();
-        if absolute_url("messenger.baseURL", &base_url)?.query().is_some() || base_url.contains('#') {
-            return Err(AccountError::new("messenger.baseURL", "must not hold a query or a fragment"));
-        }
-        let token = access_token.expose_secret();
-        let bad_token = || {
-            let problem = "must be a page access token: not empty, one line, visible ASCII characters only";
-            AccountError::new("Secret key accessToken", problem)
-        };
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(bad_token());
-        }
-        let authorization = secret_header(&format!("Bearer {token}")).ok_or_else(bad_token)?;
-
-        let mut url = format!("{base_url}/{api_version}/{page_id}/messages");
-        if let Some(app_secret) = &app_secret {
-            if app_secret.expose_secret().is_empty() {
-                let problem = "is empty; give the app's secret, or leave the key out to send no proof";
-                return Err(AccountError::new("Secret key appSecret", problem));
-            }
-            url.push_str("?appsecret_proof=");
-            url.push_str(&appsecret_proof(app_secret, &access_token));
-        }
-        let uri = absolute_url("messenger.baseURL", &url)?;
-        let secrets = std::iter::once(access_token).chain(app_secret).collect();
-        Ok(Messenger { page_id, base_url, uri, authorization, secrets })
+        let graph = Graph::new("messenger", &page_id, &base_url, &api_version, access_token, app_secret)?;
+        Ok(Messenger { page_id, graph })
     }
-}
-
-/// `v` and two numbers with a dot between them.
-fn is_api_version(version: &str) -> bool {
-    let number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    version
-        .strip_prefix('v')
-        .and_then(|numbers| numbers.split_once('.'))
-        .is_some_and(|(major, minor)| number(major) && number(minor))
-}
-
-/// Lower-case hex of HMAC-SHA256 with the app secret as key over the access token: the plain form, which does not
-/// age (facebook/facebook-python-business-sdk facebook_business/session.py).
-fn appsecret_proof(app_secret: &SecretString, access_token: &SecretString) -> String {
-    use fmt::Write as _;
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, app_secret.expose_secret().as_bytes());
-    let tag = ring::hmac::sign(&key, access_token.expose_secret().as_bytes());
-    tag.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 impl fmt::Debug for Messenger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messenger").field("page_id", &self.page_id).field("base_url", &self.base_url).finish()
+        f.debug_struct("Messenger").field("page_id", &self.page_id).field("base_url", &self.graph.base_url).finish()
     }
 }
 
@@ -136,7 +83,11 @@ impl fmt::Debug for Messenger {
 struct SendRequest<'a> {
     recipient: Recipient<'a>,
     messaging_type: &'static str,
-    message: TextMessage<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persona_id: Option<&'a str>,
+    message: MessageBody<'a>,
 }
 
 #[derive(Serialize)]
@@ -145,29 +96,135 @@ struct Recipient<'a> {
 }
 
 #[derive(Serialize)]
-struct TextMessage<'a> {
-    text: &'a str,
+struct MessageBody<'a> {
+    #[serde(flatten)]
+    content: Body<'a>,
     /// Comes back in the `message_echoes` call-back.
     metadata: &'a str,
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        quick_replies: Vec<QuickReply<'a>>,
+    },
+    Template {
+        template: Template<'a>,
+    },
+}
+
+#[derive(Serialize)]
+struct QuickReply<'a> {
+    content_type: &'static str,
+    title: &'a str,
+    payload: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Template<'a> {
+    name: &'a str,
+    language: Language<'a>,
+    components: Vec<Component<'a>>,
+}
+
+#[derive(Serialize)]
+struct Language<'a> {
+    code: &'a str,
+}
+
+#[derive(Serialize)]
+struct Component<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    parameters: Vec<Parameter<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Parameter<'a> {
+    #[serde(rename = "text")]
+    Text {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parameter_name: Option<&'a str>,
+        text: &'a str,
+    },
+    #[serde(rename = "POSTBACK")]
+    Postback { payload: &'a str },
+}
+
+fn messaging_type(block: &MessengerContent) -> &'static str {
+    match (&block.template, block.messaging_type) {
+        (Some(_), _) => "UTILITY",
+        (None, Some(MessengerMessagingType::Response)) => "RESPONSE",
+        (None, Some(MessengerMessagingType::Update) | None) => "UPDATE",
+    }
+}
+
+fn notification_type(kind: MessengerNotificationType) -> &'static str {
+    match kind {
+        MessengerNotificationType::Regular => "REGULAR",
+        MessengerNotificationType::SilentPush => "SILENT_PUSH",
+        MessengerNotificationType::NoPush => "NO_PUSH",
+    }
+}
+
+fn quick_reply(reply: &MessengerQuickReply) -> Result<QuickReply<'_>, EncodeError> {
+    let within = |part: &str, text: &str, limit: usize| match (1..=limit).contains(&text.chars().count()) {
+        true => Ok(()),
+        false => Err(EncodeError::Request(format!(
+            "the {part} of a quick reply must have 1 to {limit} characters after rendering"
+        ))),
+    };
+    within("title", &reply.title, MAX_QUICK_REPLY_TITLE)?;
+    within("payload", &reply.payload, MAX_QUICK_REPLY_PAYLOAD)?;
+    let image_url = reply.image_url.as_deref();
+    Ok(QuickReply { content_type: "text", title: &reply.title, payload: &reply.payload, image_url })
+}
+
+fn body_parameter(parameter: &MessengerParameter) -> Parameter<'_> {
+    Parameter::Text { parameter_name: parameter.name.as_deref(), text: &parameter.text }
+}
+
+fn template(template: &MessengerTemplate) -> Result<Template<'_>, EncodeError> {
+    let texts = template.parameters.iter().map(|parameter| &parameter.text);
+    if texts.chain(&template.button_payloads).any(|text| text.trim().is_empty()) {
+        return Err(EncodeError::Request("a parameter of the template is empty after rendering".to_owned()));
+    }
+    let body = template.parameters.iter().map(body_parameter).collect();
+    let buttons = template.button_payloads.iter().map(|payload| Parameter::Postback { payload }).collect();
+    let components = [Component { kind: "body", parameters: body }, Component { kind: "buttons", parameters: buttons }];
+    let components = components.into_iter().filter(|component| !component.parameters.is_empty()).collect();
+    Ok(Template { name: &template.name, language: Language { code: &template.language }, components })
+}
+
 impl Provider for Messenger {
-    fn name(&self) -> &'static str {
-        "messenger"
+    fn channel(&self) -> ChannelProvider {
+        ChannelProvider::Messenger
     }
 
     fn endpoint(&self) -> &Uri {
-        &self.uri
+        &self.graph.uri
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        if message.text.trim().is_empty() {
-            return Err(EncodeError::TextEmpty);
-        }
-        let actual = message.text.chars().count();
-        if actual > MAX_TEXT {
-            return Err(EncodeError::TextTooLong { provider: self.name(), limit: MAX_TEXT, actual });
-        }
+        let plain = MessengerContent::default();
+        let block = match message.extras {
+            Extras::Messenger(block) => block,
+            _ => &plain,
+        };
+        let content = match &block.template {
+            Some(block) => Body::Template { template: template(block)? },
+            None => {
+                check_text(message.text, self.name(), MAX_TEXT)?;
+                let quick_replies = block.quick_replies.iter().map(quick_reply).collect::<Result<_, _>>()?;
+                Body::Text { text: message.text, quick_replies }
+            }
+        };
         if message.correlation.chars().count() > MAX_METADATA {
             return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
         }
@@ -180,119 +237,31 @@ impl Provider for Messenger {
         }
         let body = SendRequest {
             recipient: Recipient { id: message.recipient },
-            messaging_type: "UPDATE",
-            message: TextMessage { text: message.text, metadata: message.correlation },
+            messaging_type: messaging_type(block),
+            notification_type: block.notification_type.map(notification_type),
+            persona_id: block.persona_id.as_deref(),
+            message: MessageBody { content, metadata: message.correlation },
         };
-        let body = serde_json::to_vec(&body).map_err(|error| EncodeError::Request(error.to_string()))?;
-        let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(request)
+        self.graph.post(&body)
     }
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
         let status = answer.status;
-        if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
-            return unknown("ProxyError", status, "a proxy answered in the provider's place");
-        }
-        let Ok(Value::Object(body)) = serde_json::from_slice(answer.body) else {
-            return unknown("UnreadableAnswer", status, "the answer is no JSON object");
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
         };
-        let message_id = body.get("message_id").and_then(Value::as_str).filter(|id| !id.is_empty());
-        let recipient_id = body.get("recipient_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let message_id = text(body.get("message_id"));
+        let recipient_id = text(body.get("recipient_id"));
         match (body.get("error"), message_id, recipient_id) {
-            (Some(error), None, _) => self.classify_error(error, answer),
-            (None, Some(message_id), Some(_)) if status.is_success() => {
-                Outcome::Accepted { provider_id: Some(message_id.chars().take(MAX_MESSAGE_ID).collect()) }
-            }
+            (Some(error), None, _) => graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets),
+            (None, Some(message_id), Some(_)) if status.is_success() => accepted(message_id),
             (Some(_), Some(_), _) => {
                 unknown("ContradictoryAnswer", status, "the answer holds a message id and an error")
             }
             _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor message and recipient ids"),
         }
     }
-}
-
-impl Messenger {
-    /// By (code, subcode), then code, then `is_transient`; what is still not known may have been sent.
-    fn classify_error(&self, error: &Value, answer: &Answer<'_>) -> Outcome {
-        let Some(code) = integer(error.get("code")) else {
-            return unknown("UnreadableAnswer", answer.status, "the error holds no code");
-        };
-        let subcode = integer(error.get("error_subcode"));
-        let error_type = error.get("type").and_then(Value::as_str);
-        let shown_code = match subcode {
-            Some(subcode) => format!("{code}/{subcode}"),
-            None => code.to_string(),
-        };
-        let fault = |reason: &str| Fault::new(reason, Some(shown_code.clone()), self.error_text(error));
-        let permanent = |scope, reason: &str| Outcome::Permanent { scope, fault: fault(reason) };
-
-        let Some(row) = graph_errors::find(code, subcode, error_type) else {
-            return match error.get("is_transient").and_then(Value::as_bool) {
-                Some(true) => Outcome::Transient { cap: None, fault: fault("Temporary") },
-                _ => Outcome::Unknown { fault: fault("UnrecognisedError") },
-            };
-        };
-        match row.class {
-            GraphClass::PermanentRecipient => permanent(PermanentScope::Recipient, row.reason),
-            GraphClass::PermanentMessage => permanent(PermanentScope::Message, row.reason),
-            GraphClass::Auth => Outcome::Auth { fault: fault(row.reason) },
-            GraphClass::Throttled => Outcome::Throttled {
-                scope: ThrottleScope::Account,
-                retry_after_ms: retry_after_ms(answer.headers, answer.received_at)
-                    .or_else(|| regain_access_ms(answer.headers)),
-                fault: fault(row.reason),
-            },
-            GraphClass::Transient { cap } => Outcome::Transient { cap, fault: fault(row.reason) },
-            GraphClass::Blocked => Outcome::Blocked { fault: fault(row.reason) },
-            GraphClass::Unknown => Outcome::Unknown { fault: fault(row.reason) },
-        }
-    }
-
-    /// The provider's words without secrets and ids, and the trace id that the provider's support asks for.
-    fn error_text(&self, error: &Value) -> String {
-        let text = error.get("message").and_then(Value::as_str).unwrap_or("no message");
-        let text: String = redact::redact(text, &self.secrets).chars().take(MAX_ERROR_TEXT).collect();
-        match error.get("fbtrace_id").and_then(Value::as_str) {
-            Some(trace) if !trace.is_empty() => {
-                let trace: String = trace.chars().take(MAX_TRACE_ID).collect();
-                format!("{text} (fbtrace_id {trace})")
-            }
-            _ => text,
-        }
-    }
-}
-
-fn unknown(reason: &str, status: StatusCode, message: &str) -> Outcome {
-    Outcome::Unknown { fault: Fault::new(reason, Some(format!("http {}", status.as_u16())), message) }
-}
-
-/// A number, or digits in a string: both have been recorded for codes.
-fn integer(value: Option<&Value>) -> Option<i64> {
-    match value? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
-/// The longest `estimated_time_to_regain_access` (minutes) of `X-Business-Use-Case-Usage`: `{"<id>":[{…}]}`, clamped
-/// like `Retry-After`, which Graph does not document (developers.facebook.com/docs/graph-api/overview/rate-limiting).
-fn regain_access_ms(headers: &HeaderMap) -> Option<u64> {
-    let usage = headers.get("x-business-use-case-usage")?;
-    let usage: Value = serde_json::from_slice(usage.as_bytes()).ok()?;
-    let minutes = usage
-        .as_object()?
-        .values()
-        .filter_map(Value::as_array)
-        .flatten()
-        .filter_map(|entry| entry.get("estimated_time_to_regain_access")?.as_u64())
-        .max()?;
-    (minutes > 0).then(|| minutes.saturating_mul(60_000).min(MAX_RETRY_AFTER_MS))
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
 
 use super::*;
+use crate::content::Extras;
+use crate::delivery::outcome::{PermanentScope, ThrottleScope};
 use crate::delivery::time::Timestamp;
+use crate::provider::MAX_RETRY_AFTER_MS;
 
 fn account() -> MessengerAccount {
     MessengerAccount {
@@ -16,7 +21,7 @@ fn account() -> MessengerAccount {
 }
 
 fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a> {
-    Message { recipient: "5489932777711223", text, vars, correlation: "7f3a:42:1:0" }
+    Message { recipient: "5489932777711223", text, extras: &Extras::None, vars, correlation: "7f3a:42:1:0" }
 }
 
 fn classify(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
@@ -48,6 +53,88 @@ fn a_text_becomes_the_documented_request() {
         "message": {"text": "hi", "metadata": "7f3a:42:1:0"}
     });
     assert_eq!(body, expected);
+}
+
+fn encode_with(text: &str, block: MessengerContent) -> Result<Value, EncodeError> {
+    let (vars, extras) = (BTreeMap::new(), Extras::Messenger(block));
+    let message = Message { extras: &extras, ..message(text, &vars) };
+    Messenger::new(account()).unwrap().encode(&message).map(|one| serde_json::from_slice(one.body()).unwrap())
+}
+
+fn reply(title: &str, payload: &str) -> MessengerQuickReply {
+    MessengerQuickReply {
+        title: title.into(),
+        payload: payload.into(),
+        image_url: Some("https://a.example/i.png".into()),
+    }
+}
+
+#[test]
+fn the_block_becomes_the_documented_members() {
+    let block = MessengerContent {
+        messaging_type: Some(MessengerMessagingType::Response),
+        notification_type: Some(MessengerNotificationType::SilentPush),
+        persona_id: Some("1008".into()),
+        quick_replies: vec![reply("Yes", "yes")],
+        template: None,
+    };
+    let expected = json!({
+        "recipient": {"id": "5489932777711223"},
+        "messaging_type": "RESPONSE",
+        "notification_type": "SILENT_PUSH",
+        "persona_id": "1008",
+        "message": {
+            "text": "hi",
+            "quick_replies": [
+                {"content_type": "text", "title": "Yes", "payload": "yes", "image_url": "https://a.example/i.png"},
+            ],
+            "metadata": "7f3a:42:1:0",
+        },
+    });
+    assert_eq!(encode_with("hi", block), Ok(expected));
+}
+
+#[test]
+fn a_utility_template_becomes_the_documented_request() {
+    let parameter =
+        |name: Option<&str>, text: &str| MessengerParameter { name: name.map(Into::into), text: text.into() };
+    let template = MessengerTemplate {
+        name: "order_confirmation".into(),
+        language: "en".into(),
+        parameters: vec![parameter(None, "Ana"), parameter(Some("code"), "A7")],
+        button_payloads: vec!["12345".into()],
+    };
+    let block = |template| MessengerContent { template: Some(template), ..MessengerContent::default() };
+    let body = encode_with("", block(template.clone())).unwrap();
+    assert_eq!((&body["messaging_type"], body["message"].get("text")), (&json!("UTILITY"), None));
+    let expected = json!({
+        "name": "order_confirmation",
+        "language": {"code": "en"},
+        "components": [
+            {"type": "body", "parameters": [
+                {"type": "text", "text": "Ana"},
+                {"type": "text", "parameter_name": "code", "text": "A7"},
+            ]},
+            {"type": "buttons", "parameters": [{"type": "POSTBACK", "payload": "12345"}]},
+        ],
+    });
+    assert_eq!(body["message"]["template"], expected);
+    let empty = MessengerTemplate { button_payloads: vec![" ".into()], ..template };
+    assert!(matches!(encode_with("", block(empty)), Err(EncodeError::Request(_))));
+}
+
+#[test]
+fn quick_replies_over_their_limits_are_refused() {
+    let with = |title: &str, payload: &str| {
+        encode_with(
+            "hi",
+            MessengerContent { quick_replies: vec![reply(title, payload)], ..MessengerContent::default() },
+        )
+    };
+    assert!(with(&"ü".repeat(MAX_QUICK_REPLY_TITLE), &"x".repeat(MAX_QUICK_REPLY_PAYLOAD)).is_ok());
+    assert!(matches!(with(&"ü".repeat(MAX_QUICK_REPLY_TITLE + 1), "x"), Err(EncodeError::Request(_))));
+    assert!(matches!(with("x", &"x".repeat(MAX_QUICK_REPLY_PAYLOAD + 1)), Err(EncodeError::Request(_))));
+    assert!(matches!(with("", "x"), Err(EncodeError::Request(_))));
 }
 
 #[test]
@@ -218,9 +305,7 @@ fn a_fault_keeps_the_trace_and_drops_tokens_and_ids() {
 fn no_two_rows_of_the_table_speak_for_the_same_error() {
     let rows = graph_errors::GRAPH_ERRORS;
     for (index, row) in rows.iter().enumerate() {
-        let twin = rows[index + 1..]
-            .iter()
-            .find(|other| (other.codes, other.subcode, other.error_type) == (row.codes, row.subcode, row.error_type));
+        let twin = rows[index + 1..].iter().find(|other| other.error == row.error);
         assert_eq!(twin, None);
         assert!(row.reason.starts_with(|first: char| first.is_ascii_uppercase()) && !row.source.is_empty());
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::simulator::request::Refusal;
 use crate::simulator::settings::RetryAfter;
 
 fn call(played: Played, recipient: &str) -> Call {

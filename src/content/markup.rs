@@ -1,0 +1,85 @@
+//! How a text is marked up, and so what must be escaped in what stands for its variables: nobody's name is markup.
+
+use minijinja::{AutoEscape, Environment};
+
+/// The characters that MarkdownV2 gives a meaning, and its escape character itself (Bot API, "Formatting options").
+const MARKDOWN_V2: &str = r"\_*[]()~`>#+-=|{}.!";
+
+/// The language of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Markup {
+    /// Every character stands for itself.
+    #[default]
+    Plain,
+    Html,
+    /// Telegram's.
+    MarkdownV2,
+    /// Slack's: only `&`, `<` and `>` can be escaped, and only they call people and link.
+    Slack,
+}
+
+impl Markup {
+    pub(super) fn set_up(self, environment: &mut Environment<'static>) {
+        let html = self == Markup::Html;
+        environment.set_auto_escape_callback(move |_| if html { AutoEscape::Html } else { AutoEscape::None });
+        let escape = match self {
+            Markup::Plain | Markup::Html => return,
+            Markup::MarkdownV2 => escape_markdown,
+            Markup::Slack => escape_slack,
+        };
+        environment.set_formatter(move |output, _, value| Ok(output.write_str(&escape(&value.to_string()))?));
+    }
+}
+
+fn escape_slack(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn escape_markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if MARKDOWN_V2.contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::content::{RenderError, Template};
+
+    fn render(markup: Markup, text: &str) -> Result<String, RenderError> {
+        let vars = BTreeMap::from([("name".to_owned(), "<b>A_n*a</b> & Co. {x}".to_owned())]);
+        Template::compile_for(text, markup).unwrap().render(&vars)
+    }
+
+    #[test]
+    fn what_stands_for_a_variable_is_never_markup() {
+        let text = "<b>*Hi*</b> {{ name }} {{ other | default('a.b') }}";
+        assert_eq!(render(Markup::Plain, text).unwrap(), "<b>*Hi*</b> <b>A_n*a</b> & Co. {x} a.b");
+        let html = render(Markup::Html, text).unwrap();
+        assert!(html.starts_with("<b>*Hi*</b> &lt;b&gt;A_n*a&lt;") && html.ends_with("&amp; Co. {x} a.b"), "{html}");
+        let slack = render(Markup::Slack, text).unwrap();
+        assert_eq!(slack, "<b>*Hi*</b> &lt;b&gt;A_n*a&lt;/b&gt; &amp; Co. {x} a.b");
+        let markdown = render(Markup::MarkdownV2, text).unwrap();
+        assert_eq!(markdown, r"<b>*Hi*</b> <b\>A\_n\*a</b\> & Co\. \{x\} a\.b");
+    }
+
+    #[test]
+    fn a_missing_variable_is_missing_whatever_the_markup() {
+        for markup in [Markup::Plain, Markup::Html, Markup::MarkdownV2, Markup::Slack] {
+            let missing = RenderError::MissingVariables(vec!["other".to_owned()]);
+            assert_eq!(render(markup, "{{ other }}"), Err(missing), "{markup:?}");
+        }
+    }
+
+    #[test]
+    fn a_backslash_is_escaped_as_well() {
+        assert_eq!(escape_markdown(r"a\b!"), r"a\\b\!");
+    }
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::api::Content;
+use crate::api::channel::ChannelProvider;
+use crate::api::content::{
+    SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode, WhatsAppComponent,
+    WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+};
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn button(text: &str, url: &str) -> TelegramButton {
+    TelegramButton { text: text.into(), url: Some(url.into()), callback_data: None }
+}
+
+fn keyboard(buttons: Vec<TelegramButton>) -> TelegramContent {
+    TelegramContent { inline_keyboard: vec![TelegramButtonRow { buttons }], ..TelegramContent::default() }
+}
+
+fn content(text: &str, telegram: TelegramContent) -> Content {
+    Content { text: text.into(), telegram: Some(telegram), ..Content::default() }
+}
+
+#[test]
+fn every_text_of_the_block_is_rendered_for_the_recipient() {
+    let buttons = vec![button("Hi {{ name }}", "https://a.example/{{ code }}"), button("plain }", "https://b.example")];
+    let template =
+        MessageTemplate::compile(&content("{{ name }}!", keyboard(buttons)), ChannelProvider::Telegram).unwrap();
+    let rendered = template.render(&vars(&[("name", "Ana"), ("code", "7")])).unwrap();
+    let expected = vec![button("Hi Ana", "https://a.example/7"), button("plain }", "https://b.example")];
+    assert_eq!(rendered, Rendered { text: "Ana!".into(), extras: Extras::Telegram(keyboard(expected)) });
+    assert_eq!(rendered.preview(), "Ana!");
+}
+
+#[test]
+fn what_a_recipient_lacks_is_named_over_all_texts() {
+    let buttons = vec![button("{{ b }}", "https://a.example/{{ a }}")];
+    let template = MessageTemplate::compile(&content("{{ c }}", keyboard(buttons)), ChannelProvider::Telegram).unwrap();
+    let missing = RenderError::MissingVariables(["a", "b", "c"].map(str::to_owned).to_vec());
+    assert_eq!(template.render(&vars(&[])), Err(missing));
+}
+
+#[test]
+fn the_text_is_escaped_as_the_block_marks_it_up() {
+    let html = TelegramContent { parse_mode: Some(TelegramParseMode::Html), ..TelegramContent::default() };
+    let template = MessageTemplate::compile(&content("<b>{{ name }}</b>", html), ChannelProvider::Telegram).unwrap();
+    assert_eq!(template.render(&vars(&[("name", "<i>")])).unwrap().text, "<b>&lt;i&gt;</b>");
+}
+
+#[test]
+fn a_block_for_another_provider_is_refused_by_its_field() {
+    let content = content("Hi", TelegramContent::default());
+    let error = MessageTemplate::compile(&content, ChannelProvider::Messenger).unwrap_err();
+    assert_eq!(error.field, "spec.content.telegram");
+    assert!(error.problem.starts_with("the channel is one of messenger"), "{error}");
+}
+
+#[test]
+fn a_bad_template_is_refused_by_its_place_in_the_block() {
+    let content = content("Hi", keyboard(vec![button("x", "https://a.example/{{ a")]));
+    let error = MessageTemplate::compile(&content, ChannelProvider::Telegram).unwrap_err();
+    assert_eq!(error.field, "spec.content.telegram.inlineKeyboard[0].buttons[0].url");
+    assert!(error.problem.starts_with("line 1, column"), "{error}");
+}
+
+#[test]
+fn so_many_texts_may_name_variables_and_no_more() {
+    let rows = |count: usize| TelegramContent {
+        inline_keyboard: (0..count)
+            .map(|_| TelegramButtonRow { buttons: vec![button("{{ a }}", "https://a.example")] })
+            .collect(),
+        ..TelegramContent::default()
+    };
+    let compile = |count| MessageTemplate::compile(&content("Hi", rows(count)), ChannelProvider::Telegram);
+    assert!(compile(MAX_TEMPLATES).is_ok());
+    assert_eq!(compile(MAX_TEMPLATES + 1).unwrap_err().field, "spec.content.telegram");
+}
+
+#[test]
+fn slack_blocks_are_filled_in_and_call_nobody() {
+    let blocks = "- type: section\n  text: {type: mrkdwn, text: \"*{{ team }}*\"}\n  accessory: {type: button, url: 'https://a.example/?q={{ team }}'}";
+    let slack = SlackContent { blocks: Some(blocks.into()), ..SlackContent::default() };
+    let content = Content { text: "{{ team }}".into(), slack: Some(slack), ..Content::default() };
+    let template = MessageTemplate::compile(&content, ChannelProvider::Slack).unwrap();
+    let rendered = template.render(&vars(&[("team", "<!channel>\"}]")])).unwrap();
+    assert_eq!(rendered.text, "&lt;!channel&gt;\"}]");
+    let Extras::Slack(extras) = rendered.extras else { panic!("another block") };
+    let expected = serde_json::json!([{
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": "*&lt;!channel&gt;\"}]*"},
+        "accessory": {"type": "button", "url": "https://a.example/?q=<!channel>\"}]"},
+    }]);
+    assert_eq!(serde_json::Value::Array(extras.blocks), expected);
+    let bare = Content { text: "{{ team }}".into(), ..Content::default() };
+    let bare = MessageTemplate::compile(&bare, ChannelProvider::Slack).unwrap();
+    assert_eq!(bare.render(&vars(&[("team", "<")])).unwrap().text, "&lt;", "with a block or without");
+}
+
+#[test]
+fn blocks_that_are_none_are_refused_by_their_field() {
+    let slack = SlackContent { blocks: Some("[".into()), ..SlackContent::default() };
+    let content = Content { text: "Hi".into(), slack: Some(slack), ..Content::default() };
+    let error = MessageTemplate::compile(&content, ChannelProvider::Slack).unwrap_err();
+    assert_eq!(error.field, "spec.content.slack.blocks");
+}
+
+#[test]
+fn a_template_of_the_provider_is_previewed_by_what_is_filled_in() {
+    let parameter = |text: &str| WhatsAppParameter { name: None, text: Some(text.into()), payload: None };
+    let body = WhatsAppComponent {
+        kind: WhatsAppComponentType::Body,
+        sub_type: None,
+        index: None,
+        parameters: vec![parameter("{{ name }}"), parameter("A7")],
+    };
+    let template = WhatsAppTemplate { name: "order".into(), language: "en".into(), components: vec![body] };
+    let whatsapp = WhatsAppContent { template: Some(template), preview_url: false };
+    let content = Content { whatsapp: Some(whatsapp), ..Content::default() };
+    let template = MessageTemplate::compile(&content, ChannelProvider::WhatsApp).unwrap();
+    assert_eq!(template.render(&vars(&[("name", "Ana")])).unwrap().preview(), "Ana | A7");
+}

@@ -1,0 +1,149 @@
+//! Meta's Graph API, which Messenger and WhatsApp share: where it is, how callers prove who they are, how it errs.
+
+pub mod errors;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use self::errors::GraphErrorRow;
+use super::answer::{integer, unknown};
+use super::redact::redact;
+use super::{AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, absolute_url, base_url, bearer, post_json};
+use crate::delivery::outcome::{Fault, Outcome};
+use crate::provider::retry_after::retry_after_ms;
+
+/// The longest `fbtrace_id` that is kept; real ones have 11 to 27 characters.
+const MAX_TRACE_ID: usize = 40;
+
+/// The characters of an error's text that are kept, so that the trace id after it survives the cut of a fault.
+const MAX_ERROR_TEXT: usize = 190;
+
+/// Where the messages of one account are posted, and with which credentials.
+pub(super) struct Graph {
+    pub base_url: String,
+    /// With the proof in its query, if there is one.
+    pub uri: Uri,
+    authorization: HeaderValue,
+    /// Kept to strike them out of error texts.
+    pub secrets: Vec<SecretString>,
+}
+
+impl Graph {
+    /// Checks the account of a member of the channel, and prepares what all its requests share. Adds `appsecret_proof` to
+    /// each request when a secret is given.
+    pub fn new(
+        member: &str,
+        id: &str,
+        url: &str,
+        api_version: &str,
+        access_token: SecretString,
+        app_secret: Option<SecretString>,
+    ) -> Result<Graph, AccountError> {
+        if !is_api_version(api_version) {
+            return Err(AccountError::new(format!("{member}.apiVersion"), "must be a Graph version such as v25.0"));
+        }
+        let field = format!("{member}.baseURL");
+        let base_url = base_url(&field, url)?;
+        let authorization = bearer("accessToken", "an access token", &access_token)?;
+        let mut url = format!("{base_url}/{api_version}/{id}/messages");
+        if let Some(app_secret) = &app_secret {
+            if app_secret.expose_secret().is_empty() {
+                let problem = "is empty; give the app's secret, or leave the key out to send no proof";
+                return Err(AccountError::new("Secret key appSecret", problem));
+            }
+            url.push_str("?appsecret_proof=");
+            url.push_str(&appsecret_proof(app_secret, &access_token));
+        }
+        let uri = absolute_url(&field, &url)?;
+        Ok(Graph { base_url, uri, authorization, secrets: std::iter::once(access_token).chain(app_secret).collect() })
+    }
+
+    pub fn post(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
+        let mut request = post_json(self.uri.clone(), body)?;
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        Ok(request)
+    }
+}
+
+/// `v` and two numbers with a dot between them.
+fn is_api_version(version: &str) -> bool {
+    let number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    version
+        .strip_prefix('v')
+        .and_then(|numbers| numbers.split_once('.'))
+        .is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+/// Lower-case hex of HMAC-SHA256 with the app secret as key over the access token: the plain form, which does not
+/// age (facebook/facebook-python-business-sdk facebook_business/session.py).
+fn appsecret_proof(app_secret: &SecretString, access_token: &SecretString) -> String {
+    use fmt::Write as _;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, app_secret.expose_secret().as_bytes());
+    let tag = ring::hmac::sign(&key, access_token.expose_secret().as_bytes());
+    tag.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// By (code, subcode), then code, then `is_transient`; what is still not known may have been sent.
+pub(super) fn classify_error(
+    error: &Value,
+    answer: &Answer<'_>,
+    table: &'static [GraphErrorRow],
+    secrets: &[SecretString],
+) -> Outcome {
+    let Some(code) = integer(error.get("code")) else {
+        return unknown("UnreadableAnswer", answer.status, "the error holds no code");
+    };
+    let subcode = integer(error.get("error_subcode"));
+    let error_type = error.get("type").and_then(Value::as_str);
+    let shown_code = match subcode {
+        Some(subcode) => format!("{code}/{subcode}"),
+        None => code.to_string(),
+    };
+    let fault = |reason: &str| Fault::new(reason, Some(shown_code.clone()), error_text(error, secrets));
+    match errors::find(table, code, subcode, error_type) {
+        Some(row) => {
+            let wish = retry_after_ms(answer.headers, answer.received_at).or_else(|| regain_access_ms(answer.headers));
+            row.class.outcome(wish, fault(row.reason))
+        }
+        None => match error.get("is_transient").and_then(Value::as_bool) {
+            Some(true) => Outcome::Transient { cap: None, fault: fault("Temporary") },
+            _ => Outcome::Unknown { fault: fault("UnrecognisedError") },
+        },
+    }
+}
+
+/// The provider's words without secrets and ids, and the trace id that the provider's support asks for.
+fn error_text(error: &Value, secrets: &[SecretString]) -> String {
+    let text = error.get("message").and_then(Value::as_str).unwrap_or("no message");
+    let text: String = redact(text, secrets).chars().take(MAX_ERROR_TEXT).collect();
+    match error.get("fbtrace_id").and_then(Value::as_str) {
+        Some(trace) if !trace.is_empty() => {
+            let trace: String = trace.chars().take(MAX_TRACE_ID).collect();
+            format!("{text} (fbtrace_id {trace})")
+        }
+        _ => text,
+    }
+}
+
+/// The longest `estimated_time_to_regain_access` (minutes) of `X-Business-Use-Case-Usage`: `{"<id>":[{…}]}`, clamped
+/// like `Retry-After`, which Graph does not document (developers.facebook.com/docs/graph-api/overview/rate-limiting).
+fn regain_access_ms(headers: &HeaderMap) -> Option<u64> {
+    let usage = headers.get("x-business-use-case-usage")?;
+    let usage: Value = serde_json::from_slice(usage.as_bytes()).ok()?;
+    let minutes = usage
+        .as_object()?
+        .values()
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(|entry| entry.get("estimated_time_to_regain_access")?.as_u64())
+        .max()?;
+    (minutes > 0).then(|| minutes.saturating_mul(60_000).min(MAX_RETRY_AFTER_MS))
+}

@@ -1,0 +1,274 @@
+//! Slack, `chat.postMessage`: texts and blocks of an app to channels and people.
+//!
+//! Facts are from the pages of the method and of the Web API's rate limits; the meaning of each error is in [`errors`] with
+//! its own source.
+
+pub mod errors;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, StatusCode, Uri};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{accepted, json_object, text, unknown};
+use super::redact::redact;
+use super::retry_after::retry_after_ms;
+use super::{AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, bearer, check_text, post};
+use crate::api::channel::ChannelProvider;
+use crate::content::{Extras, SlackExtras};
+use crate::delivery::outcome::{Fault, Outcome, ThrottleScope};
+
+/// The longest text in characters: Slack cuts off what is longer and says nothing. It advises 4,000.
+pub const MAX_TEXT: usize = 40_000;
+
+/// Under which name the correlation is kept with the message.
+const METADATA_TYPE: &str = "herald_message";
+
+/// The longest word of an error that is kept; real ones have up to 40 letters.
+const MAX_WORD: usize = 60;
+
+/// An app in a workspace and how to reach it.
+pub struct SlackAccount {
+    /// `https://slack.com`, or a proxy or the simulator; may hold a path, no query.
+    pub base_url: String,
+    /// The app's bot token with the scope `chat:write`; sent as a Bearer token.
+    pub bot_token: SecretString,
+}
+
+/// The Web API for one app in a workspace.
+pub struct Slack {
+    uri: Uri,
+    authorization: HeaderValue,
+    /// Kept to strike it out of error texts.
+    secrets: [SecretString; 1],
+}
+
+impl Slack {
+    /// Checks the account and prepares what all its requests share.
+    ///
+    /// # Errors
+    /// [`AccountError`] naming the field: a base URL that is no URL, an empty or unsendable token.
+    pub fn new(account: SlackAccount) -> Result<Slack, AccountError> {
+        let SlackAccount { base_url, bot_token } = account;
+        let base_url = self::base_url("slack.baseURL", &base_url)?;
+        let authorization = bearer("botToken", "an app's bot token, e.g. xoxb-…", &bot_token)?;
+        let uri = absolute_url("slack.baseURL", &format!("{base_url}/api/chat.postMessage"))?;
+        Ok(Slack { uri, authorization, secrets: [bot_token] })
+    }
+}
+
+impl fmt::Debug for Slack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slack").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct PostMessage<'a> {
+    channel: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    blocks: &'a [Value],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfurl_links: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfurl_media: Option<bool>,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    event_type: &'static str,
+    event_payload: Payload<'a>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    #[serde(rename = "ref")]
+    reference: &'a str,
+}
+
+impl Provider for Slack {
+    fn channel(&self) -> ChannelProvider {
+        ChannelProvider::Slack
+    }
+
+    fn endpoint(&self) -> &Uri {
+        &self.uri
+    }
+
+    fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
+        check_text(message.text, self.name(), MAX_TEXT)?;
+        if message.recipient.contains(char::is_whitespace) {
+            return Err(EncodeError::Recipient {
+                provider: self.name(),
+                problem: "holds white space, and those of channels (C…), direct messages (D…) and people (U…) have none",
+            });
+        }
+        let none = SlackExtras::default();
+        let block = match message.extras {
+            Extras::Slack(block) => block,
+            _ => &none,
+        };
+        let body = PostMessage {
+            channel: message.recipient,
+            text: message.text,
+            blocks: &block.blocks,
+            unfurl_links: block.unfurl_links,
+            unfurl_media: block.unfurl_media,
+            metadata: Metadata { event_type: METADATA_TYPE, event_payload: Payload { reference: message.correlation } },
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| EncodeError::Request(error.to_string()))?;
+        let mut request = post(self.uri.clone(), "application/json; charset=utf-8", body);
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        Ok(request)
+    }
+
+    /// Only 200 and 429 carry meaning, as Slack's own clients say: 429 is a throttle whatever its body.
+    fn classify(&self, answer: &Answer<'_>) -> Outcome {
+        let status = answer.status;
+        let wish = retry_after_ms(answer.headers, answer.received_at);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let fault = Fault::new("TooManyRequests", Some("ratelimited".to_owned()), "Slack answered 429");
+            return Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: wish, fault };
+        }
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
+        if status.is_server_error() {
+            return unknown("ServerError", status, "Slack answered an error of its own");
+        }
+        let ids = text(body.get("channel")).zip(text(body.get("ts")));
+        match (body.get("ok").and_then(Value::as_bool), text(body.get("error")), ids) {
+            (Some(true), None, Some((channel, ts))) if status.is_success() => accepted(&format!("{channel}:{ts}")),
+            (Some(false), Some(word), None) => self.classify_error(word, wish),
+            (Some(false), _, Some(_)) | (Some(true), Some(_), _) => {
+                unknown("ContradictoryAnswer", status, "the answer holds a message and an error")
+            }
+            _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor a message's place"),
+        }
+    }
+}
+
+impl Slack {
+    fn classify_error(&self, word: &str, wish: Option<u64>) -> Outcome {
+        let shown: String = redact(word, &self.secrets).chars().take(MAX_WORD).collect();
+        match errors::find(word) {
+            Some(row) => {
+                row.class.outcome(wish, Fault::new(row.reason, Some(word.to_owned()), format!("Slack answered {word}")))
+            }
+            None => {
+                let message = format!("Slack answered {shown}");
+                Outcome::Unknown { fault: Fault::new("UnrecognisedError", Some(shown), message) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::HeaderMap;
+    use http::header::{CONTENT_TYPE, RETRY_AFTER};
+    use serde_json::json;
+
+    use super::*;
+    use crate::delivery::time::Timestamp;
+
+    fn slack(base_url: &str, token: &str) -> Result<Slack, AccountError> {
+        Slack::new(SlackAccount { base_url: base_url.into(), bot_token: SecretString::from(token) })
+    }
+
+    fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
+        let vars = BTreeMap::new();
+        let message = Message { recipient, text, extras, vars: &vars, correlation: "7f3a:42:1:0" };
+        slack("https://slack.com", "xoxb-canary").unwrap().encode(&message)
+    }
+
+    fn classify(status: u16, headers: &HeaderMap, body: &str) -> Outcome {
+        let (status, body) = (StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        let answer = Answer { status, headers, body, body_truncated: false, received_at: Timestamp::EPOCH };
+        slack("https://slack.com", "xoxb-canary").unwrap().classify(&answer)
+    }
+
+    #[test]
+    fn a_text_with_blocks_becomes_the_documented_request() {
+        let blocks = vec![json!({"type": "divider"})];
+        let extras = Extras::Slack(SlackExtras { blocks, unfurl_links: Some(false), unfurl_media: None });
+        let request = encode("C123ABC456", "hi", &extras).unwrap();
+        assert_eq!(request.uri(), "https://slack.com/api/chat.postMessage");
+        assert_eq!(request.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer xoxb-canary");
+        assert!(request.headers()[AUTHORIZATION].is_sensitive());
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let expected = json!({
+            "channel": "C123ABC456",
+            "text": "hi",
+            "blocks": [{"type": "divider"}],
+            "unfurl_links": false,
+            "metadata": {"event_type": "herald_message", "event_payload": {"ref": "7f3a:42:1:0"}},
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_text_that_would_be_cut_off_is_refused() {
+        let longest = "ü".repeat(MAX_TEXT);
+        assert!(encode("C1", &longest, &Extras::None).is_ok());
+        let error = encode("C1", &format!("{longest}ü"), &Extras::None).unwrap_err();
+        assert_eq!(error, EncodeError::TextTooLong { provider: "slack", limit: 40_000, actual: 40_001 });
+        assert!(matches!(encode("Ana B", "hi", &Extras::None), Err(EncodeError::Recipient { .. })));
+    }
+
+    #[test]
+    fn a_bad_account_is_refused_by_field_and_shows_no_secret() {
+        assert_eq!(slack("slack.com", "xoxb-canary").unwrap_err().field, "slack.baseURL");
+        let error = slack("https://slack.com", "canary\n").unwrap_err();
+        assert_eq!(error.field, "Secret key botToken");
+        assert!(!error.to_string().contains("canary"));
+        assert!(!format!("{:?}", slack("https://slack.com", "xoxb-canary").unwrap()).contains("canary"));
+        let told = classify(200, &HeaderMap::new(), r#"{"ok":false,"error":"xoxb-canary"}"#);
+        assert!(!format!("{told:?}").contains("canary"), "{told:?}");
+    }
+
+    #[test]
+    fn a_429_is_a_throttle_whatever_its_body_and_its_wait_is_honoured() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("30"))]);
+        for body in [r#"{"ok":false,"error":"ratelimited"}"#, "slow down"] {
+            let Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, .. } =
+                classify(429, &headers, body)
+            else {
+                panic!("expected Throttled for {body}");
+            };
+            assert_eq!(retry_after_ms, Some(30_000));
+        }
+    }
+
+    #[test]
+    fn answers_that_do_not_say_what_became_of_the_message_are_unknown() {
+        let reason = |status: u16, body: &str| match classify(status, &HeaderMap::new(), body) {
+            Outcome::Unknown { fault } => fault.reason,
+            other => panic!("expected Unknown, got {other:?}"),
+        };
+        assert_eq!(reason(200, "ok"), "UnreadableAnswer");
+        assert_eq!(reason(500, r#"{"ok":false,"error":"channel_not_found"}"#), "ServerError");
+        assert_eq!(reason(200, r#"{"ok":true,"channel":"C1"}"#), "IncompleteAnswer");
+        assert_eq!(reason(302, r#"{"ok":true,"channel":"C1","ts":"1.0"}"#), "IncompleteAnswer");
+        assert_eq!(reason(200, r#"{"ok":false,"channel":"C1","ts":"1.0"}"#), "ContradictoryAnswer");
+        assert_eq!(reason(200, r#"{"ok":false,"error":"something_new"}"#), "UnrecognisedError");
+    }
+
+    #[test]
+    fn no_two_rows_of_the_table_speak_for_the_same_error() {
+        let rows = errors::SLACK_ERRORS;
+        for (index, row) in rows.iter().enumerate() {
+            assert!(rows[index + 1..].iter().all(|other| other.error != row.error), "{row:?}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! WhatsApp Cloud API: text messages and approved templates of a business phone number.
+//!
+//! Facts are from the WhatsApp pages on text messages, templates, phone numbers and errors of June and July 2026; the
+//! meaning of each error is in [`errors`] with its own source. How buttons of a template are filled in is recalled.
+
+pub mod errors;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Request, Uri};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::errors::WHATSAPP_ERRORS;
+use super::answer::{accepted, json_object, text, unknown};
+use super::graph::{self, Graph};
+use super::{AccountError, Answer, EncodeError, Message, Provider, check_text};
+use crate::api::channel::ChannelProvider;
+use crate::api::content::{
+    WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+};
+use crate::content::Extras;
+use crate::delivery::outcome::Outcome;
+
+/// The longest text in characters.
+pub const MAX_TEXT: usize = 4_096;
+
+/// The longest `biz_opaque_callback_data` in characters.
+pub const MAX_CALLBACK_DATA: usize = 512;
+
+/// The longest phone number in digits (E.164).
+const MAX_DIGITS: usize = 15;
+
+/// A business phone number and how to reach it.
+pub struct WhatsAppAccount {
+    /// The number's id: digits.
+    pub phone_number_id: String,
+    /// The Graph version, e.g. `v25.0`.
+    pub api_version: String,
+    /// `https://graph.facebook.com`, or a proxy or the simulator; may hold a path, no query.
+    pub base_url: String,
+    /// The access token of a system user; sent as a Bearer token.
+    pub access_token: SecretString,
+    /// Adds `appsecret_proof` to each request when given.
+    pub app_secret: Option<SecretString>,
+}
+
+/// The Cloud API for one number.
+pub struct WhatsApp {
+    phone_number_id: String,
+    graph: Graph,
+}
+
+impl WhatsApp {
+    /// Checks the account and prepares what all its requests share.
+    ///
+    /// # Errors
+    /// [`AccountError`] naming the field: an id or version that cannot stand in a path, a base URL that is no URL, an
+    /// empty or unsendable token, an empty app secret.
+    pub fn new(account: WhatsAppAccount) -> Result<WhatsApp, AccountError> {
+        let WhatsAppAccount { phone_number_id, api_version, base_url, access_token, app_secret } = account;
+        if phone_number_id.is_empty() || !phone_number_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(AccountError::new("whatsapp.phoneNumberID", "must be the number's id, digits only"));
+        }
+        let graph = Graph::new("whatsapp", &phone_number_id, &base_url, &api_version, access_token, app_secret)?;
+        Ok(WhatsApp { phone_number_id, graph })
+    }
+}
+
+impl fmt::Debug for WhatsApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("WhatsApp");
+        shown.field("phone_number_id", &self.phone_number_id).field("base_url", &self.graph.base_url).finish()
+    }
+}
+
+#[derive(Serialize)]
+struct Send<'a> {
+    messaging_product: &'static str,
+    recipient_type: &'static str,
+    #[serde(flatten)]
+    to: To<'a>,
+    #[serde(flatten)]
+    content: Content<'a>,
+    /// Comes back in each status call-back.
+    biz_opaque_callback_data: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum To<'a> {
+    /// A phone number with `+`.
+    To(&'a str),
+    /// A business-scoped user id, of people who are known by a user name. Not certain that every account has them.
+    Recipient(&'a str),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Content<'a> {
+    Text { text: Body<'a> },
+    Template { template: Template<'a> },
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    body: &'a str,
+    preview_url: bool,
+}
+
+#[derive(Serialize)]
+struct Template<'a> {
+    name: &'a str,
+    language: Language<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<Component<'a>>,
+}
+
+#[derive(Serialize)]
+struct Language<'a> {
+    code: &'a str,
+}
+
+#[derive(Serialize)]
+struct Component<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
+    parameters: Vec<Parameter<'a>>,
+}
+
+#[derive(Serialize)]
+struct Parameter<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a str>,
+}
+
+fn to(recipient: &str) -> Result<To<'_>, EncodeError> {
+    if is_phone_number(recipient) {
+        return Ok(To::To(recipient));
+    }
+    let is_user_id = recipient.split_once('.').is_some_and(|(country, id)| {
+        country.len() == 2
+            && country.bytes().all(|byte| byte.is_ascii_uppercase())
+            && !id.is_empty()
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    match is_user_id {
+        true => Ok(To::Recipient(recipient)),
+        // Without `+` the message would go to a number in the business's own country, with a success.
+        false => Err(EncodeError::Recipient {
+            provider: "whatsapp",
+            problem: "is no phone number with + and country code, such as +4915112345678",
+        }),
+    }
+}
+
+/// `+`, country code and number.
+pub(super) fn is_phone_number(recipient: &str) -> bool {
+    recipient.strip_prefix('+').is_some_and(|digits| {
+        digits.len() <= MAX_DIGITS
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && digits.starts_with(|first: char| ('1'..='9').contains(&first))
+    })
+}
+
+fn template(template: &WhatsAppTemplate) -> Result<Template<'_>, EncodeError> {
+    let components = template.components.iter().map(component).collect::<Result<_, _>>()?;
+    Ok(Template { name: &template.name, language: Language { code: &template.language }, components })
+}
+
+fn component(component: &WhatsAppComponent) -> Result<Component<'_>, EncodeError> {
+    Ok(Component {
+        kind: match component.kind {
+            WhatsAppComponentType::Header => "header",
+            WhatsAppComponentType::Body => "body",
+            WhatsAppComponentType::Button => "button",
+        },
+        sub_type: component.sub_type.map(|kind| match kind {
+            WhatsAppButtonType::QuickReply => "quick_reply",
+            WhatsAppButtonType::Url => "url",
+        }),
+        index: component.index.map(|index| index.to_string()),
+        parameters: component.parameters.iter().map(parameter).collect::<Result<_, _>>()?,
+    })
+}
+
+fn parameter(parameter: &WhatsAppParameter) -> Result<Parameter<'_>, EncodeError> {
+    let (text, payload) = (parameter.text.as_deref(), parameter.payload.as_deref());
+    if text.or(payload).is_none_or(|filled| filled.trim().is_empty()) {
+        return Err(EncodeError::Request("a parameter of the template is empty after rendering".to_owned()));
+    }
+    let kind = if text.is_some() { "text" } else { "payload" };
+    Ok(Parameter { kind, parameter_name: parameter.name.as_deref(), text, payload })
+}
+
+impl Provider for WhatsApp {
+    fn channel(&self) -> ChannelProvider {
+        ChannelProvider::WhatsApp
+    }
+
+    fn endpoint(&self) -> &Uri {
+        &self.graph.uri
+    }
+
+    fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
+        let content = match message.extras {
+            Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }) => {
+                Content::Template { template: template(block)? }
+            }
+            extras => {
+                check_text(message.text, self.name(), MAX_TEXT)?;
+                let preview_url = matches!(extras, Extras::WhatsApp(block) if block.preview_url);
+                Content::Text { text: Body { body: message.text, preview_url } }
+            }
+        };
+        if message.correlation.chars().count() > MAX_CALLBACK_DATA {
+            return Err(EncodeError::Request(format!("the correlation value has over {MAX_CALLBACK_DATA} characters")));
+        }
+        self.graph.post(&Send {
+            messaging_product: "whatsapp",
+            recipient_type: "individual",
+            to: to(message.recipient)?,
+            content,
+            biz_opaque_callback_data: message.correlation,
+        })
+    }
+
+    /// A template that is `held_for_quality_assessment` or `paused` is taken like any other: what becomes of it is told
+    /// later.
+    fn classify(&self, answer: &Answer<'_>) -> Outcome {
+        let status = answer.status;
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
+        let id = text(body.get("messages").and_then(|messages: &Value| messages.get(0)?.get("id")));
+        match (body.get("error"), id) {
+            (Some(error), None) => graph::classify_error(error, answer, WHATSAPP_ERRORS, &self.graph.secrets),
+            (None, Some(id)) if status.is_success() => accepted(id),
+            (Some(_), Some(_)) => unknown("ContradictoryAnswer", status, "the answer holds a message id and an error"),
+            _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor a message id"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+
+use ::http::header::AUTHORIZATION;
+use ::http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use super::*;
+use crate::delivery::time::Timestamp;
+
+fn account() -> WhatsAppAccount {
+    WhatsAppAccount {
+        phone_number_id: "106540352242922".into(),
+        api_version: "v25.0".into(),
+        base_url: "https://graph.facebook.com".into(),
+        access_token: SecretString::from("EAAB-canary"),
+        app_secret: None,
+    }
+}
+
+fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
+    let vars = BTreeMap::new();
+    let message = Message { recipient, text, extras, vars: &vars, correlation: "7f3a:42:1:0" };
+    WhatsApp::new(account()).unwrap().encode(&message)
+}
+
+fn body(request: &Request<Bytes>) -> Value {
+    serde_json::from_slice(request.body()).unwrap()
+}
+
+fn text_parameter(text: &str) -> WhatsAppParameter {
+    WhatsAppParameter { name: None, text: Some(text.into()), payload: None }
+}
+
+fn part(kind: WhatsAppComponentType, parameters: Vec<WhatsAppParameter>) -> WhatsAppComponent {
+    WhatsAppComponent { kind, sub_type: None, index: None, parameters }
+}
+
+fn template_of(components: Vec<WhatsAppComponent>) -> Extras {
+    let template = WhatsAppTemplate { name: "order_confirmation".into(), language: "en_US".into(), components };
+    Extras::WhatsApp(WhatsAppContent { template: Some(template), preview_url: false })
+}
+
+#[test]
+fn a_text_becomes_the_documented_request() {
+    let request = encode("+16505551234", "hi", &Extras::None).unwrap();
+    assert_eq!(request.uri(), "https://graph.facebook.com/v25.0/106540352242922/messages");
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer EAAB-canary");
+    assert!(request.headers()[AUTHORIZATION].is_sensitive());
+    let expected = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": "+16505551234",
+        "type": "text",
+        "text": {"body": "hi", "preview_url": false},
+        "biz_opaque_callback_data": "7f3a:42:1:0",
+    });
+    assert_eq!(body(&request), expected);
+    let preview = Extras::WhatsApp(WhatsAppContent { preview_url: true, template: None });
+    assert_eq!(body(&encode("+1", "hi", &preview).unwrap())["text"]["preview_url"], true);
+}
+
+#[test]
+fn a_template_becomes_the_documented_request() {
+    let button = |kind, index, parameter| WhatsAppComponent {
+        kind: WhatsAppComponentType::Button,
+        sub_type: Some(kind),
+        index: Some(index),
+        parameters: vec![parameter],
+    };
+    let payload = WhatsAppParameter { name: None, text: None, payload: Some("stop".into()) };
+    let named = WhatsAppParameter { name: Some("code".into()), ..text_parameter("A7") };
+    let extras = template_of(vec![
+        part(WhatsAppComponentType::Body, vec![text_parameter("Pablo"), named]),
+        part(WhatsAppComponentType::Header, vec![text_parameter("Hi")]),
+        button(WhatsAppButtonType::QuickReply, 0, payload),
+        button(WhatsAppButtonType::Url, 1, text_parameter("A7")),
+    ]);
+    let body = body(&encode("+16505551234", "", &extras).unwrap());
+    assert_eq!((&body["type"], body.get("text")), (&json!("template"), None));
+    let expected = json!({
+        "name": "order_confirmation",
+        "language": {"code": "en_US"},
+        "components": [
+            {"type": "body", "parameters": [
+                {"type": "text", "text": "Pablo"},
+                {"type": "text", "parameter_name": "code", "text": "A7"},
+            ]},
+            {"type": "header", "parameters": [{"type": "text", "text": "Hi"}]},
+            {"type": "button", "sub_type": "quick_reply", "index": "0",
+             "parameters": [{"type": "payload", "payload": "stop"}]},
+            {"type": "button", "sub_type": "url", "index": "1", "parameters": [{"type": "text", "text": "A7"}]},
+        ],
+    });
+    assert_eq!(body["template"], expected);
+}
+
+#[test]
+fn a_parameter_that_is_empty_for_somebody_is_refused() {
+    let extras = template_of(vec![part(WhatsAppComponentType::Body, vec![text_parameter(" ")])]);
+    assert!(matches!(encode("+16505551234", "", &extras), Err(EncodeError::Request(_))));
+}
+
+#[test]
+fn a_number_without_its_country_is_refused_since_it_would_reach_somebody_else() {
+    for odd in ["16505551234", "0151 2345678", "+", "+0123", "+1650555123456789", "+1-650-555", "us.1", "US.", "Ana"] {
+        assert!(matches!(encode(odd, "hi", &Extras::None), Err(EncodeError::Recipient { .. })), "{odd}");
+    }
+    let by_name = body(&encode("US.13491208655302741918", "hi", &Extras::None).unwrap());
+    assert_eq!((by_name.get("to"), &by_name["recipient"]), (None, &json!("US.13491208655302741918")));
+}
+
+#[test]
+fn the_limits_of_text_and_callback_data_are_kept() {
+    let longest = "ü".repeat(MAX_TEXT);
+    assert!(encode("+1", &longest, &Extras::None).is_ok());
+    let error = encode("+1", &format!("{longest}ü"), &Extras::None).unwrap_err();
+    assert_eq!(error, EncodeError::TextTooLong { provider: "whatsapp", limit: 4_096, actual: 4_097 });
+    assert_eq!(encode("+1", "", &Extras::None).unwrap_err(), EncodeError::TextEmpty);
+    let (vars, correlation) = (BTreeMap::new(), "x".repeat(MAX_CALLBACK_DATA + 1));
+    let message =
+        Message { recipient: "+1", text: "hi", extras: &Extras::None, vars: &vars, correlation: &correlation };
+    assert!(matches!(WhatsApp::new(account()).unwrap().encode(&message), Err(EncodeError::Request(_))));
+}
+
+#[test]
+fn a_bad_account_is_refused_by_field_and_shows_no_secret() {
+    let cases = [
+        (WhatsAppAccount { phone_number_id: "12/34".into(), ..account() }, "whatsapp.phoneNumberID"),
+        (WhatsAppAccount { api_version: "25".into(), ..account() }, "whatsapp.apiVersion"),
+        (WhatsAppAccount { base_url: "graph.facebook.com".into(), ..account() }, "whatsapp.baseURL"),
+        (WhatsAppAccount { access_token: SecretString::from("canary\n"), ..account() }, "Secret key accessToken"),
+        (WhatsAppAccount { app_secret: Some(SecretString::from("")), ..account() }, "Secret key appSecret"),
+    ];
+    for (account, field) in cases {
+        let error = WhatsApp::new(account).unwrap_err();
+        assert_eq!(error.field, field);
+        assert!(!error.to_string().contains("canary"));
+    }
+    assert!(!format!("{:?}", WhatsApp::new(account()).unwrap()).contains("canary"));
+}
+
+#[test]
+fn answers_that_do_not_say_what_became_of_the_message_are_unknown() {
+    let reason = |status: u16, body: &str| {
+        let (status, headers, body) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new(), body.as_bytes());
+        let answer = Answer { status, headers: &headers, body, body_truncated: false, received_at: Timestamp::EPOCH };
+        match WhatsApp::new(account()).unwrap().classify(&answer) {
+            Outcome::Unknown { fault } => fault.reason,
+            other => panic!("expected Unknown, got {other:?}"),
+        }
+    };
+    assert_eq!(reason(200, "{}"), "IncompleteAnswer");
+    assert_eq!(reason(200, r#"{"messages":[]}"#), "IncompleteAnswer");
+    assert_eq!(reason(302, r#"{"messages":[{"id":"wamid.1"}]}"#), "IncompleteAnswer");
+    assert_eq!(reason(200, r#"{"messages":[{"id":"wamid.1"}],"error":{"code":100}}"#), "ContradictoryAnswer");
+    assert_eq!(reason(400, r#"{"error":{"code":999999}}"#), "UnrecognisedError");
+    assert_eq!(reason(504, "{}"), "ProxyError");
+}

@@ -1,0 +1,96 @@
+//! Messenger's Send API.
+
+use serde_json::json;
+
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph};
+
+/// Graph's own words: "must be less than or equal to 2000".
+const MAX_TEXT: usize = 2_000;
+
+/// The code of the throttle answer.
+const THROTTLED: i64 = 613;
+
+pub(super) struct Messenger;
+
+impl Play for Messenger {
+    fn name(&self) -> &'static str {
+        "messenger"
+    }
+
+    fn read(&self, request: &Posted<'_>) -> Option<Call> {
+        let page = match request.segments()[..] {
+            [version, page, "messages"] if version.starts_with('v') && !page.is_empty() => page,
+            _ => return None,
+        };
+        let body = request.json();
+        let (recipient, text) =
+            (body.text("/recipient/id"), body.text("/message/text").or_else(|| body.text("/message/template/name")));
+        let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
+        let refusal = match &text {
+            _ if !body.is_json() => bad("the body is no JSON"),
+            _ if recipient.is_none() => bad("param recipient must be non-empty"),
+            _ if !request.has_bearer_token() => Some(Refusal::NoToken),
+            _ if body.text("/messaging_type").is_none() => bad("param messaging_type is required"),
+            None => bad("param message[text] must be non-empty"),
+            Some(text) if text.chars().count() > MAX_TEXT => {
+                bad("Length of param message[text] must be less than or equal to 2000")
+            }
+            Some(_) => None,
+        };
+        Some(Call {
+            played: Played::Messenger,
+            account: page.to_owned(),
+            recipient: recipient.unwrap_or_default(),
+            correlation: body.text("/message/metadata"),
+            text: text.unwrap_or_default(),
+            refusal,
+        })
+    }
+
+    fn succeed(&self, call: &Call, seed: u64, number: u64) -> Response {
+        let body = json!({"recipient_id": call.recipient, "message_id": format!("m_simulated_{seed}_{number}")});
+        Response::json(200, &body)
+    }
+
+    /// Every Graph code, also one that has no row in any table.
+    fn knows(&self, code: &str) -> bool {
+        graph::code(code).is_some()
+    }
+
+    fn fail(&self, code: &str, call: &Call) -> Response {
+        let (code, subcode) = graph::code(code).unwrap_or_default();
+        error(code, subcode, &call.recipient)
+    }
+
+    fn throttle(&self, _: &RetryAfter, _: jiff::Timestamp) -> (String, Response) {
+        (THROTTLED.to_string(), error(THROTTLED, None, ""))
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> (String, Response) {
+        match refusal {
+            Refusal::NoToken => ("190".into(), error(190, None, "")),
+            Refusal::BadParameter(what) => ("100".into(), graph::error(400, 100, None, &format!("(#100) {what}"))),
+        }
+    }
+}
+
+/// Where nothing else is known of a code, the text names the person, as several of the Graph API do.
+fn error(code: i64, subcode: Option<i64>, recipient: &str) -> Response {
+    let message = match code {
+        1 => "An unknown error occurred.".to_owned(),
+        2 => "An unexpected error has occurred. Please retry your request later.".to_owned(),
+        4 => "(#4) Application request limit reached".to_owned(),
+        10 => "(#10) This message is sent outside of allowed window.".to_owned(),
+        190 => "Invalid OAuth access token.".to_owned(),
+        551 => "(#551) This person isn't available right now.".to_owned(),
+        613 => "(#613) Calls to this api have exceeded the rate limit.".to_owned(),
+        _ => format!("(#{code}) Object with ID '{recipient}' does not exist (simulated)"),
+    };
+    // As recorded: throttles of the app with 403, temporary errors with 500, everything else with 400.
+    let status = match code {
+        4 => 403,
+        1 | 2 => 500,
+        _ => 400,
+    };
+    graph::error(status, code, subcode, &message)
+}

@@ -1,0 +1,74 @@
+//! The providers that are played: pure, one file each.
+
+#[cfg(test)]
+mod agreement_tests;
+mod graph;
+mod http;
+mod messenger;
+mod slack;
+mod telegram;
+mod twilio;
+mod whatsapp;
+
+use super::request::{Call, Posted, Refusal};
+use super::response::Response;
+use super::settings::RetryAfter;
+
+/// The provider a request is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Played {
+    /// `POST /v*/{page}/messages`.
+    Messenger,
+    /// `POST /v*/{number}/messages` with `messaging_product`.
+    WhatsApp,
+    /// `POST /bot{token}/sendMessage`.
+    Telegram,
+    /// `POST /api/chat.postMessage`.
+    Slack,
+    /// `POST /2010-04-01/Accounts/{account}/Messages.json`.
+    Twilio,
+    /// `POST` to any other path.
+    Http,
+}
+
+/// How one provider takes requests and answers them.
+pub trait Play: Sync {
+    /// The name of the channel's member.
+    fn name(&self) -> &'static str;
+
+    /// What is asked for; `None` for a path of another provider.
+    fn read(&self, request: &Posted<'_>) -> Option<Call>;
+
+    /// The answer to a message that is taken. `number` counts requests, and makes ids.
+    fn succeed(&self, call: &Call, seed: u64, number: u64) -> Response;
+
+    /// Whether a code is one of its errors.
+    fn knows(&self, code: &str) -> bool;
+
+    /// The answer with an error that it [knows](Play::knows).
+    fn fail(&self, code: &str, call: &Call) -> Response;
+
+    /// The answer above the rate limit, with its code for the record.
+    fn throttle(&self, wish: &RetryAfter, now: jiff::Timestamp) -> (String, Response);
+
+    /// The answer to a request that would be refused whoever the recipient is, with its code for the record.
+    fn refuse(&self, refusal: &Refusal) -> (String, Response);
+}
+
+impl Played {
+    /// All, each before those that would take its requests for their own: Messenger has WhatsApp's paths, and the plain
+    /// endpoint every path.
+    pub const ALL: [Played; 6] =
+        [Played::WhatsApp, Played::Messenger, Played::Telegram, Played::Slack, Played::Twilio, Played::Http];
+
+    pub fn play(self) -> &'static dyn Play {
+        match self {
+            Played::Messenger => &messenger::Messenger,
+            Played::WhatsApp => &whatsapp::WhatsApp,
+            Played::Telegram => &telegram::Telegram,
+            Played::Slack => &slack::Slack,
+            Played::Twilio => &twilio::Twilio,
+            Played::Http => &http::Http,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The WhatsApp Cloud API.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph};
+use crate::provider::graph::errors::find;
+use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
+
+const MAX_TEXT: usize = 4_096;
+
+/// The code of the throttle answer.
+const THROTTLED: i64 = 130_429;
+
+pub(super) struct WhatsApp;
+
+impl Play for WhatsApp {
+    fn name(&self) -> &'static str {
+        "whatsapp"
+    }
+
+    fn read(&self, request: &Posted<'_>) -> Option<Call> {
+        let number = match request.segments()[..] {
+            [version, number, "messages"] if version.starts_with('v') && !number.is_empty() => number,
+            _ => return None,
+        };
+        let body = request.json();
+        if body.text("/messaging_product")? != "whatsapp" {
+            return None;
+        }
+        // Where both are there, `to` wins.
+        let recipient = body.text("/to").or_else(|| body.text("/recipient"));
+        let is_template = body.text("/type").as_deref() == Some("template");
+        let text = if is_template { template(body.at("/template")) } else { body.text("/text/body") };
+        let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
+        let refusal = match &text {
+            _ if !request.has_bearer_token() => Some(Refusal::NoToken),
+            _ if recipient.is_none() => bad("The parameter to is required."),
+            None => bad("The parameter text['body'] is required."),
+            Some(text) if !is_template && text.chars().count() > MAX_TEXT => {
+                bad("Param text['body'] must be at most 4096 characters long.")
+            }
+            Some(_) => None,
+        };
+        Some(Call {
+            played: Played::WhatsApp,
+            account: number.to_owned(),
+            recipient: recipient.unwrap_or_default(),
+            correlation: body.text("/biz_opaque_callback_data"),
+            text: text.unwrap_or_default(),
+            refusal,
+        })
+    }
+
+    fn succeed(&self, call: &Call, seed: u64, number: u64) -> Response {
+        let id = format!("wamid.{}", STANDARD.encode(format!("simulated-{seed}-{number}")));
+        let digits = call.recipient.trim_start_matches('+');
+        let body = json!({
+            "messaging_product": "whatsapp",
+            "contacts": [{"input": call.recipient, "wa_id": digits}],
+            "messages": [{"id": id}],
+        });
+        Response::json(200, &body)
+    }
+
+    fn knows(&self, code: &str) -> bool {
+        graph::code(code).is_some_and(|(code, subcode)| find(WHATSAPP_ERRORS, code, subcode, None).is_some())
+    }
+
+    fn fail(&self, code: &str, _: &Call) -> Response {
+        let (code, subcode) = graph::code(code).unwrap_or_default();
+        error(code, subcode, &format!("(#{code}) Simulated"))
+    }
+
+    fn throttle(&self, _: &RetryAfter, _: jiff::Timestamp) -> (String, Response) {
+        (THROTTLED.to_string(), error(THROTTLED, None, "(#130429) Rate limit hit"))
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> (String, Response) {
+        match refusal {
+            Refusal::NoToken => ("190".into(), error(190, None, "Invalid OAuth access token.")),
+            Refusal::BadParameter(what) => ("100".into(), error(100, None, &format!("(#100) {what}"))),
+        }
+    }
+}
+
+/// The template's name and what was filled in, as a text for the record.
+fn template(template: Option<&Value>) -> Option<String> {
+    let template = template?;
+    let mut text = template.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())?.to_owned();
+    let components = template.get("components").and_then(Value::as_array).into_iter().flatten();
+    for parameter in components.filter_map(|component| component.get("parameters")?.as_array()).flatten() {
+        let filled = parameter.get("text").or_else(|| parameter.get("payload")).and_then(Value::as_str);
+        text.push_str(" | ");
+        text.push_str(filled.unwrap_or_default());
+    }
+    Some(text)
+}
+
+/// With the statuses that Meta's table prints.
+fn error(code: i64, subcode: Option<i64>, message: &str) -> Response {
+    let status = match code {
+        0 | 190 => 401,
+        3 | 131_000 | 131_016 | 131_045 | 131_057 => 500,
+        10 | 200..=299 | 368 | 130_497 | 131_005 | 131_031 => 403,
+        2 | 133_004 => 503,
+        132_001 => 404,
+        _ => 400,
+    };
+    graph::error(status, code, subcode, message)
+}
