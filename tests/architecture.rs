@@ -77,7 +77,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustix", &["sender"]),
     ("ring", &["provider", "ledger", "sender", "controller"]),
     ("rustls", &["sender", "controller"]),
-    ("jiff", &["api", "provider", "ledger", "controller", "simulator"]),
+    ("jiff", &["api", "delivery", "provider", "ledger", "controller", "simulator"]),
     ("clap", &["sender", "controller", "local", "simulator"]),
     ("serde_saphyr", &["api", "controller", "local"]),
 ];

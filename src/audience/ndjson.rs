@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::lines::{Lines, split_end};
 use super::place::{Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
+use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
 
 const EXAMPLE_REMEDY: &str = r#"write one object a line, such as {"id": "24005550001", "first_name": "Ana"}"#;
 
@@ -102,7 +102,7 @@ fn accept(line: &str) -> Result<(String, BTreeMap<String, String>), Refusal> {
             }
             id = Some(text);
         } else if !text.is_empty() {
-            check_value(&text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+            check_variable(&name, &text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
             vars.insert(name, text);
         }
     }
