@@ -7,6 +7,7 @@ use std::sync::Arc;
 use herald::delivery::backoff::{RetryPolicy, scatter};
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
@@ -152,6 +153,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended,
         cancelled: false,
         key_is_given: true,
