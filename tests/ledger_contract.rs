@@ -33,6 +33,8 @@ mod postgres_races;
 mod postgres_server;
 #[path = "ledger_contract/postgres_statements.rs"]
 mod postgres_statements;
+#[path = "ledger_contract/quiet_hours.rs"]
+mod quiet_hours;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
 #[path = "ledger_contract/sqlite_files.rs"]
@@ -151,6 +153,20 @@ macro_rules! contract {
                     a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
                     a_key_is_reused_only_after_the_first_attempt
                     an_unknown_broadcast_is_an_error
+                }
+                quiet_hours {
+                    nobody_is_taken_in_quiet_hours_and_everybody_after_them
+                    a_group_of_slots_ends_before_quiet_hours
+                    a_repeat_moves_nobody_into_quiet_hours
+                    a_recipients_own_time_zone_wins
+                    a_zone_that_nobody_knows_counts_as_none
+                    a_plan_made_anew_numbers_its_zones_anew
+                    quiet_hours_may_change_at_any_time
+                    an_end_within_quiet_hours_skips_everybody
+                    a_broadcast_in_quiet_hours_holds_up_nobody_of_its_account
+                    who_is_put_off_into_quiet_hours_is_taken_after_them
+                    a_start_within_quiet_hours_is_due_at_their_end
+                    recipients_of_many_zones_are_taken_from_every_batch
                 }
                 losses {
                     a_sender_that_has_seen_more_than_the_ledger_holds_closes_the_gate

@@ -12,6 +12,7 @@ use herald::delivery::backoff::scatter;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::MAX_GROUP;
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
@@ -228,6 +229,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

@@ -15,6 +15,7 @@ use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::MessageTemplate;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::sqlite::SqliteLedger;
@@ -192,6 +193,7 @@ fn declaration() -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

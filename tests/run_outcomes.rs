@@ -390,6 +390,26 @@ fn a_start_ahead_is_waited_for_with_a_countdown() {
 }
 
 #[test]
+fn in_quiet_hours_only_those_are_messaged_whose_clocks_show_another_time() {
+    let stage = Stage::open(&[]);
+    // A time of day has no seconds: they end with the minute, or the next where that is almost over.
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+    let end = (now + 6 + 59) / 60 * 60;
+    let shown = |seconds: i64| format!("{:02}:{:02}", seconds / 3_600 % 24, seconds / 60 % 60);
+    let spec = people(1, 3).replace("{id: \"3\"}", "{id: \"3\", vars: {time_zone: Etc/GMT+12}}");
+    let quiet = format!("{{start: \"{}\", end: \"{}\", timeZone: UTC}}", shown(end - 120), shown(end));
+    stage.documents(100, &[broadcast("sale", &format!("{spec}  schedule: {{quietHours: [{quiet}]}}\n"))]);
+    stage.run(&[]).exits(0).says(&["sale: 1/3 quiet hours, goes on in"]);
+    let mut requests = stage.requests();
+    requests.sort_by_key(|line| line.time_ns);
+    assert_eq!(requests.len(), 3);
+    let times = requests.iter().map(|line| i128::from(line.time_ns)).collect::<Vec<_>>();
+    let end = i128::from(end) * 1_000_000_000;
+    assert_eq!(requests[0].recipient, "3");
+    assert!(times[0] < end && times[1..].iter().all(|time| *time >= end), "{times:?}");
+}
+
+#[test]
 fn documents_from_standard_input_and_secrets_from_the_environment() {
     let stage = Stage::open(&[]);
     let channel = stage.channel(100);

@@ -27,6 +27,47 @@ fn from_file(text: &str) -> String {
 const FILE: [&str; 2] = ["--config-map", "people=people.csv"];
 
 #[test]
+fn a_time_zone_that_does_not_exist_is_told_with_its_place() {
+    let stage = Stage::open(&[]);
+    let schedule = "  schedule:\n    quietHours:\n      - {start: \"21:00\", end: \"08:00\", timeZone: Europe/Berlin}\n      - start: \"12:00\"\n        end: \"13:00\"\n        timeZone: Berlin\n";
+    let spec = format!("{}{schedule}", people(1, 3));
+    stage.documents(50, &[broadcast("sale", &spec)]);
+    let line = 1 + std::fs::read_to_string(stage.path("run.yaml"))
+        .unwrap()
+        .lines()
+        .position(|line| line.ends_with(" Berlin"))
+        .unwrap();
+    refused(
+        &stage,
+        &[],
+        &[
+            &format!("run.yaml:{line}: "),
+            "spec.schedule.quietHours[1].timeZone: there is no time zone `Berlin`",
+            "name one of the IANA database",
+        ],
+    );
+
+    stage.documents(
+        50,
+        &[broadcast(
+            "sale",
+            &spec
+                .replace("start: \"12:00\"", "start: \"08:00\"")
+                .replace("\"13:00\"\n        timeZone: Berlin", "\"21:00\"\n        timeZone: UTC"),
+        )],
+    );
+    refused(&stage, &[], &["spec.schedule.quietHours: they leave no time of the week to send in"]);
+
+    stage.documents(50, &[broadcast("sale", &from_file("Hello"))]);
+    stage.write("people.csv", "id,time_zone\n1,Europe/Berlin\n2,\n3,Bonn\n");
+    refused(
+        &stage,
+        &FILE,
+        &["people.csv line 4, column 2 (time_zone): there is no such time zone; name one of the IANA database"],
+    );
+}
+
+#[test]
 fn references_that_lead_nowhere_are_told_with_what_to_add() {
     let stage = Stage::open(&[]);
     let other = broadcast("sale", &people(1, 3)).replace("channelRef: {name: page}", "channelRef: {name: pages}");

@@ -245,6 +245,13 @@ async fn a_refused_plan_is_told_with_its_text_and_nobody_is_kept_waiting_for_it(
     assert!(stage.requests().is_empty());
 }
 
+/// A quiet period of some hours.
+fn around_now() -> Value {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let hour = |hours: u64| format!("{:02}:00", (now / 3_600 + hours) % 24);
+    json!({"start": hour(23), "end": hour(3), "timeZone": "UTC"})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_send_now_plans_and_leaves() {
     let stage = Stage::open(&[]).await;
@@ -252,9 +259,10 @@ async fn who_may_not_send_now_plans_and_leaves() {
     let cases = [
         (with(Stage::to_people(3), "/suspend", json!(true)), Left::Closed(Closed::Suspended)),
         (with(Stage::to_people(4), "/schedule", json!({"startTime": later})), Left::Idle),
+        (with(Stage::to_people(5), "/schedule", json!({"quietHours": [around_now()]})), Left::Idle),
     ];
     let pod = stage.pod("one");
-    for (key, (spec, expected)) in ["suspended", "later"].into_iter().zip(cases) {
+    for (key, (spec, expected)) in ["suspended", "later", "quiet"].into_iter().zip(cases) {
         let broadcast = stage.declare(RATE, with(spec, "/idempotencyKey", json!(key))).await;
         assert_eq!(pod.run(&stage.ledger, broadcast).await.unwrap(), expected);
         let snapshot = stage.snapshot(broadcast).await;

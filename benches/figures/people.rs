@@ -10,6 +10,7 @@ use herald::audience::{MaterialError, MaterialKind, Materials, Source};
 use herald::content::MessageTemplate;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::{AccountKey, Declaration};
@@ -85,6 +86,7 @@ pub fn declaration(rate: u32) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

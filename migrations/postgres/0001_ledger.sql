@@ -53,6 +53,7 @@ CREATE TABLE broadcast (
     start_at BIGINT,
     end_at BIGINT,
     start_by BIGINT,                   -- the first attempt may not come after this
+    quiet_hours TEXT,                   -- JSON; NULL for none
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
     declared_at BIGINT NOT NULL,       -- first
@@ -82,6 +83,7 @@ CREATE TABLE broadcast (
     plan_duplicates BIGINT NOT NULL DEFAULT 0,
     plan_excluded BIGINT NOT NULL DEFAULT 0,
     plan_samples TEXT NOT NULL DEFAULT '[]',
+    plan_zones TEXT NOT NULL DEFAULT '[]',     -- the time zones that recipients have of their own: JSON, of names
     plan_sealed_at BIGINT,
     batch_size BIGINT NOT NULL DEFAULT 0,
     planned BIGINT NOT NULL DEFAULT 0,
@@ -159,6 +161,7 @@ CREATE TABLE delivery (
     seq BIGINT NOT NULL,
     recipient TEXT NOT NULL,
     vars TEXT NOT NULL,
+    zone BIGINT NOT NULL DEFAULT 0,      -- its place in plan_zones, from 1 on; 0 for the broadcast's own
     state BIGINT NOT NULL DEFAULT 0,
     attempt BIGINT NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
     tries BIGINT NOT NULL DEFAULT 0,       -- what the retry policy counts
@@ -178,7 +181,8 @@ CREATE TABLE delivery (
 );
 
 CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
-CREATE INDEX delivery_pending ON delivery (broadcast_id, seq, not_before) WHERE state = 0;
+-- By zone first: where it is quiet for most, nobody walks over them to find the others.
+CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
 CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;

@@ -65,6 +65,7 @@ pub struct Recipient {
     pub id: String,
     /// Variables of this recipient for the message's template: name to text, at most 32, each at most 4096 characters.
     /// Names are letters, digits and `_`, not beginning with a digit. An empty text counts as absent.
+    /// `time_zone`, a name of the IANA database such as `America/New_York`, is by whose clock quiet hours are judged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "vars_schema")]
     pub vars: BTreeMap<String, String>,

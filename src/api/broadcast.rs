@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, rate::Rate, reference::ObjectRef,
+    audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, quiet_period,
+    quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef,
 };
 
 /// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
@@ -250,6 +251,14 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
     pub end_time: Option<Timestamp>,
+    /// When nobody is messaged, week by week: at most 8 periods, which may overlap. They are judged for the moment at which
+    /// a message would be sent. A recipient whose audience row has a `time_zone` is judged by that one in place of each
+    /// period's own, so people in many zones get the message in the hours that are left in theirs. Expiry goes on: who has
+    /// not been messaged by `endTime` is skipped. Together they must leave some time of the week. Default: none. May be
+    /// changed at any time and takes effect within seconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "quiet_period::list_schema")]
+    pub quiet_hours: Vec<QuietPeriod>,
 }
 
 impl BroadcastMessage {

@@ -19,6 +19,7 @@ pub mod header;
 mod instant;
 pub(crate) mod metadata;
 pub mod mount;
+pub mod quiet_period;
 pub mod rate;
 pub mod reference;
 pub mod remote_source;
@@ -38,6 +39,7 @@ pub use channel::{
 pub use condition::{Condition, ConditionStatus};
 pub use content::Content;
 pub use crd::{crds, crds_yaml};
+pub use quiet_period::{QuietPeriod, Weekday};
 pub use rate::Rate;
 pub use reference::ObjectRef;
 pub use remote_source::{HttpFormat, HttpSource, NextPage, SecretKeyRef, SqlSource};

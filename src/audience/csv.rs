@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::lines::{Lines, MAX_ROW_BYTES, split_end, too_long};
 use super::place::{Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
+use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
 use super::record::Record;
 use crate::delivery::plural::counted;
 
@@ -130,7 +130,7 @@ impl Header {
                     .map_err(|error| Refusal::new(spot(), error.to_string(), error.remedy()))?
                     .to_owned();
             } else if !value.is_empty() {
-                check_value(value).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+                check_variable(name, value).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
                 vars.insert(name.clone(), value.to_owned());
             }
         }

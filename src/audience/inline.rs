@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::place::{Place, Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
+use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
 
 /// The inline list as a source: pairs of id and variables, in order. `source_name` is the path of the list, such as
 /// `spec.audience.recipients`; errors name the item by its index.
@@ -32,7 +32,7 @@ fn accept(id: &str, mut vars: BTreeMap<String, String>) -> Result<(String, BTree
     }
     for (name, value) in &vars {
         check_name(name, Spot::Field("vars".to_owned()))?;
-        check_value(value)
+        check_variable(name, value)
             .map_err(|(problem, remedy)| Refusal::new(Spot::Field(format!("vars.{name}")), problem, remedy))?;
     }
     Ok((id, vars))

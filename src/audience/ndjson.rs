@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::lines::{Lines, split_end};
 use super::place::{Place, Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_value, too_many_variables};
+use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
 
 /// What a row is called, and how one is written.
 struct Form {
@@ -119,7 +119,7 @@ fn accept(row: &str, form: &Form) -> Result<(String, BTreeMap<String, String>), 
             }
             id = Some(text);
         } else if !text.is_empty() {
-            check_value(&text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+            check_variable(&name, &text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
             vars.insert(name, text);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::place::{Place, Refusal, Spot};
+use crate::delivery::quiet_hours::{TIME_ZONE, Zone};
 
 /// The longest id, in characters: longer than any provider's, short enough for an index.
 pub const MAX_ID_CHARACTERS: usize = 256;
@@ -142,8 +143,18 @@ fn suggest(name: &str) -> Option<String> {
     trimmed.starts_with(|first: char| first.is_ascii_alphabetic()).then(|| trimmed.to_owned())
 }
 
-/// Accepts a value that is not empty, or says what is wrong with it.
-pub(super) fn check_value(value: &str) -> Result<(), (String, &'static str)> {
+/// Accepts the value of a variable, which is not empty, or says what is wrong with it.
+pub(super) fn check_variable(name: &str, value: &str) -> Result<(), (String, &'static str)> {
+    if name == TIME_ZONE && Zone::named(value).is_none() {
+        return Err((
+            "there is no such time zone".to_owned(),
+            "name one of the IANA database, such as Europe/Berlin, or leave it empty",
+        ));
+    }
+    check_value(value)
+}
+
+fn check_value(value: &str) -> Result<(), (String, &'static str)> {
     if value.len() > MAX_VALUE_CHARACTERS {
         let characters = value.chars().count();
         if characters > MAX_VALUE_CHARACTERS {
@@ -241,6 +252,18 @@ mod tests {
             let refusal = check_name(name, Spot::Row).unwrap_err();
             assert_eq!((refusal.problem.as_str(), &*refusal.remedy), (problem, remedy), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_time_zone_is_one_of_the_database() {
+        for name in ["Europe/Berlin", "america/new_york", "UTC", "Asia/Calcutta"] {
+            assert!(check_variable("time_zone", name).is_ok(), "{name}");
+        }
+        for name in ["Berlin", "Europe/Berlin ", "+01:00", "Etc/Unknown", "local"] {
+            let (problem, _) = check_variable("time_zone", name).unwrap_err();
+            assert_eq!(problem, "there is no such time zone", "{name}");
+        }
+        assert!(check_variable("zone", "Berlin").is_ok(), "no other variable says anything of time");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
 //! | [`gate`] | whether a broadcast may take recipients now |
+//! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
 //! | [`counts`] | sums that always hold |
 //! | [`batch`] | how recipients are cut into batches |
 //! | [`plural`] | nothing: how numbers are told to people |
@@ -21,6 +22,7 @@ pub mod gate;
 pub mod outcome;
 pub mod pacing;
 pub mod plural;
+pub mod quiet_hours;
 pub mod rate;
 pub mod recipient;
 pub mod refusal_streak;

@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
+use crate::delivery::quiet_hours::{QuietHours, QuietHoursError};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
 
@@ -74,6 +75,8 @@ pub struct Declaration {
     pub end_at: Option<Timestamp>,
     /// The first attempt may not come after this.
     pub start_by: Option<Timestamp>,
+    /// When nobody is messaged.
+    pub quiet_hours: QuietHours,
     pub suspended: bool,
     /// Latched: once true in the ledger it stays.
     pub cancelled: bool,
@@ -105,19 +108,27 @@ impl Told {
     }
 }
 
-/// A broadcast whose channel has no rate: the schema does not admit it.
+/// Why a broadcast cannot be declared.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the channel has no rate; set spec.rate of the MessageChannel")]
-pub struct NoRate;
+pub enum Undeclarable {
+    /// The schema does not admit such a channel.
+    #[error("the channel has no rate; set spec.rate of the MessageChannel")]
+    NoRate,
+    #[error(transparent)]
+    QuietHours(#[from] QuietHoursError),
+}
 
 impl Declaration {
     /// What a BroadcastMessage and its channel say, for the account that the channel's provider names.
+    ///
+    /// # Errors
+    /// What the schema cannot refuse.
     pub fn of(
         broadcast: &BroadcastMessage,
         channel: &MessageChannelSpec,
         account: AccountKey,
-    ) -> Result<Declaration, NoRate> {
-        let ceiling = channel.ceiling().ok_or(NoRate)?;
+    ) -> Result<Declaration, Undeclarable> {
+        let ceiling = channel.ceiling().ok_or(Undeclarable::NoRate)?;
         let spec = &broadcast.spec;
         let metadata = &broadcast.metadata;
         let schedule = spec.schedule.clone().unwrap_or_default();
@@ -143,6 +154,7 @@ impl Declaration {
             start_at: schedule.start_time.map(instant),
             start_by: start_by(&schedule),
             end_at: schedule.end_time.map(instant),
+            quiet_hours: QuietHours::of(&schedule.quiet_hours)?,
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
             recollection: Recollection::of(broadcast),

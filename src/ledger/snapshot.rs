@@ -77,8 +77,10 @@ pub struct BroadcastSnapshot {
     pub provider_slow: bool,
     /// Nothing gets through to the provider.
     pub failing: Option<Failing>,
-    /// When the first pending recipient may be taken, as far as backoff goes; `None` when nobody is pending.
+    /// When the first pending recipient may be taken, as far as start, quiet hours and backoff go; `None` when nobody is pending.
     pub due_at: Option<Timestamp>,
+    /// It is quiet until then for everybody who is pending.
+    pub quiet_until: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
 }

@@ -42,6 +42,9 @@ pub const PROVIDER_SLOW: &str = "ProviderSlow";
 /// The reason while nothing gets through to the provider: it goes on by itself once something does.
 pub const PROVIDER_FAILING: &str = "ProviderFailing";
 
+/// The reason while it is quiet for everybody who is pending.
+pub const QUIET_HOURS: &str = "QuietHours";
+
 /// How a broadcast ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -150,7 +153,7 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
 
 /// At the effective rate now, when the last pending recipient gets its slot; known only while sending.
 fn completion(snapshot: &BroadcastSnapshot) -> Option<Instant> {
-    if snapshot.closed.is_some() || snapshot.effective_per_second <= 0.0 {
+    if snapshot.closed.is_some() || snapshot.quiet_until.is_some() || snapshot.effective_per_second <= 0.0 {
         return None;
     }
     let left = Span::from_secs_f64(snapshot.counts.pending as f64 / snapshot.effective_per_second);
@@ -196,6 +199,7 @@ fn conditions(
         (None, Some(stall)) => stall.reason.as_str(),
         (None, None) => match snapshot.closed {
             Some(closed) => closed.as_str(),
+            None if snapshot.quiet_until.is_some() => QUIET_HOURS,
             None if snapshot.failing.is_some() => PROVIDER_FAILING,
             None if snapshot.provider_slow => PROVIDER_SLOW,
             None => "Sending",
@@ -206,7 +210,7 @@ fn conditions(
     let ready = stall.is_none() && snapshot.closed != Some(Closed::NotPlanned);
     let flag = |on| if on { True } else { False };
     let mut wanted = vec![
-        ("Ready", flag(ready), reason, stall.map_or_else(|| sums(snapshot), |stall| stall.message.clone())),
+        ("Ready", flag(ready), reason, stall.map_or_else(|| standing(snapshot), |stall| stall.message.clone())),
         ("Complete", flag(delivered), reason, String::new()),
         ("Finished", flag(ended.is_some()), reason, String::new()),
         ("Suspended", flag(stopped.is_some()), stopped.map_or("NotSuspended", Closed::as_str), String::new()),
@@ -267,6 +271,14 @@ fn stop(
     status.observed_generation = Some(generation).filter(|generation| *generation > 0);
     status.rate_per_minute = None;
     status.estimated_completion_time = None;
+}
+
+/// The sums, and what everybody who is pending waits for.
+fn standing(snapshot: &BroadcastSnapshot) -> String {
+    match snapshot.quiet_until.filter(|_| snapshot.closed.is_none()).and_then(instant) {
+        Some(until) => format!("{}; quiet hours last until {until}", sums(snapshot)),
+        None => sums(snapshot),
+    }
 }
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {

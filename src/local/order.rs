@@ -13,7 +13,7 @@ use super::manifest_fault::Place;
 use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{ContentError, MessageTemplate};
-use crate::ledger::declaration::{AccountKey, Declaration, NoRate};
+use crate::ledger::declaration::{AccountKey, Declaration, Undeclarable};
 use crate::ledger::{Orders, Recollection};
 use crate::provider::Provider;
 use crate::sender::assembly::{self, ChannelError, Credentials, Part};
@@ -41,7 +41,7 @@ pub enum OrderError {
     #[error("{place}: {source}")]
     Channel { place: Place, source: ChannelError },
     #[error("{place}: {source}")]
-    Rate { place: Place, source: NoRate },
+    Undeclarable { place: Place, source: Undeclarable },
     #[error(
         "{place}: spec.idempotencyKey: `{key}` is also the key of the broadcast at {first}; give one of them another"
     )]
@@ -107,7 +107,7 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
         .map_err(|source| OrderError::Channel { place: channel.lines.of("spec"), source })?;
     let account = AccountKey::of(&document.name.namespace, &channel.object.spec).ok_or_else(no_provider)?;
     let mut declaration = Declaration::of(&document.object, &channel.object.spec, account)
-        .map_err(|source| OrderError::Rate { place: channel.lines.of("spec"), source })?;
+        .map_err(|source| OrderError::Undeclarable { place: cause(&source, document, channel), source })?;
     // Documents are the only wish there is here; what an exported one says of its owner and age means nothing.
     declaration.owner_uid.clear();
     declaration.generation = 0;
@@ -125,6 +125,14 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
         audience_files: materials.files(&document.object.spec.audience),
         materials: Arc::new(materials),
     })
+}
+
+/// Where stands what keeps a broadcast from being declared.
+fn cause(error: &Undeclarable, broadcast: &Document<BroadcastMessage>, channel: &Document<MessageChannel>) -> Place {
+    match error {
+        Undeclarable::NoRate => channel.lines.of("spec"),
+        Undeclarable::QuietHours(error) => broadcast.lines.of(&error.field()),
+    }
 }
 
 impl Order {

@@ -109,6 +109,9 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     if let (Some(Closed::Scheduled), Some(start)) = (snapshot.closed, snapshot.gate.start_at) {
         return format!("starts in {}", clock((start - snapshot.now).as_secs_f64()));
     }
+    if let (None, Some(until)) = (snapshot.closed, snapshot.quiet_until) {
+        return format!("quiet hours, goes on in {}", clock((until - snapshot.now).as_secs_f64()));
+    }
     let counts = &snapshot.counts;
     let mut text = format!("{rate:.1}/s");
     if counts.pending > 0 && snapshot.effective_per_second > 0.0 {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use herald::api::Content;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
@@ -168,6 +169,7 @@ impl<'a> Case<'a> {
             start_at: None,
             end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
             start_by: None,
+            quiet_hours: QuietHours::default(),
             suspended,
             cancelled,
         }

@@ -9,6 +9,7 @@ use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::{Clock, Declaration, SenderLedger};
 use sqlx::{Connection, PgConnection};
 
+use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
 use crate::postgres_server::{fresh_schema, server};
 
@@ -95,6 +96,21 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
     let reply = world.ledger.exchange(&request).await.unwrap();
     most = most.max(counter.read().await - before);
     assert_eq!(reply.rows.len(), 10, "all batches in one exchange");
+    // Where it is quiet for some, and then for everybody.
+    let quiet = Declaration { quiet_hours: quiet("21:00", "08:00"), ..declaration("quiet") };
+    let quiet = world.declare(&quiet).await.id;
+    let zone = |number: usize| [None, Some("Asia/Tokyo"), Some("America/New_York")][number % 3];
+    plan_in_zones(&world, quiet, 60, zone).await;
+    let mut sender = Sender::proven(&world, "quiet", quiet).await;
+    for expected in [19, 0] {
+        let request = sender.request(vec![], 25);
+        let before = counter.read().await;
+        let reply = world.ledger.exchange(&request).await.unwrap();
+        most = most.max(counter.read().await - before);
+        assert_eq!(reply.rows.len(), expected);
+        sender.tell(&world, reports(&reply.rows, &accepted())).await;
+        clock.advance(Span::from_millis(500));
+    }
     assert!(exchanges > 20);
     assert!(most <= MOST_STATEMENTS, "an exchange ran {most} statements");
     world.sums_hold().await;

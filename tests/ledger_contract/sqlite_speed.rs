@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use herald::delivery::outcome::Outcome;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
+use herald::ledger::exchange::Directive;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{Declaration, Ledger, SenderLedger};
 
+use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
 
 const SMALL: usize = 2_000;
@@ -16,12 +18,16 @@ const LARGE: usize = 200_000;
 /// Where a statement walks over everybody the ratio is near 100.
 const TOLERANCE: f64 = 20.0;
 const ROUNDS: usize = 41;
+/// Of a broadcast in which it is quiet for all others.
+const FEW: usize = 1_000;
 
 struct Cost {
     exchange: Duration,
     claim: Duration,
     maintain: Duration,
     settle_dead: Duration,
+    /// An exchange and a look at the status when everybody who is open was sent.
+    nobody: Option<Duration>,
 }
 
 /// The middle one of many: a pause of the machine does not count.
@@ -30,12 +36,27 @@ fn median(mut costs: Vec<Duration>) -> Duration {
     costs[costs.len() / 2]
 }
 
+/// Wide open, or quiet for all but the last.
+#[derive(Clone, Copy, PartialEq)]
+enum Hours {
+    Open,
+    Quiet,
+}
+
 /// The ledger's costs with so many recipients in one broadcast.
-async fn costs(people: usize) -> Cost {
+async fn costs(people: usize, hours: Hours) -> Cost {
     let world = World::<SqliteLedger>::new().await;
-    let wide =
-        Declaration { account_rate: Rate::new(1_000, 1), batch_size: Some(people as u32), ..declaration("wide") };
-    let broadcast = world.planned(&wide, people).await;
+    let quiet_hours = if hours == Hours::Quiet { quiet("21:00", "08:00") } else { Default::default() };
+    let batch_size = Some(if hours == Hours::Quiet { people.div_ceil(500) } else { people } as u32);
+    let wide = Declaration { account_rate: Rate::new(1_000, 1), batch_size, quiet_hours, ..declaration("wide") };
+    let broadcast = world.declare(&wide).await.id;
+    // In Tokyo it is early in the morning, in New York the afternoon.
+    let zone = |number| match (hours, number + FEW < people) {
+        (Hours::Open, _) => None,
+        (Hours::Quiet, true) => Some("Asia/Tokyo"),
+        (Hours::Quiet, false) => Some("America/New_York"),
+    };
+    plan_in_zones(&world, broadcast, people, zone).await;
     let mut sender = Sender::proven(&world, "sender", broadcast).await;
     let (mut exchange, mut claim, mut maintain, mut settle_dead) = (vec![], vec![], vec![], vec![]);
     let mut outcomes = vec![];
@@ -67,7 +88,33 @@ async fn costs(people: usize) -> Cost {
         settle_dead.push(start.elapsed());
         world.pass(Span::from_millis(250));
     }
+    let mut nobody = None;
+    if hours == Hours::Quiet {
+        let mut sender = Sender::new("last", broadcast);
+        let mut outcomes = vec![];
+        loop {
+            let request = sender.request(std::mem::take(&mut outcomes), 250);
+            let rows = world.ledger.exchange(&request).await.unwrap().rows;
+            if rows.is_empty() && world.ledger.snapshot(broadcast).await.unwrap().counts.sent == FEW as i64 {
+                break;
+            }
+            outcomes = reports(&rows, &accepted());
+            world.pass(Span::from_millis(250));
+        }
+        let mut costs = vec![];
+        for _ in 0..ROUNDS {
+            let request = sender.request(vec![], 20);
+            let start = Instant::now();
+            let reply = world.ledger.exchange(&request).await.unwrap();
+            assert!(matches!(reply.directive, Directive::Wait { .. }), "{:?}", reply.directive);
+            assert!(world.ledger.snapshot(broadcast).await.unwrap().quiet_until.is_some());
+            costs.push(start.elapsed());
+            world.pass(Span::from_millis(250));
+        }
+        nobody = Some(median(costs));
+    }
     Cost {
+        nobody,
         exchange: median(exchange),
         claim: median(claim),
         maintain: median(maintain),
@@ -77,15 +124,26 @@ async fn costs(people: usize) -> Cost {
 
 #[tokio::test]
 async fn no_call_of_a_sender_costs_more_in_a_larger_broadcast() {
-    let (small, large) = (costs(SMALL).await, costs(LARGE).await);
-    let compare = [
+    compare(Hours::Open).await;
+}
+
+#[tokio::test]
+async fn nor_where_it_is_quiet_for_most_of_them() {
+    compare(Hours::Quiet).await;
+}
+
+async fn compare(hours: Hours) {
+    let (small, large) = (costs(SMALL, hours).await, costs(LARGE, hours).await);
+    let mut compare = vec![
         ("exchange", small.exchange, large.exchange),
         ("claim", small.claim, large.claim),
         ("maintain", small.maintain, large.maintain),
         ("settle_dead_sender", small.settle_dead, large.settle_dead),
     ];
+    compare.extend(small.nobody.zip(large.nobody).map(|(small, large)| ("nobody", small, large)));
     for (name, small, large) in compare {
         let ratio = large.as_secs_f64() / small.as_secs_f64();
+        println!("{name}: {large:?} with {LARGE} recipients, {small:?} with {SMALL}");
         assert!(ratio < TOLERANCE, "{name}: {large:?} with {LARGE} recipients, {small:?} with {SMALL}");
     }
 }

@@ -10,6 +10,7 @@ use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::counts::Counts;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
@@ -96,6 +97,7 @@ pub fn declaration(key: &str) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended: false,
         cancelled: false,
         recollection: Recollection::default(),

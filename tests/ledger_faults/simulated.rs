@@ -8,6 +8,7 @@ use herald::api::Content;
 use herald::delivery::backoff::{RetryPolicy, scatter};
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
+use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState;
 use herald::delivery::time::{Span, Timestamp};
@@ -154,6 +155,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended,
         cancelled: false,
         key_is_given: true,

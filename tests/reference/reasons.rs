@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use herald::controller::broadcast::{
-    BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, SENDER_CRASH_LOOPING,
-    SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
+    BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
+    SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
 };
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::delivery::unanswered::SENDER_LOST;
-use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW};
+use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW, QUIET_HOURS};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::slack::errors::SLACK_ERRORS;
 use herald::provider::telegram::errors::TELEGRAM_ERRORS;
@@ -98,12 +98,16 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(TWILIO_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
     // Conditions while nothing has ended.
-    reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING].map(str::to_owned));
+    let told = ["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING, QUIET_HOURS];
+    reasons.extend(told.map(str::to_owned));
     // Conditions of batches and channels.
     reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
     reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
-    reasons.extend([TEMPLATE_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING].map(str::to_owned));
+    reasons.extend(
+        [TEMPLATE_INVALID, QUIET_HOURS_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING]
+            .map(str::to_owned),
+    );
     reasons
 }
 

@@ -137,6 +137,23 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             "spec.schedule.startTime: Invalid value: ",
         ),
         (
+            message("/spec/schedule/quietHours/0/days", json!(["Monday"])),
+            "spec.schedule.quietHours[0].days[0]: Unsupported value: \"Monday\": supported values: \"Mon\", \"Tue\"",
+        ),
+        (message("/spec/schedule/quietHours/0/days", json!([])), "spec.schedule.quietHours[0].days: Invalid value: "),
+        (message("/spec/schedule/quietHours/0/days", NULL), ""),
+        (message("/spec/schedule/quietHours/0/end", json!("23:59")), ""),
+        (
+            message("/spec/schedule/quietHours/0/end", json!("24:00")),
+            "spec.schedule.quietHours[0].end: Invalid value: \"24:00\"",
+        ),
+        (
+            message("/spec/schedule/quietHours/0/start", json!("9:00")),
+            "spec.schedule.quietHours[0].start: Invalid value: \"9:00\"",
+        ),
+        (message("/spec/schedule/quietHours/0/timeZone", NULL), "spec.schedule.quietHours[0].timeZone: Required value"),
+        (message("/spec/schedule", json!({"quietHours": []})), ""),
+        (
             message("/spec/delivery/rate/messages", json!(0)),
             "spec.delivery.rate.messages: Invalid value: 0: spec.delivery.rate.messages in body should be greater than or equal to 1",
         ),
@@ -316,6 +333,7 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
         (begun.clone(), message("/spec/cancel", json!(true)), ""),
         (begun.clone(), message("/spec/suspend", NULL), ""),
         (begun.clone(), message("/spec/schedule/endTime", json!("2027-01-01T00:00:00Z")), ""),
+        (begun.clone(), message("/spec/schedule/quietHours/0/end", json!("09:30")), ""),
         (
             begun,
             message("/metadata/name", json!("summer-sale")),

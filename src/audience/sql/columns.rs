@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::audience::place::{Refusal, Spot};
-use crate::audience::recipient::{ID, MAX_VARIABLES, canonical_id, check_name, check_value, too_many_variables};
+use crate::audience::recipient::{ID, MAX_VARIABLES, canonical_id, check_name, check_variable, too_many_variables};
 
 /// What a column holds, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Columns {
                 id = Some(accepted.to_owned());
             } else if !text.is_empty() {
                 let text = if kind == Kind::Truth { truth(&text) } else { text };
-                check_value(&text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+                check_variable(name, &text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
                 vars.insert(name.clone(), text.into_owned());
             }
         }

@@ -115,6 +115,7 @@ fn pace(snapshot: &BroadcastSnapshot, waves: &Waves<'_>, stall: Option<&Stall>) 
         (Some(_), _) => ENDED,
         // The cluster tells when a pod runs after all.
         _ if stall.is_some_and(|stall| stall.reason == SENDER_NOT_STARTING) => RESTING,
+        (None, None) if snapshot.quiet_until.is_some() && !is_at_work => RESTING,
         (None, None) => MOVING,
         (None, Some(_)) if is_at_work || snapshot.gate.at_risk => MOVING,
         (None, Some(_)) => RESTING,

@@ -20,6 +20,8 @@ pub const CHANNEL_INVALID: &str = "ChannelInvalid";
 /// This version cannot read the channel.
 pub const CHANNEL_UNREADABLE: &str = "ChannelUnreadable";
 pub const TEMPLATE_INVALID: &str = "TemplateInvalid";
+/// A time zone that does not exist, or no time of the week that is left to send in.
+pub const QUIET_HOURS_INVALID: &str = "QuietHoursInvalid";
 /// This version cannot read the object itself.
 pub const UNREADABLE: &str = "Unreadable";
 pub const SENDER_NOT_STARTING: &str = "SenderNotStarting";

@@ -185,7 +185,9 @@ fn need(snapshot: &BroadcastSnapshot, now: Timestamp) -> Need {
         Some(Closed::NotPlanned) if snapshot.planning => Need::Nobody { until: None },
         Some(Closed::NotPlanned) => Need::Senders,
         Some(Closed::Scheduled) => {
-            snapshot.gate.start_at.map_or(Need::Nobody { until: None }, |start| from(start - HEAD_START))
+            // Where it is quiet at its time nobody is due before that has passed.
+            let start = snapshot.due_at.max(snapshot.gate.start_at);
+            start.map_or(Need::Nobody { until: None }, |start| from(start - HEAD_START))
         }
         Some(Closed::CredentialsInvalid) => {
             let mended = Gate { account_stopped: false, ..snapshot.gate };

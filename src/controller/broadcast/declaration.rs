@@ -4,7 +4,7 @@ use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use super::decide_refused::Refusal;
-use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, TEMPLATE_INVALID};
+use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, QUIET_HOURS_INVALID, TEMPLATE_INVALID};
 use super::observation::Declared;
 use super::remembered::{Remembered, Standing};
 use crate::api::{BroadcastMessage, Content, MessageChannel};
@@ -13,8 +13,10 @@ use crate::controller::cluster::call;
 use crate::controller::departures::Departed;
 use crate::controller::failure::Failure;
 use crate::delivery::backoff::RetryPolicy;
+use crate::delivery::quiet_hours::QuietHours;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Span;
+use crate::ledger::declaration::Undeclarable;
 use crate::ledger::recollection::{self, Recollection};
 use crate::ledger::status::end;
 use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
@@ -41,7 +43,7 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
             .map_err(|error| refuse(TEMPLATE_INVALID, error.to_string()))?;
     }
     let mut declaration = Declaration::of(broadcast, &channel.spec, account.clone())
-        .map_err(|error| refuse(CHANNEL_INVALID, error.to_string()))?;
+        .map_err(|error| refuse(undeclarable(&error), error.to_string()))?;
     for other in channels.iter().filter(|other| AccountKey::of(&namespace, &other.spec).as_ref() == Some(&account)) {
         if let Some(ceiling) = other.spec.ceiling() {
             let rate = Rate::new(ceiling.messages, ceiling.period_seconds);
@@ -52,6 +54,13 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
     declaration.recollection.approval = None;
     declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
     Ok(declaration)
+}
+
+fn undeclarable(error: &Undeclarable) -> &'static str {
+    match error {
+        Undeclarable::NoRate => CHANNEL_INVALID,
+        Undeclarable::QuietHours(_) => QUIET_HOURS_INVALID,
+    }
 }
 
 /// A cancel of what was never declared, so that the key stays cancelled. Where it would have been sent cannot be told: the
@@ -84,6 +93,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         start_at: None,
         end_at: None,
         start_by: None,
+        quiet_hours: QuietHours::default(),
         suspended: false,
         cancelled: true,
         key_is_given: true,

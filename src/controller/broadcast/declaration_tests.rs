@@ -187,3 +187,15 @@ async fn channels_that_write_the_rate_of_their_account_each_in_its_way_do_not_co
     }
     assert_eq!(revisions[1..], [revisions[0], revisions[0]]);
 }
+
+#[tokio::test]
+async fn a_time_zone_that_does_not_exist_is_refused_with_its_field() {
+    let world = World::new().await;
+    let mut object = object("one", None, 0);
+    let quiet = json!({"start": "21:00", "end": "08:00", "timeZone": "Mars/Olympus"});
+    object["spec"]["schedule"] = json!({"quietHours": [quiet]});
+    world.stands(&object);
+    let Declared::Refused { reason, message } = world.declare(&object).await else { panic!("it is declared") };
+    assert_eq!(reason, "QuietHoursInvalid");
+    assert!(message.starts_with("spec.schedule.quietHours[0].timeZone: "), "{message}");
+}

@@ -1,28 +1,41 @@
 -- Batches in their order, until there are recipients enough or one on probation comes, which gives one. The last is held;
 -- those before it, and all where there are not enough, have nobody left to take and are free again.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
--- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline.
+-- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
+), zones AS MATERIALIZED (
+    -- Open, and with somebody pending: most batches have nobody of a zone that is done, and those before the first have nobody.
+    SELECT open.zone, first.seq FROM UNNEST($13::bigint[]) AS open (zone) CROSS JOIN LATERAL (
+        SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = open.zone
+        ORDER BY seq LIMIT 1) AS first
 ), risky AS (
-    SELECT idx, first_seq, last_seq FROM batch
-    WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2
+    SELECT idx, first_seq, last_seq FROM batch CROSS JOIN LATERAL (
+        SELECT 1 FROM zones CROSS JOIN LATERAL (
+            SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
+            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 LIMIT 1) AS of_zone
+        LIMIT 1) AS somebody
+    WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND last_seq >= (SELECT min(seq) FROM zones)
     AND (probation AND sender_id IS NULL OR sender_id IS NOT NULL AND lease_until <= $4)
-    AND EXISTS (SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
-                AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6)
     ORDER BY idx LIMIT 1
 ), due AS (
+    -- Batch by batch, not sorted as a whole: the first batches mostly have enough.
     SELECT free.idx, pending.seq
-    FROM batch AS free CROSS JOIN LATERAL (
-        SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
-        AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6
-        ORDER BY seq LIMIT $7) AS pending
-    WHERE free.broadcast_id = $1 AND free.pending > 0 AND free.idx IS DISTINCT FROM $2 AND free.sender_id IS NULL
-    AND NOT free.probation AND free.idx < coalesce((SELECT idx FROM risky), 9223372036854775807)
-    ORDER BY free.idx, pending.seq LIMIT $7
+    FROM (
+        SELECT idx, first_seq, last_seq FROM batch
+        WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND sender_id IS NULL AND NOT probation
+        AND last_seq >= (SELECT min(seq) FROM zones) AND idx < coalesce((SELECT idx FROM risky), 9223372036854775807)
+        ORDER BY idx OFFSET 0) AS free
+    CROSS JOIN LATERAL (
+        SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
+            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
+            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6
+            ORDER BY seq LIMIT $7) AS of_zone
+        LIMIT $7) AS pending
+    LIMIT $7
 ), probed AS (
     SELECT risky.idx, min(delivery.seq) AS seq
-    FROM risky JOIN delivery ON delivery.broadcast_id = $1 AND state = 0
+    FROM risky JOIN delivery ON delivery.broadcast_id = $1 AND state = 0 AND zone = ANY ($13)
         AND seq BETWEEN risky.first_seq AND risky.last_seq AND not_before <= $6
     WHERE (SELECT count(*) FROM due) < $7
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $3
@@ -56,7 +69,11 @@ WITH back AS (
 )
 SELECT batch.idx, batch.first_seq, batch.last_seq, batch.epoch, batch.probation,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
-        THEN (SELECT min(not_before) FROM delivery WHERE broadcast_id = $1 AND state = 0) END AS due,
+        THEN (SELECT min(not_before) FROM delivery WHERE broadcast_id = $1 AND state = 0 AND zone = ANY ($13)) END AS due,
+    CASE WHEN NOT EXISTS (SELECT 1 FROM found)
+        THEN ARRAY (SELECT quiet.zone FROM UNNEST($14::bigint[]) AS quiet (zone) CROSS JOIN LATERAL (
+            SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = quiet.zone LIMIT 1) AS pending)
+        END AS waiting,
     taken.seq, taken.attempt, taken.recipient, taken.vars, taken.slot, taken.start_by
 FROM (SELECT 1) AS one
 LEFT JOIN (SELECT claimed.* FROM claimed JOIN held USING (idx)) AS batch ON TRUE

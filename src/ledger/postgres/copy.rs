@@ -10,13 +10,14 @@ use crate::ledger::sql::store::PlannedRow;
 pub async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<()> {
     let mut text = String::new();
     for row in rows {
-        let _infallible = write!(text, "{broadcast}\t{}\t", row.seq);
+        let _infallible = write!(text, "{broadcast}\t{}\t{}\t", row.seq, row.zone);
         escape(&mut text, row.recipient);
         text.push('\t');
         escape(&mut text, &row.vars);
         text.push('\n');
     }
-    let mut copy = connection.copy_in_raw("COPY delivery (broadcast_id, seq, recipient, vars) FROM STDIN").await?;
+    let mut copy =
+        connection.copy_in_raw("COPY delivery (broadcast_id, seq, zone, recipient, vars) FROM STDIN").await?;
     if let Err(error) = copy.send(text.as_bytes()).await {
         copy.abort("the rows could not be sent").await?;
         return Err(error);

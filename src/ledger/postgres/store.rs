@@ -15,11 +15,12 @@ use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey,
-    Taken, Wanted,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store,
+    Survey, Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
+use crate::ledger::sql::zones::ZonesNow;
 
 use super::copy::copy;
 use super::taking;
@@ -197,6 +198,23 @@ impl Store for PostgresStore {
 
     async fn claim(&mut self, asking: &Asking, back: Option<i64>, wanted: Wanted<'_>) -> sqlx::Result<Claimed> {
         taking::claim(self.connection(), asking, back, wanted).await
+    }
+
+    async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM UNNEST($2::bigint[]) AS zones (zone) CROSS JOIN LATERAL ( \
+                 SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone \
+                 AND not_before <= $3 LIMIT 1) AS due)",
+        )
+        .bind(broadcast)
+        .bind(zones)
+        .bind(by.0)
+        .fetch_one(self.connection())
+        .await
+    }
+
+    async fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> sqlx::Result<Outlook> {
+        taking::outlook(self.connection(), broadcast, zones).await
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {

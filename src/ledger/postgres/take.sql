@@ -1,9 +1,11 @@
 -- $1 broadcast, $2 batch, $3 its first and $4 its last sequence number, $5 due by, $6 how many, $7 epoch, $8 sender,
--- $9 request, $10 first slot, $11 interval, $12 start tolerance, $13 from slot to deadline.
+-- $9 request, $10 first slot, $11 interval, $12 start tolerance, $13 from slot to deadline, $14 open zones.
 WITH picked AS (
     SELECT seq, row_number() OVER (ORDER BY seq) - 1 AS place
-    FROM (SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND seq BETWEEN $3 AND $4 AND not_before <= $5
-          ORDER BY seq LIMIT $6) AS pending
+    FROM (SELECT of_zone.seq FROM UNNEST($14::bigint[]) AS zones (zone) CROSS JOIN LATERAL (
+              SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
+              AND seq BETWEEN $3 AND $4 AND not_before <= $5 ORDER BY seq LIMIT $6) AS of_zone
+          LIMIT $6) AS pending
 ), counted AS (
     UPDATE batch SET pending = pending - found.count, inflight = inflight + found.count
     FROM (SELECT count(*) AS count FROM picked) AS found

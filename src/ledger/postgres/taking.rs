@@ -5,7 +5,8 @@ use sqlx::{FromRow, PgConnection};
 use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Survey, Taken, Wanted};
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::zones::ZonesNow;
 
 /// See [`Store::survey`](crate::ledger::sql::store::Store::survey).
 pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Result<Survey> {
@@ -51,6 +52,7 @@ pub async fn take(
         .bind(wanted.slots.interval.0)
         .bind(START_TOLERANCE.0)
         .bind(asking.allowed.0)
+        .bind(&wanted.zones.open)
         .fetch_all(connection)
         .await?;
     taken.sort_by_key(|row| row.slot);
@@ -78,13 +80,22 @@ pub async fn claim(
         .bind(wanted.slots.interval.0)
         .bind(START_TOLERANCE.0)
         .bind(asking.allowed.0)
+        .bind(&wanted.zones.open)
+        .bind(&wanted.zones.quiet)
         .fetch_all(connection)
         .await?;
     let held = rows.first().and_then(|row| row.batch.batch());
-    let due = rows.first().and_then(|row| row.due).map(Timestamp);
+    let outlook = rows.first().map(|row| row.outlook()).unwrap_or_default();
     let mut taken: Vec<Taken> = rows.into_iter().filter_map(ClaimRow::taken).collect();
     taken.sort_by_key(|row| row.slot);
-    Ok(Claimed { held, taken, due })
+    Ok(Claimed { held, taken, outlook })
+}
+
+/// See [`Store::outlook`](crate::ledger::sql::store::Store::outlook).
+pub async fn outlook(connection: &mut PgConnection, broadcast: i64, zones: &ZonesNow) -> sqlx::Result<Outlook> {
+    let (due, waiting): (Option<i64>, Vec<i64>) =
+        sqlx::query_as(OUTLOOK).bind(broadcast).bind(&zones.open).bind(&zones.quiet).fetch_one(connection).await?;
+    Ok(Outlook { due: due.map(Timestamp), waiting })
 }
 
 /// A batch, where there is one.
@@ -125,6 +136,7 @@ struct ClaimRow {
     #[sqlx(flatten)]
     batch: BatchColumns,
     due: Option<i64>,
+    waiting: Option<Vec<i64>>,
     seq: Option<i64>,
     attempt: Option<i64>,
     recipient: Option<String>,
@@ -134,6 +146,10 @@ struct ClaimRow {
 }
 
 impl ClaimRow {
+    fn outlook(&self) -> Outlook {
+        Outlook { due: self.due.map(Timestamp), waiting: self.waiting.clone().unwrap_or_default() }
+    }
+
     fn taken(self) -> Option<Taken> {
         Some(Taken {
             seq: self.seq?,
@@ -149,3 +165,4 @@ impl ClaimRow {
 const SURVEY: &str = include_str!("survey.sql");
 const TAKE: &str = include_str!("take.sql");
 const CLAIM: &str = include_str!("claim.sql");
+const OUTLOOK: &str = include_str!("outlook.sql");

@@ -215,6 +215,7 @@ async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> 
 async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account: i64) -> sqlx::Result<()> {
     let content = rows::json(&wanted.content)?;
     let orders = wanted.orders.as_ref().map(rows::json).transpose()?;
+    let quiet_hours = Some(&wanted.quiet_hours).filter(|hours| !hours.is_empty()).map(rows::json).transpose()?;
     store
         .run(
             "UPDATE broadcast SET name = $2, owner_uid = $3, generation = $4, account_id = $5, identity_hash = $6, \
@@ -223,7 +224,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
-             resend_unknown = $22, key_is_given = $23, plan_limit = $24, revision = revision + 1 WHERE id = $1",
+             resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, revision = revision + 1 \
+             WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -248,7 +250,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.start_by,
                 wanted.retry.after_unknown,
                 wanted.key_is_given,
-                wanted.plan_limit
+                wanted.plan_limit,
+                quiet_hours
             ],
         )
         .await?;

@@ -4,6 +4,7 @@ use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened, SenderRow};
 use super::store::{Asking, Store, Survey};
 use super::value::args;
+use super::zones::{Zones, ZonesNow};
 use super::{loss, take};
 use crate::delivery::gate::Closed;
 use crate::delivery::pacing::{self, Ask, Offer, Slots};
@@ -20,6 +21,7 @@ const LOOK_AGAIN: Span = Span::from_millis(500);
 pub struct Turn<'a, S> {
     pub store: &'a mut S,
     pub broadcast: BroadcastRow,
+    pub zones: Zones,
     pub sender: SenderRow,
     pub survey: Survey,
     pub number: u64,
@@ -56,7 +58,8 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
 
     let asking = Asking { braked: recorded.braked, ..asking(&broadcast, &sender, request.number, now) };
     let survey = store.survey(&asking).await?;
-    let mut turn = Turn { store, broadcast, sender, survey, number: request.number, now };
+    let zones = broadcast.zones()?;
+    let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, now };
     if recorded.braked {
         turn.give_slots_again();
     }
@@ -78,6 +81,22 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         braked: false,
         allowed: broadcast.allowed(),
     }
+}
+
+/// What may be done with an offer.
+enum Usable {
+    Slots(Slots, ZonesNow),
+    Wait { until: Timestamp, hungry: bool },
+}
+
+/// The slots by which something can be begun before an instant.
+fn until(instant: Timestamp, slots: Slots) -> Option<Slots> {
+    let room = instant - START_TOLERANCE - slots.first;
+    if room < Span::ZERO {
+        return None;
+    }
+    let count = i64::from(slots.count).min(room.0 / slots.interval.0.max(1) + 1);
+    Some(Slots { count: count as u32, ..slots })
 }
 
 fn admit(sender: &SenderRow, request: &ExchangeRequest) -> Result<(), LedgerError> {
@@ -102,17 +121,19 @@ impl<S: Store> Turn<'_, S> {
     /// The answer to a request that was answered before: the same recipients and attempts. New slots where the old have
     /// passed, if there are any; never anything released, since the first answer may have arrived after all.
     async fn repeat(&mut self) -> sqlx::Result<(Vec<Assignment>, Directive)> {
-        let mut assignments = take::given_before(self).await?;
-        let passed = assignments.iter().filter(|row| row.slot < self.now + pacing::GUARD).count() as u32;
+        let mut given = take::given_before(self).await?;
+        let passed = given.iter().filter(|(row, _)| row.slot < self.now + pacing::GUARD).count() as u32;
         if passed > 0 && self.broadcast.gate().closed(self.now).is_none() {
             let ask = self.ask(passed);
-            let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, &ask);
-            if let Offer::Slots(slots) = self.before_end(offer) {
-                let moved = take::move_slots(self, &mut assignments, &slots).await?;
-                self.book(&ask, &slots, moved, true);
+            if let Usable::Slots(slots, zones) = self.usable(&ask) {
+                let moved = take::move_slots(self, &mut given, &slots, &zones).await?;
+                if moved > 0 {
+                    self.book(&ask, &slots, moved, true);
+                }
             }
         }
         let closed = self.broadcast.gate().closed(self.now);
+        let assignments = given.into_iter().map(|(row, _)| row).collect();
         Ok((assignments, closed.map_or(Directive::Continue, |reason| self.stop_or_wait(reason))))
     }
 
@@ -124,15 +145,14 @@ impl<S: Store> Turn<'_, S> {
             return Ok((Vec::new(), Directive::Continue));
         }
         let ask = self.ask(request.wants);
-        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, &ask);
-        let slots = match self.before_end(offer) {
-            Offer::Slots(slots) => slots,
-            Offer::Wait { until, hungry } => {
+        let (slots, zones) = match self.usable(&ask) {
+            Usable::Slots(slots, zones) => (slots, zones),
+            Usable::Wait { until, hungry } => {
                 self.leave(&ask, until, hungry);
                 return Ok((Vec::new(), Directive::Wait { until }));
             }
         };
-        let (assignments, due) = take::take(self, &slots).await?;
+        let (assignments, due) = take::take(self, &slots, &zones).await?;
         if assignments.is_empty() {
             let until = self.look_again_at(due);
             self.leave(&ask, until, false);
@@ -146,15 +166,28 @@ impl<S: Store> Turn<'_, S> {
         Ok((assignments, Directive::Continue))
     }
 
-    /// The end is judged for the slot's time, not for now: slots by which nothing could be begun before it are left.
-    fn before_end(&self, offer: Offer) -> Offer {
-        let (Offer::Slots(slots), Some(end)) = (offer, self.broadcast.end_at.map(Timestamp)) else { return offer };
-        let room = end - START_TOLERANCE - slots.first;
-        if room < Span::ZERO {
-            return Offer::Wait { until: end, hungry: false };
+    /// The slots that pacing offers, as far as somebody may be messaged at them, and in which zones. End and quiet hours are
+    /// judged for the slots' time, not for now: slots by which nothing could be begun before the end are left, and so are those
+    /// after one of the zones has become quiet.
+    fn usable(&self, ask: &Ask) -> Usable {
+        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, ask);
+        let first = match offer {
+            Offer::Slots(slots) => slots.first,
+            Offer::Wait { until, .. } => until,
+        };
+        let end = self.broadcast.end_at.map_or(Timestamp::NEVER, Timestamp);
+        let zones = self.zones.at(first, START_TOLERANCE);
+        // Who waits for the end of quiet hours does not wait for slots: others of the account get them.
+        if let Some(until) = zones.opens().filter(|_| zones.open.is_empty()) {
+            return Usable::Wait { until: until.min(end), hungry: false };
         }
-        let count = i64::from(slots.count).min(room.0 / slots.interval.0.max(1) + 1);
-        Offer::Slots(Slots { count: count as u32, ..slots })
+        match offer {
+            Offer::Wait { until, hungry } => Usable::Wait { until, hungry },
+            Offer::Slots(slots) => match until(end.min(zones.closes), slots) {
+                Some(slots) => Usable::Slots(slots, zones),
+                None => Usable::Wait { until: end, hungry: false },
+            },
+        }
     }
 
     fn stop_or_wait(&self, reason: Closed) -> Directive {

@@ -176,7 +176,7 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
     let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(0) };
     let statement = format!(
         "UPDATE delivery SET state = $2, reason = $3, code = NULL WHERE broadcast_id = $1 AND seq IN \
-         (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND NOT resend ORDER BY seq LIMIT $4) \
+         (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND NOT resend ORDER BY zone, seq LIMIT $4) \
          RETURNING seq",
         S::indexed_by("delivery_pending")
     );

@@ -23,5 +23,6 @@ mod take;
 mod unanswered;
 pub(super) mod value;
 pub(super) mod write_back;
+pub(super) mod zones;
 
 pub use audit::{DeliveryView, Inspect};

@@ -6,7 +6,9 @@ use super::duplicate;
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{PlannedRow, Store};
 use super::value::args;
+use super::zones::NumberedZones;
 use crate::delivery::batch;
+use crate::delivery::quiet_hours::TIME_ZONE;
 use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -58,8 +60,8 @@ pub async fn unseal<S: Store>(store: &mut S, id: i64) -> sqlx::Result<i64> {
     let (epoch,): (i64,) = store
         .one(
             "UPDATE broadcast SET plan_epoch = plan_epoch + 1, plan_chunk = 0, plan_receipt = NULL, plan_digest = $2, \
-             plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_sealed_at = NULL, batch_size = 0, \
-             planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL, duplicate_of = NULL \
+             plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_zones = '[]', plan_sealed_at = NULL, \
+             batch_size = 0, planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL, duplicate_of = NULL \
              WHERE id = $1 \
              RETURNING plan_epoch",
             args![id, PlanDigest::EMPTY.as_bytes().to_vec()],
@@ -152,7 +154,7 @@ pub async fn append<S: Store>(
         .run(
             "UPDATE broadcast SET plan_chunk = $2, plan_receipt = $3, plan_digest = $4, \
              plan_duplicates = plan_duplicates + $5, plan_excluded = plan_excluded + $6, planned = planned + $7, \
-             pending = pending + $7, plan_touched_at = $8 WHERE id = $1",
+             pending = pending + $7, plan_touched_at = $8, plan_zones = $9 WHERE id = $1",
             args![
                 ticket.broadcast.0,
                 chunk as i64,
@@ -161,7 +163,8 @@ pub async fn append<S: Store>(
                 duplicates,
                 excluded,
                 receipt.added as i64,
-                now
+                now,
+                broadcast.plan_zones
             ],
         )
         .await?;
@@ -238,15 +241,18 @@ async fn insert<S: Store>(
     let added = rows.iter().enumerate().filter(|(index, _)| !left_out.contains(index)).map(|(_, row)| row);
     let mut digest =
         PlanDigest::from_bytes(&broadcast.plan_digest).ok_or_else(|| sqlx::Error::Decode("plan digest".into()))?;
+    let mut zones = NumberedZones::of(&broadcast.plan_zones)?;
     let mut planned = Vec::with_capacity(rows.len());
     for (row, seq) in added.zip(broadcast.planned..) {
         let vars = rows::json(&row.vars)?;
         digest.add(seq, &row.recipient, &vars);
-        planned.push(PlannedRow { seq, recipient: &row.recipient, vars });
+        let zone = zones.number(row.vars.get(TIME_ZONE));
+        planned.push(PlannedRow { seq, recipient: &row.recipient, vars, zone });
     }
     let appended = store.append(broadcast.id, &planned).await?;
     if appended {
         broadcast.plan_digest = digest.as_bytes().to_vec();
+        broadcast.plan_zones = zones.to_json()?;
     }
     Ok(appended)
 }

@@ -11,7 +11,7 @@ use crate::delivery::counts::Counts;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
-use crate::delivery::time::Timestamp;
+use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::{AccountKey, Told, digest};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::hold;
@@ -41,6 +41,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         )
         .await?;
     let gate = broadcast.gate();
+    let waiting = waiting(store, &broadcast, now).await?;
     let brake = broadcast.brake();
     let interval = brake.interval(broadcast.ceiling(), now).max(broadcast.lower_rate().interval());
     Ok(Some(BroadcastSnapshot {
@@ -70,7 +71,8 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
         provider_slow: broadcast.provider_is_slow(now),
         failing: failing(store, &broadcast, gate.closed(now)).await?,
-        due_at: due_at(store, id, now).await?,
+        due_at: waiting.due_at,
+        quiet_until: waiting.quiet_until,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
     }))
@@ -123,20 +125,25 @@ async fn failing<S: Store>(
     Ok(Some(Failing { in_a_row, last: last.map(|(reason, code, message)| Fault::new(&reason, code, message)) }))
 }
 
-/// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all
-/// are looked at only while everybody is in backoff.
-async fn due_at<S: Store>(store: &mut S, id: BroadcastId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
-    let index = S::indexed_by("delivery_pending");
-    let ready = format!(
-        "SELECT EXISTS (SELECT 1 FROM delivery{index} WHERE broadcast_id = $1 AND state = 0 AND not_before <= $2)"
-    );
-    let (ready,): (bool,) = store.one(&ready, args![id.0, now]).await?;
-    if ready {
-        return Ok(Some(now));
+/// What those who are pending wait for.
+struct Waiting {
+    due_at: Option<Timestamp>,
+    quiet_until: Option<Timestamp>,
+}
+
+/// Mostly somebody may be taken at once, and the index finds the first of them; all of the open zones are looked at only while
+/// everybody there is in backoff.
+async fn waiting<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Waiting> {
+    let start = broadcast.start_at.filter(|_| broadcast.first_attempt_at.is_none());
+    let at = start.map_or(now, |start| now.max(Timestamp(start)));
+    let all = broadcast.zones()?;
+    let zones = all.at(at, Span::ZERO);
+    if store.is_anybody_due(broadcast.id, &zones.open, at).await? {
+        return Ok(Waiting { due_at: Some(at), quiet_until: None });
     }
-    let first = format!("SELECT min(not_before) FROM delivery{index} WHERE broadcast_id = $1 AND state = 0");
-    let (first,): (Option<i64>,) = store.one(&first, args![id.0]).await?;
-    Ok(first.map(Timestamp))
+    let outlook = store.outlook(broadcast.id, &zones).await?;
+    let quiet_until = zones.opens_for(&outlook).filter(|_| outlook.due.is_none());
+    Ok(Waiting { due_at: zones.first_due(&outlook).map(|due| all.open_from(due)), quiet_until })
 }
 
 #[derive(FromRow)]

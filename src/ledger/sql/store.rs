@@ -14,6 +14,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::rows::{BroadcastRow, SenderRow};
 use super::value::Value;
+use super::zones::ZonesNow;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
@@ -155,6 +156,14 @@ pub struct Taken {
     pub start_by: i64,
 }
 
+/// A recipient in flight, with the number of their time zone.
+#[derive(Debug, FromRow)]
+pub struct Given {
+    #[sqlx(flatten)]
+    pub taken: Taken,
+    pub zone: i64,
+}
+
 /// Another slot for a recipient in flight.
 #[derive(Clone, Copy, Debug)]
 pub struct Moved {
@@ -171,6 +180,7 @@ pub struct Wanted<'a> {
     /// The first of the slots that is still free.
     pub from: u32,
     pub limit: u32,
+    pub zones: &'a ZonesNow,
 }
 
 /// What a claim found.
@@ -181,8 +191,17 @@ pub struct Claimed {
     pub held: Option<BatchRow>,
     /// In the order of their slots.
     pub taken: Vec<Taken>,
-    /// Where nothing was claimed: when the first pending recipient may be taken.
+    /// Where nothing was claimed: who is left.
+    pub outlook: Outlook,
+}
+
+/// Who of a broadcast is pending.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook {
+    /// When the first may be taken of those whose time zone is open.
     pub due: Option<Timestamp>,
+    /// The quiet zones of others.
+    pub waiting: Vec<i64>,
 }
 
 /// One recipient of a plan as it is stored.
@@ -192,6 +211,8 @@ pub struct PlannedRow<'a> {
     pub recipient: &'a str,
     /// JSON.
     pub vars: String,
+    /// The number of their time zone.
+    pub zone: i64,
 }
 
 /// One transaction.
@@ -246,7 +267,8 @@ pub trait Store: Send {
     /// Renews the lease of what the sender holds and looks around.
     fn survey(&mut self, asking: &Asking) -> impl Future<Output = sqlx::Result<Survey>> + Send;
 
-    /// Puts the first pending recipients of a batch in flight, each with a new attempt at its slot.
+    /// Puts pending recipients of a batch whose time zone is open in flight, each with a new attempt at its slot: the first of
+    /// each zone, one zone after the other, so that those of the quiet ones are not walked over.
     fn take(
         &mut self,
         asking: &Asking,
@@ -266,6 +288,17 @@ pub trait Store: Send {
         back: Option<i64>,
         wanted: Wanted<'_>,
     ) -> impl Future<Output = sqlx::Result<Claimed>> + Send;
+
+    /// Whether somebody is pending in one of these zones who may be taken by then.
+    fn is_anybody_due(
+        &mut self,
+        broadcast: i64,
+        zones: &[i64],
+        by: Timestamp,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Walks over everybody who is pending in an open zone: for when nobody of them may be taken.
+    fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> impl Future<Output = sqlx::Result<Outlook>> + Send;
 
     /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks.
     fn save(

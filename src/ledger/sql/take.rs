@@ -1,25 +1,27 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
 use super::exchange::Turn;
-use super::store::{BatchRow, Claimed, Moved, Store, Taken, Wanted};
+use super::store::{BatchRow, Claimed, Given, Moved, Store, Taken, Wanted};
 use super::value::args;
+use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
 /// Takes recipients for the offered slots: from the held batch, and when it has none left that may be taken now, it is
 /// handed back and others are claimed, until the slots are used or nothing is left. With nobody, it tells when the first
-/// pending recipient may be taken.
+/// pending recipient may be taken. `zones` are those of the first slot; none of the open ones closes before the last.
 pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
     slots: &Slots,
+    zones: &ZonesNow,
 ) -> sqlx::Result<(Vec<Assignment>, Option<Timestamp>)> {
     let asking = turn.asking();
     let mut assignments: Vec<Assignment> = Vec::new();
     let mut back = None;
     if let Some(batch) = turn.survey.held.clone() {
         let limit = allowance(turn, &batch, slots.count);
-        let wanted = Wanted { slots, from: 0, limit };
+        let wanted = Wanted { slots, from: 0, limit, zones };
         let taken = if limit > 0 { turn.store.take(&asking, &batch, wanted).await? } else { Vec::new() };
         let used_up = (taken.len() as u32) < limit;
         give(turn, &mut assignments, taken)?;
@@ -40,10 +42,11 @@ pub async fn take<S: Store>(
         hand_back(turn, back).await?;
         return Ok((assignments, None));
     }
-    let Claimed { held, taken, due } = turn.store.claim(&asking, back, Wanted { slots, from, limit }).await?;
+    let wanted = Wanted { slots, from, limit, zones };
+    let Claimed { held, taken, outlook } = turn.store.claim(&asking, back, wanted).await?;
     turn.survey.held = held;
     give(turn, &mut assignments, taken)?;
-    Ok((assignments, due))
+    Ok((assignments, zones.first_due(&outlook)))
 }
 
 /// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record
@@ -91,34 +94,38 @@ fn assignment(row: Taken) -> sqlx::Result<Assignment> {
     })
 }
 
-/// What the first answer to this request gave and nobody has reported since.
-pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<Assignment>> {
+/// What the first answer to this request gave and nobody has reported since, each with the number of their time zone.
+pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<(Assignment, i64)>> {
     let statement = format!(
-        "SELECT seq, attempt, recipient, vars, slot, start_by FROM delivery{} \
+        "SELECT seq, attempt, recipient, vars, slot, start_by, zone FROM delivery{} \
          WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
         S::indexed_by("delivery_inflight")
     );
     let arguments = args![turn.broadcast.id, turn.sender.id, turn.number as i64];
-    let rows: Vec<Taken> = turn.store.all(&statement, arguments).await?;
-    rows.into_iter().map(assignment).collect()
+    let rows: Vec<Given> = turn.store.all(&statement, arguments).await?;
+    rows.into_iter().map(|given| Ok((assignment(given.taken)?, given.zone))).collect()
 }
 
-/// Gives new slots to assignments whose slots have passed; returns how many.
+/// Gives new slots to assignments whose slots have passed and whose time zone is open then; returns how many.
 pub async fn move_slots<S: Store>(
     turn: &mut Turn<'_, S>,
-    assignments: &mut [Assignment],
+    assignments: &mut [(Assignment, i64)],
     slots: &Slots,
+    zones: &ZonesNow,
 ) -> sqlx::Result<u32> {
     let allowed = turn.broadcast.allowed();
     let earliest = turn.now + GUARD;
     let mut moved = Vec::new();
-    for row in assignments.iter_mut().filter(|row| row.slot < earliest).take(slots.count as usize) {
+    let passed = assignments.iter_mut().filter(|(row, zone)| row.slot < earliest && zones.open.contains(zone));
+    for (row, _) in passed.take(slots.count as usize) {
         row.slot = slots.at(moved.len() as u32);
         row.start_by = row.slot + START_TOLERANCE;
         let deadline = row.slot + allowed;
         moved.push(Moved { seq: row.seq, slot: row.slot.0, start_by: row.start_by.0, deadline: deadline.0 });
     }
-    turn.store.move_slots(turn.broadcast.id, &moved).await?;
-    assignments.sort_by_key(|row| row.slot);
+    if !moved.is_empty() {
+        turn.store.move_slots(turn.broadcast.id, &moved).await?;
+    }
+    assignments.sort_by_key(|(row, _)| row.slot);
     Ok(moved.len() as u32)
 }

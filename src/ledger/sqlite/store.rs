@@ -15,10 +15,11 @@ use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, PlannedRow, Portable, Store, Survey, Taken, Wanted,
+    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store, Survey, Taken, Wanted,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
+use crate::ledger::sql::zones::ZonesNow;
 
 /// The one connection, and whether a transaction on it was begun and not committed.
 pub struct Writer {
@@ -184,6 +185,21 @@ impl Store for SqliteStore {
         self.claim_in_turn(asking, back, wanted).await
     }
 
+    async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
+        let (due,): (bool,) = self
+            .one(
+                "SELECT EXISTS (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND not_before <= $3)",
+                args![broadcast, json(zones)?, by],
+            )
+            .await?;
+        Ok(due)
+    }
+
+    async fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> sqlx::Result<Outlook> {
+        self.who_is_left(broadcast, zones).await
+    }
+
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
         self.run(SAVE_BROADCAST, write_back::of_broadcast(broadcast)).await?;
         self.run(SAVE_ACCOUNT, write_back::of_account(broadcast)).await?;
@@ -196,9 +212,11 @@ impl Store for SqliteStore {
     /// Rows that are in the plan already are found by the unique index as they are written; a statement that fails
     /// changes nothing.
     async fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<bool> {
-        let mut builder = QueryBuilder::<Sqlite>::new("INSERT INTO delivery (broadcast_id, seq, recipient, vars) ");
+        let mut builder =
+            QueryBuilder::<Sqlite>::new("INSERT INTO delivery (broadcast_id, seq, zone, recipient, vars) ");
         builder.push_values(rows, |mut values, row| {
-            values.push_bind(broadcast).push_bind(row.seq).push_bind(row.recipient).push_bind(row.vars.as_str());
+            values.push_bind(broadcast).push_bind(row.seq).push_bind(row.zone);
+            values.push_bind(row.recipient).push_bind(row.vars.as_str());
         });
         match builder.build().execute(self.connection()).await {
             Ok(_) => Ok(true),

@@ -7,8 +7,9 @@ use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Store, Taken, Wanted};
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Store, Taken, Wanted};
 use crate::ledger::sql::value::args;
+use crate::ledger::sql::zones::ZonesNow;
 
 #[derive(FromRow)]
 struct Candidate {
@@ -26,6 +27,15 @@ impl Candidate {
     }
 }
 
+/// Whom a batch is looked for.
+struct Search<'a> {
+    due_by: Timestamp,
+    /// Open, and with somebody pending: most batches have nobody of a zone that is done. JSON.
+    zones: &'a str,
+    /// The first of them: batches before it have nobody.
+    lowest: i64,
+}
+
 impl SqliteStore {
     /// See [`Store::claim`]. Each round but the last takes at least one recipient, so there are at most as many rounds as
     /// slots, and one.
@@ -36,7 +46,11 @@ impl SqliteStore {
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Claimed> {
         let mut taken: Vec<Taken> = Vec::new();
-        while let Some(batch) = self.claim_next(asking, back, wanted.slots.first).await? {
+        let pending = self.first_pending(asking.broadcast, &wanted.zones.open).await?;
+        let zones = json(&pending.iter().map(|(zone, _)| *zone).collect::<Vec<i64>>())?;
+        let lowest = pending.iter().map(|(_, seq)| *seq).min().unwrap_or(i64::MAX);
+        let search = Search { due_by: wanted.slots.first, zones: &zones, lowest };
+        while let Some(batch) = self.claim_next(asking, back, &search).await? {
             let found = taken.len() as u32;
             let left = wanted.limit - found;
             let limit = match batch.probation {
@@ -47,12 +61,15 @@ impl SqliteStore {
             let rows = Wanted { from: wanted.from + found, limit, ..wanted };
             taken.extend(self.take_from(asking, &batch, rows).await?);
             if batch.probation || taken.len() as u32 == wanted.limit {
-                return Ok(Claimed { held: Some(batch), taken, due: None });
+                return Ok(Claimed { held: Some(batch), taken, outlook: Outlook::default() });
             }
             back = Some(batch.idx);
         }
-        let due = if taken.is_empty() { self.due(asking.broadcast).await? } else { None };
-        Ok(Claimed { held: None, taken, due })
+        let outlook = match taken.is_empty() {
+            true => self.who_is_left(asking.broadcast, wanted.zones).await?,
+            false => Outlook::default(),
+        };
+        Ok(Claimed { held: None, taken, outlook })
     }
 
     /// Hands `back` back, and claims one batch.
@@ -60,7 +77,7 @@ impl SqliteStore {
         &mut self,
         asking: &Asking,
         back: Option<i64>,
-        due_by: Timestamp,
+        search: &Search<'_>,
     ) -> sqlx::Result<Option<BatchRow>> {
         if let Some(back) = back {
             self.run(
@@ -75,13 +92,22 @@ impl SqliteStore {
                  renewed_at = $3, lease_until = $4, started_at = coalesce(started_at, $3) \
                  WHERE broadcast_id = $1 AND idx = ( \
                      SELECT idx FROM batch AS free WHERE free.broadcast_id = $1 AND free.pending > 0 \
+                     AND free.last_seq >= $7 \
                      AND (free.sender_id IS NULL OR free.lease_until <= $3) \
-                     AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_pending \
-                                 WHERE delivery.broadcast_id = $1 AND state = 0 \
+                     AND EXISTS (SELECT 1 FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                                 WHERE delivery.broadcast_id = $1 AND state = 0 AND zone = zones.value \
                                  AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5) \
                      ORDER BY idx LIMIT 1) \
                  RETURNING idx, first_seq, last_seq, epoch, probation",
-            args![asking.broadcast, asking.sender, asking.now, asking.now + LEASE, due_by],
+            args![
+                asking.broadcast,
+                asking.sender,
+                asking.now,
+                asking.now + LEASE,
+                search.due_by,
+                search.zones,
+                search.lowest
+            ],
         )
         .await
     }
@@ -93,17 +119,26 @@ impl SqliteStore {
         batch: &BatchRow,
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Vec<Taken>> {
-        let candidates: Vec<Candidate> = self
+        let mut candidates: Vec<Candidate> = self
             .all(
-                "SELECT seq, attempt, recipient, vars FROM delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0 AND seq BETWEEN $2 AND $3 AND not_before <= $4 \
-                 ORDER BY seq LIMIT $5",
-                args![asking.broadcast, batch.first_seq, batch.last_seq, wanted.slots.first, wanted.limit],
+                "SELECT seq, attempt, recipient, vars \
+                 FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND seq BETWEEN $2 AND $3 \
+                 AND not_before <= $4 LIMIT $5",
+                args![
+                    asking.broadcast,
+                    batch.first_seq,
+                    batch.last_seq,
+                    wanted.slots.first,
+                    wanted.limit,
+                    json(&wanted.zones.open)?
+                ],
             )
             .await?;
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
+        candidates.sort_unstable_by_key(|candidate| candidate.seq);
         let taken: Vec<Taken> =
             (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
         self.give(asking, batch, &taken).await?;
@@ -136,16 +171,29 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// When the first pending recipient may be taken.
-    async fn due(&mut self, broadcast: i64) -> sqlx::Result<Option<Timestamp>> {
+    /// See [`Store::outlook`].
+    pub async fn who_is_left(&mut self, broadcast: i64, zones: &ZonesNow) -> sqlx::Result<Outlook> {
         let (due,): (Option<i64>,) = self
             .one(
-                "SELECT min(not_before) FROM delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0",
-                args![broadcast],
+                "SELECT min(not_before) FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                 WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value",
+                args![broadcast, json(&zones.open)?],
             )
             .await?;
-        Ok(due.map(Timestamp))
+        let waiting = self.first_pending(broadcast, &zones.quiet).await?.into_iter().map(|(zone, _)| zone).collect();
+        Ok(Outlook { due: due.map(Timestamp), waiting })
+    }
+
+    /// Those of the zones in which somebody is pending, each with the first of them.
+    async fn first_pending(&mut self, broadcast: i64, zones: &[i64]) -> sqlx::Result<Vec<(i64, i64)>> {
+        self.all(
+            "SELECT zone, seq FROM ( \
+                 SELECT zones.value AS zone, (SELECT seq FROM delivery INDEXED BY delivery_pending \
+                     WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value ORDER BY seq LIMIT 1) AS seq \
+                 FROM json_each($2) AS zones) WHERE seq IS NOT NULL",
+            args![broadcast, json(zones)?],
+        )
+        .await
     }
 
     /// How many the sender has in flight in a range of the broadcast.

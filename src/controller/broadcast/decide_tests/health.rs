@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::world::{START, World};
-use crate::api::BroadcastState;
+use crate::api::{BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Block;
 use crate::delivery::recipient::RecipientState;
@@ -44,12 +44,18 @@ fn kstatus(object: &Value) -> &'static str {
 fn every_state_is_read_as_it_is_meant() {
     type Bend = fn(&mut World);
     let planned: Bend = |world| world.seal(10, 10);
-    let cases: [(&str, &[Bend], BroadcastState, &str); 15] = [
+    let cases: [(&str, &[Bend], BroadcastState, &str); 16] = [
         ("new", &[], BroadcastState::Pending, "InProgress"),
         ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
         ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
         ("refused", &[|world| world.refused = Some(("KeyReused", String::new()))], BroadcastState::Pending, "Failed"),
         ("sending", &[planned], BroadcastState::Sending, "Current"),
+        (
+            "quiet hours",
+            &[planned, |world| world.snapshot.quiet_until = Some(world.now)],
+            BroadcastState::Sending,
+            "Current",
+        ),
         (
             "failing",
             &[planned, |world| world.snapshot.failing = Some(Failing { in_a_row: 9, last: None })],
@@ -125,4 +131,20 @@ fn every_state_is_read_as_it_is_meant() {
             assert_ne!(kstatus(&serde_json::to_value(batch).unwrap()), "Failed", "{name}");
         }
     }
+}
+
+#[test]
+fn quiet_hours_are_told_with_their_end_and_no_completion_is_foretold() {
+    let mut world = World::planned(10, 10);
+    let until = crate::delivery::time::Timestamp::from_secs(1_800_000_000);
+    (world.snapshot.due_at, world.snapshot.quiet_until) = (Some(until), Some(until));
+    let status = world.decide().status.unwrap();
+    let ready = Condition::find(&status.conditions, "Ready").unwrap();
+    assert_eq!((ready.reason.as_str(), ready.status), ("QuietHours", ConditionStatus::True));
+    assert!(ready.message.ends_with("; quiet hours last until 2027-01-15T08:00:00Z"), "{}", ready.message);
+    assert_eq!(status.estimated_completion_time, None);
+    world.snapshot.gate.suspended = true;
+    let status = world.decide().status.unwrap();
+    let ready = Condition::find(&status.conditions, "Ready").unwrap();
+    assert_eq!(ready.reason, "Suspended", "whatever the hour");
 }

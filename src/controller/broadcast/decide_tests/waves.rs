@@ -58,6 +58,31 @@ fn a_scheduled_broadcast_is_looked_at_again_when_its_senders_are_to_start() {
 }
 
 #[test]
+fn in_quiet_hours_no_sender_is_kept_and_the_next_wave_begins_shortly_before_they_end() {
+    let mut world = World::planned(10, 10);
+    (world.snapshot.due_at, world.snapshot.quiet_until) = (Some(after(3_600)), Some(after(3_600)));
+    assert!(!creates_job(&world.decide()));
+    world.look();
+    world.wait(1);
+    world.look();
+    world.wait(1);
+    assert_eq!(world.decide().look_again, Duration::from_secs(30), "nothing moves");
+    world.wait(3_600 - 60 - 3);
+    assert!(!creates_job(&world.decide()));
+    assert_eq!(world.decide().look_again, Duration::from_secs(1));
+    world.wait(1);
+    assert!(creates_job(&world.decide()));
+}
+
+#[test]
+fn a_start_within_quiet_hours_brings_no_senders_before_they_end() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.gate.start_at = Some(after(10));
+    world.snapshot.due_at = Some(after(3_600));
+    assert!(!creates_job(&world.decide()));
+}
+
+#[test]
 fn no_wave_begins_while_a_job_is_in_progress_or_finishing_or_being_deleted() {
     let mut world = World::planned(10, 10);
     world.look();

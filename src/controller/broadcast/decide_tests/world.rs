@@ -104,6 +104,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         provider_slow: false,
         failing: None,
         due_at: None,
+        quiet_until: None,
         first_attempt_at: None,
         finished_at: None,
     }
