@@ -16,6 +16,7 @@ pub mod condition;
 pub mod crd;
 pub mod header;
 mod instant;
+pub mod ledger_access;
 pub(crate) mod metadata;
 pub mod mount;
 pub mod rate;
