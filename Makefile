@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: prerequisites ## build the herald binary into target/release
+build: prerequisites ## build herald and kubectl-broadcast into target/release
 	cargo build --release --locked
 
 demo: prerequisites ## message 2,488 people from a cluster, delete a sender half way, compare both sides

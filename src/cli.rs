@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, RunOptions};
+use herald::local::{self, ResultsOptions, RunOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
@@ -34,6 +34,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunOptions),
+    Results(ResultsOptions),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
     /// Plays the APIs of providers, for trials and tests.
@@ -47,7 +48,7 @@ impl Command {
     pub fn log_filter(&self) -> &'static str {
         match self {
             Command::Operator(_) | Command::Sender(_) => "warn,herald=info",
-            Command::Run(_) | Command::Simulator(_) | Command::Crds => "warn",
+            Command::Run(_) | Command::Results(_) | Command::Simulator(_) | Command::Crds => "warn",
         }
     }
 
@@ -55,6 +56,10 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Results(options) => {
+                local::results::write(options).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Operator(options) => {
                 controller::run(*options, stop).await?;
                 Ok(ExitCode::SUCCESS)

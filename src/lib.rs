@@ -15,6 +15,7 @@
 //! | [`controller`] | the operator: observe, decide, apply, report |
 //! | [`local`] | `herald run`: all of it in one process |
 //! | [`simulator`] | plays the providers |
+//! | [`plugin`] | `kubectl broadcast`: what people do by hand |
 
 pub mod api;
 pub mod audience;
@@ -23,6 +24,7 @@ pub mod controller;
 pub mod delivery;
 pub mod ledger;
 pub mod local;
+pub mod plugin;
 pub mod provider;
 pub mod sender;
 pub mod simulator;

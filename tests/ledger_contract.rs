@@ -37,6 +37,10 @@ mod postgres_statements;
 mod quiet_hours;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
+#[path = "ledger_contract/results.rs"]
+mod results;
+#[path = "ledger_contract/results_over_the_wire.rs"]
+mod results_over_the_wire;
 #[path = "ledger_contract/sqlite_files.rs"]
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
@@ -258,6 +262,13 @@ macro_rules! contract {
                     what_was_given_away_before_the_brake_does_not_brake_again
                     the_brake_is_the_accounts_and_not_the_broadcasts
                     a_change_of_the_rate_counts_from_the_next_exchange
+                }
+                results {
+                    exactly_those_who_are_asked_for_come_in_order_with_why
+                    results_longer_than_a_page_come_whole_and_nobody_twice
+                    few_among_many_are_found_by_short_looks
+                    before_the_plan_is_sealed_there_are_no_results
+                    an_unknown_broadcast_has_no_results
                 }
                 unanswered {
                     a_lost_answer_is_followed_by_a_resend_after_deadline_and_grace

@@ -42,7 +42,12 @@ fn the_page_of_each_kind_is_that_of_its_definition() {
 
 #[test]
 fn the_page_of_the_command_line_is_that_of_the_binary() {
-    compare("command-line.md", &command_line::page());
+    compare("command-line.md", &command_line::page(&command_line::HERALD));
+}
+
+#[test]
+fn the_page_of_the_plugin_is_that_of_the_binary() {
+    compare("kubectl-broadcast.md", &command_line::page(&command_line::PLUGIN));
 }
 
 #[test]
@@ -50,7 +55,9 @@ fn no_other_page_stands_in_the_reference() {
     let mut names: Vec<String> =
         fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["broadcastmessage.md", "command-line.md", "messagebatch.md", "messagechannel.md"]);
+    let pages =
+        ["broadcastmessage.md", "command-line.md", "kubectl-broadcast.md", "messagebatch.md", "messagechannel.md"];
+    assert_eq!(names, pages);
 }
 
 #[test]

@@ -218,3 +218,23 @@ fn a_server_that_was_away_for_longer_than_answers_may_take_makes_nobody_unknown(
     assert_eq!(in_state(&everybody(&database), RecipientState::Sent).len(), PEOPLE as usize);
     assert_eq!(stage.accepted().len(), PEOPLE as usize);
 }
+
+#[test]
+fn results_are_read_while_a_run_is_at_work() {
+    const PEOPLE: u64 = 500;
+    let stage = Stage::open(&["--latency", "50"]);
+    stage.documents(RATE / 4, &[broadcast("read", &people(1, PEOPLE))]);
+    let database = block_on(postgres::fresh_database());
+    let mut run = start(&stage, &database);
+    stage.await_requests(20);
+    let read = |stage: &Stage, outcome: &str| {
+        let mut command = stage.herald(&["results", "-f", "run.yaml", "--outcome", outcome]);
+        Running::spawn(command.env("HERALD_LEDGER", &database), None).wait().exits(0).stdout
+    };
+    let all = read(&stage, "sent,pending,unknown,failed,skipped");
+    assert_eq!(all.lines().count(), PEOPLE as usize + 1);
+    assert!(all.lines().any(|row| row.contains(",Pending,")), "the run had not ended");
+    assert!(run.child.try_wait().unwrap().is_none(), "the run is left alone");
+    run.wait().exits(0);
+    assert_eq!(read(&stage, "Sent").lines().count(), PEOPLE as usize + 1);
+}

@@ -17,6 +17,7 @@ pub mod content;
 pub mod crd;
 pub mod header;
 mod instant;
+pub mod ledger_access;
 pub(crate) mod metadata;
 pub mod mount;
 pub mod quiet_period;

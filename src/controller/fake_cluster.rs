@@ -20,6 +20,7 @@ use tower::service_fn;
 pub struct Asked {
     pub method: Method,
     pub path: String,
+    pub query: String,
     pub body: Value,
 }
 
@@ -53,6 +54,10 @@ struct State {
     watchers: Vec<Watcher>,
     down: bool,
     review: Value,
+    /// User, verb, namespace and name of each right.
+    rights: Vec<[String; 4]>,
+    /// The path where tokens are made, and how many were.
+    tokens: (String, usize),
 }
 
 #[derive(Clone, Default)]
@@ -97,6 +102,20 @@ impl FakeCluster {
         self.0.lock().unwrap().review = status;
     }
 
+    /// SubjectAccessReviews of this are a yes from now on.
+    pub fn allow(&self, user: &str, verb: &str, namespace: &str, name: &str) {
+        self.0.lock().unwrap().rights.push([user, verb, namespace, name].map(str::to_owned));
+    }
+
+    /// Makes tokens for who asks at this path: `token-1` first.
+    pub fn issue_tokens(&self, path: &str) {
+        self.0.lock().unwrap().tokens.0 = path.to_owned();
+    }
+
+    pub fn forbid_all(&self) {
+        self.0.lock().unwrap().rights.clear();
+    }
+
     /// Refuses calls of a method whose path contains `part`, until [`FakeCluster::mend`].
     pub fn refuse(&self, method: Method, part: &'static str, code: u16, reason: &'static str, message: &'static str) {
         let fault = Fault::Refused { code, reason, message };
@@ -128,8 +147,8 @@ impl FakeCluster {
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let path = head.uri.path().to_owned();
         let query = head.uri.query().unwrap_or_default().replace("%2F", "/");
-        let fault =
-            self.0.lock().unwrap().note(Asked { method: head.method.clone(), path: path.clone(), body: body.clone() });
+        let asked = Asked { method: head.method.clone(), path: path.clone(), query: query.clone(), body: body.clone() };
+        let fault = self.0.lock().unwrap().note(asked);
         let (status, answer) = match fault {
             Some(Fault::Unanswered) => std::future::pending().await,
             Some(Fault::Refused { code, reason, message }) => failure(code, reason, message),
@@ -198,6 +217,21 @@ impl State {
         if path.ends_with("/tokenreviews") {
             let mut reviewed = body;
             reviewed["status"] = self.review.clone();
+            return (StatusCode::CREATED, reviewed);
+        }
+        if path == self.tokens.0 {
+            self.tokens.1 += 1;
+            let (mut made, token) = (body, format!("token-{}", self.tokens.1));
+            made["status"] = json!({"token": token, "expirationTimestamp": "2099-01-01T00:00:00Z"});
+            return (StatusCode::CREATED, made);
+        }
+        if path.ends_with("/subjectaccessreviews") {
+            let (spec, mut reviewed) = (&body["spec"], body.clone());
+            let attributes = &spec["resourceAttributes"];
+            let wanted = [&spec["user"], &attributes["verb"], &attributes["namespace"], &attributes["name"]];
+            let allowed =
+                self.rights.iter().any(|right| right.iter().eq(wanted.iter().map(|word| word.as_str().unwrap())));
+            reviewed["status"] = json!({"allowed": allowed});
             return (StatusCode::CREATED, reviewed);
         }
         match *method {

@@ -8,42 +8,31 @@
 //! the namespace is the boundary. Nothing in another namespace can be reached, because a pod's owners are looked up in the
 //! pod's own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{PartialObjectMeta, PostParams};
+use kube::api::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::admissions::{Admissions, Known};
 use super::cluster::{CallError, call};
 use super::ownership::{owning_broadcast, owning_job};
 use super::sender_token::{TokenHash, hash, life_left};
+use super::strangers::{Strangers, TooMany};
+use super::token_review::{ReviewError, Vouched, review};
 use crate::api::BroadcastMessage;
-use crate::api::mount::TOKEN_AUDIENCE;
 use crate::ledger::clock::Clock;
 use crate::ledger::wire::gatekeeper::{Admitted, Denied, Gatekeeper};
 use crate::ledger::{BroadcastId, Ledger};
 
 /// Tokens of senders that were admitted before, looked up at once; each costs up to four calls.
 const SENDERS_AT_ONCE: usize = 8;
-/// Tokens nobody knows, looked up at once: whoever brings many of them takes nothing from senders at work.
-const STRANGERS_AT_ONCE: usize = 8;
-/// Between two tokens nobody knows, so that they leave most of the calls a second to everything else.
-const STRANGER_INTERVAL: Duration = Duration::from_millis(100);
-/// So many of them may come together: the first wave of many broadcasts.
-const STRANGERS_TOGETHER: u32 = 30;
 /// How long a token waits for its turn to be looked up.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
-const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Tells senders apart by the cluster's own word.
 pub struct Identity<L>(Arc<Lookup<L>>);
@@ -54,9 +43,7 @@ struct Lookup<L> {
     clock: Arc<dyn Clock>,
     admissions: Admissions,
     senders: Semaphore,
-    strangers: Semaphore,
-    /// When the next stranger would have its turn if they had come evenly.
-    next_stranger: Mutex<Option<Instant>>,
+    strangers: Arc<Strangers>,
 }
 
 /// The pod a token is bound to, as the cluster says.
@@ -80,23 +67,22 @@ impl<L: Ledger> Gatekeeper for Identity<L> {
             }
             Known::Outdated => lookup.take_turn(&lookup.senders, token, hash, life_left).await,
             Known::Nothing => {
-                lookup.await_turn_of_strangers().await?;
-                lookup.take_turn(&lookup.strangers, token, hash, life_left).await
+                lookup.strangers.turn().await?;
+                lookup.take_turn(&lookup.strangers.room, token, hash, life_left).await
             }
         }
     }
 }
 
 impl<L: Ledger> Identity<L> {
-    pub fn new(client: Client, ledger: Arc<L>, clock: Arc<dyn Clock>) -> Identity<L> {
+    pub fn new(client: Client, ledger: Arc<L>, clock: Arc<dyn Clock>, strangers: Arc<Strangers>) -> Identity<L> {
         Identity(Arc::new(Lookup {
             client,
             ledger,
             clock,
             admissions: Admissions::default(),
             senders: Semaphore::new(SENDERS_AT_ONCE),
-            strangers: Semaphore::new(STRANGERS_AT_ONCE),
-            next_stranger: Mutex::default(),
+            strangers,
         }))
     }
 }
@@ -110,22 +96,6 @@ impl<L: Ledger> Lookup<L> {
         }
     }
 
-    async fn await_turn_of_strangers(&self) -> Result<(), Denied> {
-        let now = Instant::now();
-        let wait = {
-            let mut next = self.next_stranger.lock().unwrap_or_else(PoisonError::into_inner);
-            let evenly = next.map_or(now, |next| next.max(now));
-            let wait = (evenly - now).saturating_sub(STRANGER_INTERVAL * STRANGERS_TOGETHER);
-            if wait > PATIENCE {
-                return Err(too_many());
-            }
-            *next = Some(evenly + STRANGER_INTERVAL);
-            wait
-        };
-        tokio::time::sleep(wait).await;
-        Ok(())
-    }
-
     async fn take_turn(
         &self,
         room: &Semaphore,
@@ -134,7 +104,7 @@ impl<L: Ledger> Lookup<L> {
         life_left: Duration,
     ) -> Result<Admitted, Denied> {
         let turn = tokio::time::timeout(PATIENCE, room.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(too_many()) };
+        let Ok(Ok(_turn)) = turn else { return Err(TooMany.into()) };
         // Another request of the same sender may have asked meanwhile.
         if let Known::Answer(answer) = self.admissions.of(&hash) {
             return answer;
@@ -156,14 +126,8 @@ impl<L: Ledger> Lookup<L> {
     }
 
     async fn review(&self, token: &str) -> Result<BoundPod, Denied> {
-        let api: Api<TokenReview> = Api::all(self.client.clone());
-        let wanted = TokenReview {
-            spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]) },
-            ..TokenReview::default()
-        };
-        let reviewed =
-            call("review a token", api.create(&PostParams::default(), &wanted)).await.map_err(unavailable)?;
-        bound_pod(&reviewed.status.unwrap_or_default()).map_err(Denied::Unauthorized)
+        let vouched = review(&self.client, token).await?;
+        bound_pod(&vouched).ok_or_else(|| Denied::Unauthorized("the token is bound to no pod".to_owned()))
     }
 
     async fn job_of(&self, pod: &BoundPod) -> Result<PartialObjectMeta<Job>, Denied> {
@@ -214,29 +178,25 @@ fn unavailable(error: CallError) -> Denied {
     Denied::Unavailable(error.to_string())
 }
 
-/// What is missing for a yes is told: a token for another audience is the usual mistake.
-fn bound_pod(status: &TokenReviewStatus) -> Result<BoundPod, String> {
-    if status.authenticated != Some(true) {
-        return Err("the cluster does not know this token, or its pod is gone".to_owned());
-    }
-    let audience = status.audiences.as_ref().is_some_and(|all| all.iter().any(|one| one == TOKEN_AUDIENCE));
-    if !audience {
-        return Err(format!("the token is not for the audience `{TOKEN_AUDIENCE}`"));
-    }
-    let user = status.user.as_ref();
-    let account = user.and_then(|user| user.username.as_deref()?.strip_prefix(SERVICE_ACCOUNT)?.split_once(':'));
-    let Some((namespace, _)) = account else {
-        return Err("the token is not of a service account".to_owned());
-    };
-    let extra = |key: &str| user?.extra.as_ref()?.get(key)?.first().filter(|value| !value.is_empty()).cloned();
-    match (extra(POD_NAME), extra(POD_UID)) {
-        (Some(name), Some(uid)) => Ok(BoundPod { namespace: namespace.to_owned(), name, uid }),
-        _ => Err("the token is bound to no pod".to_owned()),
+fn bound_pod(vouched: &Vouched) -> Option<BoundPod> {
+    let pod = vouched.pod.as_ref()?;
+    let (name, uid) = (pod.name.clone()?, pod.uid.clone()?);
+    Some(BoundPod { namespace: vouched.namespace.clone(), name, uid })
+}
+
+impl From<TooMany> for Denied {
+    fn from(TooMany: TooMany) -> Denied {
+        Denied::Unavailable(TooMany.to_string())
     }
 }
 
-fn too_many() -> Denied {
-    Denied::Unavailable("too many tokens are being looked up".to_owned())
+impl From<ReviewError> for Denied {
+    fn from(error: ReviewError) -> Denied {
+        match error {
+            ReviewError::NotVouched(why) => Denied::Unauthorized(why),
+            ReviewError::Call(error) => unavailable(error),
+        }
+    }
 }
 
 #[cfg(test)]

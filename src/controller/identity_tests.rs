@@ -2,11 +2,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::api::{BroadcastMessage, MessageChannel};
 use crate::controller::admissions::{MAX_ADMISSIONS, YES_FOR};
 use crate::controller::fake_cluster::FakeCluster;
+use crate::controller::strangers::{STRANGER_INTERVAL, STRANGERS_TOGETHER};
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::ManualClock;
 use crate::ledger::sqlite::SqliteLedger;
@@ -105,7 +107,7 @@ async fn world() -> World {
     let owners = owner("herald.dev/v1alpha1", "BroadcastMessage", "spring", "broadcast-uid");
     cluster.put(JOB, object("spring-1", "job-uid", owners));
     cluster.put(BROADCAST, object("spring", "broadcast-uid", json!([])));
-    let identity = Identity::new(cluster.client(), ledger, clock);
+    let identity = Identity::new(cluster.client(), ledger, clock, Arc::default());
     World { cluster, identity, broadcast }
 }
 

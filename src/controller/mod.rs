@@ -11,10 +11,13 @@
 //! | `leadership` | which of several operators reconciles |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
+//! | `readers` | whether a person's token may read the results of a broadcast |
+//! | `token_review`, `strangers` | whose a token is, by the cluster's word; how many unknown ones are looked up |
 //! | `sender_token`, `admissions` | what a token says of itself; who was admitted or refused lately |
 //! | `connections` | how many connections the ledger API holds |
 //! | `binding` | one ledger for one cluster |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
+//! | `published` | tells people's tools how to trust the ledger API |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
 //!
@@ -24,7 +27,7 @@
 //!
 //! | API group | resource | verbs | where | used by |
 //! | --- | --- | --- | --- | --- |
-//! | `herald.dev` | `broadcastmessages` | get, list, watch | watched namespaces | watches; identity and keys in use look past the cache (get) |
+//! | `herald.dev` | `broadcastmessages` | get, list, watch | watched namespaces | watches; identity, readers and keys in use look past the cache (get) |
 //! | `herald.dev` | `messagechannels` | list, watch | watched namespaces | watches |
 //! | `herald.dev` | `messagebatches` | get, list, watch, create, delete | watched namespaces | batches of the plan; get tells whose a taken name is |
 //! | `herald.dev` | `broadcastmessages/status`, `messagechannels/status`, `messagebatches/status` | patch | watched namespaces | statuses, by server-side apply |
@@ -33,12 +36,15 @@
 //! | `` (core) | `pods` | get, list, watch | watched namespaces | why a wave does not start; identity (get) |
 //! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
-//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders |
+//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders and of readers of results |
+//! | `authorization.k8s.io` | `subjectaccessreviews` | create | cluster | whether a reader of results may get the broadcast |
 //! | `` (core) | `namespaces`, named `kube-system` | get | cluster | its uid tells which cluster the ledger serves |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
 //! | `coordination.k8s.io` | `leases` | create | own namespace, with PostgreSQL | the leader of several operators |
 //! | `coordination.k8s.io` | `leases`, named `herald-operator` | get, update | own namespace, with PostgreSQL | the leader of several operators |
 //! | `` (core) | `secrets`, named `herald-ca` | get | own namespace | the certificate authority |
+//! | `` (core) | `configmaps` | create | own namespace | how the ledger API is trusted, for people's tools |
+//! | `` (core) | `configmaps`, named `herald-ledger` | patch | own namespace | the same, where it is there |
 
 mod admissions;
 mod binding;
@@ -50,7 +56,7 @@ mod connections;
 mod departures;
 mod failure;
 #[cfg(test)]
-mod fake_cluster;
+pub(crate) mod fake_cluster;
 mod health;
 mod identity;
 pub mod job;
@@ -58,6 +64,8 @@ mod leadership;
 mod metrics;
 mod operator;
 mod ownership;
+mod published;
+mod readers;
 mod scope;
 pub mod sender_pod;
 mod sender_token;
@@ -65,6 +73,8 @@ mod settings;
 #[cfg(test)]
 mod stage;
 mod status_writer;
+mod strangers;
+mod token_review;
 mod triggers;
 mod watch;
 

@@ -29,9 +29,12 @@ use super::identity::Identity;
 use super::job::SenderSettings;
 use super::leadership::Candidate;
 use super::metrics::Metrics;
+use super::published;
+use super::readers::Readers;
 use super::scope::{self, CONCURRENT_LOOKS, Ended, Shared};
 use super::settings::OperatorOptions;
 use super::status_writer::StatusWriter;
+use super::strangers::Strangers;
 use super::watch::scoped;
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 use crate::ledger::clock::SystemClock;
@@ -120,10 +123,10 @@ async fn run_on<L: Ledger>(
         return Ok(());
     }
     let settings = Arc::new(sender_settings(&options, &authority));
+    tasks.spawn(publish(&client, &options, &authority));
     let served = Served::new(authority, options.service_names.clone()).await?;
     let handle = axum_server::Handle::new();
-    let identity = Arc::new(Identity::new(client.clone(), ledger.clone(), Arc::new(SystemClock)));
-    let router = measured(wire::router(ledger.clone(), identity), metrics.clone());
+    let router = measured(ledger_api(&client, &ledger), metrics.clone());
     let acceptor = RustlsAcceptor::new(served.config()).acceptor(Bounded::default());
     let mut server = axum_server::from_tcp(listen(options.listen)?)
         .map_err(|source| OperatorError::Listen { address: options.listen, source })?
@@ -151,6 +154,29 @@ async fn run_on<L: Ledger>(
     tasks.shutdown().await;
     tracing::info!("the operator has ended");
     outcome
+}
+
+/// What senders and people ask of the ledger. Tokens that nobody knows have one share of the cluster's time.
+fn ledger_api<L: Ledger>(client: &Client, ledger: &Arc<L>) -> Router {
+    let (clock, strangers) = (Arc::new(SystemClock), Arc::new(Strangers::default()));
+    let identity = Identity::new(client.clone(), ledger.clone(), clock.clone(), strangers.clone());
+    let readers = Readers::new(client.clone(), ledger.clone(), clock, strangers);
+    wire::router(ledger.clone(), Arc::new(identity)).merge(wire::results_router(ledger.clone(), Arc::new(readers)))
+}
+
+/// Tells people's tools how to trust the ledger API; goes on as long as the operator does.
+fn publish(
+    client: &Client,
+    options: &OperatorOptions,
+    authority: &Authority,
+) -> impl Future<Output = OperatorError> + use<> {
+    let name = options.service_names.first().cloned().unwrap_or_default();
+    let pem = authority.certificate_pem().to_owned();
+    let publishing = published::publish(client.clone(), options.namespace.clone(), pem, name);
+    ended(async move {
+        publishing.await;
+        std::future::pending().await
+    })
 }
 
 /// Upkeep settles people and skips them, so it begins once the ledger is known to be this cluster's.

@@ -18,6 +18,8 @@ pub mod plan;
 pub mod postgres;
 pub mod random;
 pub mod recollection;
+pub mod result_lines;
+pub mod results;
 pub mod snapshot;
 mod sql;
 pub mod sqlite;
@@ -36,6 +38,7 @@ pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 pub use recollection::Recollection;
+pub use results::{ResultRow, ResultsFilter, ResultsPage, ResultsQuery};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 pub use sql::{DeliveryView, Inspect};
 
@@ -179,6 +182,12 @@ pub trait Ledger: SenderLedger {
 
     /// What a status shows of the batches of a broadcast, by index.
     fn batches(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Vec<BatchSnapshot>>> + Send;
+
+    /// What became of the recipients of a sealed plan, in its order: one page. A pending one may have moved on by the next.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownBroadcast`].
+    fn results(&self, query: &ResultsQuery) -> impl Future<Output = Result<ResultsPage>> + Send;
 
     /// Recipients of all broadcasts by state, and those that failed, were skipped or are unknown by reason too; the
     /// largest [`snapshot::MAX_TOTALS`] kinds.

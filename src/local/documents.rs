@@ -1,7 +1,7 @@
 //! The documents of a run, read from where its flags say.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::Manifest;
@@ -12,16 +12,17 @@ use super::refusal::{Refusal, refuse_all};
 
 /// Reads everything the flags name and makes every broadcast ready. Blocks for as long as standard input or a pipe does.
 pub fn read(options: &RunOptions) -> Result<Vec<Order>, Refusal> {
-    let inputs = inputs(options)?;
+    let inputs = inputs(&options.files)?;
     let manifest =
         Manifest::load(&inputs, &options.config_maps, &options.secrets).map_err(|faults| refuse_all(&faults.0))?;
     orders(Arc::new(manifest)).map_err(|errors| refuse_all(&errors))
 }
 
-fn inputs(options: &RunOptions) -> Result<Vec<ManifestInput>, Refusal> {
+/// The files as they are given; standard input is read.
+pub fn inputs(files: &[PathBuf]) -> Result<Vec<ManifestInput>, Refusal> {
     let mut inputs = Vec::new();
     let mut stdin_taken = false;
-    for file in &options.files {
+    for file in files {
         if file != Path::new("-") {
             inputs.push(ManifestInput::File(file.clone()));
         } else if !stdin_taken {

@@ -89,18 +89,7 @@ impl Manifest {
         config_maps: &[ConfigMapFlag],
         secrets: &[SecretFlag],
     ) -> Result<Manifest, ManifestFaults> {
-        let mut loader = Loader {
-            admission: Admission::new(),
-            manifest: Manifest::default(),
-            seen: BTreeMap::new(),
-            faults: Vec::new(),
-        };
-        for input in inputs {
-            match documents(input) {
-                Ok(documents) => documents.into_iter().for_each(|document| loader.take(document)),
-                Err(fault) => loader.faults.push(fault),
-            }
-        }
+        let mut loader = Loader::of(inputs);
         loader.flags(config_maps, secrets);
         let Loader { manifest, mut faults, .. } = loader;
         // With a document refused, what refers to it would look missing as well.
@@ -116,6 +105,16 @@ impl Manifest {
         }
         faults.truncate(MAX_FAULTS);
         Err(ManifestFaults(faults))
+    }
+
+    /// The broadcasts of the files alone: what they refer to is not looked for.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`].
+    pub fn broadcasts_of(inputs: &[ManifestInput]) -> Result<Vec<Document<BroadcastMessage>>, ManifestFaults> {
+        let Loader { manifest, mut faults, .. } = Loader::of(inputs);
+        faults.truncate(MAX_FAULTS);
+        if faults.is_empty() { Ok(manifest.broadcasts) } else { Err(ManifestFaults(faults)) }
     }
 
     /// The channel a broadcast is sent through; always there for a broadcast of this manifest.
@@ -176,6 +175,23 @@ struct Loader {
 }
 
 impl Loader {
+    /// All documents of all files, each checked by itself.
+    fn of(inputs: &[ManifestInput]) -> Loader {
+        let mut loader = Loader {
+            admission: Admission::new(),
+            manifest: Manifest::default(),
+            seen: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        for input in inputs {
+            match documents(input) {
+                Ok(documents) => documents.into_iter().for_each(|document| loader.take(document)),
+                Err(fault) => loader.faults.push(fault),
+            }
+        }
+        loader
+    }
+
     fn take(&mut self, mut raw: RawDocument) {
         let kind = raw.text("kind").to_owned();
         if !["BroadcastMessage", "MessageChannel", "ConfigMap", "Secret"].contains(&kind.as_str()) {

@@ -17,6 +17,7 @@
 //! | `transports` | the HTTP clients |
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
+//! | [`results`] | `herald results`: recipients with what became of each |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod confirmation;
@@ -38,10 +39,12 @@ pub mod recovery;
 pub mod refusal;
 pub mod refused;
 pub mod rehearsal;
+pub mod results;
 pub mod run;
 mod transports;
 pub mod verdict;
 
 pub use options::RunOptions;
+pub use results::ResultsOptions;
 pub use run::run;
 pub use verdict::Verdict;

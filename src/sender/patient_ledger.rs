@@ -7,7 +7,7 @@ use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastW
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, Declaration,
-    Ledger, LedgerError, Outcomes, Owner, SenderLedger, Trouble,
+    Ledger, LedgerError, Outcomes, Owner, ResultsPage, ResultsQuery, SenderLedger, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -135,6 +135,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
 
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         self.retry().answered(|| self.ledger.batches(broadcast)).await
+    }
+
+    async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
+        self.retry().answered(|| self.ledger.results(query)).await
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

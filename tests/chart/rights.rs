@@ -56,6 +56,11 @@ fn told(file: &str, place: &str) -> BTreeSet<Right> {
     rights
 }
 
+/// Roles that nobody is bound to: they are there to be given to people.
+fn is_for_people(role: &str) -> bool {
+    ["-view", "-edit", "-results"].iter().any(|ending| role.ends_with(ending))
+}
+
 /// The rights that the roles of a kind and namespace give the operator.
 fn given(documents: &[Value], kind: &str, namespace: Option<&str>) -> BTreeSet<Right> {
     let words = |list: &Value| -> Vec<String> {
@@ -63,7 +68,7 @@ fn given(documents: &[Value], kind: &str, namespace: Option<&str>) -> BTreeSet<R
     };
     let roles = of_kind(documents, kind).into_iter().filter(|role| {
         let name = role["metadata"]["name"].as_str().unwrap();
-        role["metadata"]["namespace"].as_str() == namespace && !name.ends_with("-view") && !name.ends_with("-edit")
+        role["metadata"]["namespace"].as_str() == namespace && !is_for_people(name)
     });
     let mut rights = BTreeSet::new();
     for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
@@ -128,11 +133,28 @@ fn every_role_is_bound_to_the_operator_where_it_holds() {
             .map(|it| format!("{} {} {}", it["roleRef"]["kind"], it["roleRef"]["name"], it["metadata"]["namespace"]))
             .collect();
         let roles = [of_kind(&documents, "Role"), of_kind(&documents, "ClusterRole")].concat();
-        let own = roles.iter().filter(|role| {
-            let name = role["metadata"]["name"].as_str().unwrap();
-            !name.ends_with("-view") && !name.ends_with("-edit")
-        });
+        let own = roles.iter().filter(|role| !is_for_people(role["metadata"]["name"].as_str().unwrap()));
         let own = own.map(|it| format!("{} {} {}", it["kind"], it["metadata"]["name"], it["metadata"]["namespace"]));
         assert_eq!(bound, own.collect());
+    }
+}
+
+#[test]
+fn whoever_reads_results_is_given_the_way_to_the_ledger_and_nothing_else() {
+    let Some(documents) = render(&[]) else { return };
+    let roles = of_kind(&documents, "Role");
+    let role = roles.iter().find(|role| role["metadata"]["name"] == "herald-results").unwrap();
+    assert_eq!(role["metadata"]["namespace"], "herald-system");
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["herald-ledger"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
+    ]);
+    assert_eq!(role["rules"], rules);
+    let pods = of_kind(&documents, "Deployment");
+    let labels = &pods.iter().find(|it| it["metadata"]["name"] == "herald").unwrap()["spec"]["template"]["metadata"];
+    for selector in herald::api::ledger_access::OPERATOR_PODS.split(',') {
+        let (label, value) = selector.split_once('=').unwrap();
+        assert_eq!(labels["labels"][label], value, "the plugin finds the operator's pods by it");
     }
 }

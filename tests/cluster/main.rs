@@ -17,6 +17,7 @@ mod ledger_view;
 mod lives;
 mod network;
 mod pace;
+mod plugin;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod process;

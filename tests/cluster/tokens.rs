@@ -131,6 +131,20 @@ fn a_token_opens_the_broadcast_its_pod_belongs_to_and_nothing_else() {
     api.assert_refused(&token_of_pod(namespace, &one, "https://kubernetes.default.svc"), 401, "token");
     api.assert_refused(&token(namespace, &[]), 401, "token");
 
+    // A sender reads no results, though its account may get every broadcast; a reader needs no pod.
+    let account = format!("--serviceaccount={namespace}:default");
+    kubectl(&["-n", namespace, "create", "rolebinding", "everybody", "--clusterrole=herald-view", &account]);
+    let results = json!({"namespace": namespace, "name": "one", "outcomes": ["Pending"]});
+    for pod in [&one, &two] {
+        let (status, body) = api.post("/v1/results", &token_of_pod(namespace, pod, "herald"), &results);
+        assert!(status == 403 && body["rows"].is_null(), "{status} {body}");
+    }
+    let (status, body) = api.post("/v1/results", &token(namespace, &["--audience=herald"]), &results);
+    assert!(status == 200 && body["rows"].is_array(), "{status} {body}");
+    let (status, body) = api.post("/v1/results", &token(namespace, &[]), &results);
+    assert!(status == 401 && body["rows"].is_null(), "{status} {body}");
+    kubectl(&["-n", namespace, "delete", "rolebinding", "everybody"]);
+
     // Tokens of nobody.
     let other_pod = find(namespace, "pod", &two).unwrap();
     for forged in forged(&good, &other_pod) {

@@ -17,7 +17,7 @@ use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
 use herald::ledger::{
     AccountSnapshot, AudienceList, AudiencePage, AudienceQuery, Brief, Declaration, DeliveryView, Inspect, Ledger,
-    LedgerError, Owner, SenderLedger, Trouble,
+    LedgerError, Owner, ResultsPage, ResultsQuery, SenderLedger, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -184,6 +184,9 @@ impl Ledger for OverTheWire {
     }
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         self.behind.batches(broadcast).await
+    }
+    async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
+        self.behind.results(query).await
     }
     async fn totals(&self) -> Result<Vec<Outcomes>> {
         self.behind.totals().await

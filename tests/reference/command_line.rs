@@ -1,23 +1,46 @@
-//! The help texts of the binary as one page.
+//! The help texts of the binaries, one page each.
 
 use std::process::Command;
 
-const COMMANDS: [&[&str]; 6] = [&[], &["run"], &["operator"], &["sender"], &["simulator"], &["crds"]];
+/// A binary and how its page is made.
+pub struct Program {
+    binary: &'static str,
+    /// As it is typed.
+    name: &'static str,
+    title: &'static str,
+    /// The words of each part.
+    commands: &'static [&'static [&'static str]],
+}
+
+pub const HERALD: Program = Program {
+    binary: env!("CARGO_BIN_EXE_herald"),
+    name: "herald",
+    title: "The command line",
+    commands: &[&[], &["run"], &["results"], &["operator"], &["sender"], &["simulator"], &["crds"]],
+};
+
+pub const PLUGIN: Program = Program {
+    binary: env!("CARGO_BIN_EXE_kubectl-broadcast"),
+    name: "kubectl broadcast",
+    title: "kubectl broadcast",
+    commands: &[&[], &["pause"], &["resume"], &["cancel"], &["status"], &["retry"], &["results"], &["report"]],
+};
 
 /// The page.
-pub fn page() -> String {
-    let mut page = String::from(
-        "# The command line\n\nGenerated from the binary by `make generate`; each part is what `--help` prints.\n",
+pub fn page(program: &Program) -> String {
+    let mut page = format!(
+        "# {}\n\nGenerated from the binary by `make generate`; each part is what `--help` prints.\n",
+        program.title
     );
-    for words in COMMANDS {
-        let command = ["herald"].iter().chain(words).copied().collect::<Vec<_>>().join(" ");
-        page.push_str(&format!("\n## {command}\n\n```text\n{}\n```\n", help(words).trim_end()));
+    for words in program.commands {
+        let command = [program.name].iter().chain(*words).copied().collect::<Vec<_>>().join(" ");
+        page.push_str(&format!("\n## {command}\n\n```text\n{}\n```\n", help(program, words).trim_end()));
     }
     page
 }
 
-fn help(words: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_herald"))
+fn help(program: &Program, words: &[&str]) -> String {
+    let output = Command::new(program.binary)
         .args(words)
         .arg("--help")
         // The help shows the values of variables that stand for flags.
@@ -31,14 +54,16 @@ fn help(words: &[&str]) -> String {
 
 #[test]
 fn every_command_has_its_part() {
-    let listed: Vec<String> = help(&[])
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
-        .filter(|name| name != "help")
-        .collect();
-    let shown: Vec<String> = COMMANDS.iter().filter_map(|words| words.first()).map(|name| name.to_string()).collect();
-    assert_eq!(listed, shown);
+    for program in [HERALD, PLUGIN] {
+        let listed: Vec<String> = help(&program, &[])
+            .lines()
+            .skip_while(|line| *line != "Commands:")
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .filter(|name| name != "help")
+            .collect();
+        let shown: Vec<&str> = program.commands.iter().filter_map(|words| words.first()).copied().collect();
+        assert_eq!(listed, shown, "{}", program.name);
+    }
 }

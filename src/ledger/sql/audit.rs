@@ -55,6 +55,13 @@ pub trait Inspect: Send + Sync {
     /// Every broadcast, by namespace and key.
     fn broadcasts(&self) -> impl Future<Output = Result<Vec<BroadcastId>>> + Send;
 
+    /// The broadcast of this key, if it is known.
+    fn broadcast_of_key(
+        &self,
+        namespace: &str,
+        idempotency_key: &str,
+    ) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
+
     /// The broadcast that a sender works for, if it is known.
     fn broadcast_of(&self, holder: &str) -> impl Future<Output = Result<Option<BroadcastId>>> + Send;
 
@@ -88,6 +95,16 @@ impl<D: Database> Inspect for D {
         };
         let ids: Vec<(i64,)> = found.await.map_err(|error| self.failed(error))?;
         Ok(ids.into_iter().map(|(id,)| BroadcastId(id)).collect())
+    }
+
+    async fn broadcast_of_key(&self, namespace: &str, idempotency_key: &str) -> Result<Option<BroadcastId>> {
+        let found = async {
+            let mut store = self.begin_reading().await?;
+            let query = "SELECT id FROM broadcast WHERE namespace = $1 AND idempotency_key = $2";
+            store.optional(query, args![namespace, idempotency_key]).await
+        };
+        let id: Option<(i64,)> = found.await.map_err(|error| self.failed(error))?;
+        Ok(id.map(|(id,)| BroadcastId(id)))
     }
 
     async fn broadcast_of(&self, holder: &str) -> Result<Option<BroadcastId>> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{audience, declare, exchange, maintain, owner, plan, read, rows};
+use super::{audience, declare, exchange, maintain, owner, plan, read, results, rows};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::declaration::{AccountKey, Declaration};
@@ -12,6 +12,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::results::{ResultsPage, ResultsQuery};
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use crate::ledger::{Ledger, Result, SenderLedger};
 
@@ -188,6 +189,10 @@ impl<D: Database> Ledger for D {
 
     async fn batches(&self, broadcast: BroadcastId) -> Result<Vec<BatchSnapshot>> {
         read!(self, |store| read::batches(store, broadcast))
+    }
+
+    async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
+        read!(self, |store| results::page(store, query))?.ok_or(LedgerError::UnknownBroadcast)
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

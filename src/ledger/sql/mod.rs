@@ -16,6 +16,7 @@ mod owner;
 mod plan;
 mod read;
 mod record;
+mod results;
 pub(super) mod rows;
 mod set_back;
 pub(super) mod store;

@@ -1,4 +1,4 @@
-//! Who may touch which broadcast.
+//! Who may touch which broadcast, and who may read about which.
 
 use std::future::Future;
 
@@ -34,4 +34,38 @@ pub enum Denied {
 /// Tells what a token stands for.
 pub trait Gatekeeper: Send + Sync + 'static {
     fn admit(&self, token: &SecretString) -> impl Future<Output = Result<Admitted, Denied>> + Send;
+}
+
+/// What a valid token of a reader stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The one whose results it may read.
+    pub broadcast: BroadcastId,
+}
+
+/// Why a token reads nothing. The messages hold no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReadable {
+    /// Definitely not valid.
+    #[error("the token is not valid: {0}")]
+    Unauthorized(String),
+    /// Valid, and of somebody who may not read this.
+    #[error("these results may not be read: {0}")]
+    Forbidden(String),
+    /// There is no such broadcast.
+    #[error("there is nothing to read: {0}")]
+    Gone(String),
+    /// Nobody can tell now.
+    #[error("whether these results may be read cannot be checked now: {0}")]
+    Unavailable(String),
+}
+
+/// Tells whether a token may read the results of a BroadcastMessage: tokens of senders never, whatever they are of.
+pub trait ReaderGate: Send + Sync + 'static {
+    fn admit(
+        &self,
+        token: &SecretString,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Reader, NotReadable>> + Send;
 }

@@ -9,6 +9,7 @@ use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanRow, PlanTicket};
+use crate::ledger::results::{MAX_RESULTS_PAGE, ResultsFilter};
 
 /// The version that is spoken here; what else a path may begin with is answered 426.
 pub const VERSION: &str = "v1";
@@ -22,6 +23,8 @@ pub const ABANDON_PLAN: &str = "/v1/plan/abandon";
 pub const TROUBLE: &str = "/v1/trouble";
 pub const EXCHANGE: &str = "/v1/exchange";
 pub const LAST_WORDS: &str = "/v1/last-words";
+/// For people, with tokens of their own.
+pub const RESULTS: &str = "/v1/results";
 
 /// The longest name of a sender: the random ones are a quarter of it.
 pub const MAX_HOLDER: usize = 128;
@@ -33,6 +36,23 @@ pub const MAX_ANSWER: usize = MAX_GROUP as usize * MAX_ROW_BYTES;
 /// which JSON makes six times as much at worst; 5,000 outcomes have some 2 MB, and a journal's last words at most what it
 /// holds before it is rewritten, some 4 MB.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// The longest question for results.
+pub const MAX_RESULTS_BODY: usize = 16 * 1024;
+/// The longest page of results: an id has 256 characters, of which JSON makes six bytes each at worst, and what the
+/// provider says about it is bounded as well.
+pub const MAX_RESULTS_ANSWER: usize = MAX_RESULTS_PAGE as usize * 8 * 1024;
+
+/// Asks for results of a BroadcastMessage, from a sequence number on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsRequest {
+    pub namespace: String,
+    pub name: String,
+    #[serde(flatten)]
+    pub filter: ResultsFilter,
+    #[serde(default)]
+    pub from: i64,
+}
 
 /// The broadcast a body speaks of; the server lets nobody speak of another than its own.
 pub trait Addressed {

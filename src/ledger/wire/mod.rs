@@ -1,10 +1,11 @@
-//! The ledger API: what a sender in another process may do, over HTTPS.
+//! The ledger API: what a sender in another process may do, and what people may read, over HTTPS.
 //!
 //! | file | job |
 //! | --- | --- |
 //! | [`message`] | paths, bodies, and errors as they stand on the wire |
 //! | [`gatekeeper`] | who may touch which broadcast |
 //! | [`server`] | the API in front of a ledger |
+//! | [`results`] | the part of it that people read |
 //! | [`client`] | a [`SenderLedger`](super::SenderLedger) on the other side |
 //!
 //! Paths carry a version and unknown fields are ignored, so that running senders outlive an upgrade of the operator.
@@ -12,8 +13,10 @@
 pub mod client;
 pub mod gatekeeper;
 pub mod message;
+pub mod results;
 pub mod server;
 
 pub use client::{RemoteLedger, RemoteLedgerOptions};
-pub use gatekeeper::{Admitted, Denied, Gatekeeper};
+pub use gatekeeper::{Admitted, Denied, Gatekeeper, NotReadable, Reader, ReaderGate};
+pub use results::results_router;
 pub use server::router;

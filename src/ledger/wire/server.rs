@@ -130,7 +130,7 @@ fn cut(outcomes: Vec<Report>) -> Vec<Report> {
     outcomes.into_iter().map(|report| Report { outcome: report.outcome.cut(), ..report }).collect()
 }
 
-async fn no_such_path(uri: Uri) -> Refused {
+pub(super) async fn no_such_path(uri: Uri) -> Refused {
     let version = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
     let is_version = version.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     if is_version && version != VERSION {
@@ -160,7 +160,7 @@ impl<B: DeserializeOwned + Addressed, L: SenderLedger, G: Gatekeeper> FromReques
         let token = bearer(request.headers()).ok_or_else(missing)?;
         // Strangers take no room from senders: how many tokens are looked up at once is the gatekeeper's to bound.
         let admitted = api.gatekeeper.admit(&token).await?;
-        let length = announced_length(request.headers())?;
+        let length = announced_length(request.headers(), MAX_BODY)?;
         let room = api.room(length)?;
         let body: B = read(request, length).await?;
         if body.broadcast().is_some_and(|named| named != admitted.broadcast) {
@@ -182,25 +182,25 @@ impl<L, G> Api<L, G> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     value.strip_prefix("Bearer ").map(|token| SecretString::from(token.trim()))
 }
 
 /// How long the body says it is; without that no room can be kept for it.
-fn announced_length(headers: &HeaderMap) -> Result<usize, Refused> {
+pub(super) fn announced_length(headers: &HeaderMap, most: usize) -> Result<usize, Refused> {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     match length {
-        Some(length) if length <= MAX_BODY => Ok(length),
+        Some(length) if length <= most => Ok(length),
         Some(_) => {
-            let message = format!("its body is longer than {MAX_BODY} bytes");
+            let message = format!("its body is longer than {most} bytes");
             Err(Refused::request(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
         None => Err(Refused::request(StatusCode::LENGTH_REQUIRED, "it does not say how long its body is")),
     }
 }
 
-async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Refused> {
+pub(super) async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Refused> {
     let bytes = tokio::time::timeout(READ_TIMEOUT, to_bytes(request.into_body(), length))
         .await
         .map_err(|_| Refused::for_now("the body did not arrive in time"))?
@@ -212,7 +212,7 @@ async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Res
     })
 }
 
-fn answer<T: Serialize>(result: LedgerResult<T>) -> Response {
+pub(super) fn answer<T: Serialize>(result: LedgerResult<T>) -> Response {
     match result {
         Ok(value) => axum::Json(value).into_response(),
         Err(error) => Refused::from(&error).into_response(),
@@ -224,13 +224,13 @@ fn done(result: LedgerResult<()>) -> Response {
 }
 
 /// A refusal with its status.
-struct Refused {
+pub(super) struct Refused {
     status: StatusCode,
     refusal: Refusal,
 }
 
 impl Refused {
-    fn new(status: StatusCode, cause: Cause, message: impl Into<String>) -> Refused {
+    pub(super) fn new(status: StatusCode, cause: Cause, message: impl Into<String>) -> Refused {
         Refused { status, refusal: Refusal::new(cause, message) }
     }
 
@@ -240,7 +240,7 @@ impl Refused {
     }
 
     /// The same request may succeed later.
-    fn for_now(message: impl Into<String>) -> Refused {
+    pub(super) fn for_now(message: impl Into<String>) -> Refused {
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Unavailable, message)
     }
 }
@@ -262,7 +262,7 @@ impl From<&LedgerError> for Refused {
         let refusal = Refusal::of(error);
         let status = match &refusal.cause {
             Cause::Unavailable => {
-                tracing::warn!(reason = error.reason(), %error, "the ledger could not answer a sender");
+                tracing::warn!(reason = error.reason(), %error, "the ledger could not answer");
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Cause::UnknownBroadcast => StatusCode::GONE,

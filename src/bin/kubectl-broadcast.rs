@@ -1,0 +1,25 @@
+//! `kubectl broadcast`: see `kubectl broadcast --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use herald::plugin;
+
+fn main() -> ExitCode {
+    let cli = plugin::Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: plugin::Cli) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(plugin::run(cli))?)
+}

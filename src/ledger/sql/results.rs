@@ -1,0 +1,61 @@
+//! What became of the recipients of a broadcast.
+
+use sqlx::FromRow;
+
+use super::rows;
+use super::store::Store;
+use super::value::args;
+use crate::delivery::recipient::RecipientState;
+use crate::ledger::results::{
+    MAX_RESULTS_LOOKED_THROUGH, MAX_RESULTS_PAGE, ResultOutcome, ResultRow, ResultsPage, ResultsQuery,
+};
+
+#[derive(FromRow)]
+struct FoundRow {
+    seq: i64,
+    recipient: String,
+    state: i64,
+    reason: Option<String>,
+    code: Option<String>,
+    provider_id: Option<String>,
+}
+
+impl FoundRow {
+    fn into_result(self) -> Option<ResultRow> {
+        let FoundRow { recipient, state, reason, code, provider_id, .. } = self;
+        let outcome = ResultOutcome::of(RecipientState::from_code(state)?);
+        Some(ResultRow { id: recipient, outcome, reason, code, provider_id })
+    }
+}
+
+/// `None` for a broadcast that is not there. The rows of a plan that is not sealed are nobody's result.
+pub async fn page<S: Store>(store: &mut S, query: &ResultsQuery) -> sqlx::Result<Option<ResultsPage>> {
+    let Some(broadcast) = rows::read(store, query.broadcast).await? else { return Ok(None) };
+    if broadcast.plan_sealed_at.is_none() {
+        return Ok(Some(ResultsPage::default()));
+    }
+    let from = query.from.max(0);
+    let end = from.saturating_add(MAX_RESULTS_LOOKED_THROUGH).min(broadcast.planned);
+    let found: Vec<FoundRow> = store
+        .all(
+            &format!(
+                "SELECT seq, recipient, state, reason, code, provider_id FROM delivery \
+                 WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ({}) AND ($4 = '' OR reason = $4) \
+                 ORDER BY seq LIMIT $5",
+                states(&query.filter.outcomes)
+            ),
+            args![broadcast.id, from, end, query.filter.reason.clone().unwrap_or_default(), MAX_RESULTS_PAGE],
+        )
+        .await?;
+    let last = found.last().map(|row| row.seq).filter(|_| found.len() == MAX_RESULTS_PAGE as usize);
+    let next = last.map_or(end, |seq| seq + 1);
+    let rows = found.into_iter().filter_map(FoundRow::into_result).collect();
+    Ok(Some(ResultsPage { rows, next: Some(next).filter(|next| *next < broadcast.planned) }))
+}
+
+/// The numbers of the states that are asked for: of all of them where none is named.
+fn states(outcomes: &[ResultOutcome]) -> String {
+    let asked = if outcomes.is_empty() { &ResultOutcome::ALL[..] } else { outcomes };
+    let numbers = asked.iter().flat_map(|outcome| outcome.states()).map(|state| state.code().to_string());
+    numbers.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,205 @@
+//! How a broadcast stands, in words.
+
+use jiff::Timestamp;
+
+use super::table::table;
+use super::words::{balance, clean, duration, holds, line, number};
+use crate::api::batch::BatchState;
+use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome};
+use crate::api::condition::ConditionStatus;
+use crate::api::{BroadcastMessage, MessageBatch};
+
+/// The most batches that are shown without being asked for.
+const MAX_BATCH_ROWS: usize = 12;
+/// The longest message of a condition or batch that is shown, in characters.
+const MAX_MESSAGE: usize = 400;
+const MAX_BATCH_ERROR: usize = 60;
+
+/// A broadcast and its batches at one moment.
+pub struct View {
+    pub broadcast: BroadcastMessage,
+    pub batches: Vec<MessageBatch>,
+    pub now: Timestamp,
+}
+
+/// For a log: what changes while it is sent.
+pub fn one_line(view: &View) -> String {
+    let Some(status) = &view.broadcast.status else { return "not looked at by an operator yet\n".to_owned() };
+    let mut parts = vec![state(status)];
+    parts.extend(Some(balance(status)).filter(|balance| !balance.is_empty()));
+    parts.extend(speed(status, view.now));
+    format!("{}\n", parts.join("; "))
+}
+
+/// For a person.
+pub fn text(view: &View, all_batches: bool) -> String {
+    let metadata = &view.broadcast.metadata;
+    let (namespace, name) =
+        (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+    let mut text = format!("{namespace}/{name} through {}\n", clean(&view.broadcast.spec.channel_ref.name));
+    let Some(status) = &view.broadcast.status else {
+        text.push_str("No operator has looked at it yet. Is there one, and does it watch this namespace?\n");
+        return text;
+    };
+    text.push_str(&format!("{}\n", header(view, status)));
+    if status.observed_generation < metadata.generation {
+        text.push_str("The last edit has not been looked at yet.\n");
+    }
+    text.push_str(&figures(status, view.now));
+    text.push_str(&conditions(status, view.now));
+    text.push_str(&reasons(status));
+    text.push_str(&batches(&view.batches, all_batches));
+    text
+}
+
+fn header(view: &View, status: &BroadcastMessageStatus) -> String {
+    let mut header = format!("State: {}", state(status));
+    let begun = status.first_attempt_time.map(|begun| begun.as_second());
+    let ended = status.completion_time.map(|ended| ended.as_second());
+    match (begun, ended) {
+        (Some(begun), Some(ended)) => header.push_str(&format!(", took {}", duration(ended - begun))),
+        (Some(begun), None) => header.push_str(&format!(", for {}", duration(view.now.as_second() - begun))),
+        _ => {}
+    }
+    if let Some(start) = view.broadcast.spec.schedule.as_ref().and_then(|schedule| schedule.start_time)
+        && begun.is_none()
+        && start > view.now
+    {
+        header.push_str(&format!(", starts in {}", duration(start.as_second() - view.now.as_second())));
+    }
+    header
+}
+
+/// The state, and the reason where that says more.
+fn state(status: &BroadcastMessageStatus) -> String {
+    let state = status.state.map_or_else(|| "not known".to_owned(), |state| format!("{state:?}"));
+    let told = ["Finished", "Stalled", "Suspended"].into_iter().find_map(|type_| holds(status, type_));
+    match told {
+        Some(condition) if condition.reason != state => format!("{state} ({})", condition.reason),
+        _ => state,
+    }
+}
+
+fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
+    let Some(sums) = status.recipients else { return String::new() };
+    let cells = [sums.planned, sums.sent, sums.failed, sums.skipped, sums.unknown, sums.pending].map(number);
+    let mut text = format!("\n{}", table(["PLANNED", "SENT", "FAILED", "SKIPPED", "UNKNOWN", "PENDING"], &[cells]));
+    let mut parts: Vec<String> = status.progress_percent.iter().map(|percent| format!("{percent} % settled")).collect();
+    parts.extend(speed(status, now));
+    if !parts.is_empty() {
+        text.push_str(&format!("  {}\n", parts.join(", ")));
+    }
+    text
+}
+
+fn speed(status: &BroadcastMessageStatus, now: Timestamp) -> Vec<String> {
+    if holds(status, "Finished").is_some() {
+        return Vec::new();
+    }
+    let mut parts: Vec<String> =
+        status.rate_per_minute.iter().map(|rate| format!("{} in the last minute", number(*rate))).collect();
+    if let Some(end) = status.estimated_completion_time {
+        parts.push(format!("done in about {}", duration(end.as_second() - now.as_second())));
+    }
+    parts
+}
+
+fn conditions(status: &BroadcastMessageStatus, now: Timestamp) -> String {
+    if status.conditions.is_empty() {
+        return String::new();
+    }
+    let row = |condition: &crate::api::Condition| {
+        let is = match condition.status {
+            ConditionStatus::True => "True",
+            ConditionStatus::False => "False",
+            ConditionStatus::Unknown => "Unknown",
+        };
+        let since = now.as_second() - condition.last_transition_time.as_second();
+        [condition.type_.clone(), is.to_owned(), line(&condition.reason, MAX_BATCH_ERROR), duration(since)]
+    };
+    let rows: Vec<[String; 4]> = status.conditions.iter().map(row).collect();
+    let mut text = format!("\n{}", table(["CONDITION", "STATUS", "REASON", "SINCE"], &rows));
+    if let Some(stalled) = holds(status, "Stalled") {
+        text.push_str(&format!("  {}\n", line(&stalled.message, MAX_MESSAGE)));
+    }
+    text
+}
+
+fn reasons(status: &BroadcastMessageStatus) -> String {
+    if status.reasons.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<[String; 4]> = status
+        .reasons
+        .iter()
+        .map(|row| {
+            let outcome = match row.outcome {
+                ReasonOutcome::Failed => "Failed",
+                ReasonOutcome::Skipped => "Skipped",
+                ReasonOutcome::Unknown => "Unknown",
+            };
+            let code = row.code.as_deref().map(|code| line(code, MAX_BATCH_ERROR)).unwrap_or_default();
+            [outcome.to_owned(), line(&row.reason, MAX_BATCH_ERROR), code, number(row.count)]
+        })
+        .collect();
+    format!("\n{}", table(["OUTCOME", "REASON", "CODE", "COUNT"], &rows))
+}
+
+fn batches(batches: &[MessageBatch], all: bool) -> String {
+    if batches.is_empty() {
+        return String::new();
+    }
+    let state = |batch: &MessageBatch| batch.status.as_ref().and_then(|status| status.state);
+    let count = |wanted: BatchState| batches.iter().filter(|batch| state(batch) == Some(wanted)).count();
+    let told: Vec<String> = [
+        (BatchState::Complete, "complete"),
+        (BatchState::Cancelled, "cancelled"),
+        (BatchState::Sending, "sending"),
+        (BatchState::Waiting, "waiting"),
+        (BatchState::Pending, "pending"),
+    ]
+    .into_iter()
+    .map(|(wanted, word)| (count(wanted), word))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
+    let worth_a_look = |batch: &&MessageBatch| {
+        let is_at_work = matches!(state(batch), Some(BatchState::Sending | BatchState::Waiting));
+        is_at_work || batch.status.as_ref().is_some_and(|status| status.last_error.is_some())
+    };
+    let shown: Vec<&MessageBatch> = batches.iter().filter(|batch| all || worth_a_look(batch)).collect();
+    let most = if all { usize::MAX } else { MAX_BATCH_ROWS };
+    let rows: Vec<[String; 8]> = shown.iter().take(most).map(|batch| batch_row(batch)).collect();
+    let mut text = format!("\nBatches: {} ({})\n", batches.len(), told.join(", "));
+    if !rows.is_empty() {
+        let header = ["BATCH", "STATE", "SENT", "FAILED", "PENDING", "RETRIES", "HOLDER", "LAST ERROR"];
+        text.push_str(&table(header, &rows));
+    }
+    if shown.len() > most {
+        text.push_str(&format!("  and {} more; --batches shows all\n", shown.len() - most));
+    }
+    text
+}
+
+fn batch_row(batch: &MessageBatch) -> [String; 8] {
+    let status = batch.status.clone().unwrap_or_default();
+    let sums = status.recipients.unwrap_or_default();
+    let error = status.last_error.map(|error| {
+        let code = error.code.map(|code| format!(" {code}")).unwrap_or_default();
+        line(&format!("{}{code}: {}", error.reason, error.message), MAX_BATCH_ERROR)
+    });
+    [
+        batch.spec.index.to_string(),
+        status.state.map_or_else(String::new, |state| format!("{state:?}")),
+        number(sums.sent),
+        number(sums.failed),
+        number(sums.pending),
+        number(status.retries.unwrap_or_default()),
+        status.claim.map(|claim| line(&claim.holder, MAX_BATCH_ERROR)).unwrap_or_default(),
+        error.unwrap_or_default(),
+    ]
+}
+
+#[cfg(test)]
+#[path = "status_text_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-01-01T01:00:00Z".parse().unwrap()
+}
+
+fn condition(type_: &str, status: &str, reason: &str) -> Value {
+    json!({"type": type_, "status": status, "reason": reason, "message": "words of the\u{1b}[31m provider",
+        "lastTransitionTime": "2026-01-01T00:59:00Z"})
+}
+
+fn broadcast(status: Value) -> BroadcastMessage {
+    serde_json::from_value(json!({
+        "apiVersion": "herald.dev/v1alpha1", "kind": "BroadcastMessage",
+        "metadata": {"name": "spring", "namespace": "marketing", "generation": 2},
+        "spec": {"channelRef": {"name": "page"}, "audience": {"recipients": [{"id": "1"}]}, "content": {"text": "Hi"}},
+        "status": status,
+    }))
+    .unwrap()
+}
+
+fn batch(index: u32, state: &str, error: Value) -> MessageBatch {
+    serde_json::from_value(json!({
+        "apiVersion": "herald.dev/v1alpha1", "kind": "MessageBatch", "metadata": {"name": format!("spring-{index:05}")},
+        "spec": {"broadcastRef": {"name": "spring"}, "index": index, "firstRecipient": 0, "recipientCount": 500},
+        "status": {"state": state, "lastError": error, "retries": 3,
+            "recipients": {"pending": 200, "sent": 300, "failed": 0, "skipped": 0, "unknown": 0}},
+    }))
+    .unwrap()
+}
+
+fn sending() -> Value {
+    json!({
+        "observedGeneration": 2, "state": "Sending", "progressPercent": 52, "ratePerMinute": 1194,
+        "recipients": {"planned": 2500, "pending": 1200, "sent": 1288, "failed": 8, "skipped": 2, "unknown": 2},
+        "firstAttemptTime": "2026-01-01T00:58:55Z", "estimatedCompletionTime": "2026-01-01T01:01:05Z",
+        "reasons": [{"outcome": "Failed", "reason": "NoSuchUser", "code": "551", "count": 8}],
+        "conditions": [condition("Ready", "True", "Sending"), condition("Finished", "False", "Sending")],
+    })
+}
+
+#[test]
+fn a_broadcast_that_is_sent_shows_counts_rate_end_reasons_and_who_is_at_work() {
+    let error = json!({"reason": "Transient", "code": "2", "message": "try later", "time": "2026-01-01T00:59:30Z"});
+    let batches = vec![
+        batch(0, "Complete", json!(null)),
+        batch(1, "Sending", json!(null)),
+        batch(2, "Complete", error),
+        batch(3, "Pending", json!(null)),
+    ];
+    let view = View { broadcast: broadcast(sending()), batches, now: now() };
+    let expected = "\
+marketing/spring through page
+State: Sending, for 1 min 05 s
+
+  PLANNED  SENT   FAILED  SKIPPED  UNKNOWN  PENDING
+  2,500    1,288  8       2        2        1,200
+  52 % settled, 1,194 in the last minute, done in about 1 min 05 s
+
+  CONDITION  STATUS  REASON   SINCE
+  Ready      True    Sending  1 min 00 s
+  Finished   False   Sending  1 min 00 s
+
+  OUTCOME  REASON      CODE  COUNT
+  Failed   NoSuchUser  551   8
+
+Batches: 4 (2 complete, 1 sending, 1 pending)
+  BATCH  STATE     SENT  FAILED  PENDING  RETRIES  HOLDER  LAST ERROR
+  1      Sending   300   0       200      3
+  2      Complete  300   0       200      3                Transient 2: try later
+";
+    assert_eq!(text(&view, false), expected);
+    assert_eq!(text(&view, true).lines().count(), expected.lines().count() + 2, "all batches, where asked for");
+    assert_eq!(
+        one_line(&view),
+        "Sending; 1,288 sent, 8 failed, 2 skipped, 2 unknown, 1,200 pending of 2,500 planned; \
+         1,194 in the last minute; done in about 1 min 05 s\n"
+    );
+}
+
+#[test]
+fn one_that_needs_a_person_says_why_without_moving_the_cursor() {
+    let mut status = sending();
+    status["state"] = json!("Suspended");
+    status["conditions"] =
+        json!([condition("Suspended", "True", "ProviderBlocked"), condition("Stalled", "True", "ProviderBlocked")]);
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    let text = text(&view, false);
+    assert!(text.contains("State: Suspended (ProviderBlocked)"), "{text}");
+    assert!(text.contains("  words of the [31m provider\n") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn one_that_has_ended_says_how_and_how_long_it_took() {
+    let mut status = sending();
+    status["state"] = json!("Complete");
+    status["completionTime"] = json!("2026-01-01T00:59:55Z");
+    status["conditions"] = json!([condition("Finished", "True", "DeliveredWithFailures")]);
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    let text = text(&view, false);
+    assert!(text.contains("State: Complete (DeliveredWithFailures), took 1 min 00 s\n"), "{text}");
+    assert!(!text.contains("done in") && !text.contains("last minute"), "{text}");
+}
+
+#[test]
+fn one_that_nobody_has_looked_at_says_so() {
+    let view = View { broadcast: broadcast(json!(null)), batches: vec![], now: now() };
+    assert!(text(&view, false).contains("No operator has looked at it yet"));
+    let mut edited = sending();
+    edited["observedGeneration"] = json!(1);
+    let view = View { broadcast: broadcast(edited), batches: vec![], now: now() };
+    assert!(text(&view, false).contains("The last edit has not been looked at yet"));
+}
+
+#[test]
+fn many_batches_do_not_fill_the_screen_unless_asked_for() {
+    let batches = (0..500).map(|index| batch(index, "Sending", json!(null))).collect();
+    let view = View { broadcast: broadcast(sending()), batches, now: now() };
+    let text = text(&view, false);
+    assert!(text.contains("and 488 more; --batches shows all"), "{text}");
+    assert!(text.lines().count() < 40);
+}
