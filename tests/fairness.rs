@@ -121,7 +121,10 @@ impl Slots {
     fn between(&self, first: usize, last: usize) -> &[Slot] {
         let time_ms = |place: usize| self.0.get(place).map(|slot| slot.time_ns / 1_000_000);
         let (from_ms, to_ms) = (time_ms(first), time_ms(last));
-        assert!(first <= last, "nothing lies between slot {first}, at {from_ms:?} ms, and slot {last}, at {to_ms:?} ms");
+        assert!(
+            first <= last,
+            "nothing lies between slot {first}, at {from_ms:?} ms, and slot {last}, at {to_ms:?} ms"
+        );
         &self.0[first..=last]
     }
 

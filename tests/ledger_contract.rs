@@ -218,6 +218,8 @@ macro_rules! contract {
                     a_snapshot_says_until_when_senders_live_and_when_somebody_is_due
                     an_account_says_its_rate_and_whether_its_credentials_work
                     a_slow_provider_is_known_as_long_as_senders_say_so
+                    that_nothing_gets_through_is_told_of_whom_it_concerns_and_while_it_is_news
+                    people_who_cannot_be_reached_do_not_make_a_provider_one_that_fails
                     a_dead_sender_is_settled_only_within_its_broadcast
                     a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
                     a_rename_is_held_until_its_key_is_given

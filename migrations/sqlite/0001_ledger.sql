@@ -65,6 +65,9 @@ CREATE TABLE broadcast (
     block_generation INTEGER,           -- the wish that was blocked: a later one may lift it
     refused_fault TEXT,                 -- the last refusal of the message itself
     refused_in_a_row INTEGER NOT NULL DEFAULT 0,
+    failed_fault TEXT,                  -- the last of the requests in a row that did not get through
+    failed_in_a_row INTEGER NOT NULL DEFAULT 0,
+    failed_at INTEGER,
     retry_max_tries INTEGER NOT NULL DEFAULT 1,
     retry_initial_backoff INTEGER NOT NULL DEFAULT 0,
     retry_max_backoff INTEGER NOT NULL DEFAULT 0,

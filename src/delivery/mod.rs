@@ -8,6 +8,7 @@
 //! | [`pacing`] | which slots of the account a sender gets |
 //! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
+//! | [`failure_streak`] | when people are told that nothing gets through |
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`counts`] | sums that always hold |
 //! | [`batch`] | how recipients are cut into batches |
@@ -17,6 +18,7 @@ pub mod backoff;
 pub mod batch;
 pub mod brake;
 pub mod counts;
+pub mod failure_streak;
 pub mod gate;
 pub mod outcome;
 pub mod pacing;

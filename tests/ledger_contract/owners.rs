@@ -2,6 +2,7 @@
 
 use herald::api::{Audience, MessageChannelSpec};
 use herald::delivery::gate::Closed;
+use herald::delivery::outcome::{Cap, Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::declaration::{AccountKey, Content};
@@ -211,6 +212,47 @@ pub async fn a_slow_provider_is_known_as_long_as_senders_say_so<L: Backend>(worl
     assert!(world.snapshot(broadcast).await.provider_slow);
     world.pass(SLOW_FOR);
     assert!(!world.snapshot(broadcast).await.provider_slow);
+}
+
+pub async fn that_nothing_gets_through_is_told_of_whom_it_concerns_and_while_it_is_news<L: Backend>(world: &World<L>) {
+    let failing = world.planned(&declaration("failing"), 30).await;
+    let few = world.planned(&declaration("few"), 1).await;
+    let mut sender = Sender::proven(world, "sender", failing).await;
+    let refused = sender.take(world, 12).await;
+    sender.tell(world, reports(&refused[..4], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing, None, "four of thirty");
+    sender.tell(world, reports(&refused[4..], &not_sent())).await;
+    let told = world.snapshot(failing).await.failing.unwrap();
+    assert_eq!((told.in_a_row, told.last.reason.as_str()), (12, "Refused"));
+    assert_eq!(world.snapshot(few).await.failing, None, "it has tried nobody");
+    let mut of_few = Sender::new("sender of few", few);
+    let rows = of_few.take(world, 1).await;
+    of_few.tell(world, reports(&rows, &not_sent())).await;
+    let told = world.snapshot(few).await.failing.unwrap().to_string();
+    assert_eq!(told, "nobody is reached yet: the last request failed: Refused: words");
+    world.pass(Span::from_secs(3_600));
+    assert_eq!(world.snapshot(failing).await.failing, None, "an hour ago");
+    let again = sender.take(world, 1).await;
+    sender.tell(world, reports(&again, &accepted())).await;
+    let again = sender.take(world, 5).await;
+    sender.tell(world, reports(&again[..4], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing, None, "counted anew from the one that got through");
+    sender.tell(world, reports(&again[4..], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing.unwrap().in_a_row, 5);
+}
+
+pub async fn people_who_cannot_be_reached_do_not_make_a_provider_one_that_fails<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("tail"), 30).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let cap = Some(Cap { tries: 3, then: PermanentScope::Recipient });
+    let answered = Outcome::Transient { cap, fault: Fault::new("PersonUnavailable", Some("551".into()), "blocked") };
+    for _ in 0..2 {
+        let rows = sender.take(world, 20).await;
+        assert!(rows.len() >= 5);
+        sender.tell(world, reports(&rows, &answered)).await;
+        assert_eq!(world.snapshot(broadcast).await.failing, None);
+        world.pass(Span::from_secs(3_600));
+    }
 }
 
 pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(world: &World<L>) {

@@ -6,8 +6,8 @@ use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
-use crate::delivery::brake::FAILURES_TO_TELL;
 use crate::delivery::counts::Counts;
+use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
@@ -43,6 +43,10 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
     let gate = broadcast.gate();
     let brake = broadcast.brake();
     let interval = brake.interval(broadcast.ceiling(), now).max(broadcast.lower_rate().interval());
+    let due_at = due_at(store, id, now).await?;
+    let counts = broadcast.counts();
+    let waits = due_at.is_some_and(|due| due > now);
+    let telling = Telling { now, planned: broadcast.planned, sent: counts.sent, waits, interval };
     Ok(Some(BroadcastSnapshot {
         id,
         name: broadcast.name.clone(),
@@ -58,7 +62,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
-        counts: broadcast.counts(),
+        counts,
         outcomes: outcomes(store, id).await?,
         batches_total: totals.total,
         batches_active: totals.active,
@@ -69,8 +73,8 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
         provider_slow: broadcast.provider_is_slow(now),
-        failing: failing(store, &broadcast, gate.closed(now)).await?,
-        due_at: due_at(store, id, now).await?,
+        failing: failing(&broadcast, gate.closed(now), &telling)?,
+        due_at,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
     }))
@@ -98,29 +102,13 @@ fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<Stri
     }
 }
 
-/// A broadcast that may send while nothing gets through. One for few people that has reached nobody has not many to fail;
-/// of another a few that are tried again prove nothing.
-async fn failing<S: Store>(
-    store: &mut S,
-    broadcast: &BroadcastRow,
-    closed: Option<Closed>,
-) -> sqlx::Result<Option<Failing>> {
-    let in_a_row = broadcast.brake().failures_in_a_row();
-    let counts = broadcast.counts();
-    let most = if counts.sent == 0 { u32::try_from(counts.open()).unwrap_or(u32::MAX) } else { u32::MAX };
-    let told_from = FAILURES_TO_TELL.min(most).max(1);
-    if closed.is_some() || in_a_row < told_from {
+/// A broadcast that may send while nothing gets through.
+fn failing(broadcast: &BroadcastRow, closed: Option<Closed>, telling: &Telling) -> sqlx::Result<Option<Failing>> {
+    if closed.is_some() {
         return Ok(None);
     }
-    let last: Option<(String, Option<String>, String)> = store
-        .optional(
-            "SELECT error_reason, error_code, error_message FROM batch \
-             WHERE broadcast_id = $1 AND error_reason IS NOT NULL AND error_message IS NOT NULL \
-             ORDER BY error_at DESC, idx DESC LIMIT 1",
-            args![broadcast.id],
-        )
-        .await?;
-    Ok(Some(Failing { in_a_row, last: last.map(|(reason, code, message)| Fault::new(&reason, code, message)) }))
+    let streak = broadcast.failure_streak()?;
+    Ok(streak.told(telling).map(|fault| Failing { in_a_row: streak.length, last: fault.clone() }))
 }
 
 /// When the first pending recipient may be taken. Mostly somebody may at once, and the index finds the first of them; all
