@@ -174,6 +174,7 @@ fn declaration() -> Declaration {
         },
         account_rate: Rate::new(10, 1),
         identity_hash: text("same"),
+        audience_hash: String::new(),
         content: Content { text: text("Hello") },
         orders: None,
         request_timeout: Span::from_secs(20),

@@ -39,6 +39,8 @@ CREATE TABLE broadcast (
     account_id INTEGER NOT NULL REFERENCES account (id),
     identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
     content TEXT NOT NULL,
+    content_hash TEXT NOT NULL DEFAULT '',
+    audience_hash TEXT NOT NULL DEFAULT '',
     orders TEXT,                        -- what senders of other processes work by
     released INTEGER NOT NULL DEFAULT 0,        -- the owner is gone
     trouble_reason TEXT,                -- why senders cannot work, as they told

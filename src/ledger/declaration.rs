@@ -75,6 +75,8 @@ pub struct Declaration {
     pub account_rate: Rate,
     /// Over account, audience and content: what the key stands for.
     pub identity_hash: String,
+    /// Over the audience alone: says what differs where the identity does.
+    pub audience_hash: String,
     pub content: Content,
     /// What senders in other processes work by; `None` where planner and senders have it at hand.
     pub orders: Option<Orders>,
@@ -147,6 +149,7 @@ impl Declaration {
             owner_uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             identity_hash: identity_hash(&account, &spec.audience, &content),
+            audience_hash: digest(&plain_json(&spec.audience)),
             account,
             account_rate: rate(ceiling),
             content,

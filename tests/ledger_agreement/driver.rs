@@ -149,6 +149,7 @@ impl<'a> Case<'a> {
             },
             account_rate: Rate::new(RATE, 1),
             identity_hash: "same".into(),
+            audience_hash: String::new(),
             content: Content { text: "hello".into() },
             orders: None,
             request_timeout: Span::from_secs(2),

@@ -142,6 +142,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         },
         account_rate: RATE,
         identity_hash: "same".into(),
+        audience_hash: String::new(),
         content: Content { text: "hello".into() },
         orders: None,
         request_timeout: Span::from_secs(2),
