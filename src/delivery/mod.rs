@@ -5,6 +5,7 @@
 //! | [`outcome`] | what became of one attempt |
 //! | [`recipient`] | how an outcome changes a recipient: the state machine |
 //! | [`backoff`] | when a recipient may be tried again |
+//! | [`likeness`] | whether one plan may be the list of another |
 //! | [`pacing`] | which slots of the account a sender gets |
 //! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
@@ -20,6 +21,7 @@ pub mod brake;
 pub mod counts;
 pub mod failure_streak;
 pub mod gate;
+pub mod likeness;
 pub mod outcome;
 pub mod pacing;
 pub mod plural;

@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use super::duplicate;
 use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
@@ -57,7 +58,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         told: told(&broadcast),
         gate,
         closed: gate.closed(now),
-        stop_message: stop_message(&broadcast, gate.closed(now)),
+        stop_message: stop_message(store, &broadcast, gate.closed(now)).await?,
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
@@ -91,15 +92,22 @@ fn told(broadcast: &BroadcastRow) -> Told {
 }
 
 /// The provider's words, or what the ledger itself has to say of the hold it is in.
-fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<String> {
-    match closed {
+async fn stop_message<S: Store>(
+    store: &mut S,
+    broadcast: &BroadcastRow,
+    closed: Option<Closed>,
+) -> sqlx::Result<Option<String>> {
+    Ok(match closed {
         Some(Closed::LedgerRegressed) => {
             Some(hold::regressed(&broadcast.gate(), broadcast.revision, broadcast.loss_revision))
         }
-        Some(Closed::DuplicateSuspected) => broadcast.duplicate_of.as_deref().map(hold::duplicate),
+        Some(Closed::DuplicateSuspected) => {
+            let suspicion = duplicate::suspicion(store, broadcast).await?;
+            suspicion.map(|(other, likeness)| hold::duplicate(&other, likeness, broadcast.planned))
+        }
         Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
         _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
-    }
+    })
 }
 
 /// A broadcast that may send while nothing gets through.
