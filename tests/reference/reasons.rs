@@ -8,6 +8,7 @@ use herald::controller::broadcast::{
 };
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
+use herald::delivery::unanswered::SENDER_LOST;
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::sender::transport::NO_ANSWER;
@@ -80,7 +81,7 @@ fn in_code() -> BTreeSet<String> {
     let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
     reasons.extend(ends.map(|end| end.as_str().to_owned()));
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
-    reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER].map(str::to_owned));
+    reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
     // Conditions while nothing has ended.
     reasons.extend(["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING].map(str::to_owned));
     // Conditions of batches and channels.
