@@ -239,11 +239,17 @@ macro_rules! contract {
                     a_snapshot_says_until_when_senders_live_and_when_somebody_is_due
                     an_account_says_its_rate_and_whether_its_credentials_work
                     a_slow_provider_is_known_as_long_as_senders_say_so
+                    that_nothing_gets_through_is_told_of_whom_it_concerns_and_while_it_is_news
+                    people_who_cannot_be_reached_do_not_make_a_provider_one_that_fails
                     a_dead_sender_is_settled_only_within_its_broadcast
                     a_ledger_serves_one_cluster_until_it_is_said_to_have_moved
                     a_rename_is_held_until_its_key_is_given
                     of_two_that_are_alike_the_later_is_held_and_only_while_the_other_may_be_sent
                     who_is_in_the_audience_decides_and_not_what_it_is_called
+                    rows_order_or_variables_that_changed_do_not_make_a_list_another
+                    of_a_long_list_a_sample_is_looked_up
+                    who_did_not_get_the_first_message_may_be_sent_it_under_a_new_name
+                    only_who_is_judged_otherwise_is_changed_and_its_revision_says_so
                     one_that_is_planned_first_is_held_once_the_earlier_one_turns_out_to_be_alike
                     what_differs_or_has_begun_is_not_suspected
                 }

@@ -218,6 +218,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         },
         account_rate: scenario.rate,
         identity_hash: text("same"),
+        audience_hash: String::new(),
         content: Content { text: text("hello"), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),

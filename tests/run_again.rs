@@ -54,7 +54,10 @@ fn whoever_got_the_first_message_can_be_left_out_of_the_second() {
     stage.settings(r#"{"drop": "0"}"#);
     let left_out = "{sources: [{name: reached, broadcast: {name: winter, outcomes: [Sent]}}]}";
     let spec = people(1, 20).replace("audience: {", &format!("audience: {{exclude: {left_out}, "));
+    // Those whose answer was lost may have got this text: that it is meant must be said.
     stage.documents(100, &[broadcast("again", &spec)]);
+    stage.run(&["-o", "json"]).exits(4).says(&["again: held back", "`winter`", "spec.idempotencyKey"]);
+    stage.documents(100, &[broadcast("again", &format!("{spec}  idempotencyKey: again\n"))]);
     stage.run(&[]).exits(0);
     assert_eq!(stage.accepted().len(), 20, "everybody once");
 }

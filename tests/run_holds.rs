@@ -124,21 +124,22 @@ fn listed(key: &str) -> String {
 }
 
 #[test]
-fn this_weeks_list_under_a_new_name_is_sent_and_last_weeks_list_in_another_file_is_held() {
+fn other_people_under_a_new_name_are_sent_to_and_last_weeks_list_is_held_though_it_was_changed() {
     let stage = Stage::open(&[]);
     let send = |name: &str, file: &str, rows: &str, code: i32| {
         stage.write(file, format!("id\n{rows}"));
         stage.documents(60, &[broadcast(name, &listed(file))]);
         stage.run(&["--config-map", &format!("list={file}"), "-o", "json"]).exits(code)
     };
-    send("week-1", "people.csv", "1\n2\n", 0);
-    send("week-2", "people.csv", "2\n3\n", 0);
-    assert_eq!(stage.requests().len(), 4, "who is new and who is not: it is another list");
-    let held = send("week-3", "export.csv", "2\n3\n", 4);
+    send("week-1", "people.csv", "1\n2\n3\n", 0);
+    send("week-2", "people.csv", "3\n4\n5\n", 0);
+    assert_eq!(stage.requests().len(), 6, "most are new: it is another list");
+    let held = send("week-3", "export.csv", "3\n4\n5\n", 4);
     let held = held.says(&["week-3: held back", "the same recipients", "`week-2`", "spec.idempotencyKey"]);
     let status = &held.json()[0]["status"];
     assert_eq!(status["state"], "Suspended", "{status}");
-    assert_eq!(stage.requests().len(), 4);
-    send("week-3", "export.csv", "2\n3\n4\n", 0);
-    assert_eq!(stage.requests().len(), 7, "with other rows it goes on by itself");
+    send("week-3", "export.csv", "6\n5\n4\n3\n", 4).says(&["to 3 of its 4 recipients", "`week-2`"]);
+    assert_eq!(stage.requests().len(), 6, "a row more, and another order");
+    send("week-3", "export.csv", "5\n6\n7\n", 0);
+    assert_eq!(stage.requests().len(), 9, "with other people it goes on by itself");
 }

@@ -182,6 +182,7 @@ fn declaration() -> Declaration {
         },
         account_rate: Rate::new(10, 1),
         identity_hash: text("same"),
+        audience_hash: String::new(),
         content: Content { text: text("Hello"), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),

@@ -100,7 +100,9 @@ fn a_key_that_is_used_again_is_refused_with_what_differs() {
     let edits = [
         (people(1, 2).replace("Hello", "Good bye"), "1029384756", "another content,"),
         (others.clone(), "1029384756", "another audience,"),
+        (others.replace("Hello", "Good bye"), "1029384756", "another content and audience,"),
         (people(1, 2), "5", "another account,"),
+        (others.clone(), "5", "another account and audience,"),
         (others.replace("Hello", "Good bye"), "5", "another account and content and audience,"),
     ];
     for (spec, page, words) in edits {

@@ -75,6 +75,7 @@ pub fn declaration(rate: u32) -> Declaration {
         },
         account_rate: Rate::new(rate, 1),
         identity_hash: "figures".to_owned(),
+        audience_hash: String::new(),
         content: Content { text: TEXT.to_owned(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(10),

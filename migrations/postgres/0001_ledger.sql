@@ -39,6 +39,8 @@ CREATE TABLE broadcast (
     account_id BIGINT NOT NULL REFERENCES account (id),
     identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
     content TEXT NOT NULL,
+    content_hash TEXT NOT NULL DEFAULT '',
+    audience_hash TEXT NOT NULL DEFAULT '',
     orders TEXT,                        -- what senders of other processes work by
     released BOOLEAN NOT NULL DEFAULT FALSE,        -- the owner is gone
     trouble_reason TEXT,                -- why senders cannot work, as they told
@@ -57,7 +59,7 @@ CREATE TABLE broadcast (
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
     declared_at BIGINT NOT NULL,       -- first
-    duplicate_of TEXT,                  -- the broadcast that it may be under another name; NULL for none
+    duplicate_of BIGINT,                -- the broadcast that it may be under another name; NULL for none
     loss TEXT,                          -- what the ledger has forgotten of it; NULL while nobody knows more
     loss_revision BIGINT NOT NULL DEFAULT 0,       -- the highest revision that somebody knew then
     loss_approval TEXT,                 -- the approval that stood then; NULL until its owner was heard
@@ -67,6 +69,9 @@ CREATE TABLE broadcast (
     block_generation BIGINT,           -- the wish that was blocked: a later one may lift it
     refused_fault TEXT,                 -- the last refusal of the message itself
     refused_in_a_row BIGINT NOT NULL DEFAULT 0,
+    failed_fault TEXT,                  -- the last of the requests in a row that did not get through
+    failed_in_a_row BIGINT NOT NULL DEFAULT 0,
+    failed_at BIGINT,
     retry_max_tries BIGINT NOT NULL DEFAULT 1,
     retry_initial_backoff BIGINT NOT NULL DEFAULT 0,
     retry_max_backoff BIGINT NOT NULL DEFAULT 0,
@@ -101,7 +106,7 @@ CREATE TABLE broadcast (
 
 CREATE INDEX broadcast_owner ON broadcast (owner_uid) WHERE owner_uid <> '';
 
-CREATE INDEX broadcast_plan ON broadcast (account_id, plan_digest) WHERE plan_sealed_at IS NOT NULL;
+CREATE INDEX broadcast_said ON broadcast (account_id, content_hash, plan_sealed_at) WHERE plan_sealed_at IS NOT NULL;
 
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
@@ -109,6 +114,20 @@ CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_
 CREATE INDEX broadcast_resending ON broadcast (id) WHERE resend_unknown AND unknown > 0;
 
 CREATE INDEX broadcast_at_risk ON broadcast (id) WHERE risk_from IS NOT NULL;
+
+-- Plans of one account and content that have mostly people of another one; each holds for its epochs alone. Without
+-- references: they would lock the other broadcast.
+CREATE TABLE likeness (
+    broadcast_id BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    other_id BIGINT NOT NULL,
+    other_epoch BIGINT NOT NULL,
+    shared BIGINT NOT NULL,               -- of those of its recipients that were looked up
+    compared BIGINT NOT NULL,             -- so many were
+    PRIMARY KEY (broadcast_id, other_id)
+);
+
+CREATE INDEX likeness_other ON likeness (other_id);
 
 -- Objects that are gone for good, by uid: nothing is declared in their name any more.
 CREATE TABLE departed (

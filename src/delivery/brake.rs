@@ -30,11 +30,9 @@ pub const SHORT_HOLD: Span = Span::from_millis(130);
 /// A provider may ask for at most this long; more would look like a hang (the brake asks again after it).
 pub const MAX_HOLD: Span = Span::from_secs(15 * 60);
 /// The last answers that are watched for failures.
-pub const WATCHED: u32 = 50;
+const WATCHED: u32 = 50;
 /// So many failures among the watched brake the account to its floor.
 pub const FAILURES_TO_BRAKE: u32 = WATCHED / 2;
-/// So many failures in a row are told to people: where every tenth request fails, such a row is one in 100,000.
-pub const FAILURES_TO_TELL: u32 = 5;
 
 /// So much of a known limit is used: slots jitter by a few milliseconds.
 const KEPT: i64 = FULL * 98 / 100;
@@ -214,11 +212,6 @@ impl Brake {
             Footing::Searching if limit < self.factor / 2 => (self.factor / 2, Footing::Searching),
             _ => (below(limit), Footing::Known),
         }
-    }
-
-    /// How many of the latest answers were failures, one after the other; at most [`WATCHED`].
-    pub fn failures_in_a_row(&self) -> u32 {
-        self.recent.trailing_ones()
     }
 
     fn failed(&mut self, slot: Timestamp, next_slot: Timestamp) {

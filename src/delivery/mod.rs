@@ -5,9 +5,11 @@
 //! | [`outcome`] | what became of one attempt |
 //! | [`recipient`] | how an outcome changes a recipient: the state machine |
 //! | [`backoff`] | when a recipient may be tried again |
+//! | [`likeness`] | whether one plan may be the list of another |
 //! | [`pacing`] | which slots of the account a sender gets |
 //! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
+//! | [`failure_streak`] | when people are told that nothing gets through |
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
 //! | [`counts`] | sums that always hold |
@@ -18,7 +20,9 @@ pub mod backoff;
 pub mod batch;
 pub mod brake;
 pub mod counts;
+pub mod failure_streak;
 pub mod gate;
+pub mod likeness;
 pub mod outcome;
 pub mod pacing;
 pub mod plural;

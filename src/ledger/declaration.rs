@@ -56,6 +56,8 @@ pub struct Declaration {
     pub account_rate: Rate,
     /// Over account, audience and content: what the key stands for.
     pub identity_hash: String,
+    /// Over the audience alone: says what differs where the identity does.
+    pub audience_hash: String,
     /// What is said. Senders get it from the ledger, never from a mount, so that all say the same.
     pub content: Content,
     /// What senders in other processes work by; `None` where planner and senders have it at hand.
@@ -141,6 +143,7 @@ impl Declaration {
             owner_uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             identity_hash: identity_hash(&account, &spec.audience, &content),
+            audience_hash: digest(&plain_json(&spec.audience)),
             account,
             account_rate: rate(ceiling),
             content,

@@ -2,6 +2,7 @@
 
 use super::recollection::APPROVED;
 use crate::delivery::gate::Gate;
+use crate::delivery::likeness::Likeness;
 
 /// An older copy of the ledger.
 pub fn regressed(gate: &Gate, revision: i64, known: i64) -> String {
@@ -25,10 +26,35 @@ pub fn fresh(known: i64) -> String {
     )
 }
 
-/// Another one's account, content and plan under a key that nobody chose.
-pub fn duplicate(other: &str) -> String {
+/// Another one's account and content for mostly the same people, of so many planned, under a key that nobody chose.
+pub fn duplicate(other: &str, likeness: Likeness, planned: i64) -> String {
+    let Likeness { shared, compared } = likeness;
+    let whom = if compared < planned {
+        format!("to {shared} of {compared} of its {planned} recipients that were looked up")
+    } else if shared == planned {
+        "to the same recipients".to_owned()
+    } else {
+        format!("to {shared} of its {planned} recipients")
+    };
     format!(
-        "it says the same to the same recipients through the same account as the BroadcastMessage `{other}`, and may be \
-         that one under another name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
+        "the BroadcastMessage `{other}` says the same through the same account {whom}, so it may be that one under another \
+         name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_two_broadcasts_share_is_told_as_it_was_found() {
+        let told = |shared, compared, planned| duplicate("sale", Likeness { shared, compared }, planned);
+        for (words, told) in [
+            ("`sale` says the same through the same account to the same recipients, so", told(5, 5, 5)),
+            (" account to 3 of its 4 recipients, so", told(3, 4, 4)),
+            (" account to 900 of 1000 of its 5000 recipients that were looked up, so", told(900, 1000, 5000)),
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
+    }
 }

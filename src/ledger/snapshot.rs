@@ -7,8 +7,8 @@ use super::declaration::Told;
 use super::exchange::BroadcastId;
 use super::plan::SealedPlan;
 use crate::api::broadcast_status;
-use crate::delivery::brake::WATCHED;
 use crate::delivery::counts::Counts;
+use crate::delivery::failure_streak::FAILURES_TO_TELL;
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
@@ -75,7 +75,7 @@ pub struct BroadcastSnapshot {
     pub lease_until: Option<Timestamp>,
     /// The provider answers more slowly than the rate asks for, so slots pass unused.
     pub provider_slow: bool,
-    /// Nothing gets through to the provider.
+    /// Nothing of it gets through to the provider.
     pub failing: Option<Failing>,
     /// When the first pending recipient may be taken, as far as start, quiet hours and backoff go; `None` when nobody is pending.
     pub due_at: Option<Timestamp>,
@@ -85,23 +85,25 @@ pub struct BroadcastSnapshot {
     pub finished_at: Option<Timestamp>,
 }
 
-/// Requests of an account that fail one after the other, so that a broadcast which could send does not get on.
+/// Requests of a broadcast that fail one after the other, so that it could send and does not get on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failing {
-    /// At most [`WATCHED`].
+    /// Fewer than [`FAILURES_TO_TELL`] only where nobody was reached yet, and there are not more people.
     pub in_a_row: u32,
-    /// What this broadcast met last; `None` where only others have tried.
-    pub last: Option<Fault>,
+    /// By what the last of them failed.
+    pub last: Fault,
 }
 
 impl fmt::Display for Failing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.in_a_row < FAILURES_TO_TELL {
+            f.write_str("nobody is reached yet: ")?;
+        }
         match self.in_a_row {
             1 => f.write_str("the last request failed")?,
-            WATCHED => write!(f, "the last {WATCHED} requests failed, if not more")?,
             some => write!(f, "the last {some} requests failed")?,
         }
-        self.last.as_ref().map_or(Ok(()), |fault| write!(f, ": {fault}"))
+        write!(f, ": {}", self.last)
     }
 }
 

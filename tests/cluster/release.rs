@@ -20,16 +20,55 @@ pub struct Release {
     /// Of the namespace and of the objects in it.
     pub name: String,
     pub database: String,
+    _away: FileOperatorAway,
+}
+
+/// Keeps the operator with the ledger in a file away, from before the stage of a release until its operators are gone. The
+/// last one brings it back, also where its test has failed: the tests that come after need that operator.
+struct FileOperatorAway;
+
+impl FileOperatorAway {
+    fn begin() -> FileOperatorAway {
+        // Before the lock, so that where this fails it is let go after the lock.
+        let away = FileOperatorAway;
+        let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        *releases += 1;
+        if *releases == 1 {
+            scale_the_operator_with_a_file(0);
+        }
+        drop(releases);
+        away
+    }
+}
+
+impl Drop for FileOperatorAway {
+    fn drop(&mut self) {
+        let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        *releases -= 1;
+        if *releases > 0 {
+            return;
+        }
+        if !std::thread::panicking() {
+            scale_the_operator_with_a_file(1);
+        } else if let Err(error) = kubectl_with("", &scale_to("--replicas=1")) {
+            // A second panic would end the whole program.
+            eprintln!("the operator with the ledger in a file does not come back: {error}");
+        }
+    }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
+fn scale_to(replicas: &str) -> [&str; 5] {
+    ["-n", SYSTEM, "scale", "deployment/herald", replicas]
+}
+
 fn scale_the_operator_with_a_file(replicas: u32) {
     // Gone already where the tests of what an uninstall leaves came before.
     if find(SYSTEM, "deployment", "herald").is_some() {
-        kubectl(&["-n", SYSTEM, "scale", "deployment/herald", &format!("--replicas={replicas}")]);
+        kubectl(&scale_to(&format!("--replicas={replicas}")));
         let pods = || list(SYSTEM, "pods", OPERATOR_PODS).len();
         await_that("the operator with the ledger in a file comes or goes", || pods() == replicas as usize);
     }
@@ -44,16 +83,10 @@ impl Release {
 
     /// The same beside a simulator with these flags.
     pub fn beside(name: &str, flags: &[&str], messages: u32, replicas: u32) -> Release {
-        {
-            let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
-            if *releases == 0 {
-                scale_the_operator_with_a_file(0);
-            }
-            *releases += 1;
-        }
+        let away = FileOperatorAway::begin();
         let stage = Stage::with_channel(name, flags, messages);
         let database = block_on(postgres::fresh_database());
-        let release = Release { name: format!("{}-operators", stage.namespace), database, stage };
+        let release = Release { name: format!("{}-operators", stage.namespace), database, stage, _away: away };
         release.install(replicas);
         release
     }
@@ -152,10 +185,5 @@ impl Drop for Release {
         // A test that has failed need not fail again.
         let _ = Command::new("helm").args(["uninstall", name, "--namespace", name, "--wait"]).output();
         let _ = kubectl_with("", &["delete", "namespace", name, "--wait=false"]);
-        let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        *releases -= 1;
-        if *releases == 0 && !std::thread::panicking() {
-            scale_the_operator_with_a_file(1);
-        }
     }
 }

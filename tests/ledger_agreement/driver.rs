@@ -151,6 +151,7 @@ impl<'a> Case<'a> {
             },
             account_rate: Rate::new(RATE, 1),
             identity_hash: "same".into(),
+            audience_hash: String::new(),
             content: Content { text: "hello".into(), ..Content::default() },
             orders: None,
             request_timeout: Span::from_secs(2),

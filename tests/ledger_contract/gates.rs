@@ -327,7 +327,7 @@ pub async fn a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
 
 pub async fn a_key_is_reused_only_after_the_first_attempt<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 10).await;
-    let edited = Declaration { identity_hash: "second".into(), ..declaration("one") };
+    let edited = Declaration { identity_hash: "second".into(), audience_hash: "second".into(), ..declaration("one") };
     let snapshot = world.declare(&edited).await;
     assert_eq!((snapshot.id, snapshot.closed), (broadcast, Some(Closed::NotPlanned)), "planned anew");
     assert_eq!(world.plan(broadcast, 7).await.planned, 7);

@@ -2,10 +2,12 @@
 
 use herald::api::{Audience, Content, MessageChannelSpec};
 use herald::delivery::gate::Closed;
+use herald::delivery::outcome::{Cap, Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Directive, ExchangeRequest, LEASE, LastWords, SLOW_FOR};
+use herald::ledger::plan::PlanRow;
 use herald::ledger::{BroadcastId, Declaration, LedgerError, Orders, PlanTicket, Trouble};
 
 use super::world::*;
@@ -213,6 +215,47 @@ pub async fn a_slow_provider_is_known_as_long_as_senders_say_so<L: Backend>(worl
     assert!(!world.snapshot(broadcast).await.provider_slow);
 }
 
+pub async fn that_nothing_gets_through_is_told_of_whom_it_concerns_and_while_it_is_news<L: Backend>(world: &World<L>) {
+    let failing = world.planned(&declaration("failing"), 30).await;
+    let few = world.planned(&declaration("few"), 1).await;
+    let mut sender = Sender::proven(world, "sender", failing).await;
+    let refused = sender.take(world, 12).await;
+    sender.tell(world, reports(&refused[..4], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing, None, "four of thirty");
+    sender.tell(world, reports(&refused[4..], &not_sent())).await;
+    let told = world.snapshot(failing).await.failing.unwrap();
+    assert_eq!((told.in_a_row, told.last.reason.as_str()), (12, "Refused"));
+    assert_eq!(world.snapshot(few).await.failing, None, "it has tried nobody");
+    let mut of_few = Sender::new("sender of few", few);
+    let rows = of_few.take(world, 1).await;
+    of_few.tell(world, reports(&rows, &not_sent())).await;
+    let told = world.snapshot(few).await.failing.unwrap().to_string();
+    assert_eq!(told, "nobody is reached yet: the last request failed: Refused: words");
+    world.pass(Span::from_secs(3_600));
+    assert_eq!(world.snapshot(failing).await.failing, None, "an hour ago");
+    let again = sender.take(world, 1).await;
+    sender.tell(world, reports(&again, &accepted())).await;
+    let again = sender.take(world, 5).await;
+    sender.tell(world, reports(&again[..4], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing, None, "counted anew from the one that got through");
+    sender.tell(world, reports(&again[4..], &not_sent())).await;
+    assert_eq!(world.snapshot(failing).await.failing.unwrap().in_a_row, 5);
+}
+
+pub async fn people_who_cannot_be_reached_do_not_make_a_provider_one_that_fails<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("tail"), 30).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let cap = Some(Cap { tries: 3, then: PermanentScope::Recipient });
+    let answered = Outcome::Transient { cap, fault: Fault::new("PersonUnavailable", Some("551".into()), "blocked") };
+    for _ in 0..2 {
+        let rows = sender.take(world, 20).await;
+        assert!(rows.len() >= 5);
+        sender.tell(world, reports(&rows, &answered)).await;
+        assert_eq!(world.snapshot(broadcast).await.failing, None);
+        world.pass(Span::from_secs(3_600));
+    }
+}
+
 pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(world: &World<L>) {
     let one = world.planned(&declaration("one"), 3).await;
     let two = world.planned(&declaration("two"), 3).await;
@@ -268,15 +311,100 @@ pub async fn of_two_that_are_alike_the_later_is_held_and_only_while_the_other_ma
     assert_eq!(world.declare(&named("second")).await.closed, None, "the other is gone and nobody got it");
 }
 
+/// Declares and plans for exactly these rows.
+async fn listed<L: Backend>(world: &World<L>, name: &str, rows: &[PlanRow]) -> BroadcastId {
+    let broadcast = world.declare(&named(name)).await.id;
+    list(world, broadcast, rows).await;
+    broadcast
+}
+
+async fn list<L: Backend>(world: &World<L>, broadcast: BroadcastId, rows: &[PlanRow]) {
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
+        world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
+    }
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.sums_hold().await;
+}
+
 pub async fn who_is_in_the_audience_decides_and_not_what_it_is_called<L: Backend>(world: &World<L>) {
-    let sent = world.planned(&named("week-1"), 3).await;
+    let sent = listed(world, "week-1", &people(0..3)).await;
     Sender::proven(world, "sender", sent).await;
-    let other_people = world.planned(&named("week-2"), 4).await;
-    assert_eq!(world.snapshot(other_people).await.closed, None, "the same list by name, with other rows");
-    let renamed_list = world.planned(&Declaration { identity_hash: "renamed list".into(), ..named("week-3") }, 3).await;
-    assert_eq!(world.snapshot(renamed_list).await.closed, Some(Closed::DuplicateSuspected), "the same rows");
-    world.plan(renamed_list, 5).await;
-    assert_eq!(world.snapshot(renamed_list).await.closed, None, "planned anew, it is like no other");
+    let other_people = listed(world, "week-2", &people(2..5)).await;
+    assert_eq!(world.snapshot(other_people).await.closed, None, "the same list by name, with other people");
+    let renamed = world.declare(&Declaration { identity_hash: "renamed list".into(), ..named("week-3") }).await.id;
+    list(world, renamed, &people(0..3)).await;
+    assert_eq!(world.snapshot(renamed).await.closed, Some(Closed::DuplicateSuspected), "the same people");
+    list(world, renamed, &people(5..8)).await;
+    assert_eq!(world.snapshot(renamed).await.closed, None, "planned anew, it is like no other");
+}
+
+pub async fn rows_order_or_variables_that_changed_do_not_make_a_list_another<L: Backend>(world: &World<L>) {
+    let sent = listed(world, "sale", &people(0..10)).await;
+    Sender::proven(world, "sender", sent).await;
+    world.pass(Span::from_secs(1));
+    let mut other_order = people(0..10);
+    other_order.reverse();
+    let mut other_vars = people(0..10);
+    other_vars[3].vars.insert("name".into(), "Ana".into());
+    for (name, rows, words) in [
+        ("a-row-more", people(0..11), "to 10 of its 11 recipients"),
+        ("a-row-less", people(1..10), "to the same recipients"),
+        ("other-order", other_order, "to the same recipients"),
+        ("other-vars", other_vars, "to the same recipients"),
+        ("half", people(5..15), "to 5 of its 10 recipients"),
+    ] {
+        let broadcast = listed(world, name, &rows).await;
+        let told = world.snapshot(broadcast).await;
+        assert_eq!(told.closed, Some(Closed::DuplicateSuspected), "{name}");
+        let told = told.stop_message.unwrap();
+        assert!(told.contains(words) && told.contains("`sale`"), "{name}: {told}");
+    }
+    let most_are_new = listed(world, "most-are-new", &people(6..16)).await;
+    assert_eq!(world.snapshot(most_are_new).await.stop_message.filter(|told| told.contains("`sale`")), None);
+}
+
+pub async fn of_a_long_list_a_sample_is_looked_up<L: Backend>(world: &World<L>) {
+    let sent = listed(world, "sale", &people(0..3_000)).await;
+    Sender::proven(world, "sender", sent).await;
+    world.pass(Span::from_secs(1));
+    let renamed = listed(world, "team-a-sale", &people(600..3_600)).await;
+    let told = world.snapshot(renamed).await.stop_message.unwrap();
+    assert!(told.contains("to 800 of 1000 of its 3000 recipients that were looked up"), "{told}");
+    let others = listed(world, "others", &people(2_000..5_000)).await;
+    let told = world.snapshot(others).await.stop_message.unwrap_or_default();
+    assert!(!told.contains("`sale`"), "{told}");
+}
+
+pub async fn who_did_not_get_the_first_message_may_be_sent_it_under_a_new_name<L: Backend>(world: &World<L>) {
+    let sent = listed(world, "sale", &people(0..10)).await;
+    let mut sender = Sender::proven(world, "sender", sent).await;
+    let rows = sender.take(world, 9).await;
+    let outcomes = [reports(&rows[..5], &permanent()), reports(&rows[5..], &unknown())].concat();
+    sender.tell(world, outcomes).await;
+    let to_the_failed = listed(world, "again", &people(1..6)).await;
+    assert_eq!(world.snapshot(to_the_failed).await.closed, None);
+    let to_the_unknown = listed(world, "once-more", &people(6..10)).await;
+    assert_eq!(world.snapshot(to_the_unknown).await.closed, Some(Closed::DuplicateSuspected), "they may have got it");
+}
+
+pub async fn only_who_is_judged_otherwise_is_changed_and_its_revision_says_so<L: Backend>(world: &World<L>) {
+    let first = world.declare(&named("first")).await.id;
+    world.pass(Span::from_secs(1));
+    let second = world.planned(&named("second"), 3).await;
+    let open = world.snapshot(second).await;
+    world.plan(first, 3).await;
+    let held = world.snapshot(second).await;
+    assert_eq!((open.closed, held.closed), (None, Some(Closed::DuplicateSuspected)));
+    assert_eq!(held.revision, open.revision + 1);
+    world.declare(&named("first")).await;
+    assert_eq!(world.snapshot(second).await.revision, held.revision, "nothing changed of it");
+    world.plan(first, 4).await;
+    assert_eq!(world.snapshot(second).await.closed, Some(Closed::DuplicateSuspected), "a row more");
+    let ticket = world.ledger.begin_plan(first).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(10..20)).await.unwrap();
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    assert_eq!(world.snapshot(second).await.closed, None, "the first is for others now");
 }
 
 pub async fn one_that_is_planned_first_is_held_once_the_earlier_one_turns_out_to_be_alike<L: Backend>(

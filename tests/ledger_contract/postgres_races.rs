@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use herald::delivery::time::Timestamp;
 use herald::ledger::clock::ManualClock;
+use herald::ledger::Content;
 use herald::ledger::postgres::PostgresLedger;
-use herald::ledger::{Declaration, Ledger, LedgerError};
+use herald::ledger::{Declaration, Ledger, LedgerError, SenderLedger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::world::*;
@@ -43,4 +44,46 @@ async fn an_owner_that_goes_while_it_declares_has_declared_nothing() {
         assert!(matches!(declared, Err(LedgerError::OwnerGone { .. })), "{key}: {declared:?}");
     }
     assert!(world.ledger.owners().await.unwrap().is_empty(), "nothing is open");
+}
+
+#[tokio::test]
+async fn plans_that_are_alike_and_sealed_at_once_are_not_both_sent() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+    let world = World { ledger: crate::postgres_server::fresh_ledger(Some(clock.clone())).await, clock };
+    for round in 0..10 {
+        let mut tickets = Vec::new();
+        for name in ["one", "two", "three"] {
+            let name = format!("{name}-{round}");
+            let text = Content { text: format!("round {round}"), ..Content::default() };
+            let alike =
+                Declaration { key_is_given: false, content: text, owner_uid: name.clone(), ..declaration(&name) };
+            let ticket = world.ledger.begin_plan(world.declare(&alike).await.id).await.unwrap();
+            world.ledger.append_plan(ticket, 1, &people(0..20)).await.unwrap();
+            tickets.push(ticket);
+        }
+        let seals = tickets.iter().map(|ticket| world.ledger.seal_plan(*ticket, &[]));
+        futures::future::try_join_all(seals).await.unwrap();
+        let mut open = 0;
+        for ticket in tickets {
+            open += usize::from(world.snapshot(ticket.broadcast).await.closed.is_none());
+        }
+        assert_eq!(open, 1, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_of_several_is_released_while_those_are_judged() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+    let world = World { ledger: crate::postgres_server::fresh_ledger(Some(clock.clone())).await, clock };
+    let alike = |name: &str| Declaration { key_is_given: false, ..declaration(name) };
+    for name in ["one", "two", "three", "four"] {
+        world.planned(&alike(name), 5).await;
+    }
+    for _ in 0..20 {
+        let declared = ["one", "two", "three", "four"].map(alike);
+        let declares = futures::future::try_join_all(declared.iter().map(|declared| world.ledger.declare(declared)));
+        let (declared, released) = tokio::join!(declares, world.ledger.release("owner", 1));
+        declared.unwrap();
+        released.unwrap();
+    }
 }

@@ -86,6 +86,7 @@ pub fn declaration(key: &str) -> Declaration {
         },
         account_rate: Rate::new(100, 1),
         identity_hash: "first".into(),
+        audience_hash: String::new(),
         content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(20),

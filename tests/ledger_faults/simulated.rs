@@ -144,6 +144,7 @@ pub fn declaration(suspended: bool) -> Declaration {
         },
         account_rate: RATE,
         identity_hash: "same".into(),
+        audience_hash: String::new(),
         content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
         request_timeout: Span::from_secs(2),

@@ -82,6 +82,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         account: nowhere,
         account_rate: Rate::new(1, 1),
         identity_hash: String::new(),
+        audience_hash: String::new(),
         content: Content::default(),
         orders: None,
         request_timeout: Span::from_secs(1),

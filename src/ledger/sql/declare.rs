@@ -6,8 +6,7 @@ use super::store::Store;
 use super::value::args;
 use super::{duplicate, loss, owner, plan, read, rows, unanswered};
 use crate::delivery::brake;
-use crate::ledger::brief::Orders;
-use crate::ledger::declaration::Declaration;
+use crate::ledger::declaration::{Declaration, digest};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::random;
@@ -39,8 +38,8 @@ struct Known {
     id: i64,
     account_id: i64,
     identity_hash: String,
-    content: String,
-    orders: Option<String>,
+    content_hash: String,
+    audience_hash: String,
     first_attempt_at: Option<i64>,
     owner_uid: String,
     name: String,
@@ -62,27 +61,24 @@ impl Known {
         self.resend_unknown != wanted.retry.after_unknown || self.retry_max_tries != i64::from(wanted.retry.max_tries)
     }
 
-    /// What a key that is reused would stand for, where that differs from what it stands for. Nothing but the audience is left
-    /// where nothing else differs.
+    /// What a key that is reused would stand for, where that differs from what it stands for.
     fn changed(&self, wanted: &Declaration, account: i64) -> sqlx::Result<String> {
-        let orders = self.orders.as_deref().and_then(|orders| serde_json::from_str::<Orders>(orders).ok());
-        let audiences = orders.zip(wanted.orders.as_ref());
-        let mut changed = Vec::new();
-        if self.account_id != account {
-            changed.push("account");
-        }
-        if self.content != rows::json(&wanted.content)? {
-            changed.push("content");
-        }
-        if audiences.is_some_and(|(known, wanted)| known.audience != wanted.audience) || changed.is_empty() {
-            changed.push("audience");
-        }
+        let differs = [
+            ("account", self.account_id != account),
+            ("content", self.content_hash != content_hash(wanted)?),
+            ("audience", self.audience_hash != wanted.audience_hash),
+        ];
+        let changed: Vec<&str> = differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
         Ok(changed.join(" and "))
     }
 
     fn is_newer(&self, wanted: &Declaration) -> bool {
         self.owner_uid == wanted.owner_uid && self.generation > wanted.generation
     }
+}
+
+fn content_hash(wanted: &Declaration) -> sqlx::Result<String> {
+    Ok(digest(&rows::json(&wanted.content)?))
 }
 
 /// What a declaration of an older generation may still do: a leader that was frozen opens no gate, but a cancel is
@@ -166,7 +162,7 @@ async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     store
         .optional(
             &format!(
-                "SELECT id, account_id, identity_hash, content, orders, first_attempt_at, owner_uid, name, generation, \
+                "SELECT id, account_id, identity_hash, content_hash, audience_hash, first_attempt_at, owner_uid, name, generation, \
                  released, resend_unknown, retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
                 loss::MEMORY,
                 S::FOR_UPDATE
@@ -224,8 +220,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
-             resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, revision = revision + 1 \
-             WHERE id = $1",
+             resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
+             audience_hash = $27, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -251,7 +247,9 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.retry.after_unknown,
                 wanted.key_is_given,
                 wanted.plan_limit,
-                quiet_hours
+                quiet_hours,
+                content_hash(wanted)?,
+                &wanted.audience_hash
             ],
         )
         .await?;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{audience, declare, exchange, maintain, owner, plan, read, results, rows};
+use super::{audience, declare, duplicate, exchange, maintain, owner, plan, read, results, rows};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::declaration::{AccountKey, Declaration};
@@ -97,9 +98,17 @@ impl<D: Database> SenderLedger for D {
     }
 
     async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+        // It grows with every plan that is sealed beside this one, and with nothing else: so this ends.
+        let mut comparison = Comparison::default();
         loop {
-            if let Seal::Sealed(sealed) = commit!(self, |store| plan::seal(store, ticket, samples))? {
-                return Ok(sealed);
+            match commit!(self, |store| plan::seal(store, ticket, samples, &comparison))? {
+                Seal::Sealed(sealed) => return Ok(sealed),
+                Seal::More => {}
+                Seal::Compare(pairs) => {
+                    for pair in &pairs {
+                        read!(self, |store| duplicate::compare(store, pair, &mut comparison))?;
+                    }
+                }
             }
         }
     }

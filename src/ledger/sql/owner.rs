@@ -80,7 +80,17 @@ pub async fn serve_cluster<S: Store>(
     Ok(Err(LedgerError::OtherCluster { bound, cluster: uid.to_owned() }))
 }
 
+/// Locks the accounts first, in order: whoever has locked one may change several broadcasts of it.
 pub async fn release<S: Store>(store: &mut S, owner_uid: &str, generation: i64) -> sqlx::Result<()> {
+    let owned: Vec<(i64,)> = store
+        .all(
+            "SELECT id FROM broadcast WHERE owner_uid = $1 AND owner_uid <> '' ORDER BY account_id, id",
+            args![owner_uid],
+        )
+        .await?;
+    for (id,) in owned {
+        store.lock_account_of(BroadcastId(id)).await?;
+    }
     store
         .run(
             "UPDATE broadcast SET released = TRUE, generation = CASE WHEN generation < $2 THEN $2 ELSE generation END \

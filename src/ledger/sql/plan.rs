@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::duplicate;
+use super::duplicate::{self, Comparison, Pair};
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{PlannedRow, Store};
 use super::value::args;
@@ -19,13 +19,14 @@ const DELETE_SLICE: i64 = 5_000;
 
 pub enum Begin {
     Ready(PlanTicket),
-    /// Rows of an earlier epoch are left to delete.
+    /// Rows of an earlier epoch may be left to delete.
     More,
 }
 
 type Refused<T> = Result<T, LedgerError>;
 
-/// One step of beginning: deletes a slice of old rows, or opens the new epoch.
+/// One step of beginning: takes the plan back, deletes a slice of old rows, or opens the new epoch. A sealed plan is taken
+/// back in a step of its own: plans that are like it are judged with the account locked, and must not wait for a deletion.
 pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Refused<Begin>> {
     let Some(broadcast) = rows::open_to_plan(store, id).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
@@ -33,9 +34,13 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
     if broadcast.first_attempt_at.is_some() {
         return Ok(Err(LedgerError::PlanLocked));
     }
+    let was_sealed = broadcast.plan_sealed_at.is_some();
     let epoch = unseal(store, id.0).await?;
     let now = store.now().await?;
     store.run("UPDATE broadcast SET plan_touched_at = $2 WHERE id = $1", args![id.0, now]).await?;
+    if was_sealed {
+        return Ok(Ok(Begin::More));
+    }
     for table in ["delivery", "exclusion"] {
         if delete_slice(store, table, id.0).await? > 0 {
             return Ok(Ok(Begin::More));
@@ -257,13 +262,20 @@ async fn insert<S: Store>(
     Ok(appended)
 }
 
-/// One step of the seal: deletes a slice of the exclusions, which have done their work, or closes the plan.
+/// One step of the seal: deletes a slice of the exclusions, which have done their work, says with what the plan must be
+/// compared, or closes it.
 pub enum Seal {
     Sealed(SealedPlan),
     More,
+    Compare(Vec<Pair>),
 }
 
-pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String]) -> sqlx::Result<Refused<Seal>> {
+pub async fn seal<S: Store>(
+    store: &mut S,
+    ticket: PlanTicket,
+    samples: &[String],
+    comparison: &Comparison,
+) -> sqlx::Result<Refused<Seal>> {
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, ticket.broadcast, "").await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
@@ -273,6 +285,10 @@ pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String
     if broadcast.plan_sealed_at.is_none() {
         if delete_slice(store, "exclusion", broadcast.id).await? > 0 {
             return Ok(Ok(Seal::More));
+        }
+        let left = duplicate::left_to_compare(store, &broadcast, comparison).await?;
+        if !left.is_empty() {
+            return Ok(Ok(Seal::Compare(left)));
         }
         let wish = broadcast.batch_size_wish.map(|wish| wish as u32);
         broadcast.batch_size = i64::from(batch::size(broadcast.planned as u64, broadcast.lower_rate(), wish));
@@ -287,7 +303,7 @@ pub async fn seal<S: Store>(store: &mut S, ticket: PlanTicket, samples: &[String
             )
             .await?;
         broadcast.save(store, None, now).await?;
-        duplicate::judge(store, broadcast.id).await?;
+        duplicate::conclude(store, broadcast.id, broadcast.plan_epoch, comparison).await?;
     }
     Ok(sealed_plan(&broadcast).map(Seal::Sealed).ok_or(LedgerError::PlanSuperseded))
 }

@@ -2,12 +2,13 @@
 
 use sqlx::FromRow;
 
+use super::duplicate;
 use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
-use crate::delivery::brake::FAILURES_TO_TELL;
 use crate::delivery::counts::Counts;
+use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
@@ -44,6 +45,9 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
     let waiting = waiting(store, &broadcast, now).await?;
     let brake = broadcast.brake();
     let interval = brake.interval(broadcast.ceiling(), now).max(broadcast.lower_rate().interval());
+    let counts = broadcast.counts();
+    let waits = waiting.due_at.is_some_and(|due| due > now);
+    let telling = Telling { now, planned: broadcast.planned, sent: counts.sent, waits, interval };
     Ok(Some(BroadcastSnapshot {
         id,
         name: broadcast.name.clone(),
@@ -54,12 +58,12 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         told: told(&broadcast),
         gate,
         closed: gate.closed(now),
-        stop_message: stop_message(&broadcast, gate.closed(now)),
+        stop_message: stop_message(store, &broadcast, gate.closed(now)).await?,
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
-        counts: broadcast.counts(),
+        counts,
         outcomes: outcomes(store, id).await?,
         batches_total: totals.total,
         batches_active: totals.active,
@@ -70,7 +74,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         throttled_until: Some(brake.hold_until).filter(|until| *until > now),
         lease_until: totals.lease_until.map(Timestamp).filter(|until| *until > now),
         provider_slow: broadcast.provider_is_slow(now),
-        failing: failing(store, &broadcast, gate.closed(now)).await?,
+        failing: failing(&broadcast, gate.closed(now), &telling)?,
         due_at: waiting.due_at,
         quiet_until: waiting.quiet_until,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
@@ -89,40 +93,31 @@ fn told(broadcast: &BroadcastRow) -> Told {
 }
 
 /// The provider's words, or what the ledger itself has to say of the hold it is in.
-fn stop_message(broadcast: &BroadcastRow, closed: Option<Closed>) -> Option<String> {
-    match closed {
-        Some(Closed::LedgerRegressed) => {
-            Some(hold::regressed(&broadcast.gate(), broadcast.revision, broadcast.loss_revision))
-        }
-        Some(Closed::DuplicateSuspected) => broadcast.duplicate_of.as_deref().map(hold::duplicate),
-        Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
-        _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
-    }
-}
-
-/// A broadcast that may send while nothing gets through. One for few people that has reached nobody has not many to fail;
-/// of another a few that are tried again prove nothing.
-async fn failing<S: Store>(
+async fn stop_message<S: Store>(
     store: &mut S,
     broadcast: &BroadcastRow,
     closed: Option<Closed>,
-) -> sqlx::Result<Option<Failing>> {
-    let in_a_row = broadcast.brake().failures_in_a_row();
-    let counts = broadcast.counts();
-    let most = if counts.sent == 0 { u32::try_from(counts.open()).unwrap_or(u32::MAX) } else { u32::MAX };
-    let told_from = FAILURES_TO_TELL.min(most).max(1);
-    if closed.is_some() || in_a_row < told_from {
+) -> sqlx::Result<Option<String>> {
+    Ok(match closed {
+        Some(Closed::LedgerRegressed) => {
+            Some(hold::regressed(&broadcast.gate(), broadcast.revision, broadcast.loss_revision))
+        }
+        Some(Closed::DuplicateSuspected) => {
+            let suspicion = duplicate::suspicion(store, broadcast).await?;
+            suspicion.map(|(other, likeness)| hold::duplicate(&other, likeness, broadcast.planned))
+        }
+        Some(Closed::FreshLedger) => Some(hold::fresh(broadcast.loss_revision)),
+        _ => broadcast.account.stopped_message.clone().or_else(|| broadcast.block_message.clone()),
+    })
+}
+
+/// A broadcast that may send while nothing gets through.
+fn failing(broadcast: &BroadcastRow, closed: Option<Closed>, telling: &Telling) -> sqlx::Result<Option<Failing>> {
+    if closed.is_some() {
         return Ok(None);
     }
-    let last: Option<(String, Option<String>, String)> = store
-        .optional(
-            "SELECT error_reason, error_code, error_message FROM batch \
-             WHERE broadcast_id = $1 AND error_reason IS NOT NULL AND error_message IS NOT NULL \
-             ORDER BY error_at DESC, idx DESC LIMIT 1",
-            args![broadcast.id],
-        )
-        .await?;
-    Ok(Some(Failing { in_a_row, last: last.map(|(reason, code, message)| Fault::new(&reason, code, message)) }))
+    let streak = broadcast.failure_streak()?;
+    Ok(streak.told(telling).map(|fault| Failing { in_a_row: streak.length, last: fault.clone() }))
 }
 
 /// What those who are pending wait for.

@@ -7,6 +7,7 @@ use super::store::{BatchDelta, Change, DeliveryRow, Entries, Store};
 use crate::delivery::backoff::scatter;
 use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
+use crate::delivery::failure_streak::FailureStreak;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle, verdict};
 use crate::delivery::time::Timestamp;
@@ -43,12 +44,13 @@ pub async fn record<S: Store>(
     let seqs: Vec<i64> = reports.iter().map(|report| report.seq).collect();
     let rows = store.standing(broadcast.id, &seqs).await?;
     let mut standing: BTreeMap<i64, DeliveryRow> = rows.into_iter().map(|row| (row.seq, row)).collect();
-    let mut book = Book::new(broadcast, now);
+    let mut book = Book { failures: broadcast.failure_streak()?, ..Book::new(broadcast, now) };
     for report in reports {
         if let Some(row) = standing.get_mut(&report.seq) {
             book.enter(broadcast, row, report, evidence);
         }
     }
+    broadcast.set_failure_streak(&book.failures)?;
     book.write(store, broadcast).await
 }
 
@@ -112,6 +114,7 @@ struct Book {
     rows: BTreeMap<i64, Change>,
     batches: BTreeMap<i64, BatchDelta>,
     tally: Tally,
+    failures: FailureStreak,
     recorded: Recorded,
 }
 
@@ -124,6 +127,7 @@ impl Book {
             rows: BTreeMap::new(),
             batches: BTreeMap::new(),
             tally: Tally::default(),
+            failures: FailureStreak::default(),
             recorded: Recorded::default(),
         }
     }
@@ -160,6 +164,7 @@ impl Book {
         }
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
+            self.failures.observe(&report.outcome, self.now);
             broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
         }
         self.change(broadcast, row, before.state, after);

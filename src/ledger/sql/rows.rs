@@ -9,6 +9,7 @@ use super::value::args;
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::brake::{Brake, Footing};
 use crate::delivery::counts::Counts;
+use crate::delivery::failure_streak::FailureStreak;
 use crate::delivery::gate::{Block, Gate, Loss};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::pacing::{self, Flow, Pace};
@@ -57,6 +58,7 @@ pub struct BroadcastRow {
     pub identity_hash: String,
     pub account_id: i64,
     pub content: String,
+    pub content_hash: String,
     pub orders: Option<String>,
     pub released: bool,
     pub trouble_reason: Option<String>,
@@ -74,7 +76,7 @@ pub struct BroadcastRow {
     pub quiet_hours: Option<String>,
     pub suspended: bool,
     pub cancelled: bool,
-    pub duplicate_of: Option<String>,
+    pub duplicate_of: Option<i64>,
     pub loss: Option<String>,
     pub loss_revision: i64,
     pub risk_from: Option<i64>,
@@ -82,6 +84,9 @@ pub struct BroadcastRow {
     pub block_message: Option<String>,
     pub refused_fault: Option<String>,
     pub refused_in_a_row: i64,
+    pub failed_fault: Option<String>,
+    pub failed_in_a_row: i64,
+    pub failed_at: Option<i64>,
     pub retry_max_tries: i64,
     pub retry_initial_backoff: i64,
     pub retry_max_backoff: i64,
@@ -308,6 +313,21 @@ impl BroadcastRow {
         }
         self.refused_fault = streak.fault;
         self.refused_in_a_row = i64::from(streak.length);
+    }
+
+    /// The failures in a row until now.
+    pub fn failure_streak(&self) -> sqlx::Result<FailureStreak> {
+        let fault = self.failed_fault.as_deref().map(serde_json::from_str).transpose();
+        let fault: Option<Fault> = fault.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let last = fault.zip(self.failed_at.map(Timestamp));
+        Ok(FailureStreak { length: self.failed_in_a_row.clamp(0, i64::from(u32::MAX)) as u32, last })
+    }
+
+    pub fn set_failure_streak(&mut self, streak: &FailureStreak) -> sqlx::Result<()> {
+        self.failed_fault = streak.last.as_ref().map(|(fault, _)| json(fault)).transpose()?;
+        self.failed_at = streak.last.as_ref().map(|(_, at)| at.0);
+        self.failed_in_a_row = i64::from(streak.length);
+        Ok(())
     }
 
     /// Whether somebody makes the plan: a planner that is silent for a lease is dead.

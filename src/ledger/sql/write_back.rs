@@ -26,6 +26,9 @@ pub fn of_broadcast(broadcast: &BroadcastRow) -> Vec<Value> {
         broadcast.flow_hungry_until,
         broadcast.own_next_slot,
         broadcast.revision,
+        &broadcast.failed_fault,
+        broadcast.failed_in_a_row,
+        broadcast.failed_at,
     ]
 }
 

@@ -6,6 +6,7 @@ use super::world::{START, World};
 use crate::api::{BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Block;
+use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RecipientState;
 use crate::ledger::Outcomes;
 use crate::ledger::snapshot::Failing;
@@ -58,7 +59,10 @@ fn every_state_is_read_as_it_is_meant() {
         ),
         (
             "failing",
-            &[planned, |world| world.snapshot.failing = Some(Failing { in_a_row: 9, last: None })],
+            &[planned, |world| {
+                world.snapshot.failing =
+                    Some(Failing { in_a_row: 9, last: Fault::new("NotSent", None, "connection refused") })
+            }],
             BroadcastState::Sending,
             "Current",
         ),
