@@ -109,8 +109,10 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     let was_begun = |(seq, attempt): &(i64, i64)| !words.complete || begun.contains(&(*seq, *attempt as u32));
     let (on_the_wire, mut never_begun): (Vec<_>, Vec<_>) =
         held(store, id, sender.id).await?.into_iter().partition(was_begun);
-    // Once settled by its journal, or gone with a good-bye, it has no more to say of whoever it was given up for.
-    if !sender.closed {
+    // A closed sender has said good-bye or told its journal before: of whoever silence has taken from it since, it says
+    // nothing. In a broadcast that lost commits, the journal may lack an outcome that was acknowledged in the lost time.
+    let has_lost_commits = broadcast.loss.is_some() || broadcast.risk_from.is_some();
+    if words.complete && !sender.closed && !has_lost_commits {
         never_begun.extend(given_up(store, id, sender.id).await?.into_iter().filter(|attempt| !was_begun(attempt)));
     }
     let lost = on_the_wire
