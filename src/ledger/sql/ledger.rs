@@ -179,7 +179,7 @@ impl<D: Database> Ledger for D {
 
     async fn maintain(&self) -> Result<bool> {
         // Once it has begun: that is what shows a ledger that was out of reach.
-        commit_always!(self, |store| maintain::maintain(store, self.reachable_since()))
+        commit_always!(self, |store| maintain::maintain(store, || self.reachable_since()))
     }
 
     async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {

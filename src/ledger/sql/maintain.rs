@@ -17,15 +17,16 @@ use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Rep
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
 pub const SLICE: i64 = 5_000;
 
-pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sqlx::Result<bool> {
+pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Option<Timestamp>) -> sqlx::Result<bool> {
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
         // Opening a broadcast sets its account right.
         rows::open(store, BroadcastId(id), "").await?;
         return Ok(true);
     }
-    // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence.
-    if now >= reachable_since + LEASE || now < reachable_since {
+    // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence. Asked once
+    // the clock was read: until then the process may have stood still.
+    if reachable_since().is_some_and(|since| now >= since + LEASE || now < since) {
         let overdue = settle(store, Overdue::Before(now - DEADLINE_GRACE)).await?;
         if overdue > 0 {
             return Ok(true);
