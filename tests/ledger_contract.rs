@@ -25,6 +25,8 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "ledger_contract/postgres_claims.rs"]
+mod postgres_claims;
 #[path = "ledger_contract/postgres_outages.rs"]
 mod postgres_outages;
 #[path = "ledger_contract/postgres_races.rs"]
