@@ -29,6 +29,7 @@ pub fn fresh(known: i64) -> String {
 pub fn duplicate(other: &str) -> String {
     format!(
         "it says the same to the same recipients through the same account as the BroadcastMessage `{other}`, and may be \
-         that one under another name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
+         that one under another name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own \
+         name; if not, delete it"
     )
 }
