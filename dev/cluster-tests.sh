@@ -41,8 +41,8 @@ export HERALD_TEST_POSTGRES_LISTEN=$HERALD_TEST_NODE_ADDRESS
 dev/cluster/check-crash.sh
 # What the disruptions do to the operator and the API server would be felt by all others: they come late, one by one, and so
 # does the series of kills. Then what the operator has asked for in all of them is looked at; and at last, when it is gone,
-# several take its place. The binary is the one that cargo has built together with the tests; built by itself it would be another one, with all it
-# depends on.
+# several take its place. The binary is the one that cargo has built together with the tests; built by itself it would be
+# another one, with all it depends on.
 # shellcheck disable=SC2016 # it is the inner shell that expands
 HERALD=${CARGO_TARGET_DIR:-target}/debug/herald dev/with-herald.sh dev/with-postgres.sh bash -c '
     program=$1 at_once=$2 failed=0

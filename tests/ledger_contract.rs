@@ -25,6 +25,8 @@ mod owners;
 mod pacing;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
+#[path = "ledger_contract/postgres_claims.rs"]
+mod postgres_claims;
 #[path = "ledger_contract/postgres_outages.rs"]
 mod postgres_outages;
 #[path = "ledger_contract/postgres_races.rs"]
@@ -178,6 +180,8 @@ macro_rules! contract {
                     an_owner_that_knows_more_than_the_ledger_holds_closes_the_gate
                     approved_everybody_who_is_not_settled_becomes_unknown_and_nobody_is_taken
                     who_was_unknown_before_the_loss_is_not_made_pending_by_an_outcome_of_that_time
+                    a_late_journal_calls_nobody_never_begun_after_an_approved_loss
+                    a_late_journal_calls_nobody_never_begun_before_a_loss_is_approved
                     an_approval_of_before_the_loss_approves_nothing
                     everybody_of_a_plan_that_was_lost_is_at_risk
                     an_edit_of_the_lost_time_makes_nobody_pending

@@ -204,6 +204,8 @@ CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before) 
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
 CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;
+CREATE INDEX delivery_given_up ON delivery (broadcast_id, sender_id)
+    WHERE reason = 'SenderLost' AND (state = 5 OR resend);
 
 -- Whom an unsealed plan leaves out; emptied by the seal.
 CREATE TABLE exclusion (

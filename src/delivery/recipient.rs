@@ -188,10 +188,12 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
 }
 
 /// What an outcome says of the message once it is settled: a transient error whose cap is reached is what the cap makes
-/// of it.
+/// of it, in the provider's own words. Where the policy allowed fewer tries than the cap, nothing is said of the message.
 pub fn verdict(outcome: &Outcome, after: &Settled) -> Outcome {
-    match (outcome, &after.fault) {
-        (Outcome::Transient { cap: Some(cap), .. }, Some(fault)) if after.state == RecipientState::Failed => {
+    match outcome {
+        Outcome::Transient { cap: Some(cap), fault }
+            if after.state == RecipientState::Failed && after.tries >= cap.tries =>
+        {
             Outcome::Permanent { scope: cap.then, fault: fault.clone() }
         }
         _ => outcome.clone(),
@@ -310,6 +312,24 @@ mod tests {
         let last = settle(inflight(2), 3, &outcome, &around()).unwrap();
         assert_eq!(last.state, RecipientState::Failed);
         assert_eq!(last.fault.as_ref().unwrap().reason, "Somehow");
+        assert_eq!(verdict(&outcome, &last), Outcome::Permanent { scope: PermanentScope::Message, fault: fault() });
+    }
+
+    #[test]
+    fn a_policy_that_ends_it_before_the_cap_says_nothing_of_the_message() {
+        let outcome = Outcome::Transient { cap: Some(Cap { tries: 3, then: PermanentScope::Message }), fault: fault() };
+        let retry = RetryPolicy { max_tries: 2, ..RetryPolicy::default() };
+        let last = settle(inflight(1), 3, &outcome, &Circumstances { retry, ..around() }).unwrap();
+        assert_eq!((last.state, last.tries), (RecipientState::Failed, 2));
+        assert_eq!(verdict(&outcome, &last), outcome);
+    }
+
+    #[test]
+    fn a_verdict_names_the_providers_reason_where_cap_and_policy_end_together() {
+        let outcome = Outcome::Transient { cap: Some(Cap { tries: 3, then: PermanentScope::Message }), fault: fault() };
+        let retry = RetryPolicy { max_tries: 3, ..RetryPolicy::default() };
+        let last = settle(inflight(2), 3, &outcome, &Circumstances { retry, ..around() }).unwrap();
+        assert_eq!(last.fault.as_ref().unwrap().reason, RETRIES_EXHAUSTED);
         assert_eq!(verdict(&outcome, &last), Outcome::Permanent { scope: PermanentScope::Message, fault: fault() });
     }
 

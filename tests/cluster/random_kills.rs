@@ -40,6 +40,9 @@ const APART: Duration = Duration::from_secs(4);
 const WORTH_WAITING: Duration = Duration::from_secs(10);
 /// Each kind of kill so often in a round.
 const OF_EACH_KIND: usize = 2;
+/// A round does at least so many kills of its deck on average, however quickly its broadcasts come to their end: with fewer
+/// a series shows nothing.
+const LEAST_OF_A_ROUND: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -275,7 +278,15 @@ fn series(test: &str, stage: &Stage, operators: &Operators<'_>) {
     let mut chance = Chance::printed(test);
     stage.patch("messagechannel", "page", REQUEST_TIMEOUT);
     let mut sums = Sums::default();
+    let most_rounds = kills.div_ceil(LEAST_OF_A_ROUND);
     while sums.kills.len() < kills {
+        assert!(
+            sums.rounds < most_rounds,
+            "{test}: {} of {kills} kills are missing after {most_rounds} rounds: nobody was left to kill, or they were gone \
+             before; done: {:?}",
+            kills - sums.kills.len(),
+            sums.kills
+        );
         let watcher = Watcher::start();
         let mut round = Round::begin(stage, operators, sums.rounds);
         let mut deck = deck(&mut chance);

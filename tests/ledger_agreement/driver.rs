@@ -257,7 +257,7 @@ impl<'a> Case<'a> {
             return Err(format!("the answers differ: {replies:?}"));
         }
         for answer in &answers {
-            let answer = plainly(answer, &expected);
+            let answer = plainly(answer);
             if answer != expected {
                 return Err(format!("the answer is {answer:?}, expected {expected:?} to {request:?}"));
             }
@@ -339,7 +339,7 @@ fn request(caller: &Caller, outcomes: Vec<Report>, wants: u32, leaving: bool) ->
 }
 
 /// As the model says it.
-fn plainly(answer: &Result<ExchangeReply, LedgerError>, expected: &Answer) -> Answer {
+fn plainly(answer: &Result<ExchangeReply, LedgerError>) -> Answer {
     match answer {
         Ok(reply) => {
             let mut rows: Vec<(i64, u32)> = reply.rows.iter().map(|row| (row.seq, row.attempt)).collect();
@@ -350,7 +350,7 @@ fn plainly(answer: &Result<ExchangeReply, LedgerError>, expected: &Answer) -> An
                 Directive::Stop { reason } => Says::Stop(reason),
                 Directive::Plan => panic!("everything is planned"),
             };
-            Answer::Rows { rows, sharing: sharing(reply, expected), says }
+            Answer::Rows { rows, sharing: sharing(reply), says }
         }
         Err(LedgerError::StaleRequest { .. }) => Answer::Stale,
         Err(LedgerError::SenderClosed) => Answer::SenderClosed,
@@ -358,13 +358,10 @@ fn plainly(answer: &Result<ExchangeReply, LedgerError>, expected: &Answer) -> An
     }
 }
 
-/// How many senders share the slots of a broadcast: the model does not say whether the other one wants some of them too.
-fn sharing(reply: &ExchangeReply, expected: &Answer) -> u32 {
-    let parts = (reply.turn.0 / reply.interval.0) as u32;
-    match expected {
-        Answer::Rows { sharing, .. } if parts == 2 * sharing => *sharing,
-        _ => parts,
-    }
+/// In how many parts the slots of the account are shared, of which the sender has one.
+fn sharing(reply: &ExchangeReply) -> u32 {
+    assert_eq!(reply.turn.0 % reply.interval.0, 0, "both broadcasts weigh the same");
+    (reply.turn.0 / reply.interval.0) as u32
 }
 
 /// Whether it may be planned, which it is then.

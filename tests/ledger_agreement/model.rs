@@ -59,6 +59,8 @@ pub struct Broadcast {
     cancelled: bool,
     blocked: bool,
     begun: bool,
+    /// When it last took anybody, and asked in vain never since: for less than a second the other one shares the slots.
+    hungry_at: Option<i64>,
     /// In whole seconds, and half of one: no second is both before and after it.
     end: Option<i64>,
 }
@@ -218,6 +220,7 @@ impl Model {
         }
         let proof = self.record(which, &request.outcomes);
         let (now, stopped, probation) = (self.now, self.stopped, self.probation);
+        let rival_is_hungry = self.broadcasts[1 - which].hungry_at == Some(now);
         let broadcast = &mut self.broadcasts[which];
         let repeated = request.number == known.last;
         let sender = Sender { last: request.number, proven: known.proven || proof, closed: known.closed };
@@ -225,9 +228,9 @@ impl Model {
         broadcast.senders.insert(request.holder.clone(), sender);
         broadcast.renew(&request.holder, now);
         let closed = broadcast.closed(now, stopped);
-        if repeated && closed.is_none() {
-            // Slots that have passed are given anew.
-            broadcast.postpone(&request.holder, request.number, now);
+        // Slots that have passed are given anew.
+        if repeated && closed.is_none() && broadcast.postpone(&request.holder, request.number, now) {
+            broadcast.hungry_at = Some(now);
         }
         if !repeated && closed.is_none() && !request.leaving && request.wants > 0 {
             broadcast.take(request, proven, now);
@@ -237,12 +240,16 @@ impl Model {
         }
         let rows = broadcast.given(&request.holder, request.number);
         let asked = !repeated && request.wants > 0 && !request.leaving;
+        if asked && closed.is_none() {
+            broadcast.hungry_at = Some(now).filter(|_| !rows.is_empty());
+        }
         let says = match closed {
             Some(reason) => Says::Stop(reason),
             None if asked && rows.is_empty() => Says::Wait,
             None => Says::Continue,
         };
-        Answer::Rows { rows, sharing: broadcast.sharing(&request.holder, now), says }
+        let sharing = broadcast.sharing(&request.holder, now) * (1 + u32::from(rival_is_hungry));
+        Answer::Rows { rows, sharing, says }
     }
 
     /// Returns whether anything was told that proves that the sender can record.
@@ -381,9 +388,13 @@ impl Broadcast {
         (0..).zip(&self.rows).filter(|(_, row)| own(row)).map(|(seq, row)| (seq, row.attempt)).collect()
     }
 
-    fn postpone(&mut self, holder: &str, request: u64, now: i64) {
-        let own = |row: &&mut Row| row.state == Inflight && row.holder == holder && row.request == request;
-        self.rows.iter_mut().filter(own).for_each(|row| row.taken_at = now);
+    /// Returns whether anybody's slot had passed.
+    fn postpone(&mut self, holder: &str, request: u64, now: i64) -> bool {
+        let passed = |row: &&mut Row| {
+            row.state == Inflight && row.holder == holder && row.request == request && row.taken_at < now
+        };
+        let moved = self.rows.iter_mut().filter(passed).map(|row| row.taken_at = now);
+        moved.count() > 0
     }
 
     fn in_flight(&self, rows: std::ops::Range<usize>, holder: &str) -> bool {

@@ -4,7 +4,7 @@ use herald::delivery::gate::Closed;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{self, Inflight, Pending, Sent, Skipped, Unknown};
 use herald::delivery::time::Span;
-use herald::ledger::exchange::{Directive, ExchangeRequest};
+use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest, LastWords};
 use herald::ledger::{BroadcastId, Declaration, LedgerError, Recollection};
 
 use super::world::*;
@@ -23,7 +23,7 @@ fn knowing(revision: i64, approval: Option<&str>) -> Declaration {
 }
 
 /// Twelve people in two batches: one sent, two in flight at the sender, the rest pending.
-async fn under_way<L: Backend>(world: &World<L>) -> (BroadcastId, Sender, Vec<herald::ledger::exchange::Assignment>) {
+async fn under_way<L: Backend>(world: &World<L>) -> (BroadcastId, Sender, Vec<Assignment>) {
     let broadcast = world.planned(&declaration("one"), 12).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let rows = sender.take(world, 2).await;
@@ -109,6 +109,45 @@ pub async fn who_was_unknown_before_the_loss_is_not_made_pending_by_an_outcome_o
     sender.tell(world, reports(&rows, &Outcome::NotBegun)).await;
     assert_eq!(states(world, broadcast).await[1..3], [Unknown, Unknown]);
     assert_eq!(world.tally(broadcast, Unknown, "Timeout").await, 2, "their reason stays");
+}
+
+/// Two rows of a sender that silence gave up for, then a loss of the ledger's latest commits.
+async fn given_up_and_lost<L: Backend>(world: &World<L>) -> (BroadcastId, Vec<Assignment>, i64) {
+    let (broadcast, _, rows) = under_way(world).await;
+    world.pass(Span::from_secs(300));
+    world.maintain_all().await;
+    assert_eq!(world.tally(broadcast, Unknown, "SenderLost").await, 2);
+    let known = lost_revision(world, broadcast).await;
+    world.declare(&knowing(known, None)).await;
+    (broadcast, rows, known)
+}
+
+/// The first was on the wire when the sender died. The outcome of the second was acknowledged in the lost time, so the
+/// journal has forgotten it.
+fn late_journal(rows: &[Assignment]) -> LastWords {
+    let begun = vec![(rows[0].seq, rows[0].attempt)];
+    LastWords { holder: "sender".into(), outcomes: vec![], begun, complete: true }
+}
+
+pub async fn a_late_journal_calls_nobody_never_begun_after_an_approved_loss<L: Backend>(world: &World<L>) {
+    let (broadcast, rows, known) = given_up_and_lost(world).await;
+    world.declare(&knowing(known, Some("yes"))).await;
+    world.maintain_all().await;
+    assert_eq!(world.snapshot(broadcast).await.gate.loss, None, "the loss is over");
+    world.settle_dead(&late_journal(&rows)).await;
+    assert_eq!(states(world, broadcast).await[1..3], [Unknown, Unknown]);
+    assert_eq!(Sender::new("heir", broadcast).take(world, 9).await, []);
+}
+
+pub async fn a_late_journal_calls_nobody_never_begun_before_a_loss_is_approved<L: Backend>(world: &World<L>) {
+    let (broadcast, rows, known) = given_up_and_lost(world).await;
+    world.settle_dead(&late_journal(&rows)).await;
+    assert_eq!(states(world, broadcast).await[1..3], [Unknown, Unknown]);
+    world.declare(&knowing(known, Some("yes"))).await;
+    world.settle_dead(&late_journal(&rows)).await;
+    assert_eq!(states(world, broadcast).await[1..3], [Unknown, Unknown], "nor while those at risk become unknown");
+    world.maintain_all().await;
+    assert_eq!(world.counts(broadcast).await.unknown, 11);
 }
 
 pub async fn an_approval_of_before_the_loss_approves_nothing<L: Backend>(world: &World<L>) {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use herald::api::Content;
 use herald::delivery::time::Timestamp;
 use herald::ledger::clock::ManualClock;
-use herald::ledger::Content;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::{Declaration, Ledger, LedgerError, SenderLedger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

@@ -8,7 +8,7 @@ use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::Directive;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Declaration, Ledger, SenderLedger};
+use herald::ledger::{BroadcastId, Declaration, ExchangeReply, LastWords, Ledger, Recollection, SenderLedger};
 
 use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
@@ -26,6 +26,8 @@ struct Cost {
     claim: Duration,
     maintain: Duration,
     settle_dead: Duration,
+    /// The same where everybody else is unknown.
+    settle_dead_among_unknown: Duration,
     /// An exchange and a look at the status when everybody who is open was sent.
     nobody: Option<Duration>,
 }
@@ -77,15 +79,11 @@ async fn costs(people: usize, hours: Hours) -> Cost {
     goodbye.leaving = true;
     world.exchange(&goodbye).await.unwrap();
     for round in 0..ROUNDS {
-        let holder = format!("short-{round}");
         let start = Instant::now();
-        let reply = world.ledger.exchange(&Sender::new(&holder, broadcast).request(vec![], 1)).await.unwrap();
+        let reply = introduced(&world, &format!("short-{round}"), broadcast).await;
         claim.push(start.elapsed());
         assert_eq!(reply.rows.len(), 1);
-        let words = herald::ledger::LastWords { holder, outcomes: vec![], begun: vec![], complete: true };
-        let start = Instant::now();
-        world.ledger.settle_dead_sender(None, &words).await.unwrap();
-        settle_dead.push(start.elapsed());
+        settle_dead.push(settled(&world, &format!("short-{round}")).await);
         world.pass(Span::from_millis(250));
     }
     let mut nobody = None;
@@ -113,13 +111,42 @@ async fn costs(people: usize, hours: Hours) -> Cost {
         }
         nobody = Some(median(costs));
     }
+    // A loss makes everybody unknown who is not sent.
+    for approval in ["", "yes"] {
+        let approval = Some(approval.to_owned());
+        let recollection = Recollection { revision: 1_000_000, owner_created_at: None, approval };
+        world.ledger.declare(&Declaration { recollection, ..wide.clone() }).await.unwrap();
+    }
+    while world.ledger.maintain().await.unwrap() {}
+    let snapshot = world.ledger.snapshot(broadcast).await.unwrap();
+    assert_eq!((snapshot.counts.unknown + snapshot.counts.sent, snapshot.gate.loss), (people as i64, None));
+    let mut settle_dead_among_unknown = vec![];
+    for round in 0..ROUNDS {
+        let holder = format!("late-{round}");
+        introduced(&world, &holder, broadcast).await;
+        settle_dead_among_unknown.push(settled(&world, &holder).await);
+    }
     Cost {
         nobody,
         exchange: median(exchange),
         claim: median(claim),
         maintain: median(maintain),
         settle_dead: median(settle_dead),
+        settle_dead_among_unknown: median(settle_dead_among_unknown),
     }
+}
+
+/// The first exchange of a new sender.
+async fn introduced(world: &World<SqliteLedger>, holder: &str, broadcast: BroadcastId) -> ExchangeReply {
+    world.ledger.exchange(&Sender::new(holder, broadcast).request(vec![], 1)).await.unwrap()
+}
+
+/// How long it takes to settle a sender that has begun nothing.
+async fn settled(world: &World<SqliteLedger>, holder: &str) -> Duration {
+    let words = LastWords { holder: holder.to_owned(), outcomes: vec![], begun: vec![], complete: true };
+    let start = Instant::now();
+    world.ledger.settle_dead_sender(None, &words).await.unwrap();
+    start.elapsed()
 }
 
 #[tokio::test]
@@ -139,6 +166,7 @@ async fn compare(hours: Hours) {
         ("claim", small.claim, large.claim),
         ("maintain", small.maintain, large.maintain),
         ("settle_dead_sender", small.settle_dead, large.settle_dead),
+        ("settle_dead_sender among unknown", small.settle_dead_among_unknown, large.settle_dead_among_unknown),
     ];
     compare.extend(small.nobody.zip(large.nobody).map(|(small, large)| ("nobody", small, large)));
     for (name, small, large) in compare {

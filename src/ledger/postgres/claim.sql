@@ -1,5 +1,7 @@
 -- Batches in their order, until there are recipients enough or one on probation comes, which gives one. The last is held;
 -- those before it, and all where there are not enough, have nobody left to take and are free again.
+-- The batches are walked one by one, so that no plan, however little the server knows of the tables, reads more than is
+-- taken.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
 -- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones.
 WITH back AS (
@@ -10,10 +12,10 @@ WITH back AS (
         SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = open.zone
         ORDER BY seq LIMIT 1) AS first
 ), risky AS (
-    SELECT idx, first_seq, last_seq FROM batch CROSS JOIN LATERAL (
-        SELECT 1 FROM zones CROSS JOIN LATERAL (
-            SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 LIMIT 1) AS of_zone
+    SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
+        SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
+            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
+            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 ORDER BY seq LIMIT 1) AS of_zone
         LIMIT 1) AS somebody
     WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND last_seq >= (SELECT min(seq) FROM zones)
     AND (probation AND sender_id IS NULL OR sender_id IS NOT NULL AND lease_until <= $4)
@@ -34,13 +36,10 @@ WITH back AS (
         LIMIT $7) AS pending
     LIMIT $7
 ), probed AS (
-    SELECT risky.idx, min(delivery.seq) AS seq
-    FROM risky JOIN delivery ON delivery.broadcast_id = $1 AND state = 0 AND zone = ANY ($13)
-        AND seq BETWEEN risky.first_seq AND risky.last_seq AND not_before <= $6
+    SELECT idx, seq FROM risky
     WHERE (SELECT count(*) FROM due) < $7
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $3
                     AND seq BETWEEN risky.first_seq AND risky.last_seq)
-    GROUP BY risky.idx
 ), picked AS (
     SELECT idx, seq, row_number() OVER (ORDER BY seq) - 1 AS place
     FROM (SELECT idx, seq FROM due UNION ALL SELECT idx, seq FROM probed) AS found

@@ -10,7 +10,7 @@ mod taking;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -62,8 +62,10 @@ pub struct PostgresLedger {
     clock: Option<Arc<dyn Clock>>,
     /// On the ledger's clock.
     reachable_since: AtomicI64,
-    /// The last call did not reach the server, or senders did not reach this process.
-    cut_off: AtomicBool,
+    /// How often a call did not reach the server, or senders did not reach this process.
+    breaks: AtomicU64,
+    /// Those behind which the ledger was reached. Counted, so that one while that is found out is not overlooked.
+    breaks_over: AtomicU64,
 }
 
 impl PostgresLedger {
@@ -92,8 +94,14 @@ impl PostgresLedger {
             .connect_with(options)
             .await
             .map_err(unreachable)?;
-        let ledger =
-            PostgresLedger { place, pool, clock, reachable_since: AtomicI64::new(0), cut_off: AtomicBool::new(true) };
+        let ledger = PostgresLedger {
+            place,
+            pool,
+            clock,
+            reachable_since: AtomicI64::new(0),
+            breaks: AtomicU64::new(1),
+            breaks_over: AtomicU64::new(0),
+        };
         let adopted = ledger.adopt().await;
         adopted.map_err(|error| ledger.failed(error))?;
         Ok(ledger)
@@ -130,10 +138,11 @@ impl PostgresLedger {
             begun => begun?,
         };
         let mut store = PostgresStore::new(transaction, self.clock.clone());
-        if self.cut_off.load(Ordering::SeqCst) {
+        let breaks = self.breaks.load(Ordering::SeqCst);
+        if self.breaks_over.load(Ordering::SeqCst) != breaks {
             let now = store.now().await?;
             self.reachable_since.store(now.0, Ordering::SeqCst);
-            self.cut_off.store(false, Ordering::SeqCst);
+            self.breaks_over.store(breaks, Ordering::SeqCst);
             store.forget_clock();
         }
         Ok(store)
@@ -159,18 +168,20 @@ impl Database for PostgresLedger {
         // Waiting in vain for one of many connections that work says nothing of the server.
         let is_full = matches!(error, sqlx::Error::PoolTimedOut) && self.pool.size() >= MAX_CONNECTIONS;
         if fault::is_cut_off(&error) && !is_full {
-            self.cut_off.store(true, Ordering::SeqCst);
+            self.breaks.fetch_add(1, Ordering::SeqCst);
         }
         fault::classify(&self.place, error)
     }
 
-    fn reachable_since(&self) -> Timestamp {
-        Timestamp(self.reachable_since.load(Ordering::SeqCst))
+    fn reachable_since(&self) -> Option<Timestamp> {
+        let since = self.reachable_since.load(Ordering::SeqCst);
+        let is_reached = self.breaks_over.load(Ordering::SeqCst) == self.breaks.load(Ordering::SeqCst);
+        is_reached.then_some(Timestamp(since))
     }
 
     /// The next call reads the clock for it.
     fn reached_anew(&self) {
-        self.cut_off.store(true, Ordering::SeqCst);
+        self.breaks.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -26,29 +26,33 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(65);
 /// moment between two locks.
 const MAX_MOVES: u32 = 8;
 
-/// Runs one step in a transaction of its own and commits it, unless the step was refused.
+/// Runs one step in a transaction of its own and commits it, unless the step was refused. The limit is for all of it,
+/// however often it begins anew.
 macro_rules! commit {
     ($database:expr, |$store:ident| $step:expr) => {
         commit!($database, CALL_TIMEOUT, |$store| $step)
     };
     ($database:expr, $limit:expr, |$store:ident| $step:expr) => {{
         let database = $database;
-        let mut moves = 0;
-        loop {
-            let done = async {
-                let mut begun = database.begin().await?;
-                let $store = &mut begun;
-                let outcome: std::result::Result<_, LedgerError> = $step.await?;
-                if outcome.is_ok() {
-                    begun.commit().await?;
-                }
-                Ok(outcome)
-            };
-            match D::bounded($limit, done).await {
-                Err(error) if rows::has_moved(&error) && moves < MAX_MOVES => moves += 1,
-                done => break done.map_err(|error| database.failed(error))?,
+        let once = || async {
+            let mut begun = database.begin().await?;
+            let $store = &mut begun;
+            let outcome: std::result::Result<_, LedgerError> = $step.await?;
+            if outcome.is_ok() {
+                begun.commit().await?;
             }
-        }
+            Ok(outcome)
+        };
+        let done = async {
+            let mut moves = 0;
+            loop {
+                match once().await {
+                    Err(error) if rows::has_moved(&error) && moves < MAX_MOVES => moves += 1,
+                    done => break done,
+                }
+            }
+        };
+        D::bounded($limit, done).await.map_err(|error| database.failed(error))?
     }};
 }
 
@@ -189,7 +193,7 @@ impl<D: Database> Ledger for D {
 
     async fn maintain(&self) -> Result<bool> {
         // Once it has begun: that is what shows a ledger that was out of reach.
-        commit_always!(self, |store| maintain::maintain(store, self.reachable_since()))
+        commit_always!(self, |store| maintain::maintain(store, || self.reachable_since()))
     }
 
     async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {

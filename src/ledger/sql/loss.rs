@@ -144,6 +144,7 @@ pub async fn settle_at_risk<S: Store>(store: &mut S) -> sqlx::Result<bool> {
 }
 
 /// Whoever is unknown already is given a new attempt number as well: an outcome of the lost time must not make it pending.
+/// Nor is it any sender's, or a flight journal, which cannot name that attempt, would call it never begun.
 async fn forget_outcomes<S: Store>(
     store: &mut S,
     id: i64,
@@ -160,7 +161,7 @@ async fn forget_outcomes<S: Store>(
         .await?;
     store
         .run(
-            "UPDATE delivery SET attempt = attempt + $7, state = $6, resend = FALSE, \
+            "UPDATE delivery SET attempt = attempt + $7, state = $6, resend = FALSE, sender_id = NULL, \
              tries = tries - CASE WHEN resend THEN 1 ELSE 0 END, \
              reason = CASE WHEN state = $6 THEN reason ELSE $8 END, code = CASE WHEN state = $6 THEN code END \
              WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ($4, $5, $6)",

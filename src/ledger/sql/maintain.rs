@@ -17,15 +17,16 @@ use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Rep
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
 pub const SLICE: i64 = 5_000;
 
-pub async fn maintain<S: Store>(store: &mut S, reachable_since: Timestamp) -> sqlx::Result<bool> {
+pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Option<Timestamp>) -> sqlx::Result<bool> {
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
         // Opening a broadcast sets its account right.
         rows::open(store, BroadcastId(id), "").await?;
         return Ok(true);
     }
-    // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence.
-    if now >= reachable_since + LEASE || now < reachable_since {
+    // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence. Asked once
+    // the clock was read: until then the process may have stood still.
+    if reachable_since().is_some_and(|since| now >= since + LEASE || now < since) {
         let overdue = settle(store, Overdue::Before(now - DEADLINE_GRACE)).await?;
         if overdue > 0 {
             return Ok(true);
@@ -109,8 +110,10 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     let was_begun = |(seq, attempt): &(i64, i64)| !words.complete || begun.contains(&(*seq, *attempt as u32));
     let (on_the_wire, mut never_begun): (Vec<_>, Vec<_>) =
         held(store, id, sender.id).await?.into_iter().partition(was_begun);
-    // Once settled by its journal, or gone with a good-bye, it has no more to say of whoever it was given up for.
-    if !sender.closed {
+    // A closed sender has said good-bye or told its journal before: of whoever silence has taken from it since, it says
+    // nothing. In a broadcast that lost commits, the journal may lack an outcome that was acknowledged in the lost time.
+    let has_lost_commits = broadcast.loss.is_some() || broadcast.risk_from.is_some();
+    if words.complete && !sender.closed && !has_lost_commits {
         never_begun.extend(given_up(store, id, sender.id).await?.into_iter().filter(|attempt| !was_begun(attempt)));
     }
     let lost = on_the_wire
@@ -147,16 +150,13 @@ async fn held<S: Store>(store: &mut S, broadcast: i64, sender: i64) -> sqlx::Res
 /// container is that has crashed a few times, and its journal still knows who was never begun. It has told nothing of
 /// them since, or the reason would be another one.
 async fn given_up<S: Store>(store: &mut S, broadcast: i64, sender: i64) -> sqlx::Result<Vec<(i64, i64)>> {
-    let mut found = Vec::new();
-    for (standing, index) in [("state = 5", "delivery_unknown"), ("resend", "delivery_resend")] {
-        let statement = format!(
-            "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND {standing} AND sender_id = $2 AND reason = $3",
-            S::indexed_by(index)
-        );
-        let rows: Vec<(i64, i64)> = store.all(&statement, args![broadcast, sender, SENDER_LOST]).await?;
-        found.extend(rows);
-    }
-    Ok(found)
+    // In the words of the index, which SQLite compares.
+    let statement = format!(
+        "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND sender_id = $2 \
+         AND reason = '{SENDER_LOST}' AND (state = 5 OR resend)",
+        S::indexed_by("delivery_given_up")
+    );
+    store.all(&statement, args![broadcast, sender]).await
 }
 
 /// Skips a slice of the pending recipients of one broadcast that was cancelled or has expired; returns how many.

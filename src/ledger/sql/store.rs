@@ -47,8 +47,8 @@ pub trait Database: Send + Sync + 'static {
     /// An error in the terms of the ledger.
     fn failed(&self, error: sqlx::Error) -> LedgerError;
 
-    /// Since when senders could reach the ledger without a break, at the earliest.
-    fn reachable_since(&self) -> Timestamp;
+    /// Since when senders could reach the ledger without a break, at the earliest; `None` where they could not just now.
+    fn reachable_since(&self) -> Option<Timestamp>;
 
     /// Senders could not reach it until now.
     fn reached_anew(&self);

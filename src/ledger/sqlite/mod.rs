@@ -115,8 +115,8 @@ impl Database for SqliteLedger {
         classify(&self.path, error)
     }
 
-    fn reachable_since(&self) -> Timestamp {
-        Timestamp(self.reachable_since.load(Ordering::SeqCst))
+    fn reachable_since(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.reachable_since.load(Ordering::SeqCst)))
     }
 
     fn reached_anew(&self) {
