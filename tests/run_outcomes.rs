@@ -572,7 +572,7 @@ fn progress_is_plain_lines_in_a_file_and_a_bar_at_a_terminal() {
     assert!(line.contains("ETA"), "{line}");
     assert!(!plain.stderr.contains('\u{1b}') && !plain.stderr.contains('\r'), "{}", plain.stderr);
 
-    stage.documents(40, &[broadcast("news", &people(1, 60))]);
+    stage.documents(40, &[broadcast("news", &people(201, 60))]);
     let run = format!("'{}' run -f run.yaml --ledger sqlite:ledger.sqlite", env!("CARGO_BIN_EXE_herald"));
     let shown = stage.at_a_terminal(&run).wait().exits(0).stdout;
     assert!(shown.contains('█') && shown.contains("/60") && shown.contains("ETA"), "{shown}");
