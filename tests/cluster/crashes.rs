@@ -106,7 +106,9 @@ fn a_batch_made_by_hand_keeps_nobody_from_a_message_and_is_left_alone() {
     stage.judge("sale", 40);
     let foreign = find(&stage.namespace, "messagebatch", "sale-00000").unwrap();
     assert_eq!(foreign["spec"]["recipientCount"], 7, "{foreign}");
-    assert!(foreign["status"].is_null() && foreign["metadata"]["ownerReferences"].is_null(), "{foreign}");
+    // What every new batch begins with, and no more.
+    assert_eq!(foreign["status"], serde_json::json!({"state": "Pending"}), "{foreign}");
+    assert!(foreign["metadata"]["ownerReferences"].is_null(), "{foreign}");
     // Each turn of the broadcast is told once, however often the name was asked for meanwhile.
     let regarding = "involvedObject.kind=BroadcastMessage,involvedObject.name=sale";
     let events = kubectl(&["-n", &stage.namespace, "get", "events", "--field-selector", regarding, "-o", "json"]);
