@@ -17,7 +17,9 @@ use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::quiet_hours::QuietHours;
 use herald::delivery::rate::Rate;
-use herald::delivery::time::Span;
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::clock::ManualClock;
+use herald::ledger::exchange::LEASE;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{AccountKey, Declaration, Ledger};
 use herald::provider::http::{Http, HttpEndpoint};
@@ -149,6 +151,40 @@ async fn a_planner_stops_though_its_reader_never_comes_back() {
     let materials = Arc::new(Endless { read, rest: Mutex::new(None) });
     let spec = PlanSpec { sources: vec![inline], ..spec(materials) };
     assert_eq!(planner::plan(&ledger, id, spec, &go_on).await.unwrap().planned, 1);
+}
+
+#[tokio::test]
+async fn a_planner_whose_source_is_silent_for_leases_is_not_taken_for_dead() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+    let ledger = Arc::new(SqliteLedger::in_memory(clock.clone()).await.unwrap());
+    let id = ledger.declare(&declaration()).await.unwrap().id;
+    let (read, is_read) = mpsc::channel();
+    let (end, rest) = mpsc::channel();
+    let (_stop, go_on) = watch::channel(false);
+    let spec = spec(Arc::new(Endless { read, rest: Mutex::new(Some(rest)) }));
+    let planned = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { planner::plan(ledger.as_ref(), id, spec, &go_on).await }
+    });
+    // The reader keeps the runtime's clock from going on by itself.
+    tokio::task::spawn_blocking(move || is_read.recv().unwrap()).await.unwrap();
+    tokio::time::pause();
+    let half = LEASE.to_duration() / 2;
+    for lease in 0..3 {
+        clock.advance(LEASE);
+        assert!(!ledger.snapshot(id).await.unwrap().planning, "by the ledger's clock it was silent for a lease");
+        // The planner's clock goes on for half of one.
+        tokio::time::advance(half).await;
+        let mut looks = 0;
+        while !ledger.snapshot(id).await.unwrap().planning {
+            looks += 1;
+            assert!(looks < 10_000, "no sign of life in lease {lease}");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(!planned.is_finished());
+    drop(end);
+    assert_eq!(planned.await.unwrap().unwrap().planned, 1);
 }
 
 fn spec(materials: Arc<Endless>) -> PlanSpec {

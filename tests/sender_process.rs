@@ -221,6 +221,42 @@ async fn a_server_and_a_database_are_read_with_the_secrets_of_the_pod_once_they_
     assert_eq!(stage.snapshot(broadcast).await.plan.unwrap().duplicates, 1);
 }
 
+/// More than is read of a page before rows of it are taken.
+fn long_list() -> String {
+    let filler = "x".repeat(1_000);
+    std::iter::once("id,filler\n".to_owned()).chain((0..5_000).map(|id| format!("{id},{filler}\n"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_breaks_off_is_read_again_from_its_beginning_a_few_times() {
+    let list = long_list();
+    let spec = |url: &str| {
+        let sources = json!([{"name": "crm", "http": {"url": format!("{url}/people.csv")}}]);
+        json!({"channelRef": {"name": "page"}, "content": {"text": "Hi"}, "audience": {"sources": sources}})
+    };
+    let stage = Stage::open(&[]).await;
+    let broken = list.clone();
+    let crm = AudienceServer::start(move |request| match request.number {
+        0 | 1 => Reply::csv(broken.clone()).broken_off(),
+        _ => Reply::csv("id\nana\nben\n".to_owned()),
+    });
+    let broadcast = stage.declare(RATE, spec(&crm.url)).await;
+    assert_eq!(stage.pod("one").run(&stage.ledger, broadcast).await.unwrap(), Left::Closed(Closed::Complete));
+    let snapshot = stage.snapshot(broadcast).await;
+    assert_eq!((snapshot.trouble, snapshot.plan.unwrap().planned, snapshot.counts.sent), (None, 2, 2));
+    assert_eq!(crm.requests(), 3);
+
+    let stage = Stage::open(&[]).await;
+    let crm = AudienceServer::start(move |_| Reply::csv(list.clone()).broken_off());
+    let broadcast = stage.declare(RATE, spec(&crm.url)).await;
+    stage.pod("two").run(&stage.ledger, broadcast).await.unwrap();
+    let snapshot = stage.snapshot(broadcast).await;
+    let told = snapshot.trouble.expect("a trouble").trouble;
+    assert!(told.message.contains("broke off"), "{}", told.message);
+    assert_eq!((snapshot.plan, snapshot.planning, crm.requests()), (None, false, 3));
+    assert!(stage.requests().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_plan_is_told_with_its_text_and_nobody_is_kept_waiting_for_it() {
     let stage = Stage::open(&[]).await;

@@ -44,6 +44,7 @@ pub struct PlanReceipt {
     /// Index in the chunk and why, in order.
     pub dropped: Vec<(usize, Dropped)>,
     /// The plan holds as many as it may: no further chunk would add anybody.
+    #[serde(default)]
     pub full: bool,
 }
 
@@ -96,5 +97,16 @@ impl std::fmt::Display for PlanDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("sha256:")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_of_a_ledger_that_knows_no_limit_is_read() {
+        let receipt: PlanReceipt = serde_json::from_str(r#"{"added": 2, "dropped": [[1, "Duplicate"]]}"#).unwrap();
+        assert_eq!(receipt, PlanReceipt { added: 2, dropped: vec![(1, Dropped::Duplicate)], full: false });
     }
 }

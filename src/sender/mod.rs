@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`assembly`] | from the kinds to providers and sources |
 //! | `candidate` | a recipient of a plan, its message tried out |
+//! | `chunks` | the recipients of a source in chunks, read ahead |
 //! | [`planner`] | streams an audience into the ledger and seals the plan, or refuses it |
 //! | [`session`] | one sender's loop: ask, begin at the slot, record, leave |
 //! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
@@ -24,6 +25,7 @@
 
 pub mod assembly;
 mod candidate;
+mod chunks;
 pub mod clock;
 mod connections;
 pub mod credential_watch;

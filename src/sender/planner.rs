@@ -6,31 +6,29 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
-use crate::audience::{
-    FaultKind, MAX_ROW_BYTES, Materials, Place, ReadError, Recipient, RowError, Source, SourceError,
-};
+use super::chunks::{Chunks, read_chunks};
+use crate::audience::{FaultKind, Materials, Place, Recipient, RowError, SourceError};
 use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
-use crate::ledger::exchange::BroadcastId;
-use crate::ledger::plan::{Dropped, MAX_CHUNK, MAX_CHUNK_BYTES, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::exchange::{BroadcastId, LEASE};
+use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{AudienceList, AudiencePage, AudienceQuery, LedgerError, SenderLedger};
 use crate::provider::Provider;
 
-/// Chunks read ahead of the ledger: enough that reading and writing overlap.
-const CHUNKS_AHEAD: usize = 2;
-/// Rows with errors that are named; the rest is not read.
-const MAX_ROW_ERRORS: usize = 5;
 /// Rendered samples kept for people, and how much of each.
 const SAMPLES: usize = 5;
 const SAMPLE_CHARACTERS: usize = 200;
 
 /// How often a plan is begun anew because a source broke off. One that does so more often is no source for one reading.
 const MAX_RESTARTS: u32 = 2;
+
+/// How many signs of life a planner gives in a lease while a source is silent: one may be late, and one may be lost.
+const SIGNS_OF_LIFE: u32 = 3;
 
 /// Between several faults of one plan: each is a sentence with its remedy, so each gets its own line.
 const SEPARATOR: &str = "\n  ";
@@ -96,6 +94,22 @@ impl PlanError {
     }
 }
 
+/// How often a plan was begun anew because a source broke off. Who makes a plan asks it after each failure.
+#[derive(Debug, Default)]
+pub struct Restarts(u32);
+
+impl Restarts {
+    /// Whether the plan is to be begun anew after this error, with a new ticket.
+    pub fn allow(&mut self, error: &PlanError) -> bool {
+        if self.0 == MAX_RESTARTS || !error.is_broken_off() {
+            return false;
+        }
+        self.0 += 1;
+        tracing::warn!(restarts = self.0, "a source of the audience broke off; the plan is begun anew");
+        true
+    }
+}
+
 fn list(errors: &[RowError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(SEPARATOR)
 }
@@ -111,15 +125,13 @@ pub async fn plan<L: SenderLedger>(
     spec: PlanSpec,
     stop: &watch::Receiver<bool>,
 ) -> Result<SealedPlan, PlanError> {
-    let mut restarts = 0;
+    let mut restarts = Restarts::default();
     let planned = loop {
         let ticket = ledger.begin_plan(broadcast).await?;
         let planned = plan_with(ledger, ticket, spec.clone(), stop).await;
-        if restarts == MAX_RESTARTS || !planned.as_ref().is_err_and(PlanError::is_broken_off) {
+        if !planned.as_ref().is_err_and(|error| restarts.allow(error)) {
             break planned;
         }
-        restarts += 1;
-        tracing::warn!(restarts, "a source of the audience broke off; the plan is begun anew");
     };
     // Deleting may take long, and who interrupts does not want to wait.
     if planned.as_ref().is_err_and(|error| !matches!(error, PlanError::Interrupted)) {
@@ -269,13 +281,31 @@ impl<L: SenderLedger> Planner<'_, L> {
         }
     }
 
-    /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping.
+    /// The next chunk of a source, if there is one. A reader that never comes back keeps nobody from stopping; while one
+    /// is silent the ledger is told that the plan is still made.
     async fn next<T>(&mut self, chunks: &mut Chunks<T>) -> Result<Option<Vec<T>>, PlanError> {
-        tokio::select! {
-            biased;
-            Ok(_) = self.stop.wait_for(|stopped| *stopped) => Err(PlanError::Interrupted),
-            chunk = chunks.next() => chunk.transpose(),
+        let pause = LEASE.to_duration() / SIGNS_OF_LIFE;
+        let mut signs = tokio::time::interval_at(Instant::now() + pause, pause);
+        signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One future for all of the wait: given up in between, it would lose how the reader ended.
+        let next = chunks.next();
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                biased;
+                Ok(_) = self.stop.wait_for(|stopped| *stopped) => return Err(PlanError::Interrupted),
+                chunk = &mut next => return chunk.transpose(),
+                _ = signs.tick() => {}
+            }
+            self.give_sign_of_life().await?;
         }
+    }
+
+    /// An empty chunk: the ledger takes a planner that is silent for a lease for dead.
+    async fn give_sign_of_life(&mut self) -> Result<(), PlanError> {
+        self.chunk += 1;
+        self.ledger.append_plan(self.ticket, self.chunk, &[]).await?;
+        Ok(())
     }
 
     async fn append(&mut self, candidates: Vec<Candidate>, template: &MessageTemplate) -> Result<u64, PlanError> {
@@ -306,117 +336,5 @@ impl<L: SenderLedger> Planner<'_, L> {
         {
             self.samples.push(rendered.preview().chars().take(SAMPLE_CHARACTERS).collect());
         }
-    }
-}
-
-/// How much of a chunk's bytes a recipient takes.
-fn weight(recipient: &Recipient) -> usize {
-    recipient.id.len() + recipient.vars.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-}
-
-type Chunk<T> = Result<Vec<T>, PlanError>;
-
-/// The chunks of a source, in order.
-struct Chunks<T> {
-    chunks: mpsc::Receiver<Chunk<T>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl<T> Chunks<T> {
-    /// The next chunk; `None` only when the source was read to its end. A reader that panicked has not.
-    async fn next(&mut self) -> Option<Chunk<T>> {
-        if let Some(chunk) = self.chunks.recv().await {
-            return Some(chunk);
-        }
-        let ended = self.reader.take()?.await;
-        ended.err().map(|_| Err(PlanError::Panicked))
-    }
-}
-
-/// Reads a source, and makes something of each recipient, on a thread of its own, a few chunks ahead of the ledger. After
-/// the first error nothing but it comes.
-fn read_chunks<T: Send + 'static>(
-    source: Source,
-    materials: Arc<dyn Materials>,
-    make: impl Fn(Recipient) -> T + Send + 'static,
-) -> Chunks<T> {
-    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-    let reader = tokio::task::spawn_blocking(move || {
-        let rows = match source.open(materials.as_ref()) {
-            Ok(rows) => rows,
-            Err(error) => return drop(sender.blocking_send(Err(error.into()))),
-        };
-        let mut chunk = Vec::with_capacity(MAX_CHUNK);
-        let mut bytes = 0;
-        let mut errors = Vec::new();
-        for row in rows {
-            match row {
-                Ok(recipient) if errors.is_empty() => {
-                    bytes += weight(&recipient);
-                    chunk.push(make(recipient));
-                }
-                Ok(_) => {}
-                Err(ReadError::Row(error)) => errors.push(error),
-                Err(ReadError::Source(fault)) => {
-                    return drop(sender.blocking_send(Err(SourceError::from(fault).into())));
-                }
-            }
-            if errors.len() == MAX_ROW_ERRORS {
-                break;
-            }
-            // A closed channel means that nobody wants the rest.
-            if chunk.len() == MAX_CHUNK || bytes > MAX_CHUNK_BYTES - MAX_ROW_BYTES {
-                bytes = 0;
-                let full = std::mem::replace(&mut chunk, Vec::with_capacity(MAX_CHUNK));
-                if sender.blocking_send(Ok(full)).is_err() {
-                    return;
-                }
-            }
-        }
-        let last = if errors.is_empty() { Ok(chunk) } else { Err(PlanError::Rows(errors)) };
-        drop(sender.blocking_send(last));
-    });
-    Chunks { chunks, reader: Some(reader) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::io::Read;
-
-    use super::*;
-    use crate::audience::{MAX_VALUE_CHARACTERS, MAX_VARIABLES, MaterialError, MaterialKind};
-
-    struct Nothing;
-
-    impl Materials for Nothing {
-        fn open(&self, kind: MaterialKind, name: &str, key: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
-            let (name, key) = (name.to_owned(), key.to_owned());
-            Err(MaterialError::NotFound { kind, name, key, remedy: String::new() })
-        }
-
-        fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
-            Ok(Vec::new())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_chunk_of_the_longest_rows_fits_into_one_request() {
-        let value = "🎈".repeat(MAX_VALUE_CHARACTERS);
-        let longest: BTreeMap<String, String> =
-            (0..MAX_VARIABLES).map(|number| (format!("v{number}"), value.clone())).collect();
-        let people = 12;
-        let recipients = (0..people).map(|number| (number.to_string(), longest.clone())).collect();
-        let source = Source::Inline { path: "spec.audience.recipients".into(), recipients };
-        let mut chunks = read_chunks(source, Arc::new(Nothing), |recipient| (recipient.id.clone(), weight(&recipient)));
-        let (mut ids, mut count) = (Vec::new(), 0);
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.unwrap();
-            assert!(chunk.iter().map(|(_, bytes)| bytes).sum::<usize>() <= MAX_CHUNK_BYTES);
-            ids.extend(chunk.into_iter().map(|(id, _)| id));
-            count += 1;
-        }
-        assert_eq!(ids, (0..people).map(|number| number.to_string()).collect::<Vec<_>>());
-        assert!(count < people, "a chunk holds more than one of them: {count}");
     }
 }

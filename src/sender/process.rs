@@ -16,7 +16,7 @@ use super::credential_watch::{CredentialWatch, Worth};
 use super::journal::{Journal, JournalError};
 use super::mounts::{Fingerprint, Folders, MountedCredentials, MountedMaterials};
 use super::patient_ledger::PatientLedger;
-use super::planner::{self, PlanError, PlanSpec};
+use super::planner::{self, PlanError, PlanSpec, Restarts};
 use super::recovery::{RecoveryError, take_over};
 use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
@@ -140,6 +140,7 @@ impl<L: SenderLedger> SenderProcess<L> {
             secret: orders.channel.credentials_secret_ref,
             credentials: CredentialWatch::default(),
             retry_credentials: false,
+            restarts: Restarts::default(),
             stop,
         };
         for _ in 0..MAX_ROUNDS {
@@ -175,6 +176,8 @@ struct Rounds<L> {
     credentials: CredentialWatch,
     /// The next session is to try credentials that were refused.
     retry_credentials: bool,
+    /// Of the plan that is made.
+    restarts: Restarts,
     stop: watch::Receiver<bool>,
 }
 
@@ -252,7 +255,7 @@ impl<L: SenderLedger> Rounds<L> {
         }
     }
 
-    async fn plan(&self) -> Round {
+    async fn plan(&mut self) -> Round {
         let begun = self.ledger.begin_plan(self.broadcast);
         let Some(ticket) = unless_stopped(&self.stop, Duration::ZERO, begun).await else {
             return Ok(Some(Left::Stopped));
@@ -262,7 +265,8 @@ impl<L: SenderLedger> Rounds<L> {
             Err(LedgerError::PlanLocked) => return Ok(None),
             ticket => ticket?,
         };
-        let planned = unless_stopped(&self.stop, Duration::ZERO, self.plan_with(ticket)).await;
+        let stop = self.stop.clone();
+        let planned = unless_stopped(&stop, Duration::ZERO, self.plan_with(ticket)).await;
         match planned {
             None | Some(Err(PlanFailure::Interrupted)) => {
                 // Nobody else should wait for it; if this is not heard, they wait for one lease.
@@ -272,7 +276,15 @@ impl<L: SenderLedger> Rounds<L> {
                 }
                 Ok(Some(Left::Stopped))
             }
-            Some(Ok(())) => Ok(None),
+            Some(Ok(())) => {
+                self.restarts = Restarts::default();
+                Ok(None)
+            }
+            Some(Err(PlanFailure::BrokenOff)) => {
+                // The next round plans by the orders of then, unless another sender is at it already.
+                self.ledger.abandon_plan(ticket).await?;
+                Ok(None)
+            }
             Some(Err(PlanFailure::Ledger(LedgerError::PlanSuperseded | LedgerError::PlanLocked))) => Ok(None),
             Some(Err(PlanFailure::Ledger(error))) => Err(self.tell_failure(ticket.epoch, error).await),
             Some(Err(PlanFailure::Trouble(trouble))) => {
@@ -284,7 +296,7 @@ impl<L: SenderLedger> Rounds<L> {
     }
 
     /// Plans on a task of its own, so that a panic is told like any other reason for having no plan.
-    async fn plan_with(&self, ticket: PlanTicket) -> Result<(), PlanFailure> {
+    async fn plan_with(&mut self, ticket: PlanTicket) -> Result<(), PlanFailure> {
         let brief = self.ledger.brief(self.broadcast).await?;
         let spec = self.plan_spec(&brief)?;
         let ledger = self.ledger.clone();
@@ -299,6 +311,7 @@ impl<L: SenderLedger> Rounds<L> {
             }
             Some(Ok(Err(PlanError::Ledger(error)))) => Err(error.into()),
             Some(Ok(Err(PlanError::Interrupted))) => Err(PlanFailure::Interrupted),
+            Some(Ok(Err(error))) if self.restarts.allow(&error) => Err(PlanFailure::BrokenOff),
             Some(Ok(Err(refused))) => Err(refused_plan(&refused)),
             Some(Err(_)) | None => Err(refused_plan(&PlanError::Panicked)),
         }
@@ -356,6 +369,8 @@ enum PlanFailure {
     Ledger(LedgerError),
     /// The process is to end.
     Interrupted,
+    /// A source broke off, and the plan is to be begun anew.
+    BrokenOff,
     /// What people can mend.
     Trouble(Trouble),
 }

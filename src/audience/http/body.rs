@@ -51,6 +51,8 @@ pub struct Body {
     runtime: Handle,
     place: String,
     trace: Trace,
+    /// See [`Answer::end_is_marked`].
+    pub end_is_marked: bool,
     /// What is left of the piece that is read.
     current: Bytes,
     ahead: VecDeque<Bytes>,
@@ -64,6 +66,7 @@ impl Body {
             runtime,
             place: place.to_owned(),
             trace,
+            end_is_marked: answer.end_is_marked,
             current: Bytes::new(),
             ahead: answer.ahead,
             rest: answer.rest,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use reqwest::{Response, StatusCode, Url};
 
 use super::limits::{Limits, MAX_REDIRECTS};
@@ -32,6 +34,8 @@ pub struct Answer {
     /// Where it came from at last.
     pub url: Url,
     pub headers: HeaderMap,
+    /// Whether an answer that is cut short is told from a whole one: by its length, by its last chunk, or by TLS.
+    pub end_is_marked: bool,
     pub ahead: VecDeque<Bytes>,
     /// What is left to read; `None` where all of it was read ahead.
     pub rest: Option<Response>,
@@ -139,6 +143,7 @@ impl Exchange {
         if declared.is_some_and(|length: u64| length > self.limits.bytes) {
             return Err(Failed::ForGood(self.too_large(place)));
         }
+        let end_is_marked = end_is_marked(&response);
         let headers = std::mem::take(response.headers_mut());
         let (mut ahead, mut read) = (VecDeque::new(), 0);
         while read < self.limits.ahead {
@@ -147,12 +152,12 @@ impl Exchange {
                     read += piece.len();
                     ahead.push_back(piece);
                 }
-                Ok(None) => return Ok(Answer { url, headers, ahead, rest: None }),
+                Ok(None) => return Ok(Answer { url, headers, end_is_marked, ahead, rest: None }),
                 Err(fault) if fault.kind == FaultKind::BrokenOff => return Err(for_now(place, fault.problem)),
                 Err(fault) => return Err(Failed::ForGood(fault)),
             }
         }
-        Ok(Answer { url, headers, ahead, rest: Some(response) })
+        Ok(Answer { url, headers, end_is_marked, ahead, rest: Some(response) })
     }
 
     /// The process ends while somebody waits.
@@ -182,6 +187,16 @@ impl Exchange {
 fn for_now(place: &str, problem: String) -> Failed {
     let remedy = "check the URL, the server, and that this machine may reach it";
     Failed::ForNow(SourceFault::new(FaultKind::Unreachable, place, problem, remedy), None)
+}
+
+/// See [`Answer::end_is_marked`]. Without a length and without chunks an answer ends where its connection does (RFC 9112,
+/// section 6.3), and only TLS says whether that was meant.
+fn end_is_marked(response: &Response) -> bool {
+    // In the order in which they were applied; the last one counts.
+    let encodings = response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
+    let last = encodings.and_then(|encodings| encodings.to_str().ok()?.rsplit(',').next());
+    let is_chunked = last.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("chunked"));
+    is_chunked || response.content_length().is_some() || response.url().scheme() == "https"
 }
 
 /// Where an answer redirects to; `None` for one that does not.

@@ -441,3 +441,33 @@ fn an_answer_in_no_known_form_is_refused_with_what_to_set() {
     }
     refused(read("/part", "", None), FaultKind::Refused, &["206"]);
 }
+
+#[test]
+fn an_answer_that_only_its_connection_ends_is_refused_unless_it_says_itself_where_it_ends() {
+    let close = |kind: &str, body: &str| {
+        Answer::Bytes(
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\n\r\n{body}").into_bytes(),
+        )
+    };
+    let server = ScriptedServer::start(move |asked, _| match asked.target.as_str() {
+        "/csv" => close("text/csv", "id\n1\n24005"),
+        "/ndjson" => close("application/x-ndjson", "{\"id\": \"1\"}\n"),
+        "/json" => close("application/json", "[{\"id\": \"1\"}]"),
+        "/cut.json" => close("application/json", "[{\"id\": \"1\"}"),
+        "/none" => Answer::Bytes(b"HTTP/1.1 204 No Content\r\ncontent-type: application/x-ndjson\r\n\r\n".to_vec()),
+        "/chunked" => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: Chunked\r\n\r\n";
+            Answer::Bytes(format!("{head}5\r\nid\n1\n\r\n0\r\n\r\n").into_bytes())
+        }
+        other => panic!("{other}"),
+    });
+    let read = |target: &str| read_within(limits(), &source(server.url(target)), &Secrets::default());
+    for target in ["/csv", "/ndjson"] {
+        let parts = ["ends only where its connection does", "send Content-Length or Transfer-Encoding: chunked"];
+        assert!(refused(read(target), FaultKind::Invalid, &parts).is_empty(), "{target}");
+    }
+    assert!(read("/cut.json").is_err());
+    assert_eq!(ids(&source(server.url("/json"))), ["1"]);
+    assert_eq!(ids(&source(server.url("/chunked"))), ["1"]);
+    assert_eq!(ids(&source(server.url("/none"))), Vec::<String>::new());
+}

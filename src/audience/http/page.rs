@@ -69,6 +69,12 @@ impl Page {
             let remedy = "set format: JSON if it is, or remove nextPage: other formats are paged by the header Link";
             return Err(SourceFault::new(FaultKind::Invalid, place, problem, remedy));
         }
+        // JSON says itself where it ends.
+        if format != HttpFormat::Json && !body.end_is_marked {
+            let problem = "the answer ends only where its connection does, so one that is cut short would look whole";
+            let remedy = "let the server send Content-Length or Transfer-Encoding: chunked, or use https or JSON";
+            return Err(SourceFault::new(FaultKind::Invalid, place, problem, remedy));
+        }
         let rows = match format {
             HttpFormat::Csv => PageRows::Csv(CsvRows::new(Lines::new(place, Box::new(body)))),
             HttpFormat::Ndjson => PageRows::Ndjson(NdjsonRows::new(Lines::new(place, Box::new(body)))),

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::database_fault::{self, Words};
 use super::feed::{Feed, Stop};
-use super::{Limits, mysql, postgres, sqlite};
+use super::{Limits, mysql, postgres, sqlite, statement};
 use crate::audience::source_fault::{FaultKind, SourceFault};
 
 /// How long a connection may take to open.
@@ -71,6 +71,15 @@ impl Database {
             _ => return Err("names a database of a kind that is not read"),
         };
         Ok(Database { driver, words: Words::without_secrets_of(url) })
+    }
+
+    /// Why a query is not sent to this database; the text goes on from "the query".
+    pub fn check(&self, query: &str) -> Result<(), String> {
+        statement::check(query)?;
+        match self.driver {
+            Driver::MySql(_) => statement::check_for_mysql(query),
+            Driver::Postgres(_) | Driver::Sqlite(_) => Ok(()),
+        }
     }
 }
 

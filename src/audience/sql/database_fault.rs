@@ -150,7 +150,7 @@ enum Meaning {
 
 /// By the codes of PostgreSQL (appendix A of its manual).
 fn of_sqlstate(code: &str) -> Meaning {
-    match (code, &code[..2]) {
+    match (code, code.get(..2).unwrap_or_default()) {
         // 25006 for a statement that writes; the others for ways around that.
         (_, "25") => Meaning::Writes,
         ("57014", _) => Meaning::TooSlow,
@@ -199,5 +199,12 @@ mod tests {
         let none = Words::without_secrets_of("sqlite:people.sqlite");
         assert_eq!(none.tell("no such table: people"), "no such table: people");
         assert_eq!(unescaped("a%zz%4"), "a%zz%4");
+    }
+
+    #[test]
+    fn a_code_of_any_five_bytes_has_a_meaning() {
+        assert!(matches!(of_sqlstate("aéab"), Meaning::Other));
+        assert!(matches!(of_sqlstate("25006"), Meaning::Writes));
+        assert!(matches!(of_sqlstate(""), Meaning::Other));
     }
 }

@@ -94,7 +94,7 @@ impl SqlRows {
             let remedy = "write postgres://USER:PASSWORD@HOST/NAME, mysql://USER:PASSWORD@HOST/NAME or sqlite:PATH";
             SourceFault::new(FaultKind::SecretKeyUnusable, &place, problem, remedy)
         })?;
-        statement::check(&spec.query).map_err(|problem| {
+        database.check(&spec.query).map_err(|problem| {
             let remedy = "write one SELECT, or WITH … SELECT, that has a column id";
             SourceFault::new(FaultKind::QueryRefused, &place, format!("the query {problem}"), remedy)
         })?;

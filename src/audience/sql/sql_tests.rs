@@ -227,3 +227,14 @@ fn whoever_stops_reading_ends_the_query() {
     // Nothing but the reading is on this runtime, which would wait for it otherwise.
     runtime.shutdown_timeout(Duration::from_secs(60));
 }
+
+#[test]
+fn what_mysql_alone_would_execute_is_not_sent_to_it() {
+    let query = "select 1 as id /*! into outfile '/x' */";
+    for scheme in ["mysql", "mariadb"] {
+        let outcome = read(&format!("{scheme}://herald:hunter2@127.0.0.1:9/crm"), limits(), query);
+        refused(outcome, FaultKind::QueryRefused, &["the query holds a comment that the database executes"]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(read(&people(folder.path(), 1), limits(), query), Ok(vec!["1 {}".to_owned()]));
+}

@@ -35,6 +35,20 @@ pub fn check(query: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Why a query is not sent to MySQL or MariaDB, besides; the text goes on from "the query". Both execute comments that begin
+/// with an exclamation mark, and a backslash hides the end of a quote, so all of the text is looked at, quoted or not.
+pub fn check_for_mysql(query: &str) -> Result<(), String> {
+    let upper = query.to_ascii_uppercase();
+    if upper.contains("/*!") || upper.contains("/*M!") {
+        return Err("holds a comment that the database executes".to_owned());
+    }
+    let mut words = upper.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    match words.find(|word| ["OUTFILE", "DUMPFILE"].contains(word)) {
+        Some(word) => Err(format!("holds the word {word}, with which it could write a file")),
+        None => Ok(()),
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
@@ -123,6 +137,24 @@ mod tests {
         ];
         for (query, expected) in cases {
             assert_eq!(check(query), Err(expected.to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn mysql_gets_no_comment_that_it_executes_and_no_word_that_writes_a_file() {
+        let cases = [
+            ("SELECT 1 AS id /*! INTO OUTFILE '/x' */", Err("holds a comment that the database executes")),
+            ("SELECT 1 AS id /*!50000 , 2 */", Err("holds a comment that the database executes")),
+            ("SELECT 1 AS id /*m!100100 , 2 */", Err("holds a comment that the database executes")),
+            ("SELECT '\\'' AS id INTO OUTFILE '/x'", Err("holds the word OUTFILE, with which it could write a file")),
+            (
+                "SELECT '\\'' AS id INTO/**/dumpfile'/x'",
+                Err("holds the word DUMPFILE, with which it could write a file"),
+            ),
+            ("SELECT psid AS id, outfile_count, `outfiles` FROM people /* ! */", Ok(())),
+        ];
+        for (query, expected) in cases {
+            assert_eq!(check_for_mysql(query), expected.map_err(str::to_owned), "{query}");
         }
     }
 

@@ -37,7 +37,7 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
     let was_sealed = broadcast.plan_sealed_at.is_some();
     let epoch = unseal(store, id.0).await?;
     let now = store.now().await?;
-    store.run("UPDATE broadcast SET plan_touched_at = $2 WHERE id = $1", args![id.0, now]).await?;
+    touch(store, id.0, now).await?;
     if was_sealed {
         return Ok(Ok(Begin::More));
     }
@@ -47,6 +47,12 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
         }
     }
     Ok(Ok(Begin::Ready(PlanTicket { broadcast: id, epoch })))
+}
+
+/// Says that somebody makes the plan: steps that follow each other for longer than a lease are no silence.
+async fn touch<S: Store>(store: &mut S, id: i64, now: Timestamp) -> sqlx::Result<()> {
+    store.run("UPDATE broadcast SET plan_touched_at = $2 WHERE id = $1", args![id, now]).await?;
+    Ok(())
 }
 
 async fn delete_slice<S: Store>(store: &mut S, table: &str, id: i64) -> sqlx::Result<u64> {
@@ -284,10 +290,12 @@ pub async fn seal<S: Store>(
     }
     if broadcast.plan_sealed_at.is_none() {
         if delete_slice(store, "exclusion", broadcast.id).await? > 0 {
+            touch(store, broadcast.id, now).await?;
             return Ok(Ok(Seal::More));
         }
         let left = duplicate::left_to_compare(store, &broadcast, comparison).await?;
         if !left.is_empty() {
+            touch(store, broadcast.id, now).await?;
             return Ok(Ok(Seal::Compare(left)));
         }
         let wish = broadcast.batch_size_wish.map(|wish| wish as u32);
