@@ -27,7 +27,10 @@ use crate::ledger::wire::gatekeeper::{NotReadable, Reader, ReaderGate};
 /// How long a yes is believed: a right that was taken away ends within this, and a million recipients are not a thousand
 /// reviews.
 pub const YES_FOR: Duration = Duration::from_secs(60);
-/// Yeses kept: far more than people who read at once.
+/// How long a no is repeated: whoever asks again and again takes no turn of strangers from senders, and a right that was
+/// given works within this.
+pub const NO_FOR: Duration = Duration::from_secs(5);
+/// Yeses kept, and as many noes: far more than people who read at once.
 pub const MAX_KEPT: usize = 256;
 /// The longest name of a namespace.
 const MAX_NAMESPACE: usize = 63;
@@ -35,9 +38,29 @@ const MAX_NAMESPACE: usize = 63;
 /// A token and the BroadcastMessage that it was let in to.
 type Key = (TokenHash, String, String);
 
-struct Yes {
-    reader: Reader,
-    until: Instant,
+/// Answers of one kind, each for its time.
+struct Kept<A>(Mutex<HashMap<Key, (A, Instant)>>);
+
+impl<A: Clone> Kept<A> {
+    fn of(&self, key: &Key) -> Option<A> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).filter(|(_, until)| Instant::now() < *until).map(|(answer, _)| answer.clone())
+    }
+
+    fn keep(&self, key: Key, answer: &A, time: Duration) {
+        let now = Instant::now();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, (_, until)| now < *until);
+        if kept.len() < MAX_KEPT {
+            kept.insert(key, (answer.clone(), now + time));
+        }
+    }
+}
+
+impl<A> Default for Kept<A> {
+    fn default() -> Kept<A> {
+        Kept(Mutex::default())
+    }
 }
 
 /// Lets readers in by the cluster's own word.
@@ -46,45 +69,54 @@ pub struct Readers<L> {
     ledger: Arc<L>,
     clock: Arc<dyn Clock>,
     strangers: Arc<Strangers>,
-    kept: Mutex<HashMap<Key, Yes>>,
+    /// Apart from the noes, which strangers could fill the room of.
+    yeses: Kept<Reader>,
+    noes: Kept<NotReadable>,
 }
 
 impl<L: Ledger> ReaderGate for Readers<L> {
+    fn glance(&self, token: &SecretString) -> Result<(), NotReadable> {
+        self.life_left(token).map(drop)
+    }
+
     async fn admit(&self, token: &SecretString, namespace: &str, name: &str) -> Result<Reader, NotReadable> {
-        let life_left = life_left(token.expose_secret(), self.clock.now()).map_err(NotReadable::Unauthorized)?;
+        let life_left = self.life_left(token)?;
         if !is_label(namespace, MAX_NAMESPACE) || !is_label(name, MAX_BROADCAST_NAME) {
             return Err(NotReadable::Gone("no BroadcastMessage has such a name".to_owned()));
         }
         let key = (hash(token.expose_secret()), namespace.to_owned(), name.to_owned());
-        if let Some(reader) = self.known(&key) {
-            return Ok(reader);
+        if let Some(answer) = self.known(&key) {
+            return answer;
         }
         self.strangers.turn().await?;
         let turn = tokio::time::timeout(PATIENCE, self.strangers.room.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(TooMany.into()) };
-        let reader = self.look_up(token.expose_secret(), namespace, name).await?;
-        self.keep(key, &reader, life_left);
-        Ok(reader)
+        // Another request of the same reader may have asked meanwhile.
+        if let Some(answer) = self.known(&key) {
+            return answer;
+        }
+        let answer = self.look_up(token.expose_secret(), namespace, name).await;
+        match &answer {
+            Ok(reader) => self.yeses.keep(key, reader, YES_FOR.min(life_left)),
+            Err(no @ (NotReadable::Unauthorized(_) | NotReadable::Forbidden(_))) => self.noes.keep(key, no, NO_FOR),
+            // What is not there yet, or not to be told now, may be a moment later.
+            Err(NotReadable::Gone(_) | NotReadable::Unavailable(_)) => {}
+        }
+        answer
     }
 }
 
 impl<L: Ledger> Readers<L> {
     pub fn new(client: Client, ledger: Arc<L>, clock: Arc<dyn Clock>, strangers: Arc<Strangers>) -> Readers<L> {
-        Readers { client, ledger, clock, strangers, kept: Mutex::default() }
+        Readers { client, ledger, clock, strangers, yeses: Kept::default(), noes: Kept::default() }
     }
 
-    fn known(&self, key: &Key) -> Option<Reader> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|yes| Instant::now() < yes.until).map(|yes| yes.reader.clone())
+    fn life_left(&self, token: &SecretString) -> Result<Duration, NotReadable> {
+        life_left(token.expose_secret(), self.clock.now()).map_err(NotReadable::Unauthorized)
     }
 
-    fn keep(&self, key: Key, reader: &Reader, life_left: Duration) {
-        let now = Instant::now();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, yes| now < yes.until);
-        if kept.len() < MAX_KEPT {
-            kept.insert(key, Yes { reader: reader.clone(), until: now + YES_FOR.min(life_left) });
-        }
+    fn known(&self, key: &Key) -> Option<Result<Reader, NotReadable>> {
+        self.yeses.of(key).map(Ok).or_else(|| self.noes.of(key).map(Err))
     }
 
     async fn look_up(&self, token: &str, namespace: &str, name: &str) -> Result<Reader, NotReadable> {
@@ -150,7 +182,7 @@ impl<L: Ledger> Readers<L> {
 
     #[cfg(test)]
     pub fn kept(&self) -> usize {
-        self.kept.lock().unwrap().len()
+        self.yeses.0.lock().unwrap().len()
     }
 }
 

@@ -171,7 +171,24 @@ async fn a_yes_is_believed_for_a_minute_and_for_its_own_broadcast_alone() {
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(matches!(world.ask(0).await, Err(NotReadable::Forbidden(_))), "a right that is gone");
     world.cluster.set_down(true);
-    assert!(matches!(world.ask(0).await, Err(NotReadable::Unavailable(_))));
+    assert!(matches!(world.ask(2).await, Err(NotReadable::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_no_is_repeated_for_some_seconds_and_asks_the_cluster_nothing() {
+    let world = world().await;
+    tokio::time::pause();
+    world.cluster.forbid_all();
+    assert!(matches!(world.ask(0).await, Err(NotReadable::Forbidden(_))));
+    let asked = world.cluster.asked().len();
+    world.cluster.allow(USER, "get", "a", "spring");
+    for _ in 0..100 {
+        assert!(matches!(world.ask(0).await, Err(NotReadable::Forbidden(_))));
+    }
+    assert_eq!(world.cluster.asked().len(), asked);
+    assert!(world.ask(1).await.is_ok(), "another token");
+    tokio::time::advance(NO_FOR + Duration::from_millis(1)).await;
+    assert!(world.ask(0).await.is_ok(), "a right that was given");
 }
 
 #[tokio::test]

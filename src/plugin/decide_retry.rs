@@ -44,7 +44,7 @@ pub fn decide(ended: &BroadcastMessage, outcome: RetryOutcome) -> Result<(Broadc
 }
 
 /// When it was to be sent said something about the first message; how fast says something about the account, and when nobody
-/// is to be disturbed about the people.
+/// is to be disturbed about the people. Whom it left out is read again: somebody may have opted out meanwhile.
 fn spec(ended: &BroadcastMessage, name: &str, outcome: RetryOutcome) -> BroadcastMessageSpec {
     let source = AudienceSource {
         name: SOURCE.to_owned(),
@@ -60,7 +60,11 @@ fn spec(ended: &BroadcastMessage, name: &str, outcome: RetryOutcome) -> Broadcas
     let delivery = Delivery { batch_size: None, unknown_policy: Default::default(), ..ended.spec.delivery.clone() };
     BroadcastMessageSpec {
         channel_ref: ended.spec.channel_ref.clone(),
-        audience: Audience { sources: vec![source], ..Audience::default() },
+        audience: Audience {
+            sources: vec![source],
+            exclude: ended.spec.audience.exclude.clone(),
+            ..Audience::default()
+        },
         content: ended.spec.content.clone(),
         delivery,
         schedule,

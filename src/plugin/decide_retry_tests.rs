@@ -54,6 +54,18 @@ fn nobody_is_disturbed_by_a_retry_when_nobody_was_by_the_first_message() {
 }
 
 #[test]
+fn whoever_opted_out_meanwhile_gets_no_retry() {
+    let mut spring = ended("spring", "True");
+    let exclude = json!({"recipients": [{"id": "7"}],
+        "sources": [{"name": "opted-out", "configMapKeyRef": {"name": "people", "key": "opted-out.csv"}}]});
+    spring.spec.audience.exclude = serde_json::from_value(exclude.clone()).unwrap();
+    let (retry, _) = decide(&spring, RetryOutcome::Failed).unwrap();
+    let retry = serde_json::to_value(&retry).unwrap();
+    assert_eq!(retry["spec"]["audience"]["exclude"], exclude);
+    Admission::new().create(&retry).unwrap();
+}
+
+#[test]
 fn what_has_not_ended_or_missed_nobody_is_not_retried() {
     let running = decide(&ended("spring", "False"), RetryOutcome::Failed).unwrap_err();
     assert!(running.to_string().contains("spring has not ended"), "{running}");

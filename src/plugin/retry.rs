@@ -24,16 +24,27 @@ pub async fn retry(cluster: &Cluster, options: &RetryOptions) -> Result<(), Plug
     let api = cluster.broadcasts();
     let created = api.create(&parameters, &retry);
     match call(format!("create the BroadcastMessage {name}"), created).await {
-        Err(error) if error.is_conflict() => Err(PluginError::Refused(format!(
-            "{name} exists already: it is the retry of {}. To send again to those whom it missed, retry {name} itself",
-            options.name
-        ))),
+        Err(error) if error.is_conflict() => Err(taken(&cluster.broadcast(&name).await?, &name, &options.name)),
         Err(error) => Err(error),
         Ok(_) => {
             println!("broadcastmessage/{name} created: {} recipients who were not reached", number(count));
             Ok(())
         }
     }
+}
+
+/// Why the retry of `ended` cannot have its name.
+fn taken(existing: &BroadcastMessage, name: &str, ended: &str) -> PluginError {
+    let mut sources = existing.spec.audience.sources.iter().filter_map(|source| source.broadcast.as_ref());
+    PluginError::Refused(match sources.any(|source| source.name == ended) {
+        true => format!(
+            "{name} exists already: it is the retry of {ended}. To send again to those whom it missed, retry {name} itself"
+        ),
+        false => format!(
+            "{name} exists already, and is no retry of {ended}: nothing was created. Take what --dry-run prints, give it \
+             another name and create that"
+        ),
+    })
 }
 
 fn question(name: &str, outcome: RetryOutcome, count: i64) -> String {
@@ -90,6 +101,17 @@ mod tests {
         assert_eq!(made["spec"]["audience"]["sources"][0]["broadcast"]["name"], "spring");
         let error = retry(&cluster(&fake), &options(false)).await.unwrap_err().to_string();
         assert!(error.contains("retry spring-retry itself"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn another_broadcast_of_that_name_is_not_taken_for_the_retry() {
+        let fake = FakeCluster::default();
+        fake.put(&format!("{PATH}spring"), ended());
+        let mut other = ended();
+        other["metadata"]["name"] = json!("spring-retry");
+        fake.put(&format!("{PATH}spring-retry"), other);
+        let error = retry(&cluster(&fake), &options(false)).await.unwrap_err().to_string();
+        assert!(error.contains("spring-retry exists already, and is no retry of spring"), "{error}");
     }
 
     #[tokio::test]

@@ -16,6 +16,13 @@ use super::world::*;
 struct ByNumber;
 
 impl ReaderGate for ByNumber {
+    fn glance(&self, token: &SecretString) -> Result<(), NotReadable> {
+        match token.expose_secret().starts_with("reader of ") {
+            true => Ok(()),
+            false => Err(NotReadable::Unauthorized("no such token".to_owned())),
+        }
+    }
+
     async fn admit(&self, token: &SecretString, namespace: &str, name: &str) -> Result<Reader, NotReadable> {
         assert_eq!(namespace, "default");
         let Some(own) = token.expose_secret().strip_prefix("reader of ") else {

@@ -208,6 +208,10 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             "spec.content: Invalid value: \"object\": exactly one of text, messenger.template and whatsapp.template must be set",
         ),
         (
+            with(whatsapp_broadcast(), "/spec/content/whatsapp/previewURL", json!(true)),
+            "spec.content.whatsapp: Invalid value: \"object\": previewURL shows a link of the text, and a template has none",
+        ),
+        (
             with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/0/index", json!(0)),
             "spec.content.whatsapp.template.components[0]: Invalid value: \"object\": subType and index must be set for a Button",
         ),

@@ -93,7 +93,7 @@ pub fn twilio_service() -> Value {
 /// A broadcast that says what it says by a template of WhatsApp.
 pub fn whatsapp_broadcast() -> Value {
     let content = json!({"whatsapp": {
-        "previewURL": true,
+        "previewURL": false,
         "template": {
             "name": "order_confirmation",
             "language": "en_US",

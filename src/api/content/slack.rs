@@ -10,6 +10,11 @@ pub const MAX_BLOCKS_TEXT: usize = 16_384;
 pub const MAX_BLOCKS: usize = 50;
 /// How deep blocks may be nested: the deepest of Block Kit's own has some ten levels.
 const MAX_DEPTH: usize = 20;
+/// Aliases in the list: each repeats what its anchor holds, so that a short text would become as long as memory lasts. With
+/// none, blocks are about as long as their text.
+const MAX_ALIASES: usize = 0;
+/// Values in the list: more than 50 full blocks have.
+const MAX_NODES: usize = 4_096;
 
 /// What only Slack knows of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -35,8 +40,12 @@ impl SlackContent {
     /// Why the text is no list of blocks, in words for its author.
     pub fn parse_blocks(&self) -> Result<Vec<Value>, String> {
         let Some(text) = &self.blocks else { return Ok(Vec::new()) };
-        let blocks: Vec<Value> = serde_saphyr::from_str(text)
-            .map_err(|error| format!("is no list in YAML or JSON: {}", first_line(&error)))?;
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_aliases: MAX_ALIASES, max_nodes: MAX_NODES, max_events: 2 * MAX_NODES,
+            },
+        };
+        let blocks: Vec<Value> = serde_saphyr::from_str_with_options(text, options).map_err(|error| problem(&error))?;
         if blocks.is_empty() || blocks.len() > MAX_BLOCKS {
             return Err(format!("must hold 1 to {MAX_BLOCKS} blocks, not {}", blocks.len()));
         }
@@ -52,8 +61,14 @@ impl SlackContent {
     }
 }
 
-fn first_line(error: &serde_saphyr::Error) -> String {
-    error.without_snippet().render().lines().next().unwrap_or_default().to_owned()
+fn problem(error: &serde_saphyr::Error) -> String {
+    let error = error.without_snippet();
+    match error {
+        serde_saphyr::Error::Budget { .. } => {
+            format!("must hold at most {MAX_NODES} values, each written out: aliases (`*name`) are not taken")
+        }
+        _ => format!("is no list in YAML or JSON: {}", error.render().lines().next().unwrap_or_default()),
+    }
 }
 
 fn depth(value: &Value) -> usize {
@@ -79,6 +94,20 @@ mod tests {
         assert_eq!(Value::Array(parse(yaml).unwrap()), expected);
         assert_eq!(Value::Array(parse(&expected.to_string()).unwrap()), expected);
         assert_eq!(SlackContent::default().parse_blocks(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_short_text_does_not_become_long() {
+        let with = |values: usize| format!("- {{type: x, y: [{}]}}", "1,".repeat(values));
+        let aliases = "- &a {type: x, y: [z, z, z]}\n- {type: x, y: [*a, *a, *a]}\n";
+        for text in [aliases, "- &a {type: x}\n- *a\n", &with(MAX_NODES)] {
+            assert!(text.len() <= MAX_BLOCKS_TEXT);
+            let problem = parse(text).unwrap_err();
+            assert!(problem.starts_with("must hold at most 4096 values"), "{problem}");
+        }
+        assert!(parse(&with(MAX_NODES - 100)).is_ok());
+        let star = parse("- {type: section, text: \"*Hi*\"}").unwrap();
+        assert_eq!(star[0]["text"], "*Hi*");
     }
 
     #[test]

@@ -16,6 +16,8 @@ const MAX_BUTTON_INDEX: u32 = 9;
 /// What only WhatsApp knows of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.template) || !has(self.previewURL) || !self.previewURL")
+    .message("previewURL shows a link of the text, and a template has none; leave it out"))]
 pub struct WhatsAppContent {
     /// An approved template, in place of `spec.content.text`. The only message that reaches people who have not written to
     /// the number within 24 hours.

@@ -62,6 +62,12 @@ pub enum NotReadable {
 
 /// Tells whether a token may read the results of a BroadcastMessage: tokens of senders never, whatever they are of.
 pub trait ReaderGate: Send + Sync + 'static {
+    /// What a token says of itself, told at once: a yes is no proof, a no is final.
+    ///
+    /// # Errors
+    /// [`NotReadable::Unauthorized`] where [`ReaderGate::admit`] would say the same of every broadcast.
+    fn glance(&self, token: &SecretString) -> Result<(), NotReadable>;
+
     fn admit(
         &self,
         token: &SecretString,

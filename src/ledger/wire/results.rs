@@ -23,6 +23,8 @@ const PAGES_AT_ONCE: usize = 2;
 const MAX_READERS: usize = 32;
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a question may take to arrive: it is a few hundred bytes.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Reading<L, R> {
     ledger: Arc<L>,
@@ -45,12 +47,14 @@ async fn results<L: Ledger, R: ReaderGate>(
     State(reading): State<Arc<Reading<L, R>>>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let full = || Refused::for_now("too many questions at once");
-    let _place = reading.readers.try_acquire().map_err(|_| full())?;
     let missing = || NotReadable::Unauthorized("the request has none".to_owned());
     let token = bearer(request.headers()).ok_or_else(missing)?;
+    reading.gate.glance(&token)?;
     let length = announced_length(request.headers(), MAX_RESULTS_BODY)?;
-    let asked: ResultsRequest = read(request, length).await?;
+    let asked: ResultsRequest = read(request, length, READ_TIMEOUT).await?;
+    // Only now: whoever brings no such token, or is slow to ask, takes no reader's place.
+    let full = || Refused::for_now("too many questions at once");
+    let _place = reading.readers.try_acquire().map_err(|_| full())?;
     let reader = reading.gate.admit(&token, &asked.namespace, &asked.name).await?;
     let turn = tokio::time::timeout(PATIENCE, reading.pages.acquire()).await;
     let Ok(Ok(_turn)) = turn else { return Err(full()) };
@@ -69,3 +73,7 @@ impl From<NotReadable> for Refused {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "results_tests.rs"]
+mod tests;

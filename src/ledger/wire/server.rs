@@ -162,7 +162,7 @@ impl<B: DeserializeOwned + Addressed, L: SenderLedger, G: Gatekeeper> FromReques
         let admitted = api.gatekeeper.admit(&token).await?;
         let length = announced_length(request.headers(), MAX_BODY)?;
         let room = api.room(length)?;
-        let body: B = read(request, length).await?;
+        let body: B = read(request, length, READ_TIMEOUT).await?;
         if body.broadcast().is_some_and(|named| named != admitted.broadcast) {
             return Err(Refused::new(StatusCode::FORBIDDEN, Cause::Forbidden, "its token belongs to another one"));
         }
@@ -200,8 +200,12 @@ pub(super) fn announced_length(headers: &HeaderMap, most: usize) -> Result<usize
     }
 }
 
-pub(super) async fn read<B: DeserializeOwned>(request: Request<Body>, length: usize) -> Result<B, Refused> {
-    let bytes = tokio::time::timeout(READ_TIMEOUT, to_bytes(request.into_body(), length))
+pub(super) async fn read<B: DeserializeOwned>(
+    request: Request<Body>,
+    length: usize,
+    patience: Duration,
+) -> Result<B, Refused> {
+    let bytes = tokio::time::timeout(patience, to_bytes(request.into_body(), length))
         .await
         .map_err(|_| Refused::for_now("the body did not arrive in time"))?
         .map_err(|_| Refused::request(StatusCode::BAD_REQUEST, "its body broke off"))?;

@@ -92,6 +92,11 @@ struct Payload<'a> {
     reference: &'a str,
 }
 
+/// Slack also takes names, with and without `#`. A channel has one id: by a name beside it people would be messaged twice.
+fn is_id(recipient: &str) -> bool {
+    !recipient.is_empty() && recipient.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
 impl Provider for Slack {
     fn channel(&self) -> ChannelProvider {
         ChannelProvider::Slack
@@ -103,10 +108,10 @@ impl Provider for Slack {
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         check_text(message.text, self.name(), MAX_TEXT)?;
-        if message.recipient.contains(char::is_whitespace) {
+        if !is_id(message.recipient) {
             return Err(EncodeError::Recipient {
                 provider: self.name(),
-                problem: "holds white space, and those of channels (C…), direct messages (D…) and people (U…) have none",
+                problem: "is no id of a channel (C…), a direct message (D…) or a person (U…): capital letters and digits",
             });
         }
         let none = SlackExtras::default();
@@ -223,7 +228,16 @@ mod tests {
         assert!(encode("C1", &longest, &Extras::None).is_ok());
         let error = encode("C1", &format!("{longest}ü"), &Extras::None).unwrap_err();
         assert_eq!(error, EncodeError::TextTooLong { provider: "slack", limit: 40_000, actual: 40_001 });
-        assert!(matches!(encode("Ana B", "hi", &Extras::None), Err(EncodeError::Recipient { .. })));
+    }
+
+    #[test]
+    fn a_channel_is_named_by_its_id_alone() {
+        for odd in ["Ana B", "#news", "news", "@ana", "c123abc456", "C1 ", ""] {
+            assert!(matches!(encode(odd, "hi", &Extras::None), Err(EncodeError::Recipient { .. })), "{odd}");
+        }
+        for id in ["C123ABC456", "G1", "W2CERLKJA"] {
+            assert!(encode(id, "hi", &Extras::None).is_ok(), "{id}");
+        }
     }
 
     #[test]

@@ -137,14 +137,22 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// One spelling for each chat: an audience holds a person once by the text of the id, and Telegram reads several texts as
+/// one number, and names in any case.
 fn chat_id(recipient: &str) -> Result<ChatId<'_>, EncodeError> {
-    match recipient.parse() {
-        Ok(number) if !recipient.starts_with('+') => Ok(ChatId::Number(number)),
-        _ if recipient.len() > 1 && recipient.starts_with('@') => Ok(ChatId::Name(recipient)),
-        _ => Err(EncodeError::Recipient {
-            provider: "telegram",
-            problem: "is no chat id (a number, or @name of a public channel or group)",
-        }),
+    let refused = |problem| Err(EncodeError::Recipient { provider: "telegram", problem });
+    if let Ok(number) = recipient.parse::<i64>() {
+        return match number.to_string() == recipient {
+            true => Ok(ChatId::Number(number)),
+            false => refused("is a number with a + or needless zeros in front, and must be written without them"),
+        };
+    }
+    if recipient.len() < 2 || !recipient.starts_with('@') {
+        return refused("is no chat id (a number, or @name of a public channel or group)");
+    }
+    match recipient.chars().any(char::is_uppercase) {
+        true => refused("is an @name with capital letters, and must be written in lower case"),
+        false => Ok(ChatId::Name(recipient)),
     }
 }
 

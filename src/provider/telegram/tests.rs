@@ -61,6 +61,19 @@ fn chats_are_numbers_or_names_and_nothing_else() {
 }
 
 #[test]
+fn nobody_is_messaged_twice_for_being_written_in_two_ways() {
+    let problem = |recipient: &str| encode(account(), recipient, "hi", &Extras::None).unwrap_err().to_string();
+    for odd in ["0123456", "-0123456", "+123456", "-0", "00"] {
+        assert!(problem(odd).contains("needless zeros"), "{odd}");
+    }
+    for odd in ["@News", "@neWs"] {
+        assert!(problem(odd).contains("in lower case"), "{odd}");
+    }
+    assert!(encode(account(), "0", "hi", &Extras::None).is_ok());
+    assert!(encode(account(), "@news_2", "hi", &Extras::None).is_ok());
+}
+
+#[test]
 fn the_block_becomes_the_documented_members() {
     let link =
         |text: &str| TelegramButton { text: text.into(), url: Some("https://a.example".into()), callback_data: None };

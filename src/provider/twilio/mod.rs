@@ -124,10 +124,15 @@ fn form(fields: &[(&str, &str)]) -> String {
     body
 }
 
-/// A phone number, or an address of a channel such as `whatsapp:+14155550100`.
+/// A phone number, or an address of a channel such as `whatsapp:+14155550100`. A number has one spelling wherever it
+/// stands: an audience holds a person once by the text of the id.
 fn is_address(recipient: &str) -> bool {
     let of_channel = recipient.split_once(':').is_some_and(|(channel, address)| {
-        !channel.is_empty() && channel.bytes().all(|byte| byte.is_ascii_lowercase()) && !address.is_empty()
+        let is_name = !channel.is_empty() && channel.bytes().all(|byte| byte.is_ascii_lowercase());
+        // Other channels may have ids of their own, such as `messenger:1234`.
+        let is_number = channel == "whatsapp" || address.starts_with('+');
+        let is_one_word = !address.is_empty() && !address.contains(char::is_whitespace);
+        is_name && if is_number { is_phone_number(address) } else { is_one_word }
     });
     is_phone_number(recipient) || of_channel
 }

@@ -70,6 +70,18 @@ fn limits_and_numbers_are_checked_before_anything_is_sent() {
 }
 
 #[test]
+fn a_number_has_one_spelling_in_the_address_of_a_channel_too() {
+    for odd in
+        ["whatsapp:14255550100", "whatsapp:+1 425 555 0100", "whatsapp:+1-425-5550100", "sms:+01425", "messenger:1 2"]
+    {
+        assert!(matches!(encode(account(), odd, "hi"), Err(EncodeError::Recipient { .. })), "{odd}");
+    }
+    for good in ["sms:+14255550100", "messenger:1234"] {
+        assert!(encode(account(), good, "hi").is_ok(), "{good}");
+    }
+}
+
+#[test]
 fn a_bad_account_is_refused_by_field_and_shows_no_secret() {
     let token = TwilioCredentials::AuthToken(SecretString::from("canary\n"));
     let cases = [
