@@ -1,9 +1,9 @@
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use axum::response::IntoResponse;
 use futures::future::join_all;
 use futures::stream;
 use secrecy::{ExposeSecret, SecretString};
-use tower::ServiceExt;
 
 use super::super::gatekeeper::Reader;
 use super::*;
@@ -30,18 +30,21 @@ impl ReaderGate for Good {
     }
 }
 
-async fn api() -> Router {
-    let ledger = SqliteLedger::in_memory(Arc::new(ManualClock::new(Timestamp::EPOCH))).await.unwrap();
-    results_router(Arc::new(ledger), Arc::new(Good))
+type Api = Arc<Reading<SqliteLedger, Good>>;
+
+async fn api() -> Api {
+    let ledger = Arc::new(SqliteLedger::in_memory(Arc::new(ManualClock::new(Timestamp::EPOCH))).await.unwrap());
+    let (readers, pages) = (Semaphore::new(MAX_READERS), Semaphore::new(PAGES_AT_ONCE));
+    Arc::new(Reading { ledger, gate: Arc::new(Good), readers, pages })
 }
 
-async fn ask(api: Router, token: &str, body: Body) -> StatusCode {
+async fn ask(api: Api, token: &str, body: Body) -> StatusCode {
     let request = Request::post(RESULTS)
         .header(AUTHORIZATION, format!("Bearer {token}"))
         .header(CONTENT_LENGTH, QUESTION.len())
         .body(body)
         .unwrap();
-    api.oneshot(request).await.unwrap().status()
+    results(State(api), request).await.into_response().status()
 }
 
 fn never_sent() -> Body {
