@@ -73,14 +73,36 @@ fn serve(kind: Kind, rows: u64) -> String {
     address
 }
 
-fn answer(connection: TcpStream, kind: Kind, rows: u64) {
+/// A body of chunks: its end is marked, so that what is cut off cannot look whole.
+struct Chunked(TcpStream);
+
+impl Write for Chunked {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        write!(self.0, "{:x}\r\n", piece.len())?;
+        self.0.write_all(piece)?;
+        self.0.write_all(b"\r\n")?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn answer(mut connection: TcpStream, kind: Kind, rows: u64) {
     let mut lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
     while lines.next().is_some_and(|line| !line.is_empty()) {}
     let content = if matches!(kind, Kind::HttpJson) { "application/json" } else { "application/x-ndjson" };
-    let mut to = BufWriter::new(connection);
-    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {content}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\ncontent-type: {content}\r\n\r\n"
+    );
     // The client may have had enough before the end.
-    let _ = to.write_all(head.as_bytes()).and_then(|()| write_rows(kind, rows, &mut to));
+    let _ = connection.write_all(head.as_bytes()).and_then(|()| {
+        let mut body = BufWriter::new(Chunked(connection));
+        write_rows(kind, rows, &mut body)?;
+        body.flush()?;
+        body.get_mut().0.write_all(b"0\r\n\r\n")
+    });
 }
 
 /// Makes the source of so many rows; the lines of a spec that name it, and the flags they need.
