@@ -180,6 +180,7 @@ macro_rules! contract {
                     an_owner_that_knows_more_than_the_ledger_holds_closes_the_gate
                     approved_everybody_who_is_not_settled_becomes_unknown_and_nobody_is_taken
                     who_was_unknown_before_the_loss_is_not_made_pending_by_an_outcome_of_that_time
+                    a_journal_that_knows_more_than_the_ledger_holds_calls_nobody_never_begun
                     a_late_journal_calls_nobody_never_begun_after_an_approved_loss
                     a_late_journal_calls_nobody_never_begun_before_a_loss_is_approved
                     an_approval_of_before_the_loss_approves_nothing

@@ -134,4 +134,9 @@ pub struct LastWords {
     /// Whether the journal lacks nothing (same boot of the same machine). Only then what is neither begun nor has an
     /// outcome was never sent and becomes pending; otherwise everything the sender held becomes unknown.
     pub complete: bool,
+    /// The highest revision of the sender's broadcast in the journal, as in [`ExchangeRequest::known_revision`]. A ledger
+    /// that holds less believes no journal to be complete: it may call somebody held whose outcome was acknowledged and
+    /// then lost.
+    #[serde(default)]
+    pub known_revision: i64,
 }

@@ -38,8 +38,8 @@ pub enum JournalError {
 enum Entry<'a> {
     /// The boot of the machine; first in the file.
     Boot(Cow<'a, str>),
-    /// A sender of this process.
-    Sender(Cow<'a, str>),
+    /// A sender of this process, and what it sends.
+    Sender(Cow<'a, str>, BroadcastId),
     /// A request is about to be handed over: sender, recipient, attempt.
     Begun(Cow<'a, str>, i64, u32),
     /// Its answer was classified.
@@ -67,7 +67,7 @@ struct State {
     bytes: u64,
     /// The last write failed.
     torn: bool,
-    senders: Vec<String>,
+    senders: Vec<(String, BroadcastId)>,
     /// By sender: begun and not yet acknowledged by the ledger.
     open: Vec<(String, Flights)>,
     /// Of this process and those before it.
@@ -119,10 +119,10 @@ impl Journal {
     }
 
     /// Names a sender, before its first exchange.
-    pub fn introduce(&self, holder: &str) -> Result<(), JournalError> {
+    pub fn introduce(&self, holder: &str, broadcast: BroadcastId) -> Result<(), JournalError> {
         let mut state = self.state();
-        state.senders.push(holder.to_owned());
-        self.write(&mut state, &Entry::Sender(holder.into()))
+        state.senders.push((holder.to_owned(), broadcast));
+        self.write(&mut state, &Entry::Sender(holder.into(), broadcast))
     }
 
     /// Names a broadcast as its owner does, for [`Journal::revision_of`].
@@ -210,7 +210,7 @@ impl Journal {
     /// Writes a new file beside the old one and puts it in its place in one step.
     fn rewrite(&self, state: &mut State) -> Result<(), JournalError> {
         let mut entries = vec![Entry::Boot((&self.boot).into())];
-        entries.extend(state.senders.iter().map(|holder| Entry::Sender(holder.into())));
+        entries.extend(state.senders.iter().map(|(holder, broadcast)| Entry::Sender(holder.into(), *broadcast)));
         for known in state.known.all() {
             entries.push(Entry::Name(known.broadcast, known.name.as_str().into()));
             entries.push(Entry::Revision(known.broadcast, known.revision));
@@ -292,7 +292,7 @@ fn left_behind(file: File, boot: &str) -> std::io::Result<Left> {
     let mut known = KnownRevisions::default();
     let mut complete = false;
     let mut torn = false;
-    let mut senders: BTreeMap<String, BTreeMap<(i64, u32), Option<Outcome>>> = BTreeMap::new();
+    let mut senders: BTreeMap<String, Heard> = BTreeMap::new();
     for line in BufReader::new(file).split(b'\n') {
         let line = line?;
         let Ok(entry) = serde_json::from_slice(&line) else {
@@ -303,25 +303,35 @@ fn left_behind(file: File, boot: &str) -> std::io::Result<Left> {
         complete &= !torn;
         match entry {
             Entry::Boot(then) => complete = !boot.is_empty() && then == boot,
-            Entry::Sender(holder) => drop(senders.entry(holder.into_owned()).or_default()),
+            Entry::Sender(holder, broadcast) => {
+                senders.entry(holder.into_owned()).or_default().broadcast = Some(broadcast)
+            }
             Entry::Begun(holder, seq, attempt) => {
-                senders.entry(holder.into_owned()).or_default().insert((seq, attempt), None);
+                senders.entry(holder.into_owned()).or_default().flights.insert((seq, attempt), None);
             }
             Entry::Ended(holder, seq, attempt, outcome) => {
-                let flights = senders.entry(holder.into_owned()).or_default();
+                let flights = &mut senders.entry(holder.into_owned()).or_default().flights;
                 flights.insert((seq, attempt), Some(outcome.into_owned()));
             }
             Entry::Name(broadcast, name) => known.name(broadcast, &name),
             Entry::Revision(broadcast, revision) => drop(known.learn(broadcast, revision)),
         }
     }
-    let words = senders.into_iter().map(|(holder, flights)| words(holder, flights, complete)).collect();
+    let words = senders.into_iter().map(|(holder, heard)| words(holder, heard, complete, &known)).collect();
     Ok(Left { words, known })
 }
 
-fn words(holder: String, flights: BTreeMap<(i64, u32), Option<Outcome>>, complete: bool) -> LastWords {
-    let mut words = LastWords { holder, outcomes: Vec::new(), begun: Vec::new(), complete };
-    for ((seq, attempt), outcome) in flights {
+/// What the file tells of one sender.
+#[derive(Default)]
+struct Heard {
+    broadcast: Option<BroadcastId>,
+    flights: BTreeMap<(i64, u32), Option<Outcome>>,
+}
+
+fn words(holder: String, heard: Heard, complete: bool, known: &KnownRevisions) -> LastWords {
+    let known_revision = heard.broadcast.map_or(0, |broadcast| known.of(broadcast));
+    let mut words = LastWords { holder, outcomes: Vec::new(), begun: Vec::new(), complete, known_revision };
+    for ((seq, attempt), outcome) in heard.flights {
         match outcome {
             Some(outcome) => words.outcomes.push(Report { seq, attempt, outcome }),
             None => words.begun.push((seq, attempt)),
@@ -353,16 +363,23 @@ mod tests {
         let (journal, nothing) = Journal::open(&path).unwrap();
         assert_eq!(nothing, []);
         journal.start().unwrap();
-        journal.introduce("one").unwrap();
-        journal.introduce("idle").unwrap();
+        journal.introduce("one", BroadcastId(1)).unwrap();
+        journal.introduce("idle", BroadcastId(2)).unwrap();
         for seq in 1..=3 {
             journal.begun("one", seq, 1).unwrap();
         }
         journal.ended("one", 2, 1, &accepted()).unwrap();
+        journal.learned(BroadcastId(1), 9).unwrap();
         drop(journal);
-        let idle = LastWords { holder: "idle".into(), outcomes: vec![], begun: vec![], complete: true };
-        let one =
-            LastWords { holder: "one".into(), outcomes: vec![report(2)], begun: vec![(1, 1), (3, 1)], complete: true };
+        let idle =
+            LastWords { holder: "idle".into(), outcomes: vec![], begun: vec![], complete: true, known_revision: 0 };
+        let one = LastWords {
+            holder: "one".into(),
+            outcomes: vec![report(2)],
+            begun: vec![(1, 1), (3, 1)],
+            complete: true,
+            known_revision: 9,
+        };
         assert_eq!(words_left(&path), [idle.clone(), one.clone()]);
         // Nothing is forgotten until the words are settled.
         assert_eq!(words_left(&path), [idle, one]);
@@ -390,7 +407,7 @@ mod tests {
     fn another_boot_is_not_believed_to_be_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        std::fs::write(&path, "{\"Boot\":\"another\"}\n{\"Sender\":\"one\"}\n{\"Begun\":[\"one\",1,1]}\n").unwrap();
+        std::fs::write(&path, "{\"Boot\":\"another\"}\n{\"Sender\":[\"one\",1]}\n{\"Begun\":[\"one\",1,1]}\n").unwrap();
         assert!(words_left(&path).iter().all(|words| !words.complete));
     }
 
@@ -398,7 +415,7 @@ mod tests {
     fn a_torn_last_line_is_no_request() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let text = format!("{{\"Boot\":\"{}\"}}\n{{\"Sender\":\"one\"}}\n{{\"Begun\":[\"one\",1", boot_id());
+        let text = format!("{{\"Boot\":\"{}\"}}\n{{\"Sender\":[\"one\",1]}}\n{{\"Begun\":[\"one\",1", boot_id());
         std::fs::write(&path, text).unwrap();
         assert_eq!(words_left(&path)[0].begun, []);
     }
@@ -409,7 +426,7 @@ mod tests {
         let path = folder.path().join("journal");
         let (journal, _) = Journal::open(&path).unwrap();
         journal.start().unwrap();
-        journal.introduce("one").unwrap();
+        journal.introduce("one", BroadcastId(1)).unwrap();
         {
             let mut state = journal.state();
             state.file.write_all(b"{\"Begun\":[\"one\",1").unwrap();
@@ -436,7 +453,7 @@ mod tests {
         let path = folder.path().join("journal");
         let (journal, _) = Journal::open(&path).unwrap();
         journal.start().unwrap();
-        journal.introduce("one").unwrap();
+        journal.introduce("one", BroadcastId(1)).unwrap();
         journal.begun("one", 0, 1).unwrap();
         for seq in 1..60_000 {
             journal.begun("one", seq, 1).unwrap();

@@ -82,7 +82,7 @@ pub enum SessionError {
 impl<L: SenderLedger> Session<L> {
     /// Sends until the broadcast takes nobody any more or `stop` becomes true.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<Ended, SessionError> {
-        self.journal.introduce(&self.holder)?;
+        self.journal.introduce(&self.holder, self.broadcast)?;
         let mut running = Running::new(self, stop);
         let ended = running.send().await;
         if ended.is_err() {

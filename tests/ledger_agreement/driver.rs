@@ -292,6 +292,7 @@ impl<'a> Case<'a> {
             outcomes: self.reports(sender, told),
             begun: begun.iter().filter_map(|place| self.one_given(which, *place)).collect(),
             complete,
+            known_revision: 0,
         };
         self.model.bury(which, &words);
         done(on_each!(self, |ledger, _ids| ledger.settle_dead_sender(None, &words)));

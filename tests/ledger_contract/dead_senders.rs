@@ -22,6 +22,7 @@ pub async fn a_complete_journal_leaves_unknown_only_what_was_on_the_wire<L: Back
         outcomes: vec![report(&rows[0], &accepted()), report(&rows[1], &unknown())],
         begun: begun(&rows[2..4]),
         complete: true,
+        known_revision: 0,
     };
     world.settle_dead(&words).await;
     let states: Vec<_> = world.ledger.everybody(broadcast).await[1..7].iter().map(|row| row.state).collect();
@@ -47,6 +48,7 @@ pub async fn an_incomplete_journal_is_believed_in_what_it_says_and_not_in_its_si
         outcomes: vec![report(&rows[0], &accepted()), report(&rows[1], &Outcome::NotBegun)],
         begun: begun(&rows[2..3]),
         complete: false,
+        known_revision: 0,
     };
     world.settle_dead(&words).await;
     let states: Vec<_> = world.ledger.everybody(broadcast).await[1..5].iter().map(|row| row.state).collect();
@@ -71,6 +73,7 @@ pub async fn a_journal_that_is_late_still_says_who_was_never_begun<L: Backend>(w
         outcomes: vec![report(&rows[0], &accepted()), report(&rows[1], &unknown())],
         begun: begun(&rows[2..3]),
         complete: true,
+        known_revision: 0,
     };
     world.settle_dead(&words).await;
     let states: Vec<_> = world.ledger.everybody(broadcast).await[1..5].iter().map(|row| row.state).collect();
@@ -88,7 +91,8 @@ pub async fn a_late_journal_that_is_incomplete_takes_nobody_for_never_begun<L: B
     let mut dead = Sender::proven(world, "dead", broadcast).await;
     dead.take(world, 4).await;
     given_up(world, broadcast, 4).await;
-    let words = LastWords { holder: "dead".into(), outcomes: vec![], begun: vec![], complete: false };
+    let words =
+        LastWords { holder: "dead".into(), outcomes: vec![], begun: vec![], complete: false, known_revision: 0 };
     world.settle_dead(&words).await;
     assert_eq!(world.counts(broadcast).await.unknown, 4);
 }
@@ -110,7 +114,7 @@ pub async fn who_was_told_to_be_unknown_after_the_deadline_was_begun<L: Backend>
         assert_ne!(told.reason.as_deref(), Some("SenderLost"));
         world.sums_hold().await;
         let retries = world.batch(broadcast, 0).await.retries;
-        let words = LastWords { holder, outcomes: vec![], begun: vec![], complete: true };
+        let words = LastWords { holder, outcomes: vec![], begun: vec![], complete: true, known_revision: 0 };
         world.settle_dead(&words).await;
         world.sums_hold().await;
         let row = world.row(broadcast, 1).await;
@@ -138,6 +142,7 @@ pub async fn a_journal_may_name_several_attempts_of_one_recipient<L: Backend>(wo
             outcomes: vec![],
             begun: order.map(|attempt| (1, attempt)).into(),
             complete: true,
+            known_revision: 0,
         };
         world.settle_dead(&words).await;
         assert_eq!(world.state(broadcast, 1).await, Unknown, "attempt 2 was on the wire: {order:?}");
@@ -154,6 +159,7 @@ pub async fn the_order_of_a_journal_does_not_matter<L: Backend>(world: &World<L>
         outcomes: vec![],
         begun: [begun(&second), begun(&first)].concat(),
         complete: true,
+        known_revision: 0,
     };
     world.settle_dead(&words).await;
     assert_eq!(world.state(broadcast, 1).await, Unknown, "an older attempt told later hides nothing");
@@ -164,7 +170,7 @@ pub async fn a_dead_sender_is_heard_no_more<L: Backend>(world: &World<L>) {
     let mut dead = Sender::proven(world, "dead", broadcast).await;
     let answered = dead.request(vec![], 2);
     world.exchange(&answered).await.unwrap();
-    let words = LastWords { holder: "dead".into(), outcomes: vec![], begun: vec![], complete: true };
+    let words = LastWords { holder: "dead".into(), outcomes: vec![], begun: vec![], complete: true, known_revision: 0 };
     world.settle_dead(&words).await;
     let delayed = dead.request(vec![], 5);
     assert!(matches!(world.exchange(&delayed).await, Err(LedgerError::SenderClosed)));
@@ -180,7 +186,8 @@ pub async fn a_batch_of_a_dead_sender_is_on_probation<L: Backend>(world: &World<
     let mut heir = Sender::proven(world, "heir", broadcast).await;
     let poison = dead.take(world, 1).await;
     let mine = heir.take(world, 9).await;
-    let words = LastWords { holder: "dead".into(), outcomes: vec![], begun: begun(&poison), complete: true };
+    let words =
+        LastWords { holder: "dead".into(), outcomes: vec![], begun: begun(&poison), complete: true, known_revision: 0 };
     world.settle_dead(&words).await;
     let over = heir.exchange(world, reports(&mine, &accepted()), 9).await.rows;
     assert_eq!(seqs(&over), [2]);

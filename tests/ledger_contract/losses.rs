@@ -126,7 +126,17 @@ async fn given_up_and_lost<L: Backend>(world: &World<L>) -> (BroadcastId, Vec<As
 /// journal has forgotten it.
 fn late_journal(rows: &[Assignment]) -> LastWords {
     let begun = vec![(rows[0].seq, rows[0].attempt)];
-    LastWords { holder: "sender".into(), outcomes: vec![], begun, complete: true }
+    LastWords { holder: "sender".into(), outcomes: vec![], begun, complete: true, known_revision: 0 }
+}
+
+/// The older copy calls both held. The first was on the wire when the sender died, the outcome of the second is forgotten.
+pub async fn a_journal_that_knows_more_than_the_ledger_holds_calls_nobody_never_begun<L: Backend>(world: &World<L>) {
+    let (broadcast, _, rows) = under_way(world).await;
+    let known_revision = lost_revision(world, broadcast).await;
+    world.settle_dead(&LastWords { known_revision, ..late_journal(&rows) }).await;
+    assert_eq!(states(world, broadcast).await[..4], [Sent, Unknown, Unknown, Pending]);
+    let heir = Sender::new("heir", broadcast).exchange(world, vec![], 5).await;
+    assert_eq!((heir.rows, heir.directive), (vec![], stopped(Closed::LedgerRegressed)));
 }
 
 pub async fn a_late_journal_calls_nobody_never_begun_after_an_approved_loss<L: Backend>(world: &World<L>) {

@@ -261,7 +261,8 @@ pub async fn a_dead_sender_is_settled_only_within_its_broadcast<L: Backend>(worl
     let two = world.planned(&declaration("two"), 3).await;
     let mut sender = Sender::proven(world, "sender", one).await;
     let rows = sender.take(world, 1).await;
-    let words = LastWords { holder: "sender".into(), outcomes: vec![], begun: vec![], complete: true };
+    let words =
+        LastWords { holder: "sender".into(), outcomes: vec![], begun: vec![], complete: true, known_revision: 0 };
     world.ledger.settle_dead_sender(Some(two), &words).await.unwrap();
     assert_eq!(world.counts(one).await.inflight, 1);
     sender.tell(world, reports(&rows, &accepted())).await;

@@ -143,7 +143,8 @@ async fn introduced(world: &World<SqliteLedger>, holder: &str, broadcast: Broadc
 
 /// How long it takes to settle a sender that has begun nothing.
 async fn settled(world: &World<SqliteLedger>, holder: &str) -> Duration {
-    let words = LastWords { holder: holder.to_owned(), outcomes: vec![], begun: vec![], complete: true };
+    let words =
+        LastWords { holder: holder.to_owned(), outcomes: vec![], begun: vec![], complete: true, known_revision: 0 };
     let start = Instant::now();
     world.ledger.settle_dead_sender(None, &words).await.unwrap();
     start.elapsed()

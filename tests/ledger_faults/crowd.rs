@@ -383,7 +383,8 @@ impl Worker {
             }
         }
         let outcomes = std::mem::take(&mut self.reports);
-        let words = LastWords { holder: std::mem::take(&mut self.holder), outcomes, begun, complete: true };
+        let words =
+            LastWords { holder: std::mem::take(&mut self.holder), outcomes, begun, complete: true, known_revision: 0 };
         let crowd = self.crowd.clone();
         let settle = async |ledger: &PostgresLedger| ledger.settle_dead_sender(None, &words).await;
         crowd.answered(&mut self.chance, settle).await.unwrap();

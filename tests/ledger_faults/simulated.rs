@@ -361,7 +361,8 @@ impl<L: Backend> World<L> {
         self.delayed.extend(dead.unanswered);
         if self.faults.journal {
             let begun = dead.flights.iter().map(|flight| (flight.row.seq, flight.row.attempt)).collect();
-            let words = LastWords { holder: dead.holder, outcomes: dead.journal, begun, complete: true };
+            let words =
+                LastWords { holder: dead.holder, outcomes: dead.journal, begun, complete: true, known_revision: 0 };
             self.ledger().settle_dead_sender(None, &words).await.unwrap();
         }
     }

@@ -105,15 +105,18 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     }
     let Some(opened) = rows::open(store, BroadcastId(id), &words.holder).await? else { return Ok(()) };
     let Opened { mut broadcast, sender: Some(mut sender), now } = opened else { return Ok(()) };
+    loss::heard_of(store, &mut broadcast, words.known_revision).await?;
     record(store, &mut broadcast, &words.outcomes, now, Evidence::Seen).await?;
     let begun: HashSet<(i64, u32)> = words.begun.iter().copied().collect();
-    let was_begun = |(seq, attempt): &(i64, i64)| !words.complete || begun.contains(&(*seq, *attempt as u32));
+    // Where commits were lost, the journal may lack an outcome that was acknowledged in the lost time.
+    let has_lost_commits = broadcast.loss.is_some() || broadcast.risk_from.is_some();
+    let lacks_nothing = words.complete && !has_lost_commits;
+    let was_begun = |(seq, attempt): &(i64, i64)| !lacks_nothing || begun.contains(&(*seq, *attempt as u32));
     let (on_the_wire, mut never_begun): (Vec<_>, Vec<_>) =
         held(store, id, sender.id).await?.into_iter().partition(was_begun);
     // A closed sender has said good-bye or told its journal before: of whoever silence has taken from it since, it says
-    // nothing. In a broadcast that lost commits, the journal may lack an outcome that was acknowledged in the lost time.
-    let has_lost_commits = broadcast.loss.is_some() || broadcast.risk_from.is_some();
-    if words.complete && !sender.closed && !has_lost_commits {
+    // nothing.
+    if lacks_nothing && !sender.closed {
         never_begun.extend(given_up(store, id, sender.id).await?.into_iter().filter(|attempt| !was_begun(attempt)));
     }
     let lost = on_the_wire
