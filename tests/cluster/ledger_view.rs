@@ -12,9 +12,9 @@ use super::kubectl::find;
 use super::stage::SYSTEM;
 use super::support::judge::{Attempts, Kept, read_those};
 
-/// Whom a sender has in its hands, as far as the ledger knows.
-const HELD: &str = "SELECT seq, attempt FROM delivery JOIN sender ON sender.id = delivery.sender_id \
-                    WHERE state = 1 AND holder = $1";
+/// Whose outcome nobody knows because a sender was lost.
+const LOST: &str = "SELECT seq, attempt FROM delivery JOIN sender ON sender.id = delivery.sender_id \
+                    WHERE state = 5 AND reason = 'SenderLost' AND holder = $1";
 /// Where `PostgresLedger` keeps its tables.
 const SCHEMA: &str = "SET search_path TO herald";
 
@@ -60,28 +60,28 @@ impl LedgerView {
         })
     }
 
-    /// Everybody these senders have in their hands.
-    pub fn held_by(&self, holders: &[String]) -> Attempts {
-        let mut held = Attempts::new();
+    /// Everybody whom the ledger has lost with these senders.
+    pub fn lost_with(&self, holders: &[String]) -> Attempts {
+        let mut lost = Attempts::new();
         for holder in holders {
             let rows: Vec<(i64, i64)> = block_on(async {
                 match self {
                     LedgerView::File(path) => {
                         let mut connection = reader(path).await;
-                        let rows = sqlx::query_as(HELD).bind(holder).fetch_all(&mut connection).await.unwrap();
+                        let rows = sqlx::query_as(LOST).bind(holder).fetch_all(&mut connection).await.unwrap();
                         connection.close().await.unwrap();
                         rows
                     }
                     LedgerView::Postgres(address) => {
                         let mut connection = PgConnection::connect(address).await.unwrap();
                         sqlx::query(SCHEMA).execute(&mut connection).await.unwrap();
-                        sqlx::query_as(HELD).bind(holder).fetch_all(&mut connection).await.unwrap()
+                        sqlx::query_as(LOST).bind(holder).fetch_all(&mut connection).await.unwrap()
                     }
                 }
             });
-            held.extend(rows.into_iter().map(|(seq, attempt)| (seq, attempt as u32)));
+            lost.extend(rows.into_iter().map(|(seq, attempt)| (seq, attempt as u32)));
         }
-        held
+        lost
     }
 }
 

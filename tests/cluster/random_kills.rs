@@ -73,6 +73,8 @@ struct Round<'a> {
     /// What may be judged of each broadcast.
     cases: BTreeMap<String, Case>,
     kills: Vec<(Who, Kind)>,
+    /// Senders whose flight journal was lost with their pod: the broadcast, and which of its kills that was.
+    lost: Vec<(String, usize, Vec<String>)>,
     /// Requests of earlier rounds.
     before: usize,
 }
@@ -99,7 +101,7 @@ impl Round<'_> {
             let audience = (0..PEOPLE).map(|id| format!("{name}-{id}")).collect();
             cases.insert(name, Case { audience: Some(audience), ..Case::default() });
         }
-        Round { stage, operators, ledger: operators.ledger(), cases, kills: Vec::new(), before }
+        Round { stage, operators, ledger: operators.ledger(), cases, kills: Vec::new(), lost: Vec::new(), before }
     }
 
     fn is_finished(&self, name: &str) -> bool {
@@ -179,10 +181,11 @@ impl Round<'_> {
         }
         let chosen = chance.below(victims.len().max(1) as u64) as usize;
         let victim = victims.get(chosen)?;
-        let Left { kind, at_ns, open } = victim.kill_sender(kind, &self.ledger)?;
-        println!("killed the sender {} ({kind:?}): {} in doubt", victim.name(), open.len());
+        let Left { kind, at_ns, open, lost } = victim.kill_sender(kind)?;
+        println!("killed the sender {} ({kind:?})", victim.name());
         let case = self.cases.get_mut(victim.broadcast()).expect("it is one of these");
         let claims = case.looks.last().map_or_else(Vec::new, |kept| kept.claims(Some(victim.name())));
+        self.lost.push((victim.broadcast().to_owned(), case.kills.len(), lost));
         case.kills.push(Kill { at_ns, open, allowed: allowed(kind), claims });
         Some(kind)
     }
@@ -215,6 +218,10 @@ impl Round<'_> {
         }
         await_that("every sender leaves", || self.cases.keys().all(|name| self.stage.sender_pods(name).is_empty()));
         await_that("the operators are back", || self.operators.all_ready());
+        for (name, kill, holders) in self.lost.drain(..) {
+            let case = self.cases.get_mut(&name).expect("it is one of these");
+            case.kills[kill].open.extend(self.ledger.lost_with(&holders));
+        }
         // A status is written as the budget of writes allows.
         for _ in 0..20 {
             self.look();

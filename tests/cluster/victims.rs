@@ -1,7 +1,6 @@
 //! Who is killed, and how: a process that starts again in place, or a pod lost with everything in it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,8 +14,6 @@ use super::support::judge::{Attempts, Flights};
 
 /// A container that was started again so often waits ever longer for the next time: its pod is lost instead.
 const MOST_RESTARTS: i64 = 2;
-/// Until an exchange that was on its way when its sender was lost is in the ledger; long before anybody of it is overdue.
-const UNTIL_COMMITTED: Duration = Duration::from_secs(1);
 
 /// The flight journal in the kubelet's folder of a sender pod.
 const JOURNAL: &str = "volumes/kubernetes.io~empty-dir/journal/flights";
@@ -76,7 +73,10 @@ pub struct Victim {
 pub struct Left {
     pub kind: Kind,
     pub at_ns: u64,
+    /// On the wire by its flight journal.
     pub open: Attempts,
+    /// The names of its senders, where the journal is lost as well: the ledger says in the end whom it has lost with them.
+    pub lost: Vec<String>,
 }
 
 fn victims(namespace: &str, selector: &str) -> Vec<Victim> {
@@ -135,7 +135,7 @@ impl Victim {
     }
 
     /// Kills a sender; `None` when it had ended by itself.
-    pub fn kill_sender(&self, kind: Kind, ledger: &LedgerView) -> Option<Left> {
+    pub fn kill_sender(&self, kind: Kind) -> Option<Left> {
         match self.possible(kind) {
             Kind::Process => {
                 let at_ns = now_ns();
@@ -143,7 +143,7 @@ impl Victim {
                     return None;
                 }
                 await_end_of(self.process);
-                Some(Left { kind: Kind::Process, at_ns, open: self.flights().open })
+                Some(Left { kind: Kind::Process, at_ns, open: self.flights().open, lost: Vec::new() })
             }
             Kind::Pod => {
                 let at_ns = now_ns();
@@ -155,8 +155,7 @@ impl Victim {
                 self.delete();
                 signal(self.process, "KILL");
                 await_end_of(self.process);
-                std::thread::sleep(UNTIL_COMMITTED);
-                Some(Left { kind: Kind::Pod, at_ns, open: ledger.held_by(&holders) })
+                Some(Left { kind: Kind::Pod, at_ns, open: Attempts::new(), lost: holders })
             }
         }
     }

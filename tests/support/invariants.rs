@@ -23,7 +23,7 @@ const UNTIL_ARRIVED: Duration = Duration::from_secs(1);
 pub struct Kill {
     pub at_ns: u64,
     /// What may be unknown for it: begun and without an answer, as its journal says; where the journal is lost as well,
-    /// everything that the ledger had in its hands.
+    /// everything that the ledger has lost with it.
     pub open: Attempts,
     /// How many that may be.
     pub allowed: usize,
