@@ -142,7 +142,9 @@ impl Flights {
         for line in text.lines() {
             // The last line may be torn.
             let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else { continue };
-            flights.holders.extend(entry["Sender"].as_str().map(str::to_owned));
+            if let Some(sender) = entry.get("Sender") {
+                flights.holders.push(sender[0].as_str().expect("a sender has a name").to_owned());
+            }
             let attempt = |entry: &serde_json::Value| Some((entry[1].as_i64()?, entry[2].as_u64()? as u32));
             if let Some(begun) = attempt(&entry["Begun"]) {
                 flights.begun.insert(begun);
