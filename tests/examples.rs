@@ -116,13 +116,25 @@ async fn run_with(
     name: &str,
     others: &[(&str, &str)],
 ) -> (i32, Value, Value) {
-    let exchange = |text: String| others.iter().fold(text, |text, (word, other)| text.replace(word, other));
     let options = SimulatorLine::parse_from([&["simulator", "--listen", "127.0.0.1:0"], flags].concat()).options;
     let simulator = Simulator::bind(options).await.unwrap();
     let address = simulator.address();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let playing = tokio::spawn(simulator.run(stopped));
+    let ran = run_at(folder, address, name, others).await;
+    drop(stop);
+    playing.await.unwrap().unwrap();
+    ran
+}
 
+/// The same against a simulator that is there.
+async fn run_at(
+    folder: &tempfile::TempDir,
+    address: std::net::SocketAddr,
+    name: &str,
+    others: &[(&str, &str)],
+) -> (i32, Value, Value) {
+    let exchange = |text: String| others.iter().fold(text, |text, (word, other)| text.replace(word, other));
     let example = root().join("examples").join(name);
     let copy = folder.path().join(name);
     let text = fs::read_to_string(&example).unwrap();
@@ -150,8 +162,6 @@ async fn run_with(
 
     let url = format!("http://{address}/_simulator/summary");
     let counted = get(&url).await;
-    drop(stop);
-    playing.await.unwrap().unwrap();
     (status.code().unwrap(), line["status"].clone(), counted)
 }
 
@@ -189,6 +199,23 @@ async fn the_example_that_sends_again_reaches_those_who_failed_before() {
     assert_eq!((code, &status["recipients"]["failed"]), (2, &3.into()));
     let (code, status, counted) = run_in(&folder, &[], "again.yaml").await;
     assert_eq!((code, &status["recipients"]["sent"], &counted["accepted"]), (0, &3.into(), &3.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_contacts_reaches_whom_the_channel_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    // One simulator for both: another port is another account, which knows nobody.
+    let options = SimulatorLine::parse_from(["simulator", "--listen", "127.0.0.1:0"]).options;
+    let simulator = Simulator::bind(options).await.unwrap();
+    let address = simulator.address();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let playing = tokio::spawn(simulator.run(stopped));
+    let (code, status, _) = run_at(&folder, address, "http.yaml", &[]).await;
+    assert_eq!((code, &status["recipients"]["sent"]), (0, &3.into()));
+    let (code, status, counted) = run_at(&folder, address, "contacts.yaml", &[]).await;
+    assert_eq!((code, &status["recipients"]["sent"], &counted["accepted"]), (0, &3.into(), &6.into()), "{status}");
+    drop(stop);
+    playing.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

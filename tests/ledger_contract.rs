@@ -9,6 +9,8 @@ mod audiences;
 mod claims;
 #[path = "ledger_contract/clocks.rs"]
 mod clocks;
+#[path = "ledger_contract/contacts.rs"]
+mod contacts;
 #[path = "ledger_contract/dead_senders.rs"]
 mod dead_senders;
 #[path = "ledger_contract/gates.rs"]
@@ -102,6 +104,29 @@ macro_rules! contract {
                     a_sender_that_wants_nobody_gets_nobody
                     a_request_with_too_many_outcomes_is_refused_whole
                     the_content_comes_with_recipients_to_who_has_none_or_that_of_another_plan
+                }
+                contacts {
+                    whoever_is_sent_to_becomes_a_contact_with_tags_and_nobody_else
+                    a_contact_keeps_the_variables_of_the_latest_plan
+                    other_tags_under_a_used_key_are_refused
+                    who_opts_out_is_skipped_in_every_broadcast_of_the_account_at_once
+                    who_was_not_begun_and_has_opted_out_is_skipped
+                    who_waits_to_be_resent_and_opts_out_is_unknown_and_stays_so
+                    whoever_has_opted_out_is_planned_as_skipped
+                    who_opts_out_while_a_plan_is_made_is_skipped_in_it
+                    who_opts_in_again_is_messaged_by_what_is_planned_then
+                    an_answer_that_means_opt_out_keeps_everybody_else_of_the_account_from_writing
+                    nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time
+                    whose_window_has_closed_is_skipped_and_not_given_out
+                    a_window_that_closes_before_the_slot_is_closed
+                    who_writes_while_they_wait_is_messaged
+                    a_contacts_activity_counts_where_a_row_says_less
+                    an_import_says_what_is_new_and_a_second_one_changes_nothing
+                    tags_come_and_go_by_hand
+                    what_is_out_of_bounds_is_refused_and_changes_nothing
+                    a_contacts_source_gives_whom_it_asks_for
+                    a_tag_of_a_message_is_an_audience_at_once
+                    contacts_longer_than_a_page_come_whole_and_nobody_twice
                 }
                 repeats {
                     a_repeated_exchange_gives_the_same_rows_attempts_and_slots

@@ -33,6 +33,7 @@ fn summary(outcome: &Outcome) -> (String, String, String) {
     let (class, fault) = match outcome {
         Outcome::Accepted { .. } => return ("Accepted".into(), String::new(), String::new()),
         Outcome::Permanent { scope: PermanentScope::Recipient, fault } => ("Recipient".to_owned(), fault),
+        Outcome::Permanent { scope: PermanentScope::OptedOut, fault } => ("OptedOut".to_owned(), fault),
         Outcome::Permanent { scope: PermanentScope::Message, fault } => ("Message".to_owned(), fault),
         Outcome::Auth { fault } => ("Auth".to_owned(), fault),
         Outcome::Throttled { scope: ThrottleScope::Account, fault, .. } => ("Throttled".to_owned(), fault),
@@ -112,7 +113,7 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         400,
         r##"{"message":"(#551) This person isn't available right now.","type":"OAuthException","code":551,"error_subcode":1545041,"fbtrace_id":"G3GRmtpZiq6"}"##,
-        "Recipient",
+        "OptedOut",
         "PersonUnavailable",
     ),
     (
@@ -258,19 +259,19 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         400,
         r##"{"message":"(#10) The person does not accept messages","type":"OAuthException","code":10,"error_subcode":2018108}"##,
-        "Recipient",
+        "OptedOut",
         "MessagesNotAccepted",
     ),
     (
         400,
         r##"{"message":"(#551) This person isn't available right now.","type":"OAuthException","code":551}"##,
-        "Recipient",
+        "OptedOut",
         "PersonUnavailable",
     ),
     (
         400,
         r##"{"message":"(#200) This person isn't receiving messages from you right now.","type":"OAuthException","code":200,"error_subcode":1545041}"##,
-        "Recipient",
+        "OptedOut",
         "PersonUnavailable",
     ),
     (

@@ -18,13 +18,13 @@ fn winter(count: u64) -> String {
 
 #[test]
 fn the_failed_of_a_finished_broadcast_are_sent_to_again_with_their_variables_and_nobody_else() {
-    let stage = Stage::open(&["--fail", "551=0.4", "--seed", "5"]);
+    let stage = Stage::open(&["--fail", "10/2018278=0.4", "--seed", "5"]);
     stage.documents(100, &[winter(20)]);
     stage.run(&[]).exits(2);
     let mut failed: Vec<String> = stage
         .requests()
         .iter()
-        .filter(|line| line.code.as_deref() == Some("551"))
+        .filter(|line| line.code.as_deref() == Some("10/2018278"))
         .map(|line| line.recipient.to_string())
         .collect();
     failed.sort();

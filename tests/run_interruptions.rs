@@ -221,6 +221,8 @@ fn declaration() -> Declaration {
         audience_hash: String::new(),
         content: Content { text: text("Hello"), ..Content::default() },
         orders: None,
+        sent_tags: Vec::new(),
+        reply_window: None,
         request_timeout: Span::from_secs(20),
         rate: None,
         weight: NORMAL_WEIGHT,

@@ -78,6 +78,8 @@ pub fn declaration(rate: u32) -> Declaration {
         audience_hash: String::new(),
         content: Content { text: TEXT.to_owned(), ..Content::default() },
         orders: None,
+        sent_tags: Vec::new(),
+        reply_window: None,
         request_timeout: Span::from_secs(10),
         rate: None,
         weight: NORMAL_WEIGHT,

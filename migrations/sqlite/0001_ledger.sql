@@ -41,6 +41,8 @@ CREATE TABLE broadcast (
     content TEXT NOT NULL,
     content_hash TEXT NOT NULL DEFAULT '',
     audience_hash TEXT NOT NULL DEFAULT '',
+    sent_tags TEXT NOT NULL DEFAULT '[]',       -- what whoever is sent to is tagged with: JSON, of tags
+    reply_window INTEGER,               -- so long after a recipient was last active the provider takes a message; NULL for always
     orders TEXT,                        -- what senders of other processes work by
     released INTEGER NOT NULL DEFAULT 0,        -- the owner is gone
     trouble_reason TEXT,                -- why senders cannot work, as they told
@@ -180,6 +182,7 @@ CREATE TABLE delivery (
     recipient TEXT NOT NULL,
     vars TEXT NOT NULL,
     zone INTEGER NOT NULL DEFAULT 0,     -- its place in plan_zones, from 1 on; 0 for the broadcast's own
+    active_at INTEGER,                   -- when the recipient was last active, as far as is known
     state INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
     tries INTEGER NOT NULL DEFAULT 0,       -- what the retry policy counts
@@ -201,11 +204,15 @@ CREATE TABLE delivery (
 CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- By zone first: where it is quiet for most, nobody walks over them to find the others.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0;
+CREATE INDEX delivery_active ON delivery (broadcast_id, active_at) WHERE state = 0 AND active_at IS NOT NULL;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
 CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;
 CREATE INDEX delivery_given_up ON delivery (broadcast_id, sender_id)
     WHERE reason = 'SenderLost' AND (state = 5 OR resend);
+
+-- Who has opted out before the plan was sealed, so that the seal need not look at everybody.
+CREATE INDEX delivery_opted_out ON delivery (broadcast_id, seq) WHERE state = 4 AND reason = 'OptedOut';
 
 -- Whom an unsealed plan leaves out; emptied by the seal.
 CREATE TABLE exclusion (
@@ -223,3 +230,28 @@ CREATE TABLE tally (
     count INTEGER NOT NULL,
     PRIMARY KEY (broadcast_id, state, reason, code)
 ) STRICT, WITHOUT ROWID;
+
+-- Whom an account knows. Written only under a lock of the account, as are the tags.
+CREATE TABLE contact (
+    account_id INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    vars TEXT NOT NULL,
+    vars_at INTEGER NOT NULL,            -- of which time the variables are: a message that was planned earlier changes none
+    met_at INTEGER NOT NULL,
+    active_at INTEGER,                   -- when last heard of, as far as is known: only grows
+    opted_out_at INTEGER,
+    opted_out_reason TEXT,
+    unswept INTEGER NOT NULL DEFAULT 0,    -- opted out, and still pending somewhere perhaps
+    PRIMARY KEY (account_id, recipient)
+) STRICT;
+
+CREATE INDEX contact_unswept ON contact (account_id, recipient) WHERE unswept;
+
+CREATE TABLE tag (
+    account_id INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (account_id, tag, recipient)
+) STRICT;
+
+CREATE INDEX tag_recipient ON tag (account_id, recipient);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::broadcast::MAX_BROADCAST_NAME;
 use super::reference::{DATA_KEY, MAX_NAME, OBJECT_NAME};
 use super::remote_source::{HttpSource, SqlSource};
+use super::tag;
 
 /// The most recipients that may stand in a document, per list: what etcd holds with ease; more come from sources.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -18,6 +19,8 @@ pub const MAX_SOURCES: usize = 32;
 pub const MAX_LIMIT: u32 = 10_000_000;
 /// As many outcomes as there are.
 pub const MAX_OUTCOMES: usize = 4;
+/// The longest time in which contacts may have to be active: ten years, which is longer than any list is good for.
+pub const MAX_ACTIVE_WITHIN_SECONDS: u32 = 315_360_000;
 /// The most variables of one recipient.
 pub const MAX_VARS: usize = 32;
 /// The longest value of a variable, in characters.
@@ -40,8 +43,8 @@ pub struct Audience {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "recipients_schema")]
     pub recipients: Vec<Recipient>,
-    /// Recipients from files, from elsewhere and of other broadcasts, at most 32 sources, read in this order and united. Names
-    /// must be unique in the list.
+    /// Recipients from files, from elsewhere, of other broadcasts, and contacts of the channel: at most 32 sources, read in this
+    /// order and united. Names must be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,
@@ -66,19 +69,21 @@ pub struct Recipient {
     /// Variables of this recipient for the message's template: name to text, at most 32, each at most 4096 characters.
     /// Names are letters, digits and `_`, not beginning with a digit. An empty text counts as absent.
     /// `time_zone`, a name of the IANA database such as `America/New_York`, is by whose clock quiet hours are judged.
+    /// `last_active_time`, an instant with its offset, is when the recipient last wrote: where the provider takes a message
+    /// only for some time after that, whoever's time is over is skipped (WindowClosed).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "vars_schema")]
     pub vars: BTreeMap<String, String>,
 }
 
-/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef`, `http`, `sql` and
-/// `broadcast`.
+/// Recipients from elsewhere: exactly one of `configMapKeyRef`, `secretKeyRef`, `http`, `sql`, `broadcast` and
+/// `contacts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "(has(self.configMapKeyRef) ? 1 : 0) + (has(self.secretKeyRef) ? 1 : 0) + (has(self.http) ? 1 : 0) \
-     + (has(self.sql) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) == 1"
-).message("exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set"))]
+     + (has(self.sql) ? 1 : 0) + (has(self.broadcast) ? 1 : 0) + (has(self.contacts) ? 1 : 0) == 1"
+).message("exactly one of configMapKeyRef, secretKeyRef, http, sql, broadcast and contacts must be set"))]
 pub struct AudienceSource {
     /// A name for this source, for messages and status: a DNS label of 1 to 63 characters, unique in the list. Required.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -99,6 +104,30 @@ pub struct AudienceSource {
     /// ended when the plan is made. Exactly one member of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<BroadcastSource>,
+    /// People whom the channel's account knows: whom it has messaged, and whom somebody has brought in. `{}` is all of them.
+    /// Whoever has opted out is not among them. Exactly one member of a source is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<ContactsSource>,
+}
+
+/// Contacts of the channel's account, with the variables that they came with last: those for whom everything holds that is
+/// given here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactsSource {
+    /// Only who has all of these tags: 1 to 10. Default: whichever tags they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "tag::tags_schema")]
+    pub tags: Vec<String>,
+    /// Only who has none of these tags: 1 to 10. Default: whichever tags they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "tag::tags_schema")]
+    pub without_tags: Vec<String>,
+    /// Only who was active in the last so many seconds before the plan is made, as far as is known: 1 to 315360000, ten
+    /// years. Whoever was never heard of is left out then. Default: whenever they were active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_ACTIVE_WITHIN_SECONDS))]
+    pub active_within_seconds: Option<u32>,
 }
 
 /// Recipients of a broadcast that has ended.
@@ -148,8 +177,8 @@ pub struct Exclusion {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "excluded_schema")]
     pub recipients: Vec<ExcludedRecipient>,
-    /// Recipients to leave out, from files, from elsewhere or of other broadcasts, at most 32 sources. Only the ids count.
-    /// Names must be unique in the list.
+    /// Recipients to leave out, from files, from elsewhere, of other broadcasts, or contacts of the channel: at most 32 sources.
+    /// Only the ids count. Names must be unique in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "sources_schema")]
     pub sources: Vec<AudienceSource>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, quiet_period,
-    quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef,
+    quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef, tag,
 };
 
 /// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
@@ -75,6 +75,11 @@ pub const MAX_BATCH_SIZE: u32 = 20_000;
         .field_path(".spec.content").reason(Reason::FieldValueForbidden),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) \
+         || (has(self.spec.onSent) ? self.spec.onSent.tags : []) == (has(oldSelf.spec.onSent) ? oldSelf.spec.onSent.tags : [])"
+    ).message("locked since the first message was attempted; to tag people otherwise make a new BroadcastMessage with another idempotencyKey")
+        .field_path(".spec.onSent").reason(Reason::FieldValueForbidden),
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) \
          || (has(self.spec.idempotencyKey) ? self.spec.idempotencyKey : self.metadata.name) \
          == (has(oldSelf.spec.idempotencyKey) ? oldSelf.spec.idempotencyKey : oldSelf.metadata.name)"
     ).message("locked since the first message was attempted; to send again make a new BroadcastMessage with another idempotencyKey")
@@ -90,6 +95,9 @@ pub struct BroadcastMessageSpec {
     pub audience: Audience,
     /// What is sent. Mutable until the first message is attempted, then locked. Required.
     pub content: Content,
+    /// What is remembered of whom the message was sent to. Mutable until the first message is attempted, then locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_sent: Option<OnSent>,
     /// How fast and by how many senders. May be changed at any time and takes effect within seconds, but for
     /// `batchSize`, which counts when the plan is made.
     #[serde(default)]
@@ -111,6 +119,16 @@ pub struct BroadcastMessageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY), regex(pattern = r"^[^/ \t\r\n]+$"))]
     pub idempotency_key: Option<String>,
+}
+
+/// What is remembered of whom the message was sent to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OnSent {
+    /// Tags that each recipient gets once the provider has taken the message: 1 to 10, each like the value of a label, 1 to
+    /// 63 characters. They belong to the channel's account, and `contacts` of an audience finds people by them. Required.
+    #[schemars(schema_with = "tag::tags_schema")]
+    pub tags: Vec<String>,
 }
 
 /// How fast and by how many senders.
@@ -259,6 +277,13 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "quiet_period::list_schema")]
     pub quiet_hours: Vec<QuietPeriod>,
+}
+
+impl BroadcastMessageSpec {
+    /// What whoever is sent to is tagged with.
+    pub fn sent_tags(&self) -> &[String] {
+        self.on_sent.as_ref().map_or(&[], |on_sent| &on_sent.tags)
+    }
 }
 
 impl BroadcastMessage {

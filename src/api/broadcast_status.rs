@@ -84,7 +84,7 @@ pub struct BroadcastMessageStatus {
     /// The sealed plan: what was read, and what it hashes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
-    /// When the first message was attempted. From then on channel, audience, content and idempotencyKey are locked.
+    /// When the first message was attempted. From then on channel, audience, content, onSent and idempotencyKey are locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
     pub first_attempt_time: Option<Timestamp>,
@@ -118,7 +118,7 @@ pub struct RecipientSums {
     /// The provider refused for good, or all tries were used up.
     #[schemars(range(min = 0))]
     pub failed: i64,
-    /// Never attempted, by decision: cancelled or expired.
+    /// Never attempted, by decision: cancelled, expired, opted out, or too long inactive for the provider to take a message.
     #[schemars(range(min = 0))]
     pub skipped: i64,
     /// The answer was lost: the message may or may not have arrived. Not sent again, so that nobody gets it twice, unless

@@ -26,13 +26,16 @@ pub mod reference;
 pub mod remote_source;
 pub mod sender_pods;
 mod structure;
+pub mod tag;
 pub mod violation;
 
 pub use audience::{
     Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
 };
 pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
-pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Delivery, Priority, Retry, Schedule, UnknownPolicy};
+pub use broadcast::{
+    BroadcastMessage, BroadcastMessageSpec, Delivery, OnSent, Priority, Retry, Schedule, UnknownPolicy,
+};
 pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
 pub use channel::{
     HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel, TelegramChannel,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::place::{Place, Refusal, Spot};
+use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
 use crate::delivery::quiet_hours::{TIME_ZONE, Zone};
 
 /// The longest id, in characters: longer than any provider's, short enough for an index.
@@ -149,6 +150,12 @@ pub(super) fn check_variable(name: &str, value: &str) -> Result<(), (String, &'s
         return Err((
             "there is no such time zone".to_owned(),
             "name one of the IANA database, such as Europe/Berlin, or leave it empty",
+        ));
+    }
+    if name == LAST_ACTIVE_TIME && activity::parse(value).is_none() {
+        return Err((
+            "this is no instant".to_owned(),
+            "write it with its offset, such as 2026-12-01T09:00:00Z or 2026-12-01 10:00:00+01, or leave it empty",
         ));
     }
     check_value(value)

@@ -16,6 +16,7 @@
 //! | [`batch`] | how recipients are cut into batches |
 //! | [`plural`] | nothing: how numbers are told to people |
 
+pub mod activity;
 pub mod backoff;
 pub mod batch;
 pub mod brake;

@@ -68,6 +68,9 @@ impl std::fmt::Display for Fault {
 pub enum PermanentScope {
     /// This recipient cannot be reached; others can.
     Recipient,
+    /// This recipient wants no messages of the account any more: as `Recipient`, and no broadcast messages them again until
+    /// they opt in.
+    OptedOut,
     /// The message itself is refused; others will be refused alike.
     Message,
 }

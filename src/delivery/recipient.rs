@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backoff::{RetryPolicy, scatter};
-use super::outcome::{Cap, Fault, Outcome, PermanentScope, ThrottleScope};
+use super::outcome::{Cap, Fault, Outcome, ThrottleScope};
 use super::time::{Span, Timestamp};
 use super::unanswered::unanswered;
 
@@ -68,6 +68,10 @@ pub enum SkipReason {
     Cancelled,
     Expired,
     Missed,
+    /// The recipient wants no messages of the account.
+    OptedOut,
+    /// Too long has passed since the recipient was last active: the provider would refuse the message.
+    WindowClosed,
 }
 
 impl SkipReason {
@@ -76,6 +80,8 @@ impl SkipReason {
             SkipReason::Cancelled => "Cancelled",
             SkipReason::Expired => "Expired",
             SkipReason::Missed => "Missed",
+            SkipReason::OptedOut => "OptedOut",
+            SkipReason::WindowClosed => "WindowClosed",
         }
     }
 }
@@ -132,7 +138,7 @@ pub struct Settled {
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
     pub now: Timestamp,
-    /// The broadcast was cancelled or expired: whoever would be pending is skipped.
+    /// Why nobody, or not this recipient, is attempted any more: whoever would be pending is skipped.
     pub ended: Option<SkipReason>,
     pub retry: RetryPolicy,
     /// From then on no answer to the attempt is awaited: its deadline and a grace.
@@ -162,9 +168,7 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
         Outcome::Accepted { provider_id } => {
             Settled { provider_id: provider_id.clone(), ..settled(RecipientState::Sent, None) }
         }
-        Outcome::Permanent { fault, scope: PermanentScope::Recipient | PermanentScope::Message } => {
-            settled(RecipientState::Failed, Some(fault))
-        }
+        Outcome::Permanent { fault, .. } => settled(RecipientState::Failed, Some(fault)),
         Outcome::Unknown { .. } if before.state != RecipientState::Inflight => return None,
         Outcome::Unknown { fault } => unanswered(before, fault, around),
         Outcome::Auth { fault }
@@ -252,6 +256,7 @@ fn jitter(around: &Circumstances) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::outcome::PermanentScope;
     use super::*;
 
     fn fault() -> Fault {
@@ -272,6 +277,7 @@ mod tests {
             Outcome::Accepted { provider_id: Some("m_1".into()) },
             Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() },
             Outcome::Permanent { scope: PermanentScope::Message, fault: fault() },
+            Outcome::Permanent { scope: PermanentScope::OptedOut, fault: fault() },
             Outcome::Auth { fault: fault() },
             Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(5), fault: fault() },
             Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms: Some(5), fault: fault() },
@@ -286,8 +292,9 @@ mod tests {
     #[test]
     fn each_class_leads_where_the_table_says() {
         use RecipientState::*;
-        let expected = [Sent, Failed, Failed, Pending, Pending, Pending, Pending, Pending, Unknown, Pending, Pending];
-        let counts = [0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+        let expected =
+            [Sent, Failed, Failed, Failed, Pending, Pending, Pending, Pending, Pending, Unknown, Pending, Pending];
+        let counts = [0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0];
         for ((outcome, state), counted) in every_outcome().iter().zip(expected).zip(counts) {
             let after = settle(inflight(0), 3, outcome, &around()).expect("changes");
             assert_eq!((after.state, after.tries), (state, counted), "{outcome:?}");

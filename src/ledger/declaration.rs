@@ -13,6 +13,7 @@ use crate::delivery::pacing;
 use crate::delivery::quiet_hours::{QuietHours, QuietHoursError};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
+use crate::provider::reply_window::reply_window;
 
 /// Who is paced together: one account at one provider within one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub struct Declaration {
     pub account: AccountKey,
     /// The account's ceiling.
     pub account_rate: Rate,
-    /// Over account, audience and content: what the key stands for.
+    /// Over account, audience, content and tags: what the key stands for.
     pub identity_hash: String,
     /// Over the audience alone: says what differs where the identity does.
     pub audience_hash: String,
@@ -62,6 +63,10 @@ pub struct Declaration {
     pub content: Content,
     /// What senders in other processes work by; `None` where planner and senders have it at hand.
     pub orders: Option<Orders>,
+    /// What whoever is sent to is tagged with.
+    pub sent_tags: Vec<String>,
+    /// How long after a recipient was last active the provider takes the message; `None` where it does at any time.
+    pub reply_window: Option<Span>,
     /// How long one request may take once connected.
     pub request_timeout: Span,
     /// The broadcast's own rate; the lower of this and the account's applies.
@@ -142,10 +147,12 @@ impl Declaration {
             key_is_given: spec.idempotency_key.is_some(),
             owner_uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
-            identity_hash: identity_hash(&account, &spec.audience, &content),
+            identity_hash: identity_hash(&account, &spec.audience, &content, spec.sent_tags()),
             audience_hash: digest(&plain_json(&spec.audience)),
             account,
             account_rate: rate(ceiling),
+            reply_window: channel.account().and_then(|account| reply_window(account.provider(), &content)),
+            sent_tags: spec.sent_tags().to_vec(),
             content,
             orders: None,
             request_timeout: Span::from_secs(i64::from(channel.request_timeout_seconds)),
@@ -203,8 +210,8 @@ fn instant(instant: jiff::Timestamp) -> Timestamp {
 }
 
 /// SHA-256 of what a key stands for. Field order is fixed by the types, so equal specs have equal hashes.
-fn identity_hash(account: &AccountKey, audience: &Audience, content: &Content) -> String {
-    digest(&plain_json(&(account, audience, content)))
+fn identity_hash(account: &AccountKey, audience: &Audience, content: &Content, sent_tags: &[String]) -> String {
+    digest(&plain_json(&(account, audience, content, sent_tags)))
 }
 
 fn plain_json(value: &impl Serialize) -> String {

@@ -44,7 +44,7 @@ pub enum LedgerError {
     #[error(
         "the idempotency key `{key}` already stands for another {changed}, and people were messaged under it; choose a new `spec.idempotencyKey` (or `metadata.name`) for a new message, or undo the edit to go on with the old one"
     )]
-    /// `changed` names what differs: account, audience, content.
+    /// `changed` names what differs: account, content, audience, tags of `onSent`.
     KeyReused { key: String, changed: String },
     #[error(
         "the idempotency key `{key}` belongs to the BroadcastMessage `{owner}`, which still exists; delete that one, or choose a new `spec.idempotencyKey`"
@@ -72,6 +72,8 @@ pub enum LedgerError {
     AudienceNotFound { name: String },
     #[error("the broadcast `{name}` has not ended, so nobody knows how its recipients end; wait for it, or cancel it")]
     AudienceUnfinished { name: String },
+    #[error("{problem}; correct it and call again, nothing was changed")]
+    ContactInvalid { problem: String },
     #[error("one request carries at most {limit} items")]
     RequestTooLarge { limit: usize },
     #[error("chunk {chunk} does not follow chunk {last}")]
@@ -105,6 +107,7 @@ impl LedgerError {
             LedgerError::PlanSuperseded => "PlanSuperseded",
             LedgerError::AudienceNotFound { .. } => "AudienceNotFound",
             LedgerError::AudienceUnfinished { .. } => "AudienceUnfinished",
+            LedgerError::ContactInvalid { .. } => "ContactInvalid",
             LedgerError::RequestTooLarge { .. } => "RequestTooLarge",
             LedgerError::ChunkOutOfOrder { .. } => "ChunkOutOfOrder",
         }

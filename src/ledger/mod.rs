@@ -8,6 +8,7 @@ pub mod audience;
 pub mod batch_status;
 pub mod brief;
 pub mod clock;
+pub mod contacts;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
@@ -29,9 +30,10 @@ pub mod wire;
 
 use std::future::Future;
 
-pub use audience::{AudienceList, AudiencePage, AudienceQuery};
+pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
 pub use brief::{Brief, Orders, ToldTrouble, Trouble};
 pub use clock::Clock;
+pub use contacts::{Contact, ContactRow, Contacts, ContactsFilter, ContactsPage, Imported, OptedOut};
 pub use declaration::{AccountKey, Declaration};
 pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
@@ -76,7 +78,7 @@ pub trait SenderLedger: Send + Sync + 'static {
         rows: &[PlanRow],
     ) -> impl Future<Output = Result<PlanReceipt>> + Send;
 
-    /// Recipients of a finished broadcast that the audience of the planned one names: one page.
+    /// Recipients of a finished broadcast, or contacts of the account, that the audience of the planned one names: one page.
     ///
     /// # Errors
     /// [`LedgerError::AudienceNotFound`], [`LedgerError::AudienceUnfinished`]; [`LedgerError::Forbidden`] for a source
@@ -111,7 +113,7 @@ pub trait SenderLedger: Send + Sync + 'static {
 }
 
 /// The truth, wherever it is kept, as its owner sees it: `herald run`, or the operator.
-pub trait Ledger: SenderLedger {
+pub trait Ledger: SenderLedger + Contacts {
     /// Makes the broadcast known or brings its changeable settings up to date. A declaration of an older generation of
     /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
     ///

@@ -76,16 +76,27 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
         Some(Closed::Expired) if unsealed => Some(End::Expired),
         Some(Closed::Missed) if unsealed => Some(End::Missed),
         Some(Closed::Complete) if skipped_for(snapshot, SkipReason::Missed) => Some(End::Missed),
-        Some(Closed::Complete) if counts.skipped > 0 => Some(End::Expired),
+        Some(Closed::Complete) if counts.skipped > skipped_one_by_one(snapshot) => Some(End::Expired),
         Some(Closed::Complete) if counts.failed + counts.unknown > 0 => Some(End::DeliveredWithFailures),
+        // They were to be reached and are not, as if the provider had said so.
+        Some(Closed::Complete) if skipped_for(snapshot, SkipReason::WindowClosed) => Some(End::DeliveredWithFailures),
         Some(Closed::Complete) => Some(End::Delivered),
         _ => None,
     }
 }
 
 fn skipped_for(snapshot: &BroadcastSnapshot, reason: SkipReason) -> bool {
-    let so = |row: &super::snapshot::Outcomes| row.state == RecipientState::Skipped && row.reason == reason.as_str();
-    snapshot.outcomes.iter().any(so)
+    count_skipped(snapshot, reason) > 0
+}
+
+fn count_skipped(snapshot: &BroadcastSnapshot, reason: SkipReason) -> i64 {
+    let so = |row: &&super::snapshot::Outcomes| row.state == RecipientState::Skipped && row.reason == reason.as_str();
+    snapshot.outcomes.iter().filter(so).map(|row| row.count).sum()
+}
+
+/// How many were skipped for a reason of their own, while the broadcast went on.
+fn skipped_one_by_one(snapshot: &BroadcastSnapshot) -> i64 {
+    [SkipReason::OptedOut, SkipReason::WindowClosed].map(|reason| count_skipped(snapshot, reason)).iter().sum()
 }
 
 /// The whole status. `before` keeps the times of conditions that have not changed.

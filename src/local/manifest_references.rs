@@ -82,8 +82,8 @@ fn missing_source(
         let field = format!("{field}.sql.urlSecretKeyRef.name");
         return missing_secret(manifest, broadcast, &reference.name, &reference.key, &field);
     }
-    // Whether the ledger knows a broadcast is seen when the plan is made.
-    if source.broadcast.is_some() || manifest.source(namespace, source).is_some() {
+    // Whom the ledger knows is seen when the plan is made.
+    if source.broadcast.is_some() || source.contacts.is_some() || manifest.source(namespace, source).is_some() {
         return None;
     }
     let (kind, member, objects) = match source.reference()? {

@@ -183,7 +183,7 @@ impl ManifestMaterials {
         let sources = assembly::included(audience).into_iter().chain(assembly::excluded(audience));
         let of = |source| match source {
             Part::Read(Source::Material { kind, name, key }) => self.data(kind, &name, &key)?.path().map(PathBuf::from),
-            Part::Read(Source::Inline { .. } | Source::Http(_) | Source::Sql { .. }) | Part::Broadcast { .. } => None,
+            Part::Read(Source::Inline { .. } | Source::Http(_) | Source::Sql { .. }) | Part::Known { .. } => None,
         };
         sources.filter_map(of).collect()
     }

@@ -91,14 +91,13 @@ const OF_THE_FIRST: &str =
     "the recipient of --test is not in the audience; the variables are those of its first recipient";
 const OF_NOBODY: &str =
     "the recipient of --test is not in the audience, and nor is anybody else; there are no variables";
-const NOT_LOOKED_AT: &str =
-    "the recipient of --test is not among those listed; recipients that other broadcasts have left are not looked at";
+const NOT_LOOKED_AT: &str = "the recipient of --test is not among those listed; recipients that other broadcasts have left, and contacts, are not looked at";
 
 async fn find(order: &Order, id: String) -> Result<Found, RehearsalError> {
     let parts = assembly::included(&order.broadcast.spec.audience);
     let materials = order.materials.clone();
     let search = move || {
-        let names_broadcasts = parts.iter().any(|part| matches!(part, Part::Broadcast { .. }));
+        let asks_the_ledger = parts.iter().any(|part| matches!(part, Part::Known { .. }));
         let mut first = None;
         for part in parts {
             let Part::Read(source) = part else { continue };
@@ -112,7 +111,7 @@ async fn find(order: &Order, id: String) -> Result<Found, RehearsalError> {
             }
         }
         let borrowed = match &first {
-            _ if names_broadcasts => NOT_LOOKED_AT,
+            _ if asks_the_ledger => NOT_LOOKED_AT,
             Some(_) => OF_THE_FIRST,
             None => OF_NOBODY,
         };

@@ -53,6 +53,7 @@ fn spec(ended: &BroadcastMessage, name: &str, outcome: RetryOutcome) -> Broadcas
         http: None,
         sql: None,
         broadcast: Some(BroadcastSource { name: name.to_owned(), outcomes: vec![outcome.of_audience()] }),
+        contacts: None,
     };
     let quiet_hours = ended.spec.schedule.as_ref().map(|schedule| schedule.quiet_hours.clone()).unwrap_or_default();
     let schedule = (!quiet_hours.is_empty()).then(|| Schedule { quiet_hours, ..Schedule::default() });
@@ -66,6 +67,7 @@ fn spec(ended: &BroadcastMessage, name: &str, outcome: RetryOutcome) -> Broadcas
             ..Audience::default()
         },
         content: ended.spec.content.clone(),
+        on_sent: ended.spec.on_sent.clone(),
         delivery,
         schedule,
         suspend: None,

@@ -7,6 +7,8 @@ use crate::delivery::outcome::{Cap, Fault, Outcome, PermanentScope, ThrottleScop
 pub enum ErrorClass {
     /// This person cannot be reached.
     PermanentRecipient,
+    /// This person has blocked the account or asked for no more messages: nobody of the account writes to them again.
+    OptedOut,
     /// The message itself is refused.
     PermanentMessage,
     /// Credentials, permissions, configuration of the account: nobody can be reached.
@@ -55,6 +57,7 @@ impl ErrorClass {
         };
         match self {
             ErrorClass::PermanentRecipient => Outcome::Permanent { scope: PermanentScope::Recipient, fault },
+            ErrorClass::OptedOut => Outcome::Permanent { scope: PermanentScope::OptedOut, fault },
             ErrorClass::PermanentMessage => Outcome::Permanent { scope: PermanentScope::Message, fault },
             ErrorClass::Auth => Outcome::Auth { fault },
             ErrorClass::Throttled { wait_ms } => throttled(ThrottleScope::Account, wait_ms, fault),

@@ -6,6 +6,7 @@ pub mod graph;
 pub mod http;
 pub mod messenger;
 mod redact;
+pub mod reply_window;
 mod retry_after;
 pub mod slack;
 pub mod telegram;

@@ -143,13 +143,13 @@ fn required(credentials: &dyn Credentials, key: &str) -> Result<SecretString, Ch
 pub enum Part {
     /// The document itself, or a file.
     Read(Source),
-    /// Another broadcast: the ledger knows its recipients.
-    Broadcast {
+    /// Another broadcast, or the contacts of the account: the ledger knows them.
+    Known {
         list: AudienceList,
         /// The source's name in its list.
         source: String,
-        /// The broadcast's name, for messages.
-        name: String,
+        /// What it is, for messages: `the recipients of NAME`.
+        shown: String,
     },
 }
 
@@ -179,7 +179,12 @@ fn parts(path: &str, recipients: Inline, named: &[AudienceSource], list: Audienc
 
 fn part(source: &AudienceSource, list: AudienceList) -> Option<Part> {
     if let Some(broadcast) = &source.broadcast {
-        return Some(Part::Broadcast { list, source: source.name.clone(), name: broadcast.name.clone() });
+        let shown = format!("the recipients of {}", broadcast.name);
+        return Some(Part::Known { list, source: source.name.clone(), shown });
+    }
+    if source.contacts.is_some() {
+        let shown = format!("the contacts of {}", source.name);
+        return Some(Part::Known { list, source: source.name.clone(), shown });
     }
     if let Some(http) = &source.http {
         return Some(Part::Read(Source::Http(Box::new(http.clone()))));

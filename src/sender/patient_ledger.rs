@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::retry::Retry;
+use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
-    AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, Declaration,
-    Ledger, LedgerError, Outcomes, Owner, ResultsPage, ResultsQuery, SenderLedger, Trouble,
+    AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
+    Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, OptedOut, Outcomes, Owner,
+    ResultsPage, ResultsQuery, SenderLedger, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -73,6 +75,41 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.retry().answered(|| self.ledger.settle_dead_sender(within, words)).await
+    }
+}
+
+impl<L: Ledger> Contacts for PatientLedger<L> {
+    async fn import_contacts(&self, account: &AccountKey, rows: &[ContactRow]) -> Result<Imported> {
+        self.retry().answered(|| self.ledger.import_contacts(account, rows)).await
+    }
+
+    async fn tag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        self.retry().answered(|| self.ledger.tag(account, recipients, tags)).await
+    }
+
+    async fn untag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        self.retry().answered(|| self.ledger.untag(account, recipients, tags)).await
+    }
+
+    async fn opt_out(&self, account: &AccountKey, recipients: &[String], reason: &str) -> Result<OptedOut> {
+        self.retry().answered(|| self.ledger.opt_out(account, recipients, reason)).await
+    }
+
+    async fn opt_in(&self, account: &AccountKey, recipients: &[String]) -> Result<u64> {
+        self.retry().answered(|| self.ledger.opt_in(account, recipients)).await
+    }
+
+    async fn heard_from(&self, account: &AccountKey, heard: &[(String, Timestamp)]) -> Result<()> {
+        self.retry().answered(|| self.ledger.heard_from(account, heard)).await
+    }
+
+    async fn contacts_page(
+        &self,
+        account: &AccountKey,
+        after: Option<&str>,
+        filter: &ContactsFilter,
+    ) -> Result<ContactsPage> {
+        self.retry().answered(|| self.ledger.contacts_page(account, after, filter)).await
     }
 }
 

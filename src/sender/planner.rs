@@ -17,7 +17,7 @@ use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
 use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, SealedPlan};
-use crate::ledger::{AudienceList, AudiencePage, AudienceQuery, LedgerError, SenderLedger};
+use crate::ledger::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerError, SenderLedger};
 use crate::provider::Provider;
 
 /// Rendered samples kept for people, and how much of each.
@@ -207,8 +207,8 @@ impl<L: SenderLedger> Planner<'_, L> {
                     self.exclude(&chunk).await?;
                 }
             }
-            Part::Broadcast { list, source, .. } => {
-                let mut from = Some(0);
+            Part::Known { list, source, .. } => {
+                let mut from = Some(AudiencePosition::Start);
                 while let Some(page) = self.page(*list, source, from).await? {
                     let ids: Vec<String> = page.rows.into_iter().map(|row| row.recipient).collect();
                     self.exclude(&ids).await?;
@@ -239,9 +239,9 @@ impl<L: SenderLedger> Planner<'_, L> {
                     added += self.append(chunk, &spec.template).await?;
                 }
             }
-            Part::Broadcast { list, source, name } => {
-                let shown: Arc<str> = format!("the recipients of {name}").into();
-                let (mut from, mut count) = (Some(0), 0);
+            Part::Known { list, source, shown } => {
+                let shown: Arc<str> = shown.as_str().into();
+                let (mut from, mut count) = (Some(AudiencePosition::Start), 0);
                 while !self.full
                     && let Some(page) = self.page(*list, source, from).await?
                 {
@@ -260,12 +260,12 @@ impl<L: SenderLedger> Planner<'_, L> {
         Ok(added)
     }
 
-    /// The page of another broadcast that begins there; `None` after the last one.
+    /// The page of what the ledger knows that begins there; `None` after the last one.
     async fn page(
         &mut self,
         list: AudienceList,
         source: &str,
-        from: Option<i64>,
+        from: Option<AudiencePosition>,
     ) -> Result<Option<AudiencePage>, PlanError> {
         let Some(from) = from else { return Ok(None) };
         let query = AudienceQuery { ticket: self.ticket, list, source: source.to_owned(), from };

@@ -71,8 +71,8 @@ fn a_stop_by_hand_stands_and_is_not_undone_by_the_next_sync() {
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn recipients_are_read_by_who_may_and_sent_to_again_once() {
-    // 551 is an answer that ends it for a recipient.
-    let stage = Stage::with_channel("plugin-read", &["--latency", "20-50", "--fail", "551=0.3"], 100);
+    // An answer that ends it for a recipient, and is no opt-out: they are sent to again.
+    let stage = Stage::with_channel("plugin-read", &["--latency", "20-50", "--fail", "10/2018278=0.3"], 100);
     stage.apply(&stage.broadcast("sale", 300, ""));
     let status = stage.await_end("sale", "DeliveredWithFailures");
     let failed = usize::try_from(status["recipients"]["failed"].as_i64().unwrap()).unwrap();

@@ -16,7 +16,7 @@ use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRe
 use herald::ledger::plan::PlanRow;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Declaration, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
+use herald::ledger::{Clock, Contacts, Declaration, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
 
 use super::model::{Answer, BATCH, MAX_TRIES, Model, PEOPLE, Says, View};
 use super::operations::{Operation, SENDERS, Tell};
@@ -122,6 +122,15 @@ impl<'a> Case<'a> {
         ids
     }
 
+    fn account(&self) -> AccountKey {
+        AccountKey {
+            namespace: self.namespace.clone(),
+            provider: "http".into(),
+            account: "acme".into(),
+            host: "localhost".into(),
+        }
+    }
+
     fn born(&mut self, sender: usize) {
         self.born += 1;
         self.callers[sender] =
@@ -143,17 +152,14 @@ impl<'a> Case<'a> {
             idempotency_key: name.clone(),
             owner_uid: name,
             generation,
-            account: AccountKey {
-                namespace: self.namespace.clone(),
-                provider: "http".into(),
-                account: "acme".into(),
-                host: "localhost".into(),
-            },
+            account: self.account(),
             account_rate: Rate::new(RATE, 1),
             identity_hash: "same".into(),
             audience_hash: String::new(),
             content: Content { text: "hello".into(), ..Content::default() },
             orders: None,
+            sent_tags: Vec::new(),
+            reply_window: None,
             request_timeout: Span::from_secs(2),
             rate: None,
             weight: NORMAL_WEIGHT,
@@ -228,6 +234,17 @@ impl<'a> Case<'a> {
             Operation::EverybodyIsDead => {
                 self.model.everybody_is_dead();
                 done(on_each!(self, |ledger, _ids| async { ledger.settle_all_senders_dead().await.map(drop) }));
+            }
+            Operation::Opt { person, out } => {
+                self.model.opt(person, out);
+                let account = self.account();
+                let person = [format!("person-{person}")];
+                done(on_each!(self, |ledger, _ids| async {
+                    match out {
+                        true => ledger.opt_out(&account, &person, "asked to stop").await.map(drop),
+                        false => ledger.opt_in(&account, &person).await.map(drop),
+                    }
+                }));
             }
             Operation::Release { broadcast } => {
                 self.model.release(broadcast);

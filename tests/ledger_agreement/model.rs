@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use herald::delivery::gate::Closed;
-use herald::delivery::outcome::Outcome;
+use herald::delivery::outcome::{Outcome, PermanentScope};
 use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
 use herald::ledger::exchange::{ExchangeRequest, LastWords, Report};
 
@@ -28,6 +28,8 @@ struct Row {
     taken_at: i64,
     /// Unknown by silence alone: its sender has told nothing of this attempt.
     given_up: bool,
+    /// Wants no more messages of the account.
+    opted_out: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,13 +99,16 @@ pub struct Model {
     pub now: i64,
     stopped: bool,
     pub broadcasts: [Broadcast; 2],
+    /// Who wants no more messages of the account.
+    opted_out: [bool; PEOPLE],
     /// Whether a new sender is given one at a time; taken out by who wants to see the difference.
     probation: bool,
 }
 
 impl Model {
     pub fn new(now: i64, probation: bool) -> Model {
-        let mut model = Model { now, stopped: false, broadcasts: Default::default(), probation };
+        let mut model =
+            Model { now, stopped: false, broadcasts: Default::default(), opted_out: [false; PEOPLE], probation };
         (0..2).for_each(|which| assert!(model.plan(which)));
         model
     }
@@ -114,8 +119,8 @@ impl Model {
         if broadcast.begun {
             return false;
         }
-        let row = Row {
-            state: Pending,
+        let row = |opted_out: &bool| Row {
+            state: if *opted_out { Skipped } else { Pending },
             attempt: 0,
             tries: 0,
             not_before: 0,
@@ -123,8 +128,9 @@ impl Model {
             request: 0,
             taken_at: 0,
             given_up: false,
+            opted_out: *opted_out,
         };
-        broadcast.rows = vec![row; PEOPLE];
+        broadcast.rows = self.opted_out.iter().map(row).collect();
         broadcast.batches = vec![Batch::default(); PEOPLE.div_ceil(BATCH)];
         true
     }
@@ -137,6 +143,29 @@ impl Model {
             broadcast.suspended = suspended;
             broadcast.released = false;
             broadcast.end = end;
+        }
+    }
+
+    /// Whether somebody wants messages; what is pending for whom does not is skipped.
+    pub fn opt(&mut self, person: usize, out: bool) {
+        // Who has opted out by an answer meanwhile is swept first.
+        self.sweep();
+        self.set_opted_out(person, out);
+        self.sweep();
+    }
+
+    fn set_opted_out(&mut self, person: usize, out: bool) {
+        self.opted_out[person] = out;
+        self.broadcasts.iter_mut().for_each(|broadcast| broadcast.rows[person].opted_out = out);
+    }
+
+    /// What was cancelled ends as cancelled.
+    fn sweep(&mut self) {
+        for broadcast in self.broadcasts.iter_mut().filter(|broadcast| !broadcast.cancelled) {
+            let gone = |row: &&mut Row| row.opted_out && row.state == Pending;
+            if broadcast.rows.iter_mut().filter(gone).map(|row| row.state = Skipped).count() > 0 {
+                broadcast.let_go_of_what_is_done();
+            }
         }
     }
 
@@ -173,6 +202,7 @@ impl Model {
                 broadcast.let_go_of_what_is_done();
             }
         }
+        self.sweep();
     }
 
     pub fn everybody_is_dead(&mut self) {
@@ -197,7 +227,7 @@ impl Model {
             if begun && row.state == Unknown {
                 continue;
             }
-            row.state = match (begun, ended) {
+            row.state = match (begun, ended || row.opted_out) {
                 (true, _) => Unknown,
                 (false, true) => Skipped,
                 (false, false) => Pending,
@@ -256,19 +286,23 @@ impl Model {
     fn record(&mut self, which: usize, outcomes: &[Report]) -> bool {
         let broadcast = &mut self.broadcasts[which];
         let ended = broadcast.ended(self.now).is_some();
-        let mut proof = false;
+        let (mut proof, mut gone) = (false, Vec::new());
         for report in outcomes {
             let Some(row) = broadcast.rows.get_mut(report.seq as usize) else { continue };
             if row.attempt != report.attempt || !row.become_what(&report.outcome, self.now) {
                 continue;
             }
+            let over = ended || row.opted_out;
+            if matches!(report.outcome, Outcome::Permanent { scope: PermanentScope::OptedOut, .. }) {
+                gone.push(report.seq as usize);
+            }
             if report.outcome != Outcome::NotBegun {
                 let batch = &mut broadcast.batches[report.seq as usize / BATCH];
                 proof = true;
                 batch.probation = false;
-                batch.retries += i64::from(row.state == Pending && !ended);
+                batch.retries += i64::from(row.state == Pending && !over);
             }
-            if ended && row.state == Pending {
+            if over && row.state == Pending {
                 row.state = Skipped;
             }
             self.stopped |= matches!(report.outcome, Outcome::Auth { .. });
@@ -277,11 +311,16 @@ impl Model {
         if !outcomes.is_empty() {
             broadcast.let_go_of_what_is_done();
         }
+        gone.into_iter().for_each(|person| self.set_opted_out(person, true));
         proof
     }
 }
 
 impl Row {
+    fn may_be_taken(&self, now: i64) -> bool {
+        self.state == Pending && self.not_before <= now && !self.opted_out
+    }
+
     /// Whether the outcome of the latest attempt says anything new.
     fn become_what(&mut self, outcome: &Outcome, now: i64) -> bool {
         if !matches!(self.state, Inflight | Unknown) {
@@ -455,7 +494,7 @@ impl Broadcast {
 
     fn is_free(&self, index: usize, now: i64) -> bool {
         let batch = &self.batches[index];
-        let due = self.rows[range(index)].iter().any(|row| row.state == Pending && row.not_before <= now);
+        let due = self.rows[range(index)].iter().any(|row| row.may_be_taken(now));
         due && (batch.holder.is_none() || batch.lease <= now)
     }
 
@@ -471,7 +510,7 @@ impl Broadcast {
     }
 
     fn take_from(&mut self, index: usize, most: usize, request: &ExchangeRequest, now: i64) -> usize {
-        let due = |row: &&mut Row| row.state == Pending && row.not_before <= now;
+        let due = |row: &&mut Row| row.may_be_taken(now);
         let mut taken = 0;
         for row in self.rows[range(index)].iter_mut().filter(due).take(most) {
             row.state = Inflight;

@@ -3,7 +3,7 @@
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use proptest::prelude::*;
 
-use super::model::PUT_OFF;
+use super::model::{PEOPLE, PUT_OFF};
 
 /// Senders 0 and 2 work for the first broadcast, 1 and 3 for the second.
 pub const SENDERS: usize = 4;
@@ -58,6 +58,11 @@ pub enum Operation {
     Plan {
         broadcast: usize,
     },
+    /// Somebody wants no more messages of the account, or wants them again.
+    Opt {
+        person: usize,
+        out: bool,
+    },
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -69,6 +74,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         2 => Just(Outcome::Transient { cap: None, fault: fault() }),
         1 => Just(Outcome::NotSent { fault: fault() }),
         1 => Just(Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() }),
+        1 => Just(Outcome::Permanent { scope: PermanentScope::OptedOut, fault: fault() }),
         1 => Just(Outcome::Auth { fault: fault() }),
         1 => Just(Outcome::Blocked { fault: fault() }),
         1 => Just(Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: Some(0), fault: fault() }),
@@ -107,5 +113,6 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         1 => (0_usize..2).prop_map(|broadcast| Operation::Release { broadcast }),
         3 => (0_usize..2).prop_map(|broadcast| Operation::Lift { broadcast }),
         1 => (0_usize..2).prop_map(|broadcast| Operation::Plan { broadcast }),
+        2 => (0..PEOPLE, prop::bool::weighted(0.7)).prop_map(|(person, out)| Operation::Opt { person, out }),
     ]
 }

@@ -6,7 +6,9 @@ use herald::api::Audience;
 use herald::delivery::outcome::Outcome;
 use herald::ledger::audience::MAX_PAGE;
 use herald::ledger::plan::PlanRow;
-use herald::ledger::{AudienceList, AudienceQuery, BroadcastId, Declaration, LedgerError, Orders, PlanTicket};
+use herald::ledger::{
+    AudienceList, AudiencePosition, AudienceQuery, BroadcastId, Declaration, LedgerError, Orders, PlanTicket,
+};
 
 use super::owners::orders;
 use super::world::*;
@@ -21,14 +23,14 @@ const MISSED: &str = r#"{"sources": [{"name": "missed", "broadcast": {"name": "w
     "exclude": {"sources": [{"name": "maybe", "broadcast": {"name": "winter", "outcomes": ["Unknown", "Sent"]}}]}}"#;
 
 fn query(ticket: PlanTicket, list: AudienceList, source: &str) -> AudienceQuery {
-    AudienceQuery { ticket, list, source: source.into(), from: 0 }
+    AudienceQuery { ticket, list, source: source.into(), from: AudiencePosition::Start }
 }
 
 /// All pages of a source.
 async fn read<L: Backend>(world: &World<L>, query: AudienceQuery) -> Vec<PlanRow> {
-    let (mut rows, mut from) = (Vec::new(), Some(query.from));
+    let (mut rows, mut from) = (Vec::new(), Some(query.from.clone()));
     while let Some(at) = from {
-        let page = world.ledger.audience_page(&AudienceQuery { from: at, ..query.clone() }).await.unwrap();
+        let page = world.ledger.audience_page(&AudienceQuery { from: at.clone(), ..query.clone() }).await.unwrap();
         assert!(page.rows.len() <= MAX_PAGE as usize);
         rows.extend(page.rows);
         from = page.next;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
+use herald::delivery::time::Timestamp;
 use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
@@ -16,8 +17,9 @@ use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
 use herald::ledger::{
-    AccountSnapshot, AudienceList, AudiencePage, AudienceQuery, Brief, Declaration, DeliveryView, Inspect, Ledger,
-    LedgerError, Owner, ResultsPage, ResultsQuery, SenderLedger, Trouble,
+    AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
+    ContactsFilter, ContactsPage, Declaration, DeliveryView, Imported, Inspect, Ledger, LedgerError, OptedOut, Owner,
+    ResultsPage, ResultsQuery, SenderLedger, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -138,6 +140,41 @@ impl SenderLedger for OverTheWire {
     }
 }
 
+impl Contacts for OverTheWire {
+    async fn import_contacts(&self, account: &AccountKey, rows: &[ContactRow]) -> Result<Imported> {
+        self.behind.import_contacts(account, rows).await
+    }
+
+    async fn tag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        self.behind.tag(account, recipients, tags).await
+    }
+
+    async fn untag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        self.behind.untag(account, recipients, tags).await
+    }
+
+    async fn opt_out(&self, account: &AccountKey, recipients: &[String], reason: &str) -> Result<OptedOut> {
+        self.behind.opt_out(account, recipients, reason).await
+    }
+
+    async fn opt_in(&self, account: &AccountKey, recipients: &[String]) -> Result<u64> {
+        self.behind.opt_in(account, recipients).await
+    }
+
+    async fn heard_from(&self, account: &AccountKey, heard: &[(String, Timestamp)]) -> Result<()> {
+        self.behind.heard_from(account, heard).await
+    }
+
+    async fn contacts_page(
+        &self,
+        account: &AccountKey,
+        after: Option<&str>,
+        filter: &ContactsFilter,
+    ) -> Result<ContactsPage> {
+        self.behind.contacts_page(account, after, filter).await
+    }
+}
+
 impl Ledger for OverTheWire {
     async fn declare(&self, declaration: &Declaration) -> Result<BroadcastSnapshot> {
         self.behind.declare(declaration).await
@@ -219,7 +256,8 @@ async fn a_sender_touches_no_other_broadcast() {
     let request = Sender::new("sender", other).request(vec![], 3);
     let ticket = PlanTicket { broadcast: other, epoch: 1 };
     let trouble = Trouble::new("SecretNotFound", "");
-    let query = AudienceQuery { ticket, list: AudienceList::Included, source: "missed".into(), from: 0 };
+    let query =
+        AudienceQuery { ticket, list: AudienceList::Included, source: "missed".into(), from: AudiencePosition::Start };
     let refused = [
         client.exchange(&request).await.unwrap_err(),
         client.begin_plan(other).await.unwrap_err(),

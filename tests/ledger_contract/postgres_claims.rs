@@ -22,6 +22,8 @@ const BATCH: usize = 40;
 const WANTED: i64 = 25;
 /// They are found, looked up again to be put in flight, and some more.
 const MOST_RECIPIENTS: f64 = 4.0 * WANTED as f64;
+/// The one account of the ledger, the first that was made.
+const ACCOUNT: i64 = 1;
 /// Every batch of the broadcast may be looked at: for who is lost, for who is free, and to be claimed.
 const MOST_BATCHES: f64 = 4.0 * BATCHES as f64;
 
@@ -42,8 +44,12 @@ async fn claim(connection: &mut PgConnection, broadcast: i64, now: Timestamp) ->
     let (lease_until, slot) = (now + Span::from_secs(15), now);
     let statement = format!(
         "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE claim({broadcast}, NULL, 7, {}, {}, {}, {WANTED}, 1, {}, 10000000, \
-         20000000, 30000000000, '{{0}}', '{{}}')",
-        now.0, lease_until.0, slot.0, slot.0
+         20000000, 30000000000, '{{0}}', '{{}}', {ACCOUNT}, {})",
+        now.0,
+        lease_until.0,
+        slot.0,
+        slot.0,
+        (now - Span::from_secs(86_400)).0
     );
     let row = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_one(connection).await.unwrap();
     let said: Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
@@ -64,13 +70,21 @@ async fn a_claim_reads_few_rows_however_the_server_plans_it() {
         // The server looks at the tables when this test says so.
         "ALTER TABLE delivery SET (autovacuum_enabled = false)".to_owned(),
         "ALTER TABLE batch SET (autovacuum_enabled = false)".to_owned(),
-        format!("PREPARE claim({}, bigint[], bigint[]) AS {CLAIM}", ["bigint"; 12].join(", ")),
+        "ALTER TABLE contact SET (autovacuum_enabled = false)".to_owned(),
+        format!("PREPARE claim({}, bigint[], bigint[], bigint, bigint) AS {CLAIM}", ["bigint"; 12].join(", ")),
     ] {
         connection.execute(AssertSqlSafe(statement)).await.unwrap();
     }
     let wide = Declaration { batch_size: Some(BATCH as u32), ..declaration("wide") };
     let broadcast = world.planned(&wide, BATCHES * BATCH).await.0;
     assert_eq!(world.ledger.batches(BroadcastId(broadcast)).await.unwrap().len(), BATCHES);
+
+    // Everybody is known, and every seventh has opted out: the first of them of all, so that claims pass them over.
+    let known = format!(
+        "INSERT INTO contact (account_id, recipient, vars, vars_at, met_at, opted_out_at) \
+         SELECT {ACCOUNT}, recipient, '{{}}', 0, 0, CASE WHEN seq % 7 = 0 THEN 1 END FROM delivery"
+    );
+    connection.execute(AssertSqlSafe(known)).await.unwrap();
 
     // What the batches are like, and how many are taken then.
     let most = i64::MAX;
@@ -84,7 +98,7 @@ async fn a_claim_reads_few_rows_however_the_server_plans_it() {
             1,
         ),
     ];
-    for knows in ["", "ANALYZE delivery, batch"] {
+    for knows in ["", "ANALYZE delivery, batch, contact"] {
         connection.execute(knows).await.unwrap();
         for mode in ["force_generic_plan", "force_custom_plan"] {
             connection.execute(AssertSqlSafe(format!("SET plan_cache_mode = {mode}"))).await.unwrap();
@@ -94,10 +108,15 @@ async fn a_claim_reads_few_rows_however_the_server_plans_it() {
                 let (plan, taken) = claim(&mut connection, broadcast, clock.now()).await;
                 connection.execute("ROLLBACK").await.unwrap();
                 let (recipients, batches) = (rows_read(&plan, "delivery"), rows_read(&plan, "batch"));
-                println!("{name}, {mode}, {knows:?}: {recipients} recipients and {batches} batches read");
+                let contacts = rows_read(&plan, "contact");
+                println!(
+                    "{name}, {mode}, {knows:?}: {recipients} recipients, {batches} batches, {contacts} contacts read"
+                );
                 assert_eq!(taken, *expected as f64, "{name}, {mode}, {knows:?}");
                 assert!(recipients >= taken, "{name}: the reading is seen");
                 assert!(recipients <= MOST_RECIPIENTS, "{name}, {mode}, {knows:?}: {recipients} in {plan:#}");
+                assert!(contacts >= taken, "{name}: who has opted out is asked");
+                assert!(contacts <= MOST_RECIPIENTS, "{name}, {mode}, {knows:?}: {contacts} contacts in {plan:#}");
                 assert!(batches <= MOST_BATCHES, "{name}, {mode}, {knows:?}: {batches} in {plan:#}");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
@@ -111,6 +112,24 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
         sender.tell(&world, reports(&reply.rows, &accepted())).await;
         clock.advance(Span::from_millis(500));
     }
+    // Everybody is tagged and becomes a contact, some opt out, and windows are looked at.
+    let sent_tags = vec!["spring".to_owned(), "vip".to_owned()];
+    let tagging = Declaration { sent_tags, reply_window: Some(Span::from_secs(60)), ..declaration("tagging") };
+    let tagging = world.planned(&Declaration { batch_size: Some(40), ..tagging }, 100).await;
+    let mut sender = Sender::proven(&world, "tagging", tagging).await;
+    let wants_no_more = Outcome::Permanent { scope: PermanentScope::OptedOut, fault: Fault::new("Gone", None, "") };
+    let mut told = vec![];
+    while world.snapshot(tagging).await.finished_at.is_none() {
+        let request = sender.request(std::mem::take(&mut told), 25);
+        let before = counter.read().await;
+        let reply = world.ledger.exchange(&request).await.unwrap();
+        most = most.max(counter.read().await - before);
+        let outcome = |seq: i64| if seq % 10 == 3 { &wants_no_more } else { &taken_by_provider };
+        told = reply.rows.iter().map(|row| report(row, outcome(row.seq))).collect();
+        clock.advance(Span::from_millis(250));
+    }
+    let snapshot = world.snapshot(tagging).await;
+    assert_eq!((snapshot.counts.sent, snapshot.counts.failed), (90, 10));
     assert!(exchanges > 20);
     assert!(most <= MOST_STATEMENTS, "an exchange ran {most} statements");
     world.sums_hold().await;

@@ -89,6 +89,8 @@ pub fn declaration(key: &str) -> Declaration {
         audience_hash: String::new(),
         content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
+        sent_tags: Vec::new(),
+        reply_window: None,
         request_timeout: Span::from_secs(20),
         rate: None,
         weight: NORMAL_WEIGHT,

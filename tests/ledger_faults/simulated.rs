@@ -147,6 +147,8 @@ pub fn declaration(suspended: bool) -> Declaration {
         audience_hash: String::new(),
         content: Content { text: "hello".into(), ..Content::default() },
         orders: None,
+        sent_tags: Vec::new(),
+        reply_window: None,
         request_timeout: Span::from_secs(2),
         rate: None,
         weight: NORMAL_WEIGHT,

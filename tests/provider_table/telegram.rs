@@ -29,7 +29,7 @@ const SAMPLES: &[Sample] = &[
     (
         403,
         r##"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"##,
-        "Recipient",
+        "OptedOut",
         "BotBlocked",
         "403/blocked by the user",
     ),

@@ -78,7 +78,7 @@ const SAMPLES: &[Sample] = &[
     (
         400,
         r##"{"code":21610,"message":"Attempt to send to unsubscribed recipient","more_info":"https://www.twilio.com/docs/errors/21610","status":400}"##,
-        "Recipient",
+        "OptedOut",
         "OptedOut",
         "21610",
     ),
@@ -113,7 +113,7 @@ const SAMPLES: &[Sample] = &[
     (
         400,
         r##"{"code":63014,"message":"Refused","more_info":"https://www.twilio.com/docs/errors/63014","status":400}"##,
-        "Recipient",
+        "OptedOut",
         "PersonBlocked",
         "63014",
     ),

@@ -71,15 +71,15 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (message("/spec/audience", json!({})), "spec.audience: Required value: at least one of recipients and sources"),
         (
             message("/spec/audience/sources/0/secretKeyRef", json!({"name": "spring-list", "key": "people.csv"})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql, broadcast and contacts must be set",
         ),
         (
             message("/spec/audience/exclude/sources/1/secretKeyRef", NULL),
-            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast must be set",
+            "spec.audience.exclude.sources[1]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql, broadcast and contacts must be set",
         ),
         (
             message("/spec/audience/sources/0/broadcast", json!({"name": "winter", "outcomes": ["Failed"]})),
-            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql and broadcast",
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql, broadcast and contacts",
         ),
         (
             message("/spec/audience/sources/2/broadcast/outcomes", json!([])),
@@ -89,6 +89,29 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             message("/spec/audience/sources/2/broadcast/outcomes", json!(["Pending"])),
             "spec.audience.sources[2].broadcast.outcomes[0]: Unsupported value: \"Pending\"",
         ),
+        (message("/spec/audience/sources/5/contacts", json!({})), ""),
+        (message("/spec/audience/sources/5/contacts/tags", NULL), ""),
+        (
+            message("/spec/audience/sources/0/contacts", json!({})),
+            "spec.audience.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http, sql, broadcast and contacts",
+        ),
+        (
+            message("/spec/audience/sources/5/contacts/tags/0", json!("very important")),
+            "spec.audience.sources[5].contacts.tags[0]: Invalid value",
+        ),
+        (
+            message("/spec/audience/sources/5/contacts/withoutTags", json!([])),
+            "spec.audience.sources[5].contacts.withoutTags: Invalid value",
+        ),
+        (
+            message("/spec/audience/sources/5/contacts/activeWithinSeconds", json!(0)),
+            "spec.audience.sources[5].contacts.activeWithinSeconds: Invalid value",
+        ),
+        (message("/spec/onSent", NULL), ""),
+        (message("/spec/onSent/tags", NULL), "spec.onSent.tags: Required value"),
+        (message("/spec/onSent/tags", json!([])), "spec.onSent.tags: Invalid value"),
+        (message("/spec/onSent/tags/1", json!("-sale")), "spec.onSent.tags[1]: Invalid value"),
+        (message("/spec/onSent/tags/1", json!("spring-sale")), "spec.onSent.tags[1]: Duplicate value"),
         (message("/spec/audience/sources/3/http/nextPage/parameter", NULL), ""),
         (message("/spec/audience/sources/3/http/format", NULL), ""),
         (message("/spec/audience/sources/3/http", json!({"url": "http://crm", "format": "CSV"})), ""),
@@ -309,6 +332,7 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
     let other_channel = message("/spec/channelRef/name", json!("other"));
     let other_audience = message("/spec/audience/recipients/0/vars/first_name", json!("Bo"));
     let other_text = message("/spec/content/text", json!("Hello"));
+    let other_tags = message("/spec/onSent/tags/0", json!("summer-sale"));
     let other_key = message("/spec/idempotencyKey", json!("again"));
     let to_http = with(
         with(http_channel(), "/metadata/name", json!("acme-page")),
@@ -319,11 +343,18 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
         (planned.clone(), other_channel.clone(), ""),
         (planned.clone(), other_audience.clone(), ""),
         (planned.clone(), other_text.clone(), ""),
+        (planned.clone(), other_tags.clone(), ""),
         (planned, other_key.clone(), ""),
         (stored(&broadcast()), other_text.clone(), ""),
         (begun.clone(), other_channel, "spec.channelRef: Forbidden: locked since the first message was attempted"),
         (begun.clone(), other_audience, "spec.audience: Forbidden: locked since the first message was attempted"),
         (begun.clone(), other_text, "spec.content: Forbidden: locked since the first message was attempted"),
+        (begun.clone(), other_tags, "spec.onSent: Forbidden: locked since the first message was attempted"),
+        (
+            begun.clone(),
+            message("/spec/onSent", NULL),
+            "spec.onSent: Forbidden: locked since the first message was attempted",
+        ),
         (begun.clone(), other_key, "spec.idempotencyKey: Forbidden: locked since the first message was attempted"),
         (begun.clone(), message("/spec/idempotencyKey", NULL), "spec.idempotencyKey: Forbidden: locked"),
         (named_by_itself.clone(), message("/spec/idempotencyKey", json!("spring-sale")), ""),

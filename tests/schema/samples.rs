@@ -164,6 +164,11 @@ pub fn broadcast() -> Value {
                         "query": "select psid as id, first_name from people",
                         "timeoutSeconds": 60,
                     }},
+                    {"name": "known", "contacts": {
+                        "tags": ["vip"],
+                        "withoutTags": ["spring-sale", "Winter_2.0"],
+                        "activeWithinSeconds": 86_400,
+                    }},
                 ],
                 "exclude": {
                     "recipients": [{"id": "24005550009"}],
@@ -183,6 +188,11 @@ pub fn broadcast() -> Value {
                             "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
                             "query": "select psid as id from gone",
                             "timeoutSeconds": 21_600,
+                        }},
+                        {"name": "new", "contacts": {
+                            "tags": ["new"],
+                            "withoutTags": ["welcome"],
+                            "activeWithinSeconds": 1,
                         }},
                     ],
                 },
@@ -208,6 +218,7 @@ pub fn broadcast() -> Value {
             },
             "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00", "quietHours": [{"days": ["Mon", "Tue"], "start": "21:00", "end": "08:00", "timeZone": "Europe/Berlin"}, {"start": "12:00", "end": "12:00", "timeZone": "UTC"}]},
+            "onSent": {"tags": ["spring-sale", "sale"]},
             "suspend": true,
             "cancel": false,
             "idempotencyKey": "spring-sale-2026",

@@ -85,6 +85,8 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         audience_hash: String::new(),
         content: Content::default(),
         orders: None,
+        sent_tags: Vec::new(),
+        reply_window: None,
         request_timeout: Span::from_secs(1),
         rate: None,
         weight: 1,

@@ -3,7 +3,8 @@
 -- The batches are walked one by one, so that no plan, however little the server knows of the tables, reads more than is
 -- taken.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
--- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones.
+-- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones, $15 account,
+-- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
 ), zones AS MATERIALIZED (
@@ -15,7 +16,10 @@ WITH back AS (
     SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
             SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 ORDER BY seq LIMIT 1) AS of_zone
+            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 AND (active_at IS NULL OR active_at > $16)
+            AND (SELECT opted_out_at FROM contact
+                 WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
+            ORDER BY seq LIMIT 1) AS of_zone
         LIMIT 1) AS somebody
     WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND last_seq >= (SELECT min(seq) FROM zones)
     AND (probation AND sender_id IS NULL OR sender_id IS NOT NULL AND lease_until <= $4)
@@ -31,7 +35,9 @@ WITH back AS (
     CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
             SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6
+            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6 AND (active_at IS NULL OR active_at > $16)
+            AND (SELECT opted_out_at FROM contact
+                 WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
             ORDER BY seq LIMIT $7) AS of_zone
         LIMIT $7) AS pending
     LIMIT $7

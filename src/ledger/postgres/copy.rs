@@ -6,6 +6,10 @@ use sqlx::PgConnection;
 
 use crate::ledger::sql::store::PlannedRow;
 
+const COPY: &str = "COPY delivery (broadcast_id, seq, zone, recipient, vars, state, reason, active_at) FROM STDIN";
+/// No value.
+const NONE: &str = "\\N";
+
 /// One COPY in the text format.
 pub async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<()> {
     let mut text = String::new();
@@ -14,10 +18,14 @@ pub async fn copy(connection: &mut PgConnection, broadcast: i64, rows: &[Planned
         escape(&mut text, row.recipient);
         text.push('\t');
         escape(&mut text, &row.vars);
-        text.push('\n');
+        let (state, reason) = row.state();
+        let _infallible = write!(text, "\t{state}\t{}", reason.unwrap_or(NONE));
+        match row.active_at {
+            Some(at) => _ = writeln!(text, "\t{at}"),
+            None => _ = writeln!(text, "\t{NONE}"),
+        }
     }
-    let mut copy =
-        connection.copy_in_raw("COPY delivery (broadcast_id, seq, zone, recipient, vars) FROM STDIN").await?;
+    let mut copy = connection.copy_in_raw(COPY).await?;
     if let Err(error) = copy.send(text.as_bytes()).await {
         copy.abort("the rows could not be sent").await?;
         return Err(error);

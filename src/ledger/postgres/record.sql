@@ -1,12 +1,32 @@
 -- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$11 recipients, $12-$23 batches, $24-$27 tally,
--- $28 so many causes are told apart.
+-- $28 so many causes are told apart, $29 account, $30 of which time the variables are, $31 tags of whom is sent, $32 why
+-- recipients have opted out.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
         resend = new.resend, provider_id = new.provider_id, reason = new.reason, code = new.code
     FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::text[], $10::text[],
-            $11::text[])
-        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
+            $11::text[], $32::text[])
+        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, opted_out)
     WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
+    RETURNING delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out
+), met AS (
+    INSERT INTO contact AS known (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason,
+        unswept)
+    SELECT $29, recipient, vars, $30, $2, active_at, CASE WHEN opted_out IS NOT NULL THEN $2 END, opted_out,
+        opted_out IS NOT NULL
+    FROM recipients WHERE state = 2 OR opted_out IS NOT NULL
+    ON CONFLICT (account_id, recipient) DO UPDATE SET
+        vars = CASE WHEN excluded.vars_at < known.vars_at OR excluded.vars = '{}' THEN known.vars ELSE excluded.vars END,
+        vars_at = greatest(known.vars_at, excluded.vars_at),
+        active_at = greatest(known.active_at, excluded.active_at),
+        opted_out_at = coalesce(known.opted_out_at, excluded.opted_out_at),
+        opted_out_reason = CASE WHEN known.opted_out_at IS NULL THEN excluded.opted_out_reason
+            ELSE known.opted_out_reason END,
+        unswept = known.unswept OR (known.opted_out_at IS NULL AND excluded.unswept)
+), tagged AS (
+    INSERT INTO tag (account_id, recipient, tag)
+    SELECT $29, recipient, told.tag FROM recipients CROSS JOIN UNNEST($31::text[]) AS told (tag) WHERE state = 2
+    ON CONFLICT DO NOTHING
 ), batches AS (
     UPDATE batch SET pending = batch.pending + delta.pending, inflight = batch.inflight + delta.inflight,
         sent = batch.sent + delta.sent, failed = batch.failed + delta.failed, skipped = batch.skipped + delta.skipped,

@@ -15,8 +15,8 @@ use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store,
-    Survey, Taken, Wanted,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow,
+    Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
@@ -119,19 +119,21 @@ impl Store for PostgresStore {
         Ok(locked.map(|(account,)| account))
     }
 
-    async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
-        sqlx::query_as(
-            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code FROM delivery \
-             WHERE broadcast_id = $1 AND seq = ANY($2)",
-        )
-        .bind(broadcast)
-        .bind(seqs)
-        .fetch_all(self.connection())
-        .await
+    async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
+        let statement = format!(
+            "SELECT {DELIVERY_COLUMNS}, {} AS opted_out FROM delivery WHERE broadcast_id = $1 AND seq = ANY($2)",
+            has_opted_out("$3")
+        );
+        sqlx::query_as(AssertSqlSafe(statement))
+            .bind(broadcast)
+            .bind(seqs)
+            .bind(account)
+            .fetch_all(self.connection())
+            .await
     }
 
     async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
-        let Entries { broadcast, now, rows, batches, tally } = entries;
+        let Entries { broadcast, account, planned_at, tags, now, rows, batches, tally } = entries;
         let row = |value: fn(&Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
         let count = |value: fn(&BatchDelta) -> i64| batches.values().map(value).collect::<Vec<i64>>();
         let error = |value: fn(&Fault) -> Option<String>| {
@@ -166,6 +168,10 @@ impl Store for PostgresStore {
             .bind(tally.0.keys().map(|(.., code)| code.clone().unwrap_or_default()).collect::<Vec<_>>())
             .bind(tally.0.values().copied().collect::<Vec<i64>>())
             .bind(MAX_CAUSES)
+            .bind(account)
+            .bind(planned_at)
+            .bind(tags)
+            .bind(rows.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>())
             .execute(self.connection())
             .await?;
         Ok(())

@@ -53,6 +53,8 @@ pub async fn take(
         .bind(START_TOLERANCE.0)
         .bind(asking.allowed.0)
         .bind(&wanted.zones.open)
+        .bind(asking.account)
+        .bind(asking.inactive_since(wanted.slots).0)
         .fetch_all(connection)
         .await?;
     taken.sort_by_key(|row| row.slot);
@@ -82,6 +84,8 @@ pub async fn claim(
         .bind(asking.allowed.0)
         .bind(&wanted.zones.open)
         .bind(&wanted.zones.quiet)
+        .bind(asking.account)
+        .bind(asking.inactive_since(wanted.slots).0)
         .fetch_all(connection)
         .await?;
     let held = rows.first().and_then(|row| row.batch.batch());

@@ -1,13 +1,16 @@
-//! Recipients of a finished broadcast for the plan of another one in the same namespace.
+//! Recipients of a finished broadcast for the plan of another one in the same namespace, and contacts of its account.
 
 use std::collections::BTreeMap;
 
+use super::contact_pages::{self, FoundContact, Search};
 use super::rows::{self, BroadcastRow};
 use super::store::Store;
 use super::value::args;
-use crate::api::audience::{AudienceOutcome, BroadcastSource};
+use crate::api::audience::{AudienceOutcome, ContactsSource};
 use crate::delivery::recipient::RecipientState;
-use crate::ledger::audience::{AudiencePage, AudienceQuery, MAX_LOOKED_THROUGH, MAX_PAGE};
+use crate::ledger::audience::{
+    AudiencePage, AudiencePosition, AudienceQuery, LedgerSource, MAX_LOOKED_THROUGH, MAX_PAGE,
+};
 use crate::ledger::brief::Orders;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -22,22 +25,44 @@ pub async fn page<S: Store>(store: &mut S, query: &AudienceQuery) -> sqlx::Resul
     if own.plan_epoch != query.ticket.epoch || own.plan_sealed_at.is_some() {
         return Ok(Err(LedgerError::PlanSuperseded));
     }
-    let wanted = match wanted(&own, query)? {
-        Ok(wanted) => wanted,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    match finished(store, &own, &wanted.name).await? {
-        Ok(other) => Ok(Ok(read(store, &other, &wanted.outcomes, query.from).await?)),
-        Err(refused) => Ok(Err(refused)),
+    // The planner's own audience says what the source is.
+    let Some(orders) = &own.orders else { return Ok(Err(LedgerError::NoOrders)) };
+    let orders: Orders = serde_json::from_str(orders).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    match query.resolve(&orders.audience) {
+        Some(LedgerSource::Broadcast(wanted)) => match finished(store, &own, &wanted.name).await? {
+            Ok(other) => Ok(Ok(read(store, &other, &wanted.outcomes, first(&query.from)).await?)),
+            Err(refused) => Ok(Err(refused)),
+        },
+        Some(LedgerSource::Contacts(wanted)) => contacts(store, &own, wanted, &query.from).await.map(Ok),
+        None => {
+            let message = format!("its audience has no source `{}` that the ledger knows", query.source);
+            Ok(Err(LedgerError::Forbidden { message }))
+        }
     }
 }
 
-/// What the planner's own audience says of the source.
-fn wanted(own: &BroadcastRow, query: &AudienceQuery) -> sqlx::Result<Refused<BroadcastSource>> {
-    let Some(orders) = &own.orders else { return Ok(Err(LedgerError::NoOrders)) };
-    let orders: Orders = serde_json::from_str(orders).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let message = || format!("its audience has no source `{}` that is a broadcast", query.source);
-    Ok(query.resolve(&orders.audience).cloned().ok_or_else(|| LedgerError::Forbidden { message: message() }))
+fn first(position: &AudiencePosition) -> i64 {
+    match position {
+        AudiencePosition::Seq(seq) => *seq,
+        AudiencePosition::Start | AudiencePosition::After { .. } => 0,
+    }
+}
+
+/// Contacts that come in while pages are read may be in them; whoever was there from the first page to the last is.
+async fn contacts<S: Store>(
+    store: &mut S,
+    own: &BroadcastRow,
+    source: &ContactsSource,
+    from: &AudiencePosition,
+) -> sqlx::Result<AudiencePage> {
+    let (after, now) = match from {
+        AudiencePosition::After { recipient, now } => (recipient.as_str(), *now),
+        AudiencePosition::Start | AudiencePosition::Seq(_) => ("", store.now().await?),
+    };
+    let search = Search { account: own.account_id, after, source, opted_out: false, now, limit: MAX_PAGE };
+    let (found, last) = contact_pages::find(store, &search).await?;
+    let rows = found.into_iter().map(FoundContact::into_plan_row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
+    Ok(AudiencePage { rows, next: last.map(|recipient| AudiencePosition::After { recipient, now }) })
 }
 
 /// The broadcast of this name, if it has ended. Of several, which had different keys, the one that is there, and then the
@@ -83,7 +108,8 @@ async fn read<S: Store>(
         Ok(PlanRow { recipient, vars })
     };
     let rows = found.into_iter().map(row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
-    Ok(AudiencePage { rows, next: Some(next).filter(|next| *next < other.planned) })
+    let next = Some(next).filter(|next| *next < other.planned);
+    Ok(AudiencePage { rows, next: next.map(AudiencePosition::Seq) })
 }
 
 fn state(outcome: AudienceOutcome) -> RecipientState {

@@ -9,7 +9,7 @@ use crate::ledger::Result;
 use crate::ledger::exchange::BroadcastId;
 
 /// Each query returns what breaks an invariant, and nothing while it holds.
-const CHECKS: [(&str, &str); 4] = [
+const CHECKS: [(&str, &str); 5] = [
     (
         "I2: the states of a sealed broadcast sum up to what was planned",
         "SELECT name FROM broadcast WHERE pending + inflight + sent + failed + skipped + unknown <> planned",
@@ -34,6 +34,13 @@ const CHECKS: [(&str, &str); 4] = [
         "SELECT name FROM broadcast WHERE (plan_chunk > 0 OR plan_sealed_at IS NOT NULL) AND \
          (planned <> (SELECT count(*) FROM delivery WHERE broadcast_id = broadcast.id) \
           OR planned <> (SELECT coalesce(max(seq) + 1, 0) FROM delivery WHERE broadcast_id = broadcast.id))",
+    ),
+    (
+        "whoever has opted out is pending nowhere, but until upkeep has swept who did by an answer",
+        "SELECT name || '/' || seq FROM contact JOIN broadcast ON broadcast.account_id = contact.account_id \
+         JOIN delivery ON broadcast_id = broadcast.id AND delivery.recipient = contact.recipient \
+         WHERE opted_out_at IS NOT NULL AND NOT unswept AND state = 0 AND plan_sealed_at IS NOT NULL AND NOT cancelled \
+         AND loss IS NULL AND risk_from IS NULL",
     ),
 ];
 

@@ -6,7 +6,8 @@ use super::store::Store;
 use super::value::args;
 use super::{duplicate, loss, owner, plan, read, rows, unanswered};
 use crate::delivery::brake;
-use crate::ledger::declaration::{Declaration, digest};
+use crate::delivery::rate::Rate;
+use crate::ledger::declaration::{AccountKey, Declaration, digest};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::random;
@@ -40,6 +41,7 @@ struct Known {
     identity_hash: String,
     content_hash: String,
     audience_hash: String,
+    sent_tags: String,
     first_attempt_at: Option<i64>,
     owner_uid: String,
     name: String,
@@ -67,6 +69,7 @@ impl Known {
             ("account", self.account_id != account),
             ("content", self.content_hash != content_hash(wanted)?),
             ("audience", self.audience_hash != wanted.audience_hash),
+            ("list of tags", self.sent_tags != rows::json(&wanted.sent_tags)?),
         ];
         let changed: Vec<&str> = differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
         Ok(changed.join(" and "))
@@ -102,7 +105,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     if owner::has_departed(store, &wanted.owner_uid).await? {
         return Ok(Err(Refused::Gone { owner_uid: wanted.owner_uid.clone() }));
     }
-    let account = lock_account(store, wanted).await?;
+    let account = lock_account(store, &wanted.account, wanted.account_rate).await?;
     let known = lock_known(store, wanted).await?;
     let follows = known.as_ref().is_some_and(|known| known.resends_otherwise(wanted));
     let (id, memory) = match known {
@@ -137,8 +140,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
 
 /// Locks the account, which is made where it is new: in every transaction before the broadcast. Its rate stays until it is
 /// known that the declaration counts.
-async fn lock_account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<i64> {
-    let key = &wanted.account;
+pub async fn lock_account<S: Store>(store: &mut S, key: &AccountKey, rate: Rate) -> sqlx::Result<i64> {
     let (id,): (i64,) = store
         .one(
             "INSERT INTO account (namespace, provider, account, host, rate_messages, rate_period_seconds, brake_factor) \
@@ -149,8 +151,8 @@ async fn lock_account<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Re
                 &key.provider,
                 &key.account,
                 &key.host,
-                wanted.account_rate.messages,
-                wanted.account_rate.period_seconds,
+                rate.messages,
+                rate.period_seconds,
                 brake::FULL
             ],
         )
@@ -162,7 +164,7 @@ async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     store
         .optional(
             &format!(
-                "SELECT id, account_id, identity_hash, content_hash, audience_hash, first_attempt_at, owner_uid, name, generation, \
+                "SELECT id, account_id, identity_hash, content_hash, audience_hash, sent_tags, first_attempt_at, owner_uid, name, generation, \
                  released, resend_unknown, retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
                 loss::MEMORY,
                 S::FOR_UPDATE
@@ -221,7 +223,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
-             audience_hash = $27, revision = revision + 1 WHERE id = $1",
+             audience_hash = $27, sent_tags = $28, reply_window = $29, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -249,7 +251,9 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 wanted.plan_limit,
                 quiet_hours,
                 content_hash(wanted)?,
-                &wanted.audience_hash
+                &wanted.audience_hash,
+                rows::json(&wanted.sent_tags)?,
+                wanted.reply_window.map(|window| window.0)
             ],
         )
         .await?;

@@ -5,9 +5,16 @@ use std::time::Duration;
 use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{audience, declare, duplicate, exchange, maintain, owner, plan, read, results, rows};
+use super::{
+    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, owner, plan, read, results, rows,
+};
+use crate::delivery::time::Timestamp;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
+use crate::ledger::contacts::{
+    ContactRow, Contacts, ContactsFilter, ContactsPage, Imported, OptedOut, check_reason, check_recipients, check_rows,
+    check_tags,
+};
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
@@ -133,6 +140,54 @@ impl<D: Database> SenderLedger for D {
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         commit_always!(self, |store| maintain::settle_dead(store, within, words))
     }
+}
+
+impl<D: Database> Contacts for D {
+    async fn import_contacts(&self, account: &AccountKey, rows: &[ContactRow]) -> Result<Imported> {
+        check_rows(rows)?;
+        commit!(self, |store| contacts::import(store, account, rows))
+    }
+
+    async fn tag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        check_ids(recipients)?;
+        check_tags(tags.iter())?;
+        commit!(self, |store| contacts::tag(store, account, recipients, tags))
+    }
+
+    async fn untag(&self, account: &AccountKey, recipients: &[String], tags: &[String]) -> Result<u64> {
+        check_ids(recipients)?;
+        check_tags(tags.iter())?;
+        commit_always!(self, |store| contacts::untag(store, account, recipients, tags))
+    }
+
+    async fn opt_out(&self, account: &AccountKey, recipients: &[String], reason: &str) -> Result<OptedOut> {
+        check_ids(recipients)?;
+        check_reason(reason)?;
+        commit_always!(self, |store| contacts::opt_out(store, account, recipients, reason))
+    }
+
+    async fn opt_in(&self, account: &AccountKey, recipients: &[String]) -> Result<u64> {
+        check_ids(recipients)?;
+        commit_always!(self, |store| contacts::opt_in(store, account, recipients))
+    }
+
+    async fn heard_from(&self, account: &AccountKey, heard: &[(String, Timestamp)]) -> Result<()> {
+        check_recipients(heard.iter().map(|(recipient, _)| recipient.as_str()))?;
+        commit_always!(self, |store| contacts::heard_from(store, account, heard))
+    }
+
+    async fn contacts_page(
+        &self,
+        account: &AccountKey,
+        after: Option<&str>,
+        filter: &ContactsFilter,
+    ) -> Result<ContactsPage> {
+        read!(self, |store| contact_pages::page(store, account, after, filter))
+    }
+}
+
+fn check_ids(recipients: &[String]) -> Result<()> {
+    check_recipients(recipients.iter().map(String::as_str))
 }
 
 impl<D: Database> Ledger for D {

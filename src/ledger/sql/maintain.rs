@@ -7,7 +7,7 @@ use super::rows::{self, Opened};
 use super::store::Store;
 use super::unanswered;
 use super::value::args;
-use super::{loss, set_back};
+use super::{loss, opt_outs, set_back, windows};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
@@ -40,7 +40,10 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Opt
         return Ok(true);
     }
     // One broadcast was looked at; another may have ended too.
-    Ok(skip_ended(store, now).await? > 0)
+    if skip_ended(store, now).await? > 0 {
+        return Ok(true);
+    }
+    Ok(opt_outs::sweep_any(store).await? || windows::skip_closed(store, now).await?)
 }
 
 #[derive(Clone, Copy)]

@@ -6,12 +6,15 @@
 
 mod audience;
 mod audit;
+mod contact_pages;
+mod contacts;
 mod declare;
 mod duplicate;
 mod exchange;
 mod ledger;
 mod loss;
 mod maintain;
+mod opt_outs;
 mod owner;
 mod plan;
 mod read;
@@ -23,6 +26,7 @@ pub(super) mod store;
 mod take;
 mod unanswered;
 pub(super) mod value;
+mod windows;
 pub(super) mod write_back;
 pub(super) mod zones;
 

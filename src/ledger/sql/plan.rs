@@ -2,11 +2,14 @@
 
 use std::collections::HashSet;
 
+use super::contacts::{self, Standing};
 use super::duplicate::{self, Comparison, Pair};
+use super::opt_outs;
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{PlannedRow, Store};
 use super::value::args;
 use super::zones::NumberedZones;
+use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
 use crate::delivery::batch;
 use crate::delivery::quiet_hours::TIME_ZONE;
 use crate::delivery::time::Timestamp;
@@ -154,18 +157,18 @@ pub async fn append<S: Store>(
         Ok(Step::Repeated(receipt)) => return Ok(Ok(receipt)),
         Ok(Step::Fresh(broadcast)) => broadcast,
     };
-    let dropped = enter(store, &mut broadcast, rows).await?;
+    let now = store.now().await?;
+    let Entered { dropped, opted_out } = enter(store, &mut broadcast, rows, now).await?;
     let count = |wanted: Dropped| dropped.iter().filter(|(_, why)| *why == wanted).count() as i64;
     let (duplicates, excluded) = (count(Dropped::Duplicate), count(Dropped::Excluded));
     let added = rows.len() - dropped.len();
     let full = broadcast.plan_limit.is_some_and(|limit| broadcast.planned + added as i64 >= limit);
     let receipt = PlanReceipt { added: added as u64, dropped, full };
-    let now = store.now().await?;
     store
         .run(
             "UPDATE broadcast SET plan_chunk = $2, plan_receipt = $3, plan_digest = $4, \
              plan_duplicates = plan_duplicates + $5, plan_excluded = plan_excluded + $6, planned = planned + $7, \
-             pending = pending + $7, plan_touched_at = $8, plan_zones = $9 WHERE id = $1",
+             pending = pending + $7 - $10, skipped = skipped + $10, plan_touched_at = $8, plan_zones = $9 WHERE id = $1",
             args![
                 ticket.broadcast.0,
                 chunk as i64,
@@ -175,11 +178,34 @@ pub async fn append<S: Store>(
                 excluded,
                 receipt.added as i64,
                 now,
-                broadcast.plan_zones
+                broadcast.plan_zones,
+                opted_out
             ],
         )
         .await?;
     Ok(Ok(receipt))
+}
+
+/// What a chunk came to.
+struct Entered {
+    dropped: Vec<(usize, Dropped)>,
+    /// Of those it added.
+    opted_out: i64,
+}
+
+/// What is known of a recipient of a chunk beside what its row says.
+struct Known {
+    active_at: Option<i64>,
+    opted_out: bool,
+}
+
+impl Known {
+    /// The later of both activities; a row that comes from the future is of now.
+    fn of(contact: Option<&Standing>, row: &PlanRow, now: Timestamp) -> Known {
+        let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text)).map(|at| at.min(now).0);
+        let kept = contact.and_then(|contact| contact.active_at);
+        Known { active_at: told.max(kept), opted_out: contact.is_some_and(|contact| contact.opted_out_at.is_some()) }
+    }
 }
 
 /// Inserts what a chunk adds to the plan and returns what it does not. Rows that are in the plan already are looked up
@@ -188,20 +214,30 @@ async fn enter<S: Store>(
     store: &mut S,
     broadcast: &mut BroadcastRow,
     rows: &[PlanRow],
-) -> sqlx::Result<Vec<(usize, Dropped)>> {
+    now: Timestamp,
+) -> sqlx::Result<Entered> {
     let recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
     let excluded = excluded(store, broadcast.id, &recipients).await?;
+    let known = contacts::known_among(store, broadcast.account_id, &recipients).await?;
+    let standing = |row: &PlanRow| Known::of(known.get(row.recipient.as_str()), row, now);
+    let standing: Vec<Known> = rows.iter().map(standing).collect();
+    let entered = |dropped: Vec<(usize, Dropped)>| {
+        let left_out: HashSet<usize> = dropped.iter().map(|(index, _)| *index).collect();
+        let is_skipped = |(index, known): &(usize, &Known)| known.opted_out && !left_out.contains(index);
+        let opted_out = standing.iter().enumerate().filter(is_skipped).count() as i64;
+        Entered { dropped, opted_out }
+    };
     let room = broadcast.plan_limit.map_or(usize::MAX, |limit| (limit - broadcast.planned).max(0) as usize);
     if broadcast.plan_duplicates == 0 {
         let dropped = dropped(&recipients, &excluded, &HashSet::new(), room);
-        if insert(store, broadcast, rows, &dropped).await? {
-            return Ok(dropped);
+        if insert(store, broadcast, rows, &standing, &dropped).await? {
+            return Ok(entered(dropped));
         }
     }
     let planned = places(store.planned_among(broadcast.id, &recipients).await?);
     let dropped = dropped(&recipients, &excluded, &planned, room);
-    if insert(store, broadcast, rows, &dropped).await? {
-        return Ok(dropped);
+    if insert(store, broadcast, rows, &standing, &dropped).await? {
+        return Ok(entered(dropped));
     }
     Err(sqlx::Error::InvalidArgument("a recipient came into the plan beside its planner".to_owned()))
 }
@@ -243,22 +279,24 @@ async fn insert<S: Store>(
     store: &mut S,
     broadcast: &mut BroadcastRow,
     rows: &[PlanRow],
+    known: &[Known],
     dropped: &[(usize, Dropped)],
 ) -> sqlx::Result<bool> {
     if rows.len() == dropped.len() {
         return Ok(true);
     }
     let left_out: HashSet<usize> = dropped.iter().map(|(index, _)| *index).collect();
-    let added = rows.iter().enumerate().filter(|(index, _)| !left_out.contains(index)).map(|(_, row)| row);
+    let added = rows.iter().zip(known).enumerate().filter(|(index, _)| !left_out.contains(index)).map(|(_, row)| row);
     let mut digest =
         PlanDigest::from_bytes(&broadcast.plan_digest).ok_or_else(|| sqlx::Error::Decode("plan digest".into()))?;
     let mut zones = NumberedZones::of(&broadcast.plan_zones)?;
     let mut planned = Vec::with_capacity(rows.len());
-    for (row, seq) in added.zip(broadcast.planned..) {
+    for ((row, known), seq) in added.zip(broadcast.planned..) {
         let vars = rows::json(&row.vars)?;
         digest.add(seq, &row.recipient, &vars);
         let zone = zones.number(row.vars.get(TIME_ZONE));
-        planned.push(PlannedRow { seq, recipient: &row.recipient, vars, zone });
+        let Known { active_at, opted_out } = *known;
+        planned.push(PlannedRow { seq, recipient: &row.recipient, vars, zone, active_at, opted_out });
     }
     let appended = store.append(broadcast.id, &planned).await?;
     if appended {
@@ -303,6 +341,7 @@ pub async fn seal<S: Store>(
         broadcast.plan_sealed_at = Some(now.0);
         broadcast.trouble_reason = None;
         cut_batches(store, &broadcast).await?;
+        opt_outs::count_planned(store, &broadcast, now).await?;
         store
             .run(
                 "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_touched_at = NULL \

@@ -155,7 +155,9 @@ pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<
     let now = store.now().await?;
     let row: Option<AccountRow> = store
         .optional(
-            "SELECT * FROM account WHERE namespace = $1 AND provider = $2 AND account = $3 AND host = $4",
+            // One that only has contacts knows no rate yet.
+            "SELECT * FROM account WHERE namespace = $1 AND provider = $2 AND account = $3 AND host = $4 \
+             AND EXISTS (SELECT 1 FROM broadcast WHERE account_id = account.id)",
             args![&key.namespace, &key.provider, &key.account, &key.host],
         )
         .await?;

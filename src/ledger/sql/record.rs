@@ -8,7 +8,7 @@ use crate::delivery::backoff::scatter;
 use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::failure_streak::FailureStreak;
-use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
 use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle, verdict};
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
@@ -42,7 +42,7 @@ pub async fn record<S: Store>(
         return Ok(Recorded::default());
     }
     let seqs: Vec<i64> = reports.iter().map(|report| report.seq).collect();
-    let rows = store.standing(broadcast.id, &seqs).await?;
+    let rows = store.standing(broadcast.account_id, broadcast.id, &seqs).await?;
     let mut standing: BTreeMap<i64, DeliveryRow> = rows.into_iter().map(|row| (row.seq, row)).collect();
     let mut book = Book { failures: broadcast.failure_streak()?, ..Book::new(broadcast, now) };
     for report in reports {
@@ -54,14 +54,17 @@ pub async fn record<S: Store>(
     book.write(store, broadcast).await
 }
 
-/// Lets recipients follow the policy of their broadcast; returns how many changed.
+/// Lets recipients follow the policy of their broadcast, or that for this reason they are not attempted again; returns how
+/// many changed.
 pub async fn follow_policy<S: Store>(
     store: &mut S,
     broadcast: &mut BroadcastRow,
     rows: Vec<DeliveryRow>,
+    barred: Option<SkipReason>,
     now: Timestamp,
 ) -> sqlx::Result<u64> {
     let mut book = Book::new(broadcast, now);
+    book.ended = book.ended.or(barred);
     for mut row in rows {
         book.follow_policy(broadcast, &mut row);
     }
@@ -91,7 +94,34 @@ pub async fn count_moved<S: Store>(
     broadcast.set_counts(counts);
     let mut tally = Tally::default();
     tally.change(to, reason, None, moved.len() as i64);
-    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
+    store.record(&entries(broadcast, now, Vec::new(), batches, tally)?).await
+}
+
+fn entries(
+    broadcast: &BroadcastRow,
+    now: Timestamp,
+    rows: Vec<Change>,
+    batches: BTreeMap<i64, BatchDelta>,
+    tally: Tally,
+) -> sqlx::Result<Entries> {
+    Ok(Entries {
+        broadcast: broadcast.id,
+        account: broadcast.account_id,
+        planned_at: broadcast.plan_sealed_at.unwrap_or_default(),
+        tags: broadcast.sent_tags()?,
+        now,
+        rows,
+        batches,
+        tally,
+    })
+}
+
+/// Why the provider's answer means that the recipient wants no messages any more, where it does.
+fn opt_out(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Permanent { scope: PermanentScope::OptedOut, fault } => Some(fault.reason.clone()),
+        _ => None,
+    }
 }
 
 impl DeliveryRow {
@@ -132,10 +162,15 @@ impl Book {
         }
     }
 
+    /// Nobody is skipped who may have been messaged in a time that was lost.
+    fn barred(&self, broadcast: &BroadcastRow, row: &DeliveryRow) -> Option<SkipReason> {
+        (row.opted_out && !broadcast.may_have_forgotten()).then_some(SkipReason::OptedOut)
+    }
+
     fn around(&self, broadcast: &BroadcastRow, row: &DeliveryRow) -> Circumstances {
         Circumstances {
             now: self.now,
-            ended: self.ended,
+            ended: self.ended.or(self.barred(broadcast, row)),
             retry: broadcast.retry(),
             overdue_at: broadcast.overdue_at(Timestamp(row.deadline.unwrap_or_default()), self.now),
             seed: scatter(broadcast.id as u64) ^ ((row.seq as u64) << 16) ^ row.attempt as u64,
@@ -167,7 +202,11 @@ impl Book {
             self.failures.observe(&report.outcome, self.now);
             broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
         }
+        let opted_out = opt_out(&verdict(&report.outcome, &after));
         self.change(broadcast, row, before.state, after);
+        if let Some(change) = self.rows.get_mut(&row.seq) {
+            change.opted_out = opted_out;
+        }
     }
 
     /// A sender that was given up tells that it does not know either.
@@ -223,6 +262,7 @@ impl Book {
             provider_id: after.provider_id,
             reason: row.reason.clone(),
             code: row.code.clone(),
+            opted_out: None,
         };
         self.rows.insert(row.seq, change);
     }
@@ -245,9 +285,7 @@ impl Book {
         }
         broadcast.set_counts(self.counts);
         let rows = self.rows.into_values().collect();
-        let entries =
-            Entries { broadcast: broadcast.id, now: self.now, rows, batches: self.batches, tally: self.tally };
-        store.record(&entries).await?;
+        store.record(&entries(broadcast, self.now, rows, self.batches, self.tally)?).await?;
         Ok(self.recorded)
     }
 }

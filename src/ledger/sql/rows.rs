@@ -60,6 +60,8 @@ pub struct BroadcastRow {
     pub content: String,
     pub content_hash: String,
     pub orders: Option<String>,
+    pub sent_tags: String,
+    pub reply_window: Option<i64>,
     pub released: bool,
     pub trouble_reason: Option<String>,
     pub trouble_message: Option<String>,
@@ -358,6 +360,21 @@ impl BroadcastRow {
 
     pub fn lower_rate(&self) -> Rate {
         self.own_rate().map_or(self.ceiling(), |own| own.lower(self.ceiling()))
+    }
+
+    /// What whoever is sent to is tagged with.
+    pub fn sent_tags(&self) -> sqlx::Result<Vec<String>> {
+        serde_json::from_str(&self.sent_tags).map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+
+    /// Whoever was active last at this instant, or earlier, is not messaged at `at` any more.
+    pub fn inactive_since(&self, at: Timestamp) -> Timestamp {
+        self.reply_window.map_or(Timestamp(i64::MIN), |window| at - Span(window))
+    }
+
+    /// Whether its pending recipients may have been messaged in a time that this ledger has lost.
+    pub fn may_have_forgotten(&self) -> bool {
+        self.loss.is_some() || self.risk_from.is_some()
     }
 
     pub fn request_timeout(&self) -> Span {

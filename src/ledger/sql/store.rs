@@ -18,9 +18,10 @@ use super::zones::ZonesNow;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
+use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
-use crate::ledger::exchange::BroadcastId;
+use crate::ledger::exchange::{BroadcastId, START_TOLERANCE};
 
 /// A row that every database can give.
 pub trait Portable: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -67,6 +68,21 @@ pub struct DeliveryRow {
     pub deadline: Option<i64>,
     pub reason: Option<String>,
     pub code: Option<String>,
+    /// Wants no messages of the account.
+    pub opted_out: bool,
+}
+
+/// The columns of a [`DeliveryRow`], but for `opted_out`.
+pub const DELIVERY_COLUMNS: &str = "seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code";
+
+/// Whether a recipient of `delivery` has opted out, as an expression; `account` is that of the account's number. Looked up for
+/// each row by the key of `contact`, whatever the database knows of the tables: as an EXISTS it could be turned into a join
+/// that reads all of them.
+pub fn has_opted_out(account: &str) -> String {
+    format!(
+        "(SELECT contact.opted_out_at FROM contact WHERE contact.account_id = {account} \
+         AND contact.recipient = delivery.recipient) IS NOT NULL"
+    )
 }
 
 /// A recipient as recording leaves it.
@@ -81,6 +97,8 @@ pub struct Change {
     pub provider_id: Option<String>,
     pub reason: Option<String>,
     pub code: Option<String>,
+    /// Why the provider's answer means that the recipient wants no messages any more, where it does.
+    pub opted_out: Option<String>,
 }
 
 /// What the outcomes of one transaction change of a batch.
@@ -97,6 +115,12 @@ pub struct BatchDelta {
 #[derive(Debug)]
 pub struct Entries {
     pub broadcast: i64,
+    /// Whoever of `rows` is sent, or has opted out, becomes a contact of this account.
+    pub account: i64,
+    /// Of which time the variables of the plan are.
+    pub planned_at: i64,
+    /// What whoever is sent is tagged with.
+    pub tags: Vec<String>,
     pub now: Timestamp,
     pub rows: Vec<Change>,
     pub batches: BTreeMap<i64, BatchDelta>,
@@ -127,6 +151,16 @@ pub struct Asking {
     pub braked: bool,
     /// From a slot to the deadline of its attempt.
     pub allowed: Span,
+    /// How long after their last activity recipients may be messaged, where the provider's window is counted.
+    pub reply_window: Option<Span>,
+}
+
+impl Asking {
+    /// Whoever was active last at this instant, or earlier, gets none of these slots: their window may close before the last.
+    pub fn inactive_since(&self, slots: &Slots) -> Timestamp {
+        self.reply_window
+            .map_or(Timestamp(i64::MIN), |window| slots.at(slots.count.max(1) - 1) + START_TOLERANCE - window)
+    }
 }
 
 /// What a sender and its rivals hold.
@@ -213,6 +247,20 @@ pub struct PlannedRow<'a> {
     pub vars: String,
     /// The number of their time zone.
     pub zone: i64,
+    /// When last active, as far as is known.
+    pub active_at: Option<i64>,
+    /// Wants no messages of the account: is skipped from the beginning.
+    pub opted_out: bool,
+}
+
+impl PlannedRow<'_> {
+    /// The state it is planned in, and why.
+    pub fn state(&self) -> (i64, Option<&'static str>) {
+        match self.opted_out {
+            true => (RecipientState::Skipped.code(), Some(SkipReason::OptedOut.as_str())),
+            false => (RecipientState::Pending.code(), None),
+        }
+    }
 }
 
 /// One transaction.
@@ -258,9 +306,13 @@ pub trait Store: Send {
     /// the account, where the database has several writers.
     fn lock_account_of(&mut self, broadcast: BroadcastId) -> impl Future<Output = sqlx::Result<Option<i64>>> + Send;
 
-    /// How these recipients stand.
-    fn standing(&mut self, broadcast: i64, seqs: &[i64])
-    -> impl Future<Output = sqlx::Result<Vec<DeliveryRow>>> + Send;
+    /// How these recipients of a broadcast of the account stand.
+    fn standing(
+        &mut self,
+        account: i64,
+        broadcast: i64,
+        seqs: &[i64],
+    ) -> impl Future<Output = sqlx::Result<Vec<DeliveryRow>>> + Send;
 
     fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
 
@@ -268,7 +320,8 @@ pub trait Store: Send {
     fn survey(&mut self, asking: &Asking) -> impl Future<Output = sqlx::Result<Survey>> + Send;
 
     /// Puts pending recipients of a batch whose time zone is open in flight, each with a new attempt at its slot: the first of
-    /// each zone, one zone after the other, so that those of the quiet ones are not walked over.
+    /// each zone, one zone after the other, so that those of the quiet ones are not walked over. Nobody is taken who has opted
+    /// out, or whose window closes before the last slot: upkeep skips them.
     fn take(
         &mut self,
         asking: &Asking,

@@ -3,7 +3,7 @@
 use super::maintain::SLICE;
 use super::record::follow_policy;
 use super::rows::{self, BroadcastRow, Opened};
-use super::store::{DeliveryRow, Store};
+use super::store::{DELIVERY_COLUMNS as COLUMNS, DeliveryRow, Store, has_opted_out};
 use super::value::args;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::BroadcastId;
@@ -20,7 +20,7 @@ pub async fn follow_any<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result
 pub async fn follow<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<u64> {
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, id, "").await? else { return Ok(0) };
     let rows = concerned(store, &broadcast, now).await?;
-    let followed = follow_policy(store, &mut broadcast, rows, now).await?;
+    let followed = follow_policy(store, &mut broadcast, rows, None, now).await?;
     if followed > 0 {
         broadcast.save(store, None, now).await?;
     }
@@ -32,9 +32,10 @@ async fn find<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Option<Br
         "SELECT id FROM broadcast{} WHERE resend_unknown AND unknown > 0 AND NOT cancelled \
          AND (end_at IS NULL OR end_at > $1) \
          AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 5 \
-                     AND tries < broadcast.retry_max_tries - 1) LIMIT 1",
+                     AND tries < broadcast.retry_max_tries - 1 AND NOT {} AND {REACHABLE}) LIMIT 1",
         S::indexed_by("broadcast_resending"),
-        S::indexed_by("delivery_unknown")
+        S::indexed_by("delivery_unknown"),
+        has_opted_out("broadcast.account_id")
     );
     let hold = format!(
         "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND loss IS NULL \
@@ -52,23 +53,29 @@ async fn find<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Option<Br
     Ok(None)
 }
 
-/// Those that may have to follow, in a slice.
+/// Whether the window of a recipient of `delivery` is open now, `$1`, as an expression, in a broadcast that it is known with.
+const REACHABLE: &str = "(broadcast.reply_window IS NULL OR delivery.active_at IS NULL OR delivery.active_at > $1 - broadcast.reply_window)";
+
+/// Those that may have to follow, in a slice. Nobody is resent to who has opted out, or whose window has closed.
 async fn concerned<S: Store>(
     store: &mut S,
     broadcast: &BroadcastRow,
     now: Timestamp,
 ) -> sqlx::Result<Vec<DeliveryRow>> {
-    const COLUMNS: &str = "seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code";
     let retry = broadcast.retry();
     if retry.after_unknown && broadcast.gate().ended(now).is_none() {
         let statement = format!(
-            "SELECT {COLUMNS} FROM delivery{} WHERE broadcast_id = $1 AND state = 5 AND tries < $2 LIMIT $3",
-            S::indexed_by("delivery_unknown")
+            "SELECT {COLUMNS}, FALSE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND state = 5 AND tries < $2 \
+             AND NOT {} AND (active_at IS NULL OR active_at > $5) LIMIT $3",
+            S::indexed_by("delivery_unknown"),
+            has_opted_out("$4")
         );
-        store.all(&statement, args![broadcast.id, retry.max_tries.saturating_sub(1), SLICE]).await
+        let inactive_since = broadcast.inactive_since(now);
+        let tries = retry.max_tries.saturating_sub(1);
+        store.all(&statement, args![broadcast.id, tries, SLICE, broadcast.account_id, inactive_since]).await
     } else {
         let statement = format!(
-            "SELECT {COLUMNS} FROM delivery{} WHERE broadcast_id = $1 AND resend LIMIT $2",
+            "SELECT {COLUMNS}, FALSE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND resend LIMIT $2",
             S::indexed_by("delivery_resend")
         );
         store.all(&statement, args![broadcast.id, SLICE]).await

@@ -2,17 +2,18 @@
 
 use super::store::SqliteStore;
 use crate::delivery::counts::Tally;
+use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{BatchDelta, Change, Store};
+use crate::ledger::sql::store::{BatchDelta, Change, Entries, Store};
 use crate::ledger::sql::value::args;
 
 impl SqliteStore {
     pub async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
         // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
         let row = |row: &Change| {
-            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code } = row.clone();
+            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, .. } = row.clone();
             (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
@@ -25,6 +26,47 @@ impl SqliteStore {
                    value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code FROM json_each($1)) AS new \
              WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
             args![json(&rows)?],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Whoever is sent, or has opted out, becomes a contact.
+    pub async fn meet(&mut self, entries: &Entries) -> sqlx::Result<()> {
+        let sent = RecipientState::Sent.code();
+        let met = entries.rows.iter().filter(|row| row.state == sent || row.opted_out.is_some());
+        let met: Vec<(i64, &Option<String>)> = met.map(|row| (row.seq, &row.opted_out)).collect();
+        if met.is_empty() {
+            return Ok(());
+        }
+        self.run(
+            "INSERT INTO contact AS known (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, \
+                 opted_out_reason, unswept) \
+             SELECT $1, recipient, vars, $4, $5, active_at, CASE WHEN met.value ->> 1 IS NOT NULL THEN $5 END, \
+                 met.value ->> 1, met.value ->> 1 IS NOT NULL \
+             FROM json_each($3) AS met CROSS JOIN delivery ON broadcast_id = $2 AND seq = met.value ->> 0 WHERE TRUE \
+             ON CONFLICT (account_id, recipient) DO UPDATE SET \
+                 vars = CASE WHEN excluded.vars_at < known.vars_at OR excluded.vars = '{}' THEN known.vars \
+                     ELSE excluded.vars END, \
+                 vars_at = max(known.vars_at, excluded.vars_at), \
+                 active_at = CASE WHEN known.active_at IS NULL OR excluded.active_at > known.active_at \
+                     THEN excluded.active_at ELSE known.active_at END, \
+                 opted_out_at = coalesce(known.opted_out_at, excluded.opted_out_at), \
+                 opted_out_reason = CASE WHEN known.opted_out_at IS NULL THEN excluded.opted_out_reason \
+                     ELSE known.opted_out_reason END, \
+                 unswept = known.unswept OR (known.opted_out_at IS NULL AND excluded.unswept)",
+            args![entries.account, entries.broadcast, json(&met)?, entries.planned_at, entries.now],
+        )
+        .await?;
+        if entries.tags.is_empty() {
+            return Ok(());
+        }
+        let sent: Vec<i64> = entries.rows.iter().filter(|row| row.state == sent).map(|row| row.seq).collect();
+        self.run(
+            "INSERT OR IGNORE INTO tag (account_id, recipient, tag) SELECT $1, recipient, tags.value \
+             FROM json_each($3) AS sent CROSS JOIN delivery ON broadcast_id = $2 AND seq = sent.value \
+             CROSS JOIN json_each($4) AS tags",
+            args![entries.account, entries.broadcast, json(&sent)?, json(&entries.tags)?],
         )
         .await?;
         Ok(())

@@ -15,7 +15,8 @@ use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store, Survey, Taken, Wanted,
+    Asking, BatchRow, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store,
+    Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
@@ -118,18 +119,19 @@ impl Store for SqliteStore {
         Ok(None)
     }
 
-    async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
-        self.all(
-            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code \
+    async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
+        let statement = format!(
+            "SELECT {DELIVERY_COLUMNS}, {} AS opted_out \
              FROM json_each($2) AS wanted CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
-            args![broadcast, json(seqs)?],
-        )
-        .await
+            has_opted_out("$3")
+        );
+        self.all(&statement, args![broadcast, json(seqs)?, account]).await
     }
 
     async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
         if !entries.rows.is_empty() {
             self.change(entries.broadcast, &entries.rows).await?;
+            self.meet(entries).await?;
         }
         for (index, delta) in &entries.batches {
             self.change_batch(entries.broadcast, *index, delta, entries.now).await?;
@@ -212,11 +214,14 @@ impl Store for SqliteStore {
     /// Rows that are in the plan already are found by the unique index as they are written; a statement that fails
     /// changes nothing.
     async fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> sqlx::Result<bool> {
-        let mut builder =
-            QueryBuilder::<Sqlite>::new("INSERT INTO delivery (broadcast_id, seq, zone, recipient, vars) ");
+        let mut builder = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO delivery (broadcast_id, seq, zone, recipient, vars, state, reason, active_at) ",
+        );
         builder.push_values(rows, |mut values, row| {
+            let (state, reason) = row.state();
             values.push_bind(broadcast).push_bind(row.seq).push_bind(row.zone);
             values.push_bind(row.recipient).push_bind(row.vars.as_str());
+            values.push_bind(state).push_bind(reason).push_bind(row.active_at);
         });
         match builder.build().execute(self.connection()).await {
             Ok(_) => Ok(true),

@@ -7,7 +7,7 @@ use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Store, Taken, Wanted};
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Store, Taken, Wanted, has_opted_out};
 use crate::ledger::sql::value::args;
 use crate::ledger::sql::zones::ZonesNow;
 
@@ -34,6 +34,8 @@ struct Search<'a> {
     zones: &'a str,
     /// The first of them: batches before it have nobody.
     lowest: i64,
+    /// Whoever was active last then, or earlier, is not taken.
+    inactive_since: Timestamp,
 }
 
 impl SqliteStore {
@@ -49,7 +51,8 @@ impl SqliteStore {
         let pending = self.first_pending(asking.broadcast, &wanted.zones.open).await?;
         let zones = json(&pending.iter().map(|(zone, _)| *zone).collect::<Vec<i64>>())?;
         let lowest = pending.iter().map(|(_, seq)| *seq).min().unwrap_or(i64::MAX);
-        let search = Search { due_by: wanted.slots.first, zones: &zones, lowest };
+        let inactive_since = asking.inactive_since(wanted.slots);
+        let search = Search { due_by: wanted.slots.first, zones: &zones, lowest, inactive_since };
         while let Some(batch) = self.claim_next(asking, back, &search).await? {
             let found = taken.len() as u32;
             let left = wanted.limit - found;
@@ -86,7 +89,7 @@ impl SqliteStore {
             )
             .await?;
         }
-        self.optional(
+        let statement = format!(
             "UPDATE batch SET probation = probation OR sender_id IS NOT NULL, \
                  reclaims = reclaims + (sender_id IS NOT NULL), sender_id = $2, epoch = epoch + 1, claimed_at = $3, \
                  renewed_at = $3, lease_until = $4, started_at = coalesce(started_at, $3) \
@@ -96,9 +99,14 @@ impl SqliteStore {
                      AND (free.sender_id IS NULL OR free.lease_until <= $3) \
                      AND EXISTS (SELECT 1 FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
                                  WHERE delivery.broadcast_id = $1 AND state = 0 AND zone = zones.value \
-                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5) \
+                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5 \
+                                 AND (active_at IS NULL OR active_at > $9) AND NOT {}) \
                      ORDER BY idx LIMIT 1) \
                  RETURNING idx, first_seq, last_seq, epoch, probation",
+            has_opted_out("$8")
+        );
+        self.optional(
+            &statement,
             args![
                 asking.broadcast,
                 asking.sender,
@@ -106,7 +114,9 @@ impl SqliteStore {
                 asking.now + LEASE,
                 search.due_by,
                 search.zones,
-                search.lowest
+                search.lowest,
+                asking.account,
+                search.inactive_since
             ],
         )
         .await
@@ -119,19 +129,25 @@ impl SqliteStore {
         batch: &BatchRow,
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Vec<Taken>> {
+        let statement = format!(
+            "SELECT seq, attempt, recipient, vars \
+             FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+             WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND seq BETWEEN $2 AND $3 \
+             AND not_before <= $4 AND (active_at IS NULL OR active_at > $8) AND NOT {} LIMIT $5",
+            has_opted_out("$7")
+        );
         let mut candidates: Vec<Candidate> = self
             .all(
-                "SELECT seq, attempt, recipient, vars \
-                 FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND seq BETWEEN $2 AND $3 \
-                 AND not_before <= $4 LIMIT $5",
+                &statement,
                 args![
                     asking.broadcast,
                     batch.first_seq,
                     batch.last_seq,
                     wanted.slots.first,
                     wanted.limit,
-                    json(&wanted.zones.open)?
+                    json(&wanted.zones.open)?,
+                    asking.account,
+                    asking.inactive_since(wanted.slots)
                 ],
             )
             .await?;

@@ -3,7 +3,7 @@
 
 use crate::delivery::outcome::{Cap, PermanentScope};
 use crate::provider::error_table::ErrorClass::{
-    Auth, Blocked, PermanentMessage, PermanentRecipient, Transient, Unknown,
+    Auth, Blocked, OptedOut, PermanentMessage, PermanentRecipient, Transient, Unknown,
 };
 use crate::provider::graph::errors::{
     Codes, GraphError, GraphErrorRow, METHOD_EXCEPTION, THROTTLED, code as row, row as graph_row, subcode as sub,
@@ -51,10 +51,11 @@ pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     sub(10, 2_018_065, PermanentRecipient, "WindowClosed", "botpress/botpress#4890"),
     sub(10, 2_018_276, PermanentRecipient, "WindowClosed", CATALOG),
     sub(10, 2_534_022, PermanentRecipient, "WindowClosed", CHAT_ADAPTER),
-    sub(10, 2_018_108, PermanentRecipient, "MessagesNotAccepted", ERROR_PARSER),
-    row(551, PermanentRecipient, "PersonUnavailable", CHAT_ADAPTER),
-    sub(551, 1_545_041, PermanentRecipient, "PersonUnavailable", "microsoft/botframework-sdk#4556"),
-    sub(200, 1_545_041, PermanentRecipient, "PersonUnavailable", CHAT_ADAPTER),
+    sub(10, 2_018_108, OptedOut, "MessagesNotAccepted", ERROR_PARSER),
+    // Who has blocked the page, turned its messages off, or is gone: none of them is written to again until they write.
+    row(551, OptedOut, "PersonUnavailable", CHAT_ADAPTER),
+    sub(551, 1_545_041, OptedOut, "PersonUnavailable", "microsoft/botframework-sdk#4556"),
+    sub(200, 1_545_041, OptedOut, "PersonUnavailable", CHAT_ADAPTER),
     sub(100, 2_018_001, PermanentRecipient, "WrongPage", SEND_API_ERRORS),
     sub(100, 33, PermanentRecipient, "WrongPage", ERROR_LOOKUP),
     row(10303, PermanentRecipient, "AccountLinking", ERROR_PARSER),

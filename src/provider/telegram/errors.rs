@@ -2,7 +2,9 @@
 //! only its words tell errors apart, so rows hold some of them. They are the server's own, which is open source, and rarely
 //! change; what no words fit falls back to the row of its status.
 
-use crate::provider::error_table::ErrorClass::{self, Auth, PermanentMessage, PermanentRecipient, Throttled, Unknown};
+use crate::provider::error_table::ErrorClass::{
+    self, Auth, OptedOut, PermanentMessage, PermanentRecipient, Throttled, Unknown,
+};
 use crate::provider::error_table::{ErrorRow, row};
 
 /// How Telegram names an error.
@@ -43,7 +45,7 @@ pub const TELEGRAM_ERRORS: &[ErrorRow<TelegramError>] = &[
     words(400, "chat_write_forbidden", PermanentRecipient, "ChatNotWritable", RECALLED),
     words(400, "need administrator rights", PermanentRecipient, "ChatNotWritable", RECALLED),
     words(403, "", PermanentRecipient, "ChatForbidden", SERVER),
-    words(403, "blocked by the user", PermanentRecipient, "BotBlocked", SERVER),
+    words(403, "blocked by the user", OptedOut, "BotBlocked", SERVER),
     words(403, "user is deactivated", PermanentRecipient, "UserDeactivated", SERVER),
     words(403, "kicked from", PermanentRecipient, "BotKicked", SERVER),
     words(403, "not a member of", PermanentRecipient, "BotNotMember", SERVER),

@@ -1,7 +1,9 @@
 //! What each error of Twilio's Messages resource means for a broadcast, as data. Codes that only come later, by call-back
 //! (30001 to 30410), have no row: no send is ever answered with them.
 
-use crate::provider::error_table::ErrorClass::{self, Auth, Blocked, PermanentMessage, PermanentRecipient, Throttled};
+use crate::provider::error_table::ErrorClass::{
+    self, Auth, Blocked, OptedOut, PermanentMessage, PermanentRecipient, Throttled,
+};
 use crate::provider::error_table::{ErrorRow, row};
 use crate::provider::retry_after::MAX_RETRY_AFTER_MS;
 
@@ -30,12 +32,12 @@ pub const TWILIO_ERRORS: &[ErrorRow<i64>] = &[
     row(21_211, PermanentRecipient, "NumberInvalid", COURIER),
     row(21_408, PermanentRecipient, "RegionNotAllowed", COURIER),
     row(21_608, PermanentRecipient, "TrialUnverified", COURIER),
-    row(21_610, PermanentRecipient, "OptedOut", COURIER),
+    row(21_610, OptedOut, "OptedOut", COURIER),
     row(21_612, PermanentRecipient, "NoRoute", COURIER),
     row(21_614, PermanentRecipient, "NotMobile", COURIER),
     row(21_635, PermanentRecipient, "NotMobile", COURIER),
     row(63_003, PermanentRecipient, "NumberInvalid", CHANNEL_PAGES),
-    row(63_014, PermanentRecipient, "PersonBlocked", CHANNEL_PAGES),
+    row(63_014, OptedOut, "PersonBlocked", CHANNEL_PAGES),
     row(63_016, PermanentRecipient, "WindowClosed", CHANNEL_PAGES),
     row(63_024, PermanentRecipient, "NumberInvalid", CHANNEL_PAGES),
     row(63_032, PermanentRecipient, "PersonLimited", CHANNEL_PAGES),

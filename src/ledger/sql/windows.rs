@@ -1,0 +1,86 @@
+//! Recipients whose window has closed: the provider takes a message only for some time after they were last active.
+//!
+//! Taking leaves them out, judged for the time of the slots; here they are skipped, as those are who come too late for the end
+//! of their broadcast. Only who could be taken now is judged: whoever waits, be it for the start, a person or the end of quiet
+//! hours, may write until then.
+
+use super::maintain::SLICE;
+use super::record::{count_moved, follow_policy};
+use super::rows::{self, BroadcastRow, Opened};
+use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
+use super::value::{Value, args};
+use crate::delivery::recipient::{RecipientState, SkipReason};
+use crate::delivery::time::Timestamp;
+use crate::ledger::exchange::{BroadcastId, START_TOLERANCE};
+
+/// So many broadcasts are looked at for one that has somebody to skip: those of all accounts that are being sent and have
+/// somebody whose window is closed, who waits for the end of quiet hours mostly.
+const MAX_LOOKED_AT: i64 = 200;
+
+/// Skips a slice of one broadcast; returns whether there was anybody.
+pub async fn skip_closed<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<bool> {
+    let statement = format!(
+        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND reply_window IS NOT NULL \
+         AND NOT suspended AND NOT cancelled AND NOT released AND loss IS NULL AND block_reason IS NULL \
+         AND duplicate_of IS NULL AND (start_at IS NULL OR start_at <= $1) \
+         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 0 AND active_at IS NOT NULL \
+                     AND active_at <= $1 - broadcast.reply_window) ORDER BY id LIMIT $2",
+        S::indexed_by("broadcast_open"),
+        S::indexed_by("delivery_active")
+    );
+    let candidates: Vec<(i64,)> = store.all(&statement, args![now, MAX_LOOKED_AT]).await?;
+    for (id,) in candidates {
+        let Some(broadcast) = rows::read(store, BroadcastId(id)).await? else { continue };
+        let Some(closed) = closed::<S>(&broadcast, now)? else { continue };
+        let found: Vec<(i64,)> = store.all(&format!("{closed} LIMIT $4"), arguments(&broadcast, now, 1)).await?;
+        if !found.is_empty() {
+            return skip(store, id).await;
+        }
+    }
+    Ok(false)
+}
+
+async fn skip<S: Store>(store: &mut S, id: i64) -> sqlx::Result<bool> {
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+        return Ok(false);
+    };
+    let Some(closed) = closed::<S>(&broadcast, now)? else { return Ok(true) };
+    let statement = format!(
+        "SELECT {DELIVERY_COLUMNS}, FALSE AS opted_out FROM delivery WHERE broadcast_id = $1 \
+         AND seq IN ({closed} AND resend LIMIT $4)"
+    );
+    let resent: Vec<DeliveryRow> = store.all(&statement, arguments(&broadcast, now, SLICE)).await?;
+    let (state, reason) = (RecipientState::Skipped, SkipReason::WindowClosed);
+    let statement = format!(
+        "UPDATE delivery SET state = {}, reason = '{}', code = NULL WHERE broadcast_id = $1 \
+         AND seq IN ({closed} AND NOT resend LIMIT $4) RETURNING seq",
+        state.code(),
+        reason.as_str()
+    );
+    let gone: Vec<(i64,)> = store.all(&statement, arguments(&broadcast, now, SLICE)).await?;
+    // Nobody knows whether they got the first message: they are unknown again.
+    follow_policy(store, &mut broadcast, resent, Some(reason), now).await?;
+    let moved: Vec<_> = gone.into_iter().map(|(seq,)| (seq, RecipientState::Pending)).collect();
+    count_moved(store, &mut broadcast, &moved, state, reason.as_str(), now).await?;
+    broadcast.save(store, None, now).await?;
+    Ok(true)
+}
+
+/// The numbers of those who could be taken now, but for their window, as a query; `None` where nobody could be taken.
+fn closed<S: Store>(broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Option<String>> {
+    let zones = broadcast.zones()?.at(now, START_TOLERANCE);
+    if broadcast.gate().closed(now).is_some() || zones.open.is_empty() {
+        return Ok(None);
+    }
+    let open: Vec<String> = zones.open.iter().map(i64::to_string).collect();
+    Ok(Some(format!(
+        "SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND active_at IS NOT NULL AND active_at <= $2 \
+         AND not_before <= $3 AND zone IN ({})",
+        S::indexed_by("delivery_active"),
+        open.join(", ")
+    )))
+}
+
+fn arguments(broadcast: &BroadcastRow, now: Timestamp, limit: i64) -> Vec<Value> {
+    args![broadcast.id, broadcast.inactive_since(now), now, limit]
+}

@@ -1,0 +1,474 @@
+//! Whom an account knows, what they are tagged with, who wants no more messages, and whose window has closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use herald::api::Audience;
+use herald::api::audience::ContactsSource;
+use herald::delivery::backoff::RetryPolicy;
+use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
+use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
+use herald::delivery::time::{Span, Timestamp};
+use herald::ledger::audience::{MAX_LOOKED_THROUGH, MAX_PAGE};
+use herald::ledger::contacts::{MAX_CONTACTS, MAX_TAGS_OF_CONTACT, OptOut};
+use herald::ledger::plan::PlanRow;
+use herald::ledger::{
+    AudienceList, AudiencePosition, AudienceQuery, BroadcastId, Contact, ContactRow, ContactsFilter, Declaration,
+    Imported, LedgerError, OptedOut, Orders,
+};
+
+use super::owners::orders;
+use super::world::*;
+
+const DAY: Span = Span::from_secs(24 * 60 * 60);
+const SECOND: Span = Span::from_secs(1);
+
+fn tagging(key: &str, tags: &[&str]) -> Declaration {
+    Declaration { sent_tags: tags.iter().map(|tag| tag.to_string()).collect(), ..declaration(key) }
+}
+
+/// Of a provider that takes a message only for a day after its recipient was active.
+fn windowed(key: &str) -> Declaration {
+    Declaration { reply_window: Some(DAY), ..declaration(key) }
+}
+
+fn ids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    numbers.into_iter().map(|number| person(number).recipient).collect()
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| word.to_string()).collect()
+}
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+fn wants_no_more() -> Outcome {
+    Outcome::Permanent { scope: PermanentScope::OptedOut, fault: Fault::new("BotBlocked", None, "words") }
+}
+
+async fn plan_rows<L: Backend>(world: &World<L>, broadcast: BroadcastId, rows: &[PlanRow]) {
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(ticket, 1, rows).await.unwrap();
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.sums_hold().await;
+}
+
+/// Sends to everybody who may be taken, with an outcome by number.
+async fn send<L: Backend>(world: &World<L>, broadcast: BroadcastId, outcome: fn(i64) -> Outcome) {
+    let mut sender = Sender::new(&format!("sender-{}", broadcast.0), broadcast);
+    let mut told = Vec::new();
+    while world.snapshot(broadcast).await.finished_at.is_none() {
+        let rows = world.exchange(&sender.request(std::mem::take(&mut told), 25)).await.unwrap().rows;
+        told = rows.iter().map(|row| report(row, &outcome(row.seq))).collect();
+        world.pass(INTERVAL * 25);
+    }
+}
+
+async fn states<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> Vec<RecipientState> {
+    world.ledger.everybody(broadcast).await.into_iter().map(|row| row.state).collect()
+}
+
+async fn contacts<L: Backend>(world: &World<L>) -> Vec<Contact> {
+    let filter = ContactsFilter { opted_out: true, ..ContactsFilter::default() };
+    let (mut contacts, mut after) = (Vec::new(), None);
+    loop {
+        let account = declaration("any").account;
+        let page = world.ledger.contacts_page(&account, after.as_deref(), &filter).await.unwrap();
+        contacts.extend(page.contacts);
+        after = page.next;
+        if after.is_none() {
+            return contacts;
+        }
+    }
+}
+
+async fn contact<L: Backend>(world: &World<L>, recipient: &str) -> Contact {
+    contacts(world).await.into_iter().find(|contact| contact.recipient == recipient).unwrap()
+}
+
+async fn opt_out<L: Backend>(world: &World<L>, numbers: impl IntoIterator<Item = usize>) -> OptedOut {
+    let account = declaration("any").account;
+    let done = world.ledger.opt_out(&account, &ids(numbers), "asked us to stop").await.unwrap();
+    world.sums_hold().await;
+    done
+}
+
+/// Who a contacts source of a new broadcast gives, through as many pages as it takes.
+async fn found<L: Backend>(world: &World<L>, key: &str, source: &str) -> Vec<PlanRow> {
+    let audience = format!(r#"{{"sources": [{{"name": "known", "contacts": {source}}}]}}"#);
+    let audience: Audience = serde_json::from_str(&audience).unwrap();
+    let declared = Declaration { orders: Some(Orders { audience, ..orders() }), ..declaration(key) };
+    let broadcast = world.declare(&declared).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let (mut rows, mut from) = (Vec::new(), Some(AudiencePosition::Start));
+    while let Some(at) = from {
+        let query = AudienceQuery { ticket, list: AudienceList::Included, source: "known".into(), from: at };
+        let page = world.ledger.audience_page(&query).await.unwrap();
+        assert!(page.rows.len() <= MAX_PAGE as usize);
+        rows.extend(page.rows);
+        from = page.next;
+    }
+    rows
+}
+
+async fn found_ids<L: Backend>(world: &World<L>, key: &str, source: &str) -> BTreeSet<String> {
+    found(world, key, source).await.into_iter().map(|row| row.recipient).collect()
+}
+
+fn set(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+    ids(numbers).into_iter().collect()
+}
+
+pub async fn whoever_is_sent_to_becomes_a_contact_with_tags_and_nobody_else<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&tagging("one", &["spring", "vip"])).await.id;
+    let row = |number| PlanRow { vars: vars(&[("first_name", "Ana")]), ..person(number) };
+    plan_rows(world, broadcast, &(0..4).map(row).collect::<Vec<_>>()).await;
+    send(world, broadcast, |seq| [accepted(), permanent(), unknown(), accepted()][seq as usize].clone()).await;
+    let known = contacts(world).await;
+    assert_eq!(known.iter().map(|one| one.recipient.clone()).collect::<Vec<_>>(), ids([0, 3]));
+    for one in &known {
+        assert_eq!(one.tags, ["spring", "vip"].map(str::to_owned).into());
+        assert_eq!((&one.vars, &one.opted_out, one.active_at), (&vars(&[("first_name", "Ana")]), &None, None));
+    }
+    // A late answer is an outcome too.
+    let attempt = world.row(broadcast, 2).await.attempt;
+    let mut late = Sender::new("late", broadcast);
+    let outcome = herald::ledger::exchange::Report { seq: 2, attempt, outcome: accepted() };
+    late.tell(world, vec![outcome]).await;
+    assert_eq!(contact(world, "person-2").await.tags.len(), 2);
+}
+
+pub async fn a_contact_keeps_the_variables_of_the_latest_plan<L: Backend>(world: &World<L>) {
+    let named = |name: &str| PlanRow { vars: vars(&[("first_name", name)]), ..person(0) };
+    let early = world.declare(&declaration("early")).await.id;
+    plan_rows(world, early, &[named("Old")]).await;
+    world.pass(SECOND);
+    let late = world.declare(&declaration("late")).await.id;
+    plan_rows(world, late, &[named("New")]).await;
+    send(world, late, |_| accepted()).await;
+    send(world, early, |_| accepted()).await;
+    assert_eq!(contact(world, "person-0").await.vars, vars(&[("first_name", "New")]));
+    let bare = world.planned(&declaration("bare"), 1).await;
+    send(world, bare, |_| accepted()).await;
+    assert_eq!(contact(world, "person-0").await.vars, vars(&[("first_name", "New")]), "ids alone take nothing away");
+}
+
+pub async fn other_tags_under_a_used_key_are_refused<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&tagging("one", &["spring"]), 1).await;
+    send(world, broadcast, |_| accepted()).await;
+    let other = Declaration { identity_hash: "other".into(), ..tagging("one", &["summer"]) };
+    let error = world.ledger.declare(&other).await.unwrap_err();
+    assert!(matches!(&error, LedgerError::KeyReused { changed, .. } if changed == "list of tags"), "{error}");
+}
+
+pub async fn who_opts_out_is_skipped_in_every_broadcast_of_the_account_at_once<L: Backend>(world: &World<L>) {
+    let first = world.planned(&declaration("first"), 12).await;
+    let second = world.planned(&declaration("second"), 12).await;
+    let other_account = {
+        let elsewhere = declaration("elsewhere");
+        let account = herald::ledger::AccountKey { account: "other".into(), ..elsewhere.account.clone() };
+        world.planned(&Declaration { account, ..elsewhere }, 12).await
+    };
+    let mut sender = Sender::proven(world, "sender", first).await;
+    let held = sender.take(world, 2).await;
+    assert_eq!(seqs(&held), [1, 2]);
+    // Sent, in flight, pending, and nobody of any plan.
+    assert_eq!(opt_out(world, [0, 1, 5, 99]).await, OptedOut { new: 4, skipped: 4 });
+    let (of_first, of_second) = (states(world, first).await, states(world, second).await);
+    assert_eq!((of_first[0], of_first[1], of_first[5], of_first[6]), (Sent, Inflight, Skipped, Pending));
+    assert_eq!((of_second[0], of_second[1], of_second[5], of_second[6]), (Skipped, Skipped, Skipped, Pending));
+    assert!(states(world, other_account).await.iter().all(|state| *state == Pending));
+    assert_eq!(world.tally(second, Skipped, "OptedOut").await, 3);
+    assert_eq!(opt_out(world, [0, 1, 5, 99]).await, OptedOut::default(), "a second time changes nothing");
+    // What is in flight is answered; what comes back is not tried again.
+    sender.tell(world, vec![report(&held[0], &transient()), report(&held[1], &transient())]).await;
+    assert_eq!((world.state(first, 1).await, world.state(first, 2).await), (Skipped, Pending));
+    assert_eq!(world.row(first, 1).await.reason.as_deref(), Some("OptedOut"));
+    world.pass(Span::from_secs(3_600));
+    send(world, first, |_| accepted()).await;
+    send(world, second, |_| accepted()).await;
+    assert_eq!((world.counts(first).await.skipped, world.counts(second).await.skipped), (2, 3));
+}
+
+pub async fn who_was_not_begun_and_has_opted_out_is_skipped<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let held = sender.take(world, 2).await;
+    opt_out(world, [1]).await;
+    let told = sender.exchange(world, reports(&held, &Outcome::NotBegun), 2).await;
+    assert_eq!(seqs(&told.rows), [2]);
+    assert_eq!(world.state(broadcast, 1).await, Skipped);
+}
+
+pub async fn who_waits_to_be_resent_and_opts_out_is_unknown_and_stays_so<L: Backend>(world: &World<L>) {
+    let retry = RetryPolicy { after_unknown: true, max_tries: 5, ..RetryPolicy::default() };
+    let broadcast = world.planned(&Declaration { retry, ..declaration("one") }, 2).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let held = sender.take(world, 1).await;
+    sender.tell(world, reports(&held, &unknown())).await;
+    assert_eq!(world.state(broadcast, 1).await, Pending);
+    assert_eq!(opt_out(world, [1]).await, OptedOut { new: 1, skipped: 0 });
+    assert_eq!(world.state(broadcast, 1).await, Unknown);
+    world.pass(Span::from_secs(3_600));
+    world.maintain_all().await;
+    assert_eq!(world.state(broadcast, 1).await, Unknown, "the policy does not bring them back");
+    assert!(world.snapshot(broadcast).await.finished_at.is_some());
+}
+
+pub async fn whoever_has_opted_out_is_planned_as_skipped<L: Backend>(world: &World<L>) {
+    opt_out(world, (0..25).filter(|number| number % 5 == 0 || *number >= 20)).await;
+    let broadcast = world.planned(&declaration("one"), 25).await;
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.counts.pending, snapshot.counts.skipped), (16, 9));
+    assert_eq!(snapshot.plan.unwrap().planned, 25);
+    assert_eq!(world.tally(broadcast, Skipped, "OptedOut").await, 9);
+    assert_eq!(world.batch(broadcast, 0).await.counts.skipped, 2);
+    assert!(world.batch(broadcast, 2).await.completed_at.is_some(), "a batch of opted-out people is done");
+    send(world, broadcast, |_| accepted()).await;
+    assert_eq!(world.counts(broadcast).await.sent, 16);
+    let nobody_left = world.declare(&declaration("two")).await.id;
+    plan_rows(world, nobody_left, &people(20..25)).await;
+    assert!(world.snapshot(nobody_left).await.finished_at.is_some());
+}
+
+pub async fn who_opts_out_while_a_plan_is_made_is_skipped_in_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
+    assert_eq!(opt_out(world, [1, 7]).await, OptedOut { new: 2, skipped: 1 });
+    world.ledger.append_plan(ticket, 2, &people(5..10)).await.unwrap();
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.sums_hold().await;
+    assert_eq!(world.counts(broadcast).await.skipped, 2);
+    // A plan that is taken back and made anew counts anew.
+    world.ledger.begin_plan(broadcast).await.unwrap();
+    opt_out(world, [2]).await;
+    assert_eq!(world.plan(broadcast, 10).await.planned, 10);
+    assert_eq!((world.counts(broadcast).await.pending, world.counts(broadcast).await.skipped), (7, 3));
+}
+
+pub async fn who_opts_in_again_is_messaged_by_what_is_planned_then<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let before = world.planned(&declaration("before"), 2).await;
+    opt_out(world, [0]).await;
+    assert_eq!(world.ledger.opt_in(&account, &ids([0, 1])).await.unwrap(), 1);
+    assert_eq!(world.ledger.opt_in(&account, &ids([0, 1])).await.unwrap(), 0);
+    assert_eq!(world.state(before, 0).await, Skipped, "what was decided stays decided");
+    let after = world.planned(&declaration("after"), 2).await;
+    assert_eq!(world.counts(after).await.pending, 2);
+    assert_eq!(contact(world, "person-0").await.opted_out, None);
+}
+
+pub async fn an_answer_that_means_opt_out_keeps_everybody_else_of_the_account_from_writing<L: Backend>(
+    world: &World<L>,
+) {
+    let first = world.planned(&declaration("first"), 3).await;
+    let second = world.planned(&declaration("second"), 3).await;
+    let mut sender = Sender::new("first", first);
+    let rows = sender.take(world, 1).await;
+    let told_at = world.now();
+    sender.tell(world, reports(&rows, &wants_no_more())).await;
+    assert_eq!(
+        (world.state(first, 0).await, world.row(first, 0).await.reason.as_deref()),
+        (Failed, Some("BotBlocked"))
+    );
+    let reason = "BotBlocked".to_owned();
+    assert_eq!(contact(world, "person-0").await.opted_out, Some(OptOut { at: told_at, reason }));
+    // In another broadcast nobody gives them away from that commit on, and upkeep brings them to their end.
+    let mut other = Sender::proven(world, "second", second).await;
+    assert_eq!(world.state(second, 1).await, Sent, "person-0 was passed over");
+    assert_eq!(seqs(&other.take(world, 5).await), [2]);
+    assert_eq!(world.state(second, 0).await, Pending);
+    world.maintain_all().await;
+    assert_eq!(world.state(second, 0).await, Skipped);
+    let third = world.planned(&declaration("third"), 3).await;
+    assert_eq!((world.counts(third).await.pending, world.counts(third).await.skipped), (2, 1));
+}
+
+pub async fn nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let request = sender.request(vec![], 0);
+    let request = herald::ledger::exchange::ExchangeRequest { known_revision: 1_000, ..request };
+    world.exchange(&request).await.unwrap();
+    assert_eq!(opt_out(world, [1]).await, OptedOut { new: 1, skipped: 0 });
+    assert_eq!(world.state(broadcast, 1).await, Pending);
+}
+
+pub async fn whose_window_has_closed_is_skipped_and_not_given_out<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&windowed("one")).await.id;
+    let active = |number: usize, at: Timestamp| PlanRow {
+        vars: vars(&[("last_active_time", &herald::delivery::activity::shown(at))]),
+        ..person(number)
+    };
+    let now = world.now();
+    // Closed, about to close, open, and never heard of.
+    let rows = [active(0, now - DAY - SECOND), active(1, now - DAY + SECOND), active(2, now - SECOND), person(3)];
+    plan_rows(world, broadcast, &rows).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    assert_eq!(world.state(broadcast, 1).await, Sent, "the first whose window is open");
+    world.maintain_all().await;
+    assert_eq!((world.state(broadcast, 0).await, world.tally(broadcast, Skipped, "WindowClosed").await), (Skipped, 1));
+    assert_eq!(seqs(&sender.take(world, 5).await), [2, 3]);
+}
+
+pub async fn a_window_that_closes_before_the_slot_is_closed<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&windowed("one")).await.id;
+    // Slots are given some milliseconds ahead.
+    let ahead = Span::from_millis(30);
+    let at = herald::delivery::activity::shown(world.now() - DAY + ahead);
+    let row = PlanRow { vars: vars(&[("last_active_time", &at)]), ..person(0) };
+    plan_rows(world, broadcast, &[row, person(1)]).await;
+    Sender::proven(world, "sender", broadcast).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Pending, Sent], "it is open now, and will be closed at the slot");
+    world.pass(ahead);
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Skipped, Sent]);
+}
+
+pub async fn who_writes_while_they_wait_is_messaged<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let start_at = Some(world.now() + DAY);
+    let broadcast = world.declare(&Declaration { start_at, ..windowed("one") }).await.id;
+    let at = herald::delivery::activity::shown(world.now() - SECOND);
+    let row = |number| PlanRow { vars: vars(&[("last_active_time", &at)]), ..person(number) };
+    plan_rows(world, broadcast, &[row(0), row(1)]).await;
+    world.pass(DAY - SECOND);
+    world.maintain_all().await;
+    assert_eq!(world.counts(broadcast).await.pending, 2, "nothing is judged before the start");
+    world.ledger.heard_from(&account, &[("person-1".into(), world.now())]).await.unwrap();
+    world.ledger.heard_from(&account, &[("person-1".into(), world.now() - DAY)]).await.unwrap();
+    assert_eq!(contact(world, "person-1").await.active_at, Some(world.now()), "it only grows");
+    world.pass(SECOND);
+    let sender = Sender::proven(world, "sender", broadcast).await;
+    assert_eq!((sender.number, world.state(broadcast, 1).await), (2, Sent));
+    world.maintain_all().await;
+    assert_eq!(world.state(broadcast, 0).await, Skipped);
+}
+
+pub async fn a_contacts_activity_counts_where_a_row_says_less<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    world.ledger.heard_from(&account, &[("person-0".into(), world.now() - DAY)]).await.unwrap();
+    world.ledger.heard_from(&account, &[("person-1".into(), world.now() + DAY)]).await.unwrap();
+    assert_eq!(contact(world, "person-1").await.active_at, Some(world.now()), "nobody is heard of ahead of time");
+    let broadcast = world.planned(&windowed("one"), 3).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Skipped, Pending, Pending]);
+    let without = world.planned(&declaration("no-window"), 3).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, without).await, [Pending, Pending, Pending]);
+}
+
+pub async fn an_import_says_what_is_new_and_a_second_one_changes_nothing<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let row = |number: usize, name: &str, tags: &[&str]| ContactRow {
+        recipient: person(number).recipient,
+        vars: vars(&[("first_name", name)]),
+        active_at: Some(world.now() - SECOND),
+        tags: tags.iter().map(|tag| tag.to_string()).collect(),
+    };
+    let rows = [row(0, "Ana", &["vip"]), row(1, "Bo", &[])];
+    let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
+    assert_eq!(import(&rows).await, Imported { new: 2, ..Imported::default() });
+    assert_eq!(import(&rows).await, Imported { same: 2, ..Imported::default() });
+    assert_eq!(world.ledger.account(&account).await.unwrap(), None, "no broadcast has told its rate");
+    opt_out(world, [0]).await;
+    let other = [row(0, "Anna", &[]), row(1, "Bo", &["vip"]), row(2, "Cy", &[])];
+    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, same: 0 });
+    let first = contact(world, "person-0").await;
+    assert!(first.opted_out.is_some() && first.tags.contains("vip"), "an import takes nothing away: {first:?}");
+    assert_eq!(first.vars["first_name"], "Anna");
+    assert_eq!(first.active_at, Some(world.now() - SECOND));
+}
+
+pub async fn tags_come_and_go_by_hand<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let ledger = &world.ledger;
+    assert_eq!(ledger.tag(&account, &ids(0..3), &texts(&["vip", "berlin"])).await.unwrap(), 6);
+    assert_eq!(ledger.tag(&account, &ids(0..4), &texts(&["vip"])).await.unwrap(), 1);
+    assert_eq!(ledger.untag(&account, &ids(0..2), &texts(&["berlin", "no-one"])).await.unwrap(), 2);
+    let tags: Vec<usize> = contacts(world).await.iter().map(|one| one.tags.len()).collect();
+    assert_eq!(tags, [1, 1, 2, 1]);
+}
+
+pub async fn what_is_out_of_bounds_is_refused_and_changes_nothing<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let ledger = &world.ledger;
+    let row = |recipient: &str| ContactRow { recipient: recipient.into(), ..ContactRow::default() };
+    let long = ContactRow { vars: vars(&[("name", &"x".repeat(4_097))]), ..row("1") };
+    let refused = [
+        ledger.import_contacts(&account, &[row("1"), row(" 2")]).await.map(drop),
+        ledger.import_contacts(&account, &[row("")]).await.map(drop),
+        ledger.import_contacts(&account, &[long]).await.map(drop),
+        ledger.tag(&account, &ids([1]), &texts(&["not a tag"])).await.map(drop),
+        ledger.opt_out(&account, &ids([1]), "").await.map(drop),
+        ledger.opt_out(&account, &ids([1]), &"x".repeat(129)).await.map(drop),
+    ];
+    for answer in refused {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, LedgerError::ContactInvalid { .. }), "{error}");
+    }
+    let error = ledger.opt_in(&account, &ids(0..MAX_CONTACTS + 1)).await.unwrap_err();
+    assert!(matches!(error, LedgerError::RequestTooLarge { limit: MAX_CONTACTS }), "{error}");
+    let many: Vec<String> = (0..MAX_TAGS_OF_CONTACT).map(|number| format!("tag-{number}")).collect();
+    ledger.tag(&account, &ids([0]), &many).await.unwrap();
+    let error = ledger.tag(&account, &ids([1, 0]), &texts(&["one-more"])).await.unwrap_err();
+    assert!(matches!(error, LedgerError::ContactInvalid { .. }), "{error}");
+    assert_eq!(contacts(world).await.len(), 1);
+}
+
+pub async fn a_contacts_source_gives_whom_it_asks_for<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let active = |number: usize, seconds: i64| ContactRow {
+        recipient: person(number).recipient,
+        vars: vars(&[("first_name", "Ana")]),
+        active_at: (seconds > 0).then(|| world.now() - Span::from_secs(seconds)),
+        tags: BTreeSet::new(),
+    };
+    let rows = [active(0, 0), active(1, 60), active(2, 3_600), active(3, 60), active(4, 60)];
+    world.ledger.import_contacts(&account, &rows).await.unwrap();
+    world.ledger.tag(&account, &ids([0, 1, 2, 4]), &texts(&["vip"])).await.unwrap();
+    world.ledger.tag(&account, &ids([1, 3]), &texts(&["berlin"])).await.unwrap();
+    opt_out(world, [4]).await;
+    assert_eq!(found_ids(world, "all", "{}").await, set(0..4));
+    assert_eq!(found_ids(world, "vip", r#"{"tags": ["vip"]}"#).await, set(0..3));
+    assert_eq!(found_ids(world, "both", r#"{"tags": ["vip", "berlin"]}"#).await, set([1]));
+    assert_eq!(found_ids(world, "without", r#"{"withoutTags": ["berlin", "nobody"]}"#).await, set([0, 2]));
+    let mixed = r#"{"tags": ["vip"], "withoutTags": ["berlin"], "activeWithinSeconds": 7200}"#;
+    assert_eq!(found_ids(world, "mixed", mixed).await, set([2]));
+    assert_eq!(found_ids(world, "active", r#"{"activeWithinSeconds": 60}"#).await, set([1, 3]));
+    let row = found(world, "row", r#"{"tags": ["berlin"]}"#).await.swap_remove(0);
+    let at = herald::delivery::activity::shown(world.now() - Span::from_secs(60));
+    assert_eq!(row.vars, vars(&[("first_name", "Ana"), ("last_active_time", &at)]));
+}
+
+pub async fn a_tag_of_a_message_is_an_audience_at_once<L: Backend>(world: &World<L>) {
+    let first = world.planned(&tagging("first", &["spring"]), 6).await;
+    send(world, first, |seq| if seq < 4 { accepted() } else { permanent() }).await;
+    world.ledger.tag(&declaration("any").account, &ids([8, 9]), &texts(&["winter"])).await.unwrap();
+    assert_eq!(found_ids(world, "again", r#"{"tags": ["spring"]}"#).await, set(0..4));
+    assert_eq!(found_ids(world, "others", r#"{"withoutTags": ["spring"]}"#).await, set([8, 9]));
+}
+
+pub async fn contacts_longer_than_a_page_come_whole_and_nobody_twice<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let count = MAX_PAGE as usize * 2 + 7;
+    for chunk in ids(0..count).chunks(MAX_CONTACTS) {
+        world.ledger.tag(&account, chunk, &texts(&["all"])).await.unwrap();
+    }
+    world.ledger.tag(&account, &ids((0..count).step_by(100)), &texts(&["few"])).await.unwrap();
+    for source in ["{}", r#"{"tags": ["all"]}"#] {
+        let rows = found(world, "many", source).await;
+        let distinct: BTreeSet<&String> = rows.iter().map(|row| &row.recipient).collect();
+        assert_eq!((rows.len(), distinct.len()), (count, count), "{source}");
+    }
+    assert_eq!(found_ids(world, "few", r#"{"tags": ["few"]}"#).await, set((0..count).step_by(100)));
+    assert_eq!(contacts(world).await.len(), count);
+    let source = ContactsSource { tags: texts(&["few"]), ..ContactsSource::default() };
+    let filter = ContactsFilter { source, opted_out: false };
+    let page = world.ledger.contacts_page(&account, None, &filter).await.unwrap();
+    assert_eq!((page.contacts.len(), page.next), (count.div_ceil(100), None));
+    assert!(count < MAX_LOOKED_THROUGH as usize);
+}
