@@ -23,7 +23,7 @@ pub(super) fn tags_schema(_: &mut SchemaGenerator) -> Schema {
         "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG, "pattern": TAG},
         "minItems": 1,
         "maxItems": MAX_TAGS,
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
     })
 }
 
