@@ -40,6 +40,7 @@ CREATE TABLE broadcast (
     identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
     content TEXT NOT NULL,
     content_hash TEXT NOT NULL DEFAULT '',
+    parts INTEGER NOT NULL DEFAULT 1,      -- in so many requests a message is sent
     audience_hash TEXT NOT NULL DEFAULT '',
     orders TEXT,                        -- what senders of other processes work by
     released INTEGER NOT NULL DEFAULT 0,        -- the owner is gone
@@ -184,6 +185,7 @@ CREATE TABLE delivery (
     attempt INTEGER NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
     tries INTEGER NOT NULL DEFAULT 0,       -- what the retry policy counts
     setbacks INTEGER NOT NULL DEFAULT 0,    -- what the wait before the next attempt grows by
+    parts_done INTEGER NOT NULL DEFAULT 0,  -- of the message the provider has taken so many; never falls
     epoch INTEGER NOT NULL DEFAULT 0,
     sender_id INTEGER,
     request INTEGER,

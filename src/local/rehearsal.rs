@@ -12,13 +12,14 @@ use super::refusal::{Refusal, refuse};
 use super::transports::Transports;
 use super::verdict::Verdict;
 use crate::audience::canonical_id;
+use crate::content::{MessagePart, Rendered};
 use crate::delivery::outcome::Outcome;
 use crate::provider::Message;
 use crate::sender::Transport;
 use crate::sender::assembly::{self, Part};
 
-/// The correlation of a message that belongs to no broadcast.
-const CORRELATION: &str = "test:0:0:0";
+/// The correlation of a message that belongs to no broadcast, without its part.
+const CORRELATION: &str = "test:0:0";
 
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
@@ -75,10 +76,38 @@ async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<Rehe
     let id = canonical_id(id).map_err(|error| RehearsalError::Recipient(error.to_string()))?.to_owned();
     let Found { vars, borrowed } = find(order, id.clone()).await?;
     let rendered = order.template.render(&vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
-    let message = Message::of(&id, &rendered, &vars, CORRELATION);
-    let request = order.provider.encode(&message).map_err(|error| RehearsalError::Message(error.to_string()))?;
-    let outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
+    let outcome = send(order, transport, &id, &rendered, &vars).await?;
     Ok(Rehearsal { outcome, text: rendered.preview(), borrowed })
+}
+
+/// Sends part after part at the channel's rate, until one is not taken. All are encoded before the first is sent.
+async fn send(
+    order: &Order,
+    transport: &Transport,
+    id: &str,
+    rendered: &Rendered,
+    vars: &BTreeMap<String, String>,
+) -> Result<Outcome, RehearsalError> {
+    let encode = |(number, part): (usize, MessagePart<'_>)| {
+        order.provider.encode(&Message::of(id, &part, vars, &format!("{CORRELATION}:{number}")))
+    };
+    let parts = (0..rendered.parts).filter_map(|number| rendered.part(number));
+    let requests: Vec<_> = parts
+        .enumerate()
+        .map(encode)
+        .collect::<Result<_, _>>()
+        .map_err(|error| RehearsalError::Message(error.to_string()))?;
+    let mut outcome = Outcome::NotBegun;
+    for (number, request) in requests.into_iter().enumerate() {
+        if number > 0 {
+            tokio::time::sleep(order.declaration.account_rate.interval().to_duration()).await;
+        }
+        outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
+        if !matches!(outcome, Outcome::Accepted { .. }) {
+            break;
+        }
+    }
+    Ok(outcome)
 }
 
 struct Found {

@@ -13,6 +13,7 @@ fn held(seq: i64, slot: Local) -> Held {
     let row = Assignment {
         seq,
         attempt: 1,
+        part: 0,
         recipient: String::new(),
         vars: Default::default(),
         slot: slot.0,

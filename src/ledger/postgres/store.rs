@@ -121,7 +121,7 @@ impl Store for PostgresStore {
 
     async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         sqlx::query_as(
-            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code FROM delivery \
+            "SELECT seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code FROM delivery \
              WHERE broadcast_id = $1 AND seq = ANY($2)",
         )
         .bind(broadcast)
@@ -149,6 +149,7 @@ impl Store for PostgresStore {
             .bind(rows.iter().map(|row| row.provider_id.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.code.clone()).collect::<Vec<_>>())
+            .bind(row(|row| row.parts_done))
             .bind(batches.keys().copied().collect::<Vec<i64>>())
             .bind(count(|delta| delta.counts.pending))
             .bind(count(|delta| delta.counts.inflight))

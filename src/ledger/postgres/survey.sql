@@ -13,6 +13,8 @@ SELECT held.*,
             AND seq BETWEEN held.first_seq AND held.last_seq)
         ELSE 0
     END AS running,
+    EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < held.idx AND pending > 0 AND sender_id IS NULL
+        AND NOT probation) AS earlier,
     (SELECT count(DISTINCT sender_id) FROM batch
         WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,
     CASE WHEN $7 THEN (

@@ -27,7 +27,14 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
         .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
         .collect();
     let last_slot = row.last_slot.map(Timestamp);
-    Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals, last_slot })
+    Ok(Survey {
+        held: row.held.batch(),
+        running: row.running,
+        earlier: row.earlier,
+        others: row.others,
+        rivals,
+        last_slot,
+    })
 }
 
 /// See [`Store::take`](crate::ledger::sql::store::Store::take).
@@ -125,6 +132,7 @@ struct SurveyRow {
     #[sqlx(flatten)]
     held: BatchColumns,
     running: i64,
+    earlier: bool,
     others: i64,
     last_slot: Option<i64>,
     weights: Vec<i64>,
@@ -139,6 +147,7 @@ struct ClaimRow {
     waiting: Option<Vec<i64>>,
     seq: Option<i64>,
     attempt: Option<i64>,
+    parts_done: Option<i64>,
     recipient: Option<String>,
     vars: Option<String>,
     slot: Option<i64>,
@@ -154,6 +163,7 @@ impl ClaimRow {
         Some(Taken {
             seq: self.seq?,
             attempt: self.attempt?,
+            parts_done: self.parts_done?,
             recipient: self.recipient?,
             vars: self.vars?,
             slot: self.slot?,

@@ -59,6 +59,7 @@ pub struct BroadcastRow {
     pub account_id: i64,
     pub content: String,
     pub content_hash: String,
+    pub parts: i64,
     pub orders: Option<String>,
     pub released: bool,
     pub trouble_reason: Option<String>,
@@ -358,6 +359,11 @@ impl BroadcastRow {
 
     pub fn lower_rate(&self) -> Rate {
         self.own_rate().map_or(self.ceiling(), |own| own.lower(self.ceiling()))
+    }
+
+    /// In how many parts its message is sent.
+    pub fn parts(&self) -> u32 {
+        self.parts.clamp(1, i64::from(u32::MAX)) as u32
     }
 
     pub fn request_timeout(&self) -> Span {

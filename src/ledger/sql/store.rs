@@ -62,6 +62,7 @@ pub struct DeliveryRow {
     pub attempt: i64,
     pub tries: i64,
     pub setbacks: i64,
+    pub parts_done: i64,
     pub resend: bool,
     pub slot: Option<i64>,
     pub deadline: Option<i64>,
@@ -76,8 +77,10 @@ pub struct Change {
     pub state: i64,
     pub tries: i64,
     pub setbacks: i64,
+    pub parts_done: i64,
     pub not_before: i64,
     pub resend: bool,
+    /// `None` leaves the one that is there.
     pub provider_id: Option<String>,
     pub reason: Option<String>,
     pub code: Option<String>,
@@ -137,6 +140,8 @@ pub struct Survey {
     /// How many are in flight at the sender: in the held batch, for one that is proven and not on probation there none
     /// are counted; in the whole broadcast, for one that is not proven.
     pub running: i64,
+    /// Somebody is pending in a free batch before the held one.
+    pub earlier: bool,
     /// Other senders with a live claim in the broadcast.
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
@@ -150,6 +155,7 @@ pub struct Survey {
 pub struct Taken {
     pub seq: i64,
     pub attempt: i64,
+    pub parts_done: i64,
     pub recipient: String,
     pub vars: String,
     pub slot: i64,

@@ -58,7 +58,7 @@ async fn concerned<S: Store>(
     broadcast: &BroadcastRow,
     now: Timestamp,
 ) -> sqlx::Result<Vec<DeliveryRow>> {
-    const COLUMNS: &str = "seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code";
+    const COLUMNS: &str = "seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code";
     let retry = broadcast.retry();
     if retry.after_unknown && broadcast.gate().ended(now).is_none() {
         let statement = format!(

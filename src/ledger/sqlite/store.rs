@@ -120,7 +120,7 @@ impl Store for SqliteStore {
 
     async fn standing(&mut self, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         self.all(
-            "SELECT seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code \
+            "SELECT seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code \
              FROM json_each($2) AS wanted CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
             args![broadcast, json(seqs)?],
         )
@@ -162,8 +162,12 @@ impl Store for SqliteStore {
             Some(batch) if batch.probation => self.running(asking, batch.first_seq, batch.last_seq).await?,
             _ => 0,
         };
+        let earlier = match &held {
+            Some(batch) => self.is_anybody_before(asking.broadcast, batch.idx).await?,
+            None => false,
+        };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
-        Ok(Survey { held, running, others, rivals: self.rivals(asking).await?, last_slot })
+        Ok(Survey { held, running, earlier, others, rivals: self.rivals(asking).await?, last_slot })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -276,6 +280,17 @@ impl SqliteStore {
             )
             .await?;
         Ok(last.map(Timestamp))
+    }
+
+    async fn is_anybody_before(&mut self, broadcast: i64, batch: i64) -> sqlx::Result<bool> {
+        let (found,): (bool,) = self
+            .one(
+                "SELECT EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < $2 AND pending > 0 \
+                 AND sender_id IS NULL AND NOT probation)",
+                args![broadcast, batch],
+            )
+            .await?;
+        Ok(found)
     }
 
     async fn rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {
