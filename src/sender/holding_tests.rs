@@ -195,6 +195,20 @@ fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
 }
 
 #[test]
+fn the_exchange_that_records_a_part_asks_for_the_next_one_whatever_wait_was_told() {
+    let mut holding = connected();
+    holding.recorded(&[accepted(7)]);
+    holding.ask(at(0));
+    holding.wait(at(60_000), at(0));
+    holding.begun(at(10));
+    holding.ended(accepted(0), at(20));
+    assert_eq!((holding.ask_at(at(20)), holding.wants(at(270))), (at(270), 0));
+    holding.expect_the_next_part(at(20));
+    assert_eq!((holding.ask_at(at(20)), holding.wants(at(20))), (at(270), 0), "in one exchange");
+    assert!(holding.wants(at(270)) > 0 && holding.idle_until() <= at(270));
+}
+
+#[test]
 fn a_long_wait_is_asked_about_again_within_seconds() {
     let mut holding = connected();
     holding.ask(at(0));

@@ -13,7 +13,7 @@ use herald::ledger::results::{ResultsFilter, ResultsQuery};
 use super::world::*;
 
 /// A text and two pictures: three parts at Messenger.
-fn in_three_parts(key: &str) -> Declaration {
+pub fn in_three_parts(key: &str) -> Declaration {
     let plain = declaration(key);
     let picture = |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
     let content = Content { text: "hello".into(), attachments: [1, 2].map(picture).into(), ..Content::default() };

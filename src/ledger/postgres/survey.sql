@@ -1,4 +1,5 @@
--- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered.
+-- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered,
+-- $8 whether messages have several parts.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -13,7 +14,7 @@ SELECT held.*,
             AND seq BETWEEN held.first_seq AND held.last_seq)
         ELSE 0
     END AS running,
-    EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < held.idx AND pending > 0 AND sender_id IS NULL
+    $8 AND EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < held.idx AND pending > 0 AND sender_id IS NULL
         AND NOT probation) AS earlier,
     (SELECT count(DISTINCT sender_id) FROM batch
         WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,

@@ -18,6 +18,7 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
         .bind(asking.proven)
         .bind(asking.account)
         .bind(asking.braked)
+        .bind(asking.in_parts)
         .fetch_one(connection)
         .await?;
     let rivals = row

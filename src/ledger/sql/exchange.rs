@@ -80,6 +80,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         now,
         braked: false,
         allowed: broadcast.allowed(),
+        in_parts: broadcast.parts() > 1,
     }
 }
 

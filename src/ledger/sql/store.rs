@@ -130,6 +130,8 @@ pub struct Asking {
     pub braked: bool,
     /// From a slot to the deadline of its attempt.
     pub allowed: Span,
+    /// Its messages have several parts.
+    pub in_parts: bool,
 }
 
 /// What a sender and its rivals hold.
@@ -140,7 +142,7 @@ pub struct Survey {
     /// How many are in flight at the sender: in the held batch, for one that is proven and not on probation there none
     /// are counted; in the whole broadcast, for one that is not proven.
     pub running: i64,
-    /// Somebody is pending in a free batch before the held one.
+    /// Somebody is pending in a free batch before the held one; looked up only where messages have several parts.
     pub earlier: bool,
     /// Other senders with a live claim in the broadcast.
     pub others: i64,

@@ -8,9 +8,9 @@ use crate::delivery::pacing::{GUARD, Slots};
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
-/// Takes recipients for the offered slots: from the held batch, unless parts of messages wait in an earlier one, and when it has none left that may be taken now, it is
-/// handed back and others are claimed, until the slots are used or nothing is left. With nobody, it tells when the first
-/// pending recipient may be taken. `zones` are those of the first slot; none of the open ones closes before the last.
+/// Takes recipients for the offered slots: from the held batch, unless parts of messages wait in an earlier one, and when it
+/// has none left that may be taken now, it is handed back and others are claimed, until the slots are used or nothing is left.
+/// With nobody, it tells when the first pending recipient may be taken. `zones` are those of the first slot; none of the open ones closes before the last.
 pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
     slots: &Slots,
@@ -57,7 +57,7 @@ pub async fn take<S: Store>(
 /// should not come a whole batch later.
 fn goes_back<S>(turn: &Turn<'_, S>) -> bool {
     let is_on_probation = turn.survey.held.as_ref().is_none_or(|batch| batch.probation);
-    turn.broadcast.parts() > 1 && turn.survey.earlier && turn.sender.proven && !is_on_probation
+    turn.survey.earlier && turn.sender.proven && !is_on_probation
 }
 
 /// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record

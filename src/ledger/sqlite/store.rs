@@ -163,8 +163,8 @@ impl Store for SqliteStore {
             _ => 0,
         };
         let earlier = match &held {
-            Some(batch) => self.is_anybody_before(asking.broadcast, batch.idx).await?,
-            None => false,
+            Some(batch) if asking.in_parts => self.is_anybody_before(asking.broadcast, batch.idx).await?,
+            _ => false,
         };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
         Ok(Survey { held, running, earlier, others, rivals: self.rivals(asking).await?, last_slot })
