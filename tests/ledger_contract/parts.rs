@@ -52,7 +52,7 @@ async fn at_part<L: Backend>(world: &World<L>, broadcast: BroadcastId, part: u32
 }
 
 fn words(holder: &str, begun: Vec<(i64, u32)>) -> LastWords {
-    LastWords { holder: holder.into(), outcomes: Vec::new(), begun, complete: true }
+    LastWords { holder: holder.into(), outcomes: Vec::new(), begun, complete: true, known_revision: 0 }
 }
 
 pub async fn each_part_is_an_attempt_of_its_own_and_the_last_one_sends_the_message<L: Backend>(world: &World<L>) {
