@@ -203,6 +203,8 @@ CREATE TABLE delivery (
 CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- By zone first: where it is quiet for most, nobody walks over them to find the others.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0;
+-- Few: whoever has got a part of the message and waits for the next one.
+CREATE INDEX delivery_between_parts ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0 AND parts_done > 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
 CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;

@@ -417,7 +417,7 @@ impl Broadcast {
         let mut left = request.wants as usize;
         let mut back = None;
         if parts > 1 && proven {
-            self.go_back_for_parts(holder);
+            self.go_back_for_parts(holder, now);
         }
         let unproven_and_busy = !proven && self.in_flight(0..PEOPLE, holder);
         if let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) {
@@ -466,13 +466,13 @@ impl Broadcast {
         }
     }
 
-    /// A batch is left for an earlier one in which somebody may wait for the next part.
-    fn go_back_for_parts(&mut self, holder: &str) {
+    /// A batch is left for an earlier one in which somebody waits for the next part.
+    fn go_back_for_parts(&mut self, holder: &str, now: i64) {
         let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) else { return };
         let waits = |index: usize| {
             let batch = &self.batches[index];
-            let anybody = self.rows[range(index)].iter().any(|row| row.state == Pending);
-            batch.holder.is_none() && !batch.probation && anybody
+            let is_due = |row: &Row| row.state == Pending && row.parts_done > 0 && row.not_before <= now;
+            batch.holder.is_none() && !batch.probation && self.rows[range(index)].iter().any(is_due)
         };
         if !self.batches[held].probation && (0..held).any(waits) {
             self.batches[held].holder = None;

@@ -172,8 +172,8 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
-        taking::survey(self.connection(), asking).await
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
+        taking::survey(self.connection(), asking, between_parts).await
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {

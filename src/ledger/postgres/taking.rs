@@ -9,7 +9,11 @@ use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Survey, Take
 use crate::ledger::sql::zones::ZonesNow;
 
 /// See [`Store::survey`](crate::ledger::sql::store::Store::survey).
-pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Result<Survey> {
+pub async fn survey(
+    connection: &mut PgConnection,
+    asking: &Asking,
+    between_parts: Option<&[i64]>,
+) -> sqlx::Result<Survey> {
     let row: SurveyRow = sqlx::query_as(SURVEY)
         .bind(asking.broadcast)
         .bind(asking.sender)
@@ -18,7 +22,7 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
         .bind(asking.proven)
         .bind(asking.account)
         .bind(asking.braked)
-        .bind(asking.in_parts)
+        .bind(between_parts)
         .fetch_one(connection)
         .await?;
     let rivals = row
@@ -31,7 +35,7 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
     Ok(Survey {
         held: row.held.batch(),
         running: row.running,
-        earlier: row.earlier,
+        part_waits: row.part_waits,
         others: row.others,
         rivals,
         last_slot,
@@ -133,7 +137,7 @@ struct SurveyRow {
     #[sqlx(flatten)]
     held: BatchColumns,
     running: i64,
-    earlier: bool,
+    part_waits: bool,
     others: i64,
     last_slot: Option<i64>,
     weights: Vec<i64>,

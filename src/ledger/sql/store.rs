@@ -130,8 +130,6 @@ pub struct Asking {
     pub braked: bool,
     /// From a slot to the deadline of its attempt.
     pub allowed: Span,
-    /// Its messages have several parts.
-    pub in_parts: bool,
 }
 
 /// What a sender and its rivals hold.
@@ -142,8 +140,8 @@ pub struct Survey {
     /// How many are in flight at the sender: in the held batch, for one that is proven and not on probation there none
     /// are counted; in the whole broadcast, for one that is not proven.
     pub running: i64,
-    /// Somebody is pending in a free batch before the held one; looked up only where messages have several parts.
-    pub earlier: bool,
+    /// Somebody who has got a part of the message may have the next one now, in a free batch before the held one.
+    pub part_waits: bool,
     /// Other senders with a live claim in the broadcast.
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
@@ -272,8 +270,13 @@ pub trait Store: Send {
 
     fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Renews the lease of what the sender holds and looks around.
-    fn survey(&mut self, asking: &Asking) -> impl Future<Output = sqlx::Result<Survey>> + Send;
+    /// Renews the lease of what the sender holds and looks around; for whoever is between two parts of a message, where there
+    /// are such, in these zones.
+    fn survey(
+        &mut self,
+        asking: &Asking,
+        between_parts: Option<&[i64]>,
+    ) -> impl Future<Output = sqlx::Result<Survey>> + Send;
 
     /// Puts pending recipients of a batch whose time zone is open in flight, each with a new attempt at its slot: the first of
     /// each zone, one zone after the other, so that those of the quiet ones are not walked over.

@@ -57,7 +57,7 @@ pub async fn take<S: Store>(
 /// should not come a whole batch later.
 fn goes_back<S>(turn: &Turn<'_, S>) -> bool {
     let is_on_probation = turn.survey.held.as_ref().is_none_or(|batch| batch.probation);
-    turn.survey.earlier && turn.sender.proven && !is_on_probation
+    turn.survey.part_waits && turn.sender.proven && !is_on_probation
 }
 
 /// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record

@@ -137,7 +137,7 @@ impl Store for SqliteStore {
         self.count(entries.broadcast, &entries.tally).await
     }
 
-    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
         self.run(
             "UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2",
             args![asking.broadcast, asking.sender, asking.now + LEASE, asking.now],
@@ -162,12 +162,12 @@ impl Store for SqliteStore {
             Some(batch) if batch.probation => self.running(asking, batch.first_seq, batch.last_seq).await?,
             _ => 0,
         };
-        let earlier = match &held {
-            Some(batch) if asking.in_parts => self.is_anybody_before(asking.broadcast, batch.idx).await?,
+        let part_waits = match (&held, between_parts) {
+            (Some(batch), Some(zones)) => self.does_a_part_wait(asking, batch.idx, zones).await?,
             _ => false,
         };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
-        Ok(Survey { held, running, earlier, others, rivals: self.rivals(asking).await?, last_slot })
+        Ok(Survey { held, running, part_waits, others, rivals: self.rivals(asking).await?, last_slot })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -282,15 +282,18 @@ impl SqliteStore {
         Ok(last.map(Timestamp))
     }
 
-    async fn is_anybody_before(&mut self, broadcast: i64, batch: i64) -> sqlx::Result<bool> {
-        let (found,): (bool,) = self
+    async fn does_a_part_wait(&mut self, asking: &Asking, before: i64, zones: &[i64]) -> sqlx::Result<bool> {
+        let (waits,): (bool,) = self
             .one(
                 "SELECT EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < $2 AND pending > 0 \
-                 AND sender_id IS NULL AND NOT probation)",
-                args![broadcast, batch],
+                 AND sender_id IS NULL AND NOT probation \
+                 AND EXISTS (SELECT 1 FROM json_each($3) AS zones CROSS JOIN delivery INDEXED BY delivery_between_parts \
+                             WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0 AND zone = zones.value \
+                             AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4))",
+                args![asking.broadcast, before, json(zones)?, asking.now],
             )
             .await?;
-        Ok(found)
+        Ok(waits)
     }
 
     async fn rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {
