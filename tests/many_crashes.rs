@@ -35,7 +35,7 @@ fn plan(chance: &mut Chance, number: usize) -> (Vec<&'static str>, Campaign) {
         flags.extend(["--drop", "0.03", "--fail", "2=0.04", "--fail", "613=0.01", "--fail", "551=0.03"]);
     }
     // As many messages in all, whatever parts they have.
-    let attachments = [0, 0, 1, 2][chance.below(4) as usize];
+    let attachments = number % 3;
     let campaign = Campaign {
         attachments,
         senders: 1 + chance.below(3) as u32,
