@@ -10,7 +10,8 @@ use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
 /// Takes recipients for the offered slots: from the held batch, unless parts of messages wait in an earlier one, and when it
 /// has none left that may be taken now, it is handed back and others are claimed, until the slots are used or nothing is left.
-/// With nobody, it tells when the first pending recipient may be taken. `zones` are those of the first slot; none of the open ones closes before the last.
+/// With nobody, it tells when the first pending recipient may be taken. `zones` are those of the first slot; none of the open
+/// ones closes before the last.
 pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
     slots: &Slots,
