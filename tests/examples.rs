@@ -193,6 +193,17 @@ async fn the_example_of_each_provider_reaches_all_three() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_example_with_attachments_sends_all_three_the_text_and_both_files_once() {
+    let (code, status, counted) = run("attachments.yaml").await;
+    assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()), "{status}");
+    assert_eq!((&counted["accepted"], &counted["accepted_twice"]), (&9.into(), &0.into()));
+    assert_eq!(counted["recipients_accepted"], 3);
+    let samples = status["plan"]["samples"].as_array().unwrap();
+    let shown = "Hi Ana, your ticket is below. | Image https://cdn.example/concert.png | File https://cdn.example/tickets/a7.pdf";
+    assert_eq!(samples[0], shown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_example_that_sends_again_reaches_those_who_failed_before() {
     let folder = tempfile::tempdir().unwrap();
     let (code, status, _) = run_in(&folder, &["--fail", "http:404=1"], "http.yaml").await;

@@ -25,6 +25,8 @@ mod over_the_wire;
 mod owners;
 #[path = "ledger_contract/pacing.rs"]
 mod pacing;
+#[path = "ledger_contract/parts.rs"]
+mod parts;
 #[path = "ledger_contract/plans.rs"]
 mod plans;
 #[path = "ledger_contract/postgres_claims.rs"]
@@ -157,6 +159,18 @@ macro_rules! contract {
                     a_recipient_put_off_is_not_taken_before_its_time
                     what_costs_no_try_never_fails_anybody
                     a_broadcast_is_finished_when_nobody_is_open_and_only_then
+                }
+                parts {
+                    each_part_is_an_attempt_of_its_own_and_the_last_one_sends_the_message
+                    a_crash_between_parts_repeats_none
+                    a_crash_with_a_part_on_the_wire_leaves_that_part_in_doubt_and_sends_none_after_it
+                    only_the_part_that_nobody_knows_of_is_resent
+                    a_late_outcome_of_an_earlier_part_changes_nothing
+                    a_repeated_exchange_gives_the_same_part
+                    a_failed_part_is_tried_by_itself_and_as_often_as_the_first
+                    whoever_is_cancelled_between_parts_is_skipped_and_the_results_say_what_was_taken
+                    a_picture_refused_for_everybody_holds_the_broadcast_though_every_text_is_taken
+                    the_next_part_comes_before_whoever_is_later_also_across_the_end_of_a_batch
                 }
                 gates {
                     refused_credentials_stop_every_broadcast_of_the_account_until_lifted

@@ -533,8 +533,15 @@ fn providers_are_usable_behind_one_trait() {
     let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
     let providers: [Box<dyn Provider>; 2] = [Box::new(messenger()), Box::new(http)];
     let vars = BTreeMap::new();
-    let message =
-        Message { recipient: "24005550001", text: "hi", extras: &Extras::None, vars: &vars, correlation: "7f3a:1:1:0" };
+    let message = Message {
+        recipient: "24005550001",
+        text: "hi",
+        extras: &Extras::None,
+        attachments: &[],
+        is_last: true,
+        vars: &vars,
+        correlation: "7f3a:1:1:0",
+    };
     for provider in providers {
         let request = provider.encode(&message).unwrap();
         assert!(matches!(provider.name(), "messenger" | "http"));

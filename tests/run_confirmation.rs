@@ -122,6 +122,26 @@ fn a_test_message_that_is_not_taken_says_so_by_its_exit_code() {
 }
 
 #[test]
+fn a_test_message_of_several_parts_comes_whole_until_a_part_is_not_taken() {
+    let stage = Stage::open(&[]);
+    let picture = |number| format!("{{type: Image, url: \"https://a.example/{number}.png\"}}");
+    let pictures = [1, 2].map(picture).join(", ");
+    let spec = format!(
+        "  audience: {{recipients: [{{id: \"1\"}}]}}\n  content: {{text: \"Hello\", attachments: [{pictures}]}}\n"
+    );
+    stage.documents(100, &[broadcast("sale", &spec)]);
+    stage
+        .run(&["--test", "1"])
+        .exits(0)
+        .says(&["test message accepted", "text: Hello | Image https://a.example/1.png"]);
+    let came: Vec<_> = stage.requests().iter().map(|line| line.correlation.clone().unwrap()).collect();
+    assert_eq!(came, ["test:0:0:0", "test:0:0:1", "test:0:0:2"]);
+    stage.settings(r#"{"fail": ["551=1"]}"#);
+    stage.run(&["--test", "1"]).exits(2).says(&["not taken: PersonUnavailable", "(part 1 of 3)"]);
+    assert_eq!(stage.requests().len(), 4, "none after it");
+}
+
+#[test]
 fn nobody_is_asked_about_a_provider_on_this_machine() {
     let stage = Stage::open(&[]);
     stage.documents(50, &[broadcast("sale", &people(1, 2))]);

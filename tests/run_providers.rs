@@ -23,6 +23,8 @@ struct Case {
     account: &'static str,
     /// Whether the provider takes a correlation value.
     correlates: bool,
+    /// Whether it takes attachments with the text.
+    together: bool,
 }
 
 const TELEGRAM: Case = Case {
@@ -34,6 +36,7 @@ const TELEGRAM: Case = Case {
     credentials: "401",
     account: "123456789",
     correlates: false,
+    together: false,
 };
 
 const MESSENGER: Case = Case {
@@ -45,6 +48,7 @@ const MESSENGER: Case = Case {
     credentials: "190",
     account: "1029384756",
     correlates: true,
+    together: false,
 };
 
 const WHATSAPP: Case = Case {
@@ -56,6 +60,7 @@ const WHATSAPP: Case = Case {
     credentials: "190",
     account: "106540352242922",
     correlates: true,
+    together: false,
 };
 
 const SLACK: Case = Case {
@@ -67,6 +72,7 @@ const SLACK: Case = Case {
     credentials: "invalid_auth",
     account: "workspace",
     correlates: true,
+    together: true,
 };
 
 const TWILIO: Case = Case {
@@ -78,10 +84,16 @@ const TWILIO: Case = Case {
     credentials: "20003",
     account: "AC00000000000000000000000000000001/+15005550006",
     correlates: false,
+    together: true,
 };
 
 impl Case {
     fn stage(&self, flags: &[&str]) -> Stage {
+        let text = if self.content.contains("template:") { "" } else { "    text: Hello\n" };
+        self.stage_saying(flags, &format!("{text}{}", self.content))
+    }
+
+    fn stage_saying(&self, flags: &[&str], content: &str) -> Stage {
         let stage = Stage::open(flags);
         let recipients: Vec<String> = self.recipients.iter().map(|id| format!("{{id: \"{id}\"}}")).collect();
         let document = format!(
@@ -89,12 +101,10 @@ impl Case {
              credentialsSecretRef: {{name: channel}}\n  rate: {{messages: 20}}\n---\napiVersion: v1\nkind: \
              Secret\nmetadata: {{name: channel}}\nstringData:\n  {}\n---\napiVersion: herald.dev/v1alpha1\nkind: \
              BroadcastMessage\nmetadata: {{name: sale}}\nspec:\n  channelRef: {{name: channel}}\n  audience: \
-             {{recipients: [{}]}}\n  content:\n{}",
+             {{recipients: [{}]}}\n  content:\n{content}",
             self.member.replace("BASE", &stage.base_url),
             self.secret,
             recipients.join(", "),
-            if self.content.contains("template:") { String::new() } else { "    text: Hello\n".to_owned() }
-                + self.content,
         );
         stage.write("run.yaml", document);
         stage
@@ -122,6 +132,7 @@ impl Case {
         self.fails();
         self.waits();
         self.stops();
+        self.attaches();
     }
 
     fn sends(&self) {
@@ -134,6 +145,31 @@ impl Case {
         assert_eq!(stage.accepted(), recipients);
         for line in stage.requests() {
             assert_eq!((&*line.account, line.correlation.is_some()), (self.account, self.correlates), "{line:?}");
+        }
+    }
+
+    /// Text and pictures come once, in their order, in as many requests as the provider takes them in.
+    fn attaches(&self) {
+        let links = ["https://a.example/1.png", "https://a.example/2.png"];
+        let pictures = links.map(|link| format!("{{type: Image, url: \"{link}\"}}")).join(", ");
+        let stage = self.stage_saying(&[], &format!("    text: Hello\n    attachments: [{pictures}]\n"));
+        let (finished, status) = self.run(&stage);
+        finished.exits(0);
+        assert_eq!(status["recipients"]["sent"], 3, "{status}");
+        let picture = |line: &str| links.iter().position(|link| line.ends_with(link)).unwrap();
+        for recipient in self.recipients {
+            let requests = stage.requests();
+            let own = requests.iter().filter(|line| line.recipient == recipient);
+            let came: Vec<(&str, Vec<usize>)> =
+                own.map(|line| (&*line.text, line.attachments.iter().map(|line| picture(line)).collect())).collect();
+            let expected: &[(&str, &[usize])] = match self.together {
+                true => &[("Hello", &[0, 1])],
+                false => &[("Hello", &[]), ("", &[0]), ("", &[1])],
+            };
+            assert!(
+                came.iter().map(|(text, pictures)| (*text, &pictures[..])).eq(expected.iter().copied()),
+                "{came:?}"
+            );
         }
     }
 

@@ -84,8 +84,15 @@ impl Stage {
     async fn send(&self, provider: &dyn Provider, recipient: &str) -> Option<Outcome> {
         let vars = BTreeMap::new();
         let correlation = format!("b1:{recipient}:1:0");
-        let message =
-            Message { recipient, text: "hi \u{1F600}", extras: &Extras::None, vars: &vars, correlation: &correlation };
+        let message = Message {
+            recipient,
+            text: "hi \u{1F600}",
+            extras: &Extras::None,
+            attachments: &[],
+            is_last: true,
+            vars: &vars,
+            correlation: &correlation,
+        };
         let request = provider.encode(&message).unwrap();
         let mut answer = self.client.execute(request.try_into().unwrap()).await.ok()?;
         let mut body = Vec::new();

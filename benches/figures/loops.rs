@@ -98,6 +98,8 @@ fn requests(url: &str, count: u32) -> anyhow::Result<Vec<http::Request<Bytes>>> 
             recipient: &person.id,
             text: &text,
             extras: &Extras::None,
+            attachments: &[],
+            is_last: true,
             vars: &vars,
             correlation: &correlation,
         };

@@ -40,6 +40,7 @@ CREATE TABLE broadcast (
     identity_hash TEXT NOT NULL,        -- of account, audience and content: what the key stands for
     content TEXT NOT NULL,
     content_hash TEXT NOT NULL DEFAULT '',
+    parts BIGINT NOT NULL DEFAULT 1,      -- in so many requests a message is sent
     audience_hash TEXT NOT NULL DEFAULT '',
     sent_tags TEXT NOT NULL DEFAULT '[]',       -- what whoever is sent to is tagged with: JSON, of tags
     reply_window BIGINT,               -- so long after a recipient was last active the provider takes a message; NULL for always
@@ -188,6 +189,7 @@ CREATE TABLE delivery (
     attempt BIGINT NOT NULL DEFAULT 0,     -- a token that only grows; outcomes match on it
     tries BIGINT NOT NULL DEFAULT 0,       -- what the retry policy counts
     setbacks BIGINT NOT NULL DEFAULT 0,    -- what the wait before the next attempt grows by
+    parts_done BIGINT NOT NULL DEFAULT 0,  -- of the message the provider has taken so many; never falls
     epoch BIGINT NOT NULL DEFAULT 0,
     sender_id BIGINT,
     request BIGINT,
@@ -206,6 +208,8 @@ CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- By zone first: where it is quiet for most, nobody walks over them to find the others.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0;
 CREATE INDEX delivery_active ON delivery (broadcast_id, active_at) WHERE state = 0 AND active_at IS NOT NULL;
+-- Few: whoever has got a part of the message and waits for the next one.
+CREATE INDEX delivery_between_parts ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0 AND parts_done > 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
 CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::extras::Extras;
 use super::markup::Markup;
+use super::parts;
 use super::refusal::RenderError;
 use super::template::Template;
 use crate::api::Content;
 use crate::api::channel::ChannelProvider;
+use crate::api::content::Attachment;
 
 /// The most texts of one message that may name variables: buttons, parameters, pieces of blocks. Each is compiled by itself
 /// and takes some ten kilobytes.
@@ -28,16 +30,24 @@ pub struct MessageTemplate {
     text: Option<Template>,
     extras: Extras,
     /// One for each text of `extras`, in its order; `None` for one without variables.
-    parts: Vec<Option<Template>>,
+    texts: Vec<Option<Template>>,
+    attachments: Vec<Attachment>,
+    /// The same for their links.
+    links: Vec<Option<Template>>,
+    parts: u32,
 }
 
 /// A message for one recipient.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
     /// Empty where the content has none.
     pub text: String,
     /// What only the provider knows.
     pub extras: Extras,
+    /// In their order.
+    pub attachments: Vec<Attachment>,
+    /// In how many parts it is sent; see [`Rendered::part`].
+    pub parts: u32,
 }
 
 impl MessageTemplate {
@@ -46,18 +56,29 @@ impl MessageTemplate {
     /// # Errors
     /// [`ContentError`] for a text that is no template, and for what only another provider knows.
     pub fn compile(content: &Content, provider: ChannelProvider) -> Result<MessageTemplate, ContentError> {
+        parts::check(content, provider)?;
         let mut extras = Extras::of(content, provider)?;
         let text = (!content.text.is_empty()).then(|| compile("text", &content.text, extras.markup())).transpose()?;
-        let parts = extras
+        let texts = extras
             .texts_mut()
             .into_iter()
-            .map(|part| part.text.contains('{').then(|| compile(&part.place, part.text, part.markup)).transpose())
+            .map(|text| compile_if_any(&text.place, text.text, text.markup))
             .collect::<Result<Vec<_>, _>>()?;
-        if parts.iter().flatten().count() > MAX_TEMPLATES {
+        if texts.iter().flatten().count() > MAX_TEMPLATES {
             let problem = format!("more than {MAX_TEMPLATES} texts in it name variables; use fewer");
             return Err(ContentError { field: format!("spec.content.{}", provider.member()), problem });
         }
-        Ok(MessageTemplate { text, extras, parts })
+        let attachments = content.attachments.clone();
+        let link = |(index, attachment): (usize, &Attachment)| {
+            compile_if_any(&format!("attachments[{index}].url"), &attachment.url, Markup::Plain)
+        };
+        let links = attachments.iter().enumerate().map(link).collect::<Result<Vec<_>, _>>()?;
+        Ok(MessageTemplate { text, extras, texts, attachments, links, parts: parts::parts(content, provider) })
+    }
+
+    /// In how many parts the message is sent to everybody.
+    pub fn parts(&self) -> u32 {
+        self.parts
     }
 
     /// The message for a recipient with these variables.
@@ -71,13 +92,19 @@ impl MessageTemplate {
             None => String::new(),
         };
         let mut extras = self.extras.clone();
-        for (part, template) in extras.texts_mut().into_iter().zip(&self.parts) {
+        for (text, template) in extras.texts_mut().into_iter().zip(&self.texts) {
             if let Some(template) = template {
-                *part.text = rendered(template, vars, &mut lacking)?;
+                *text.text = rendered(template, vars, &mut lacking)?;
+            }
+        }
+        let mut attachments = self.attachments.clone();
+        for (attachment, template) in attachments.iter_mut().zip(&self.links) {
+            if let Some(template) = template {
+                attachment.url = rendered(template, vars, &mut lacking)?;
             }
         }
         match lacking.is_empty() {
-            true => Ok(Rendered { text, extras }),
+            true => Ok(Rendered { text, extras, attachments, parts: self.parts }),
             false => Err(RenderError::MissingVariables(lacking.into_iter().collect())),
         }
     }
@@ -98,19 +125,27 @@ fn rendered(
     }
 }
 
+/// `None` for a text without variables.
+fn compile_if_any(place: &str, text: &str, markup: Markup) -> Result<Option<Template>, ContentError> {
+    text.contains('{').then(|| compile(place, text, markup)).transpose()
+}
+
 fn compile(place: &str, text: &str, markup: Markup) -> Result<Template, ContentError> {
     Template::compile_for(text, markup)
         .map_err(|error| ContentError { field: format!("spec.content.{place}"), problem: error.to_string() })
 }
 
 impl Rendered {
-    /// What people are shown of it: the text, or where there is none what was filled in.
+    /// What people are shown of it: the text, or where there is none what was filled in, and the attachments.
     pub fn preview(&self) -> String {
-        if !self.text.is_empty() {
-            return self.text.clone();
-        }
-        let mut extras = self.extras.clone();
-        let texts: Vec<String> = extras.texts_mut().into_iter().map(|part| std::mem::take(part.text)).collect();
-        texts.join(" | ")
+        let mut shown: Vec<String> = match self.text.is_empty() {
+            false => vec![self.text.clone()],
+            true => {
+                let mut extras = self.extras.clone();
+                extras.texts_mut().into_iter().map(|text| std::mem::take(text.text)).collect()
+            }
+        };
+        shown.extend(self.attachments.iter().map(|attachment| format!("{} {}", attachment.kind, attachment.url)));
+        shown.join(" | ")
     }
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::api::Content;
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
-    SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode, WhatsAppComponent,
-    WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+    Attachment, AttachmentType, SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode,
+    WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
 };
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -31,7 +31,8 @@ fn every_text_of_the_block_is_rendered_for_the_recipient() {
         MessageTemplate::compile(&content("{{ name }}!", keyboard(buttons)), ChannelProvider::Telegram).unwrap();
     let rendered = template.render(&vars(&[("name", "Ana"), ("code", "7")])).unwrap();
     let expected = vec![button("Hi Ana", "https://a.example/7"), button("plain }", "https://b.example")];
-    assert_eq!(rendered, Rendered { text: "Ana!".into(), extras: Extras::Telegram(keyboard(expected)) });
+    let extras = Extras::Telegram(keyboard(expected));
+    assert_eq!(rendered, Rendered { text: "Ana!".into(), extras, attachments: Vec::new(), parts: 1 });
     assert_eq!(rendered.preview(), "Ana!");
 }
 
@@ -105,6 +106,19 @@ fn blocks_that_are_none_are_refused_by_their_field() {
     let content = Content { text: "Hi".into(), slack: Some(slack), ..Content::default() };
     let error = MessageTemplate::compile(&content, ChannelProvider::Slack).unwrap_err();
     assert_eq!(error.field, "spec.content.slack.blocks");
+}
+
+#[test]
+fn links_of_attachments_are_filled_in_and_previewed_and_refused_by_their_place() {
+    let picture = |url: &str| Attachment { kind: AttachmentType::Image, url: url.into() };
+    let with = |url: &str| Content { text: "Hi".into(), attachments: vec![picture(url)], ..Content::default() };
+    let compile = |url: &str| MessageTemplate::compile(&with(url), ChannelProvider::Messenger);
+    let template = compile("https://a.example/{{ code }}.png").unwrap();
+    assert_eq!(template.parts(), 2);
+    let rendered = template.render(&vars(&[("code", "7")])).unwrap();
+    assert_eq!(rendered.preview(), "Hi | Image https://a.example/7.png");
+    assert_eq!(template.render(&vars(&[])), Err(RenderError::MissingVariables(vec!["code".into()])));
+    assert_eq!(compile("https://a.example/{{ code").unwrap_err().field, "spec.content.attachments[0].url");
 }
 
 #[test]

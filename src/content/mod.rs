@@ -6,11 +6,13 @@ mod markup;
 mod message;
 #[cfg(test)]
 mod message_tests;
+mod parts;
 mod refusal;
 mod template;
 
 pub use extras::{Extras, SlackExtras};
 pub use markup::Markup;
 pub use message::{ContentError, MAX_TEMPLATES, MessageTemplate, Rendered};
+pub use parts::{MessagePart, parts};
 pub use refusal::{RenderError, TemplateError};
 pub use template::{MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, MAX_VARIABLES_NAMED, Template};

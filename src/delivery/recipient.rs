@@ -1,7 +1,8 @@
 //! The state machine of one recipient: how an outcome changes it.
 //!
 //! The one rule that keeps anybody from being messaged twice: a recipient gets a new attempt only after its previous
-//! attempt has a definite outcome. What is done where none will come stands in [`super::unanswered`].
+//! attempt has a definite outcome. What is done where none will come stands in [`super::unanswered`]. A message of several
+//! parts is so many requests one after the other, each with attempts of its own: what was taken is never sent again.
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,8 @@ pub struct Standing {
     pub tries: u32,
     /// Attempts that led to a wait, whether they counted as tries or not: what the wait grows by.
     pub setbacks: u32,
+    /// So many parts of the message the provider has taken; the next attempt is of the part of this number. Never falls.
+    pub parts_done: u32,
     /// Pending although nobody knows the outcome of its latest attempt: it waits to be resent.
     pub resend: bool,
 }
@@ -123,12 +126,16 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     pub state: RecipientState,
+    /// Of the part at hand.
     pub tries: u32,
     pub setbacks: u32,
+    /// See [`Standing::parts_done`].
+    pub parts_done: u32,
     /// Not taken before this instant; only meaningful when pending.
     pub not_before: Timestamp,
     /// See [`Standing::resend`].
     pub resend: bool,
+    /// Of the part that was just taken; `None` says nothing of those before it.
     pub provider_id: Option<String>,
     /// Why it is not sent: kept for the user, also while pending.
     pub fault: Option<Fault>,
@@ -138,6 +145,8 @@ pub struct Settled {
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
     pub now: Timestamp,
+    /// In how many parts the message is sent; at least 1.
+    pub parts: u32,
     /// Why nobody, or not this recipient, is attempted any more: whoever would be pending is skipped.
     pub ended: Option<SkipReason>,
     pub retry: RetryPolicy,
@@ -159,6 +168,7 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
         state,
         tries: before.tries,
         setbacks: before.setbacks,
+        parts_done: before.parts_done,
         not_before: around.now,
         resend: false,
         provider_id: None,
@@ -166,7 +176,7 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
     };
     let after = match outcome {
         Outcome::Accepted { provider_id } => {
-            Settled { provider_id: provider_id.clone(), ..settled(RecipientState::Sent, None) }
+            Settled { provider_id: provider_id.clone(), ..taken(before, settled(RecipientState::Sent, None), around) }
         }
         Outcome::Permanent { fault, .. } => settled(RecipientState::Failed, Some(fault)),
         Outcome::Unknown { .. } if before.state != RecipientState::Inflight => return None,
@@ -189,6 +199,21 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
         }
     };
     Some(skip_if_ended(after, around))
+}
+
+/// A part was taken: with the last one the message is sent, before it the next part is due at once, tried as often as the
+/// first.
+fn taken(before: Standing, sent: Settled, around: &Circumstances) -> Settled {
+    let parts_done = before.parts_done + 1;
+    match parts_done < around.parts {
+        true => Settled { state: RecipientState::Pending, tries: 0, setbacks: 0, parts_done, ..sent },
+        false => Settled { parts_done, ..sent },
+    }
+}
+
+/// Whether a part was taken and the message is not sent by that: it says nothing of the message as a whole.
+pub fn is_a_part(outcome: &Outcome, after: &Settled) -> bool {
+    matches!(outcome, Outcome::Accepted { .. }) && after.state != RecipientState::Sent
 }
 
 /// What an outcome says of the message once it is settled: a transient error whose cap is reached is what the cap makes
@@ -216,6 +241,7 @@ fn counted(before: Standing, around: &Circumstances, cap: Option<Cap>, wish: Spa
         state: RecipientState::Failed,
         tries,
         setbacks,
+        parts_done: before.parts_done,
         not_before: around.now,
         resend: false,
         provider_id: None,
@@ -232,6 +258,7 @@ fn counted(before: Standing, around: &Circumstances, cap: Option<Cap>, wish: Spa
         state: RecipientState::Pending,
         tries,
         setbacks,
+        parts_done: before.parts_done,
         not_before: around.now + wait,
         resend: false,
         provider_id: None,
@@ -265,11 +292,12 @@ mod tests {
 
     fn around() -> Circumstances {
         let now = Timestamp::from_secs(1_000);
-        Circumstances { now, ended: None, retry: RetryPolicy::default(), overdue_at: now, seed: 7 }
+        Circumstances { now, parts: 1, ended: None, retry: RetryPolicy::default(), overdue_at: now, seed: 7 }
     }
 
     fn inflight(tries: u32) -> Standing {
-        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: tries, resend: false }
+        let state = RecipientState::Inflight;
+        Standing { state, attempt: 3, tries, setbacks: tries, parts_done: 0, resend: false }
     }
 
     fn every_outcome() -> Vec<Outcome> {
@@ -380,7 +408,61 @@ mod tests {
         assert_eq!(settle(unknown, 3, &Outcome::Unknown { fault: fault() }, &around()), None);
     }
 
+    fn in_three_parts() -> Circumstances {
+        Circumstances { parts: 3, ..around() }
+    }
+
+    fn at_part(parts_done: u32) -> Standing {
+        Standing { parts_done, ..inflight(2) }
+    }
+
+    #[test]
+    fn a_part_that_is_taken_makes_the_next_one_due_and_the_last_one_sends_the_message() {
+        let accepted = Outcome::Accepted { provider_id: Some("m_1".into()) };
+        for done in 0..2 {
+            let after = settle(at_part(done), 3, &accepted, &in_three_parts()).unwrap();
+            assert_eq!((after.state, after.parts_done), (RecipientState::Pending, done + 1));
+            assert_eq!(
+                (after.tries, after.setbacks, after.not_before),
+                (0, 0, around().now),
+                "as if it were the first"
+            );
+            assert_eq!(after.provider_id.as_deref(), Some("m_1"));
+            assert!(is_a_part(&accepted, &after));
+        }
+        let last = settle(at_part(2), 3, &accepted, &in_three_parts()).unwrap();
+        assert_eq!((last.state, last.parts_done), (RecipientState::Sent, 3));
+        assert!(!is_a_part(&accepted, &last));
+    }
+
+    #[test]
+    fn a_message_that_ends_between_two_parts_is_skipped_and_keeps_what_was_taken() {
+        let ended = Circumstances { ended: Some(SkipReason::Cancelled), ..in_three_parts() };
+        let after = settle(at_part(0), 3, &Outcome::Accepted { provider_id: None }, &ended).unwrap();
+        assert_eq!((after.state, after.parts_done), (RecipientState::Skipped, 1));
+        assert_eq!(after.fault.unwrap().reason, "Cancelled");
+    }
+
+    #[test]
+    fn a_late_answer_to_a_part_that_was_unknown_lets_the_next_one_follow() {
+        let unknown = Standing { state: RecipientState::Unknown, ..at_part(1) };
+        let after = settle(unknown, 3, &Outcome::Accepted { provider_id: None }, &in_three_parts()).unwrap();
+        assert_eq!((after.state, after.parts_done), (RecipientState::Pending, 2));
+    }
+
     proptest! {
+        #[test]
+        fn the_parts_that_were_taken_grow_by_the_one_that_is_taken_and_by_nothing_else(
+            which in 0_usize..11, done in 0_u32..3, ends: bool
+        ) {
+            let outcome = &every_outcome()[which];
+            let around = Circumstances { ended: ends.then_some(SkipReason::Expired), ..in_three_parts() };
+            let after = settle(at_part(done), 3, outcome, &around).unwrap();
+            let taken = u32::from(matches!(outcome, Outcome::Accepted { .. }));
+            prop_assert_eq!(after.parts_done, done + taken);
+            prop_assert_eq!(after.state == RecipientState::Sent, after.parts_done == 3);
+        }
+
         #[test]
         fn an_outcome_of_another_attempt_or_of_a_decided_recipient_changes_nothing(
             attempt in 0_u32..6, state in 0_i64..6, which in 0_usize..11

@@ -13,6 +13,7 @@ pub fn unanswered(before: Standing, fault: &Fault, around: &Circumstances) -> Se
         state: RecipientState::Unknown,
         tries: before.tries,
         setbacks: before.setbacks,
+        parts_done: before.parts_done,
         not_before: around.now,
         resend: false,
         provider_id: None,
@@ -61,9 +62,10 @@ pub fn confirmed(
     if attempt != before.attempt || !is_given_up || reason != Some(SENDER_LOST) {
         return None;
     }
-    let Standing { state, tries, setbacks, resend, .. } = before;
+    let Standing { state, tries, setbacks, parts_done, resend, .. } = before;
     let not_before = if resend { around.overdue_at.max(around.now) } else { around.now };
-    Some(Settled { state, tries, setbacks, not_before, resend, provider_id: None, fault: Some(fault.clone()) })
+    let fault = Some(fault.clone());
+    Some(Settled { state, tries, setbacks, parts_done, not_before, resend, provider_id: None, fault })
 }
 
 fn is_resent(before: Standing, around: &Circumstances) -> bool {
@@ -93,6 +95,7 @@ mod tests {
         let now = Timestamp::from_secs(1_000);
         Circumstances {
             now,
+            parts: 1,
             ended: None,
             retry: RetryPolicy { after_unknown: true, ..RetryPolicy::default() },
             overdue_at: now + Span::from_secs(30),
@@ -105,13 +108,13 @@ mod tests {
     }
 
     fn inflight(tries: u32) -> Standing {
-        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: 0, resend: false }
+        Standing { state: RecipientState::Inflight, attempt: 3, tries, setbacks: 0, parts_done: 0, resend: false }
     }
 
     /// Where an outcome leads to as the standing of the next one.
     fn standing(after: &Settled) -> Standing {
-        let Settled { state, tries, setbacks, resend, .. } = *after;
-        Standing { state, attempt: 3, tries, setbacks, resend }
+        let Settled { state, tries, setbacks, parts_done, resend, .. } = *after;
+        Standing { state, attempt: 3, tries, setbacks, parts_done, resend }
     }
 
     #[test]
@@ -145,6 +148,23 @@ mod tests {
         assert_eq!(settle(waiting, 3, &unknown(), &around()), None, "it says nothing new");
         let retaken = Standing { state: RecipientState::Inflight, attempt: 4, resend: false, ..waiting };
         assert_eq!(settle(retaken, 3, &Outcome::Accepted { provider_id: None }, &around()), None);
+    }
+
+    #[test]
+    fn a_resend_is_of_the_part_that_nobody_knows_of_and_of_no_other() {
+        let around = Circumstances { parts: 2, ..around() };
+        let second = Standing { parts_done: 1, ..inflight(0) };
+        let waiting = settle(second, 3, &unknown(), &around).unwrap();
+        assert_eq!((waiting.state, waiting.resend, waiting.parts_done), (RecipientState::Pending, true, 1));
+        let resent = Standing { state: RecipientState::Inflight, attempt: 4, resend: false, ..standing(&waiting) };
+        let sent = settle(resent, 4, &Outcome::Accepted { provider_id: None }, &around).unwrap();
+        assert_eq!((sent.state, sent.parts_done), (RecipientState::Sent, 2));
+        let late = settle(standing(&waiting), 3, &Outcome::Accepted { provider_id: None }, &around).unwrap();
+        assert_eq!(
+            (late.state, late.parts_done),
+            (RecipientState::Sent, 2),
+            "the late answer takes the resend's place"
+        );
     }
 
     #[test]

@@ -65,11 +65,14 @@ pub struct ExchangeRequest {
     pub leaving: bool,
 }
 
-/// One recipient to be messaged, at its slot.
+/// One part of a message for one recipient, to be sent at its slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     pub seq: i64,
+    /// Of this part alone: it stands for the part wherever an outcome is told.
     pub attempt: u32,
+    /// Which part, from 0 on; those before it the provider has taken.
+    pub part: u32,
     pub recipient: String,
     pub vars: BTreeMap<String, String>,
     /// On the ledger's clock.

@@ -1,5 +1,7 @@
 //! Results as lines of text: CSV that is an audience file as well, and NDJSON with the same names.
 
+use std::borrow::Cow;
+
 use super::results::ResultRow;
 
 /// How results are written.
@@ -11,7 +13,7 @@ pub enum ResultFormat {
     Ndjson,
 }
 
-const HEADER: &str = "id,outcome,reason,code,provider_id\n";
+const HEADER: &str = "id,outcome,reason,code,parts_done,provider_id\n";
 
 impl ResultFormat {
     /// What stands before the first row.
@@ -25,7 +27,7 @@ impl ResultFormat {
     /// One row with its line end.
     pub fn line(self, row: &ResultRow) -> String {
         let mut line = match self {
-            ResultFormat::Csv => cells(row).map(quoted).join(","),
+            ResultFormat::Csv => cells(row).map(|cell| quoted(&cell)).join(","),
             // Texts alone: there is nothing in it that JSON could not hold.
             ResultFormat::Ndjson => serde_json::to_string(row).unwrap_or_default(),
         };
@@ -34,13 +36,15 @@ impl ResultFormat {
     }
 }
 
-fn cells(row: &ResultRow) -> [&str; 5] {
+fn cells(row: &ResultRow) -> [Cow<'_, str>; 6] {
+    let text = |text: &Option<String>| Cow::Owned(text.clone().unwrap_or_default());
     [
-        &row.id,
-        row.outcome.as_str(),
-        row.reason.as_deref().unwrap_or_default(),
-        row.code.as_deref().unwrap_or_default(),
-        row.provider_id.as_deref().unwrap_or_default(),
+        row.id.as_str().into(),
+        row.outcome.as_str().into(),
+        text(&row.reason),
+        text(&row.code),
+        row.parts_done.to_string().into(),
+        text(&row.provider_id),
     ]
 }
 
@@ -55,7 +59,8 @@ mod tests {
 
     fn row(id: &str, reason: Option<&str>) -> ResultRow {
         let reason = reason.map(str::to_owned);
-        ResultRow { id: id.to_owned(), outcome: ResultOutcome::Failed, reason, code: None, provider_id: None }
+        let id = id.to_owned();
+        ResultRow { id, outcome: ResultOutcome::Failed, reason, code: None, parts_done: 1, provider_id: None }
     }
 
     #[test]
@@ -66,7 +71,7 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let ids: Vec<String> = reader.records().map(|record| record.unwrap()[0].to_owned()).collect();
         assert_eq!(ids, ["1", "a,b", "say \"hi\"\r\nthere"]);
-        assert_eq!(reader.headers().unwrap(), vec!["id", "outcome", "reason", "code", "provider_id"]);
+        assert_eq!(reader.headers().unwrap(), vec!["id", "outcome", "reason", "code", "parts_done", "provider_id"]);
     }
 
     #[test]

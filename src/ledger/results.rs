@@ -106,7 +106,11 @@ pub struct ResultRow {
     /// The provider's own code for it.
     #[serde(default)]
     pub code: Option<String>,
-    /// The provider's id of the message, where it gave one.
+    /// So many parts of the message the provider has taken: the text and each attachment where it takes them one by one, else
+    /// one. Whoever is not sent may have got some of them.
+    #[serde(default)]
+    pub parts_done: u32,
+    /// The provider's id of the message, where it gave one; of several parts that of the last one taken.
     #[serde(default)]
     pub provider_id: Option<String>,
 }

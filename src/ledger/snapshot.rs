@@ -58,6 +58,8 @@ pub struct BroadcastSnapshot {
     pub planning: bool,
     pub plan: Option<SealedPlan>,
     pub samples: Vec<String>,
+    /// In how many parts each message is sent, each of them in a slot of its own.
+    pub parts: u32,
     pub counts: Counts,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
@@ -83,6 +85,13 @@ pub struct BroadcastSnapshot {
     pub quiet_until: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+}
+
+impl BroadcastSnapshot {
+    /// How long those pending take at so many slots a second, at most: some may have got parts of their message.
+    pub fn seconds_left(&self, per_second: f64) -> f64 {
+        self.counts.pending as f64 * f64::from(self.parts) / per_second
+    }
 }
 
 /// Requests of a broadcast that fail one after the other, so that it could send and does not get on.

@@ -167,7 +167,7 @@ fn completion(snapshot: &BroadcastSnapshot) -> Option<Instant> {
     if snapshot.closed.is_some() || snapshot.quiet_until.is_some() || snapshot.effective_per_second <= 0.0 {
         return None;
     }
-    let left = Span::from_secs_f64(snapshot.counts.pending as f64 / snapshot.effective_per_second);
+    let left = Span::from_secs_f64(snapshot.seconds_left(snapshot.effective_per_second));
     instant(snapshot.now + left)
 }
 

@@ -115,7 +115,7 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     let counts = &snapshot.counts;
     let mut text = format!("{rate:.1}/s");
     if counts.pending > 0 && snapshot.effective_per_second > 0.0 {
-        text.push_str(&format!(" ETA {}", clock(counts.pending as f64 / snapshot.effective_per_second)));
+        text.push_str(&format!(" ETA {}", clock(snapshot.seconds_left(snapshot.effective_per_second))));
     }
     for (count, word) in [(counts.failed, "failed"), (counts.unknown, "unknown"), (counts.skipped, "skipped")] {
         if count > 0 {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use http::Request;
 use tokio::sync::watch;
 
 use super::confirmation::{Confirmed, ask, not_confirmed};
@@ -12,13 +14,14 @@ use super::refusal::{Refusal, refuse};
 use super::transports::Transports;
 use super::verdict::Verdict;
 use crate::audience::canonical_id;
+use crate::content::{MessagePart, Rendered};
 use crate::delivery::outcome::Outcome;
-use crate::provider::Message;
+use crate::provider::{EncodeError, Message};
 use crate::sender::Transport;
 use crate::sender::assembly::{self, Part};
 
-/// The correlation of a message that belongs to no broadcast.
-const CORRELATION: &str = "test:0:0:0";
+/// The correlation of a message that belongs to no broadcast, without its part.
+const CORRELATION: &str = "test:0:0";
 
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
@@ -52,6 +55,10 @@ pub async fn test(
         let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
         let rehearsal = rehearse(order, &transport, id).await.map_err(refuse)?;
         let (verdict, words) = describe(&rehearsal.outcome);
+        let words = match rehearsal.ended_at {
+            Some((part, parts)) => format!("{words} (part {part} of {parts})"),
+            None => words,
+        };
         eprintln!("{}: test message {words}\n  text: {}", order.name(), rehearsal.text);
         if let Some(borrowed) = rehearsal.borrowed {
             eprintln!("  {borrowed}");
@@ -64,6 +71,8 @@ pub async fn test(
 /// What came of a test message.
 struct Rehearsal {
     outcome: Outcome,
+    /// The part, counted from 1, at which a message of several parts ended before it was taken whole, and how many there are.
+    ended_at: Option<(usize, usize)>,
     text: String,
     /// Where its variables are from, if not from the recipient's own row.
     borrowed: Option<&'static str>,
@@ -75,10 +84,41 @@ async fn rehearse(order: &Order, transport: &Transport, id: &str) -> Result<Rehe
     let id = canonical_id(id).map_err(|error| RehearsalError::Recipient(error.to_string()))?.to_owned();
     let Found { vars, borrowed } = find(order, id.clone()).await?;
     let rendered = order.template.render(&vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
-    let message = Message::of(&id, &rendered, &vars, CORRELATION);
-    let request = order.provider.encode(&message).map_err(|error| RehearsalError::Message(error.to_string()))?;
-    let outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
-    Ok(Rehearsal { outcome, text: rendered.preview(), borrowed })
+    let requests = encode(order, &id, &rendered, &vars).map_err(|error| RehearsalError::Message(error.to_string()))?;
+    let (outcome, ended_at) = send(order, transport, requests).await;
+    Ok(Rehearsal { outcome, ended_at, text: rendered.preview(), borrowed })
+}
+
+/// The requests of all parts, before the first of them is sent.
+fn encode(
+    order: &Order,
+    id: &str,
+    rendered: &Rendered,
+    vars: &BTreeMap<String, String>,
+) -> Result<Vec<Request<Bytes>>, EncodeError> {
+    let encode = |(number, part): (usize, MessagePart<'_>)| {
+        order.provider.encode(&Message::of(id, &part, vars, &format!("{CORRELATION}:{number}")))
+    };
+    (0..rendered.parts).filter_map(|number| rendered.part(number)).enumerate().map(encode).collect()
+}
+
+/// Sends part after part at the channel's rate, until one is not taken.
+async fn send(
+    order: &Order,
+    transport: &Transport,
+    requests: Vec<Request<Bytes>>,
+) -> (Outcome, Option<(usize, usize)>) {
+    let (parts, mut outcome) = (requests.len(), Outcome::NotBegun);
+    for (request, part) in requests.into_iter().zip(1..) {
+        if part > 1 {
+            tokio::time::sleep(order.declaration.account_rate.interval().to_duration()).await;
+        }
+        outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
+        if !matches!(outcome, Outcome::Accepted { .. }) {
+            return (outcome, Some((part, parts)).filter(|_| parts > 1));
+        }
+    }
+    (outcome, None)
 }
 
 struct Found {

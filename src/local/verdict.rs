@@ -132,7 +132,7 @@ pub fn headline(snapshot: &BroadcastSnapshot) -> String {
 }
 
 fn suspended(snapshot: &BroadcastSnapshot) -> String {
-    let seconds = snapshot.counts.pending as f64 / snapshot.rate.per_second();
+    let seconds = snapshot.seconds_left(snapshot.rate.per_second());
     let mut text = format!(
         "\n  {}, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
         counted(snapshot.batches_total, "batch", "batches"),

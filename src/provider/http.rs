@@ -1,4 +1,5 @@
-//! A plain HTTP endpoint: one POST per message with the JSON body `{"id", "text", "vars"}`.
+//! A plain HTTP endpoint: one POST per message with the JSON body `{"id", "text", "vars"}`, and `attachments` where there are
+//! some.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    AccountError, Answer, CORRELATION_HEADER, EncodeError, Message, Provider, absolute_url,
+    AccountError, Answer, CORRELATION_HEADER, EncodeError, Message, Provider, absolute_url, check_link,
     retry_after::retry_after_ms, secret_header,
 };
 use crate::api::channel::ChannelProvider;
+use crate::api::content::Attachment;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 
 /// Headers that describe or frame the request: a second value would contradict it. A MessageChannel is refused for the
@@ -83,6 +85,9 @@ impl fmt::Debug for Http {
 struct Body<'a> {
     id: &'a str,
     text: &'a str,
+    /// As they are written: `type` and `url`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    attachments: &'a [Attachment],
     vars: &'a BTreeMap<String, String>,
 }
 
@@ -96,7 +101,11 @@ impl Provider for Http {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        let body = Body { id: message.recipient, text: message.text, vars: message.vars };
+        for attachment in message.attachments {
+            check_link(attachment)?;
+        }
+        let Message { recipient, text, attachments, vars, .. } = *message;
+        let body = Body { id: recipient, text, attachments, vars };
         let body = serde_json::to_vec(&body).map_err(|error| EncodeError::Request(error.to_string()))?;
         let correlation = HeaderValue::from_str(message.correlation)
             .map_err(|_| EncodeError::Request("the correlation value cannot stand in a header".to_owned()))?;
@@ -155,6 +164,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::content::AttachmentType;
     use crate::content::Extras;
 
     fn endpoint(url: &str, headers: &[(&str, &str)]) -> HttpEndpoint {
@@ -168,6 +178,8 @@ mod tests {
             recipient: "24005550001",
             text: "Hi Ana",
             extras: &Extras::None,
+            attachments: &[],
+            is_last: true,
             vars: &vars,
             correlation,
         })
@@ -217,7 +229,30 @@ mod tests {
         let http = Http::new(endpoint("https://gate.example/", &[])).unwrap();
         let text = "x".repeat(100_000);
         let vars = BTreeMap::new();
-        let message = Message { recipient: "1", text: &text, extras: &Extras::None, vars: &vars, correlation: "c" };
+        let message = message(&text, &[], &vars);
         assert!(http.encode(&message).is_ok());
+    }
+
+    fn message<'a>(text: &'a str, attachments: &'a [Attachment], vars: &'a BTreeMap<String, String>) -> Message<'a> {
+        let extras = &Extras::None;
+        Message { recipient: "1", text, extras, attachments, is_last: true, vars, correlation: "c" }
+    }
+
+    #[test]
+    fn attachments_come_with_the_text_and_only_by_links_that_can_be_fetched() {
+        let http = Http::new(endpoint("https://gate.example/", &[])).unwrap();
+        let vars = BTreeMap::new();
+        let attachment = |url: &str| [Attachment { kind: AttachmentType::File, url: url.into() }];
+        let request = http.encode(&message("Hi", &attachment("https://a.example/1.pdf"), &vars)).unwrap();
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let attachments = json!([{"type": "File", "url": "https://a.example/1.pdf"}]);
+        assert_eq!(body, json!({"id": "1", "text": "Hi", "attachments": attachments, "vars": {}}));
+        let long = format!("https://a.example/{}", "x".repeat(2_048));
+        for url in ["a.example/1.pdf", "ftp://a.example/1.pdf", "https://a.example/a b.pdf", "", &long] {
+            assert!(
+                matches!(http.encode(&message("Hi", &attachment(url), &vars)), Err(EncodeError::Request(_))),
+                "{url}"
+            );
+        }
     }
 }

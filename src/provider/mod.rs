@@ -23,7 +23,8 @@ use secrecy::{ExposeSecret, SecretString};
 pub use retry_after::MAX_RETRY_AFTER_MS;
 
 use crate::api::channel::ChannelProvider;
-use crate::content::{Extras, Rendered};
+use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};
+use crate::content::{Extras, MessagePart};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::Timestamp;
 
@@ -34,14 +35,18 @@ pub const MAX_ANSWER_BODY: usize = 64 * 1024;
 /// The header in which requests to plain HTTP endpoints carry [`Message::correlation`].
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-herald-correlation");
 
-/// One message for one recipient, rendered.
+/// One part of a message for one recipient, rendered.
 pub struct Message<'a> {
     /// The recipient's id at the provider. Personal data: in the request only, never in an error or a log.
     pub recipient: &'a str,
-    /// The rendered text; empty where the content has none.
+    /// The rendered text; empty where the part has none.
     pub text: &'a str,
     /// The rendered rest: what only this provider knows.
     pub extras: &'a Extras,
+    /// The rendered attachments of this part, in their order.
+    pub attachments: &'a [Attachment],
+    /// No other part of the message follows.
+    pub is_last: bool,
     /// The recipient's variables, for providers that pass them on.
     pub vars: &'a BTreeMap<String, String>,
     /// `<broadcast id>:<seq>:<attempt>:<part>`; given to the provider where it returns it.
@@ -49,14 +54,15 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// What was rendered, for its recipient.
+    /// A part of what was rendered, for its recipient.
     pub fn of(
         recipient: &'a str,
-        rendered: &'a Rendered,
+        part: &MessagePart<'a>,
         vars: &'a BTreeMap<String, String>,
         correlation: &'a str,
     ) -> Message<'a> {
-        Message { recipient, text: &rendered.text, extras: &rendered.extras, vars, correlation }
+        let MessagePart { text, extras, attachments, is_last } = *part;
+        Message { recipient, text, extras, attachments, is_last, vars, correlation }
     }
 }
 
@@ -86,7 +92,7 @@ pub enum EncodeError {
     /// The recipient's id is none of this provider's. Never shows it.
     #[error("the id {problem}: not one that {provider} could know; correct it in the audience")]
     Recipient { provider: &'static str, problem: &'static str },
-    /// A part of the request that is not the text does not fit; names the part, never its value.
+    /// What is in the request beside the text does not fit; names it, never its value.
     #[error("failed to build the request: {0}")]
     Request(String),
 }
@@ -157,6 +163,36 @@ fn check_text(text: &str, provider: &'static str, limit: usize) -> Result<(), En
         return Err(EncodeError::TextTooLong { provider, limit, actual });
     }
     Ok(())
+}
+
+/// The one attachment of a message at a provider that takes no more, its link checked; `None` for a text.
+fn attachment<'a>(message: &Message<'a>) -> Result<Option<&'a Attachment>, EncodeError> {
+    match message.attachments {
+        [] => Ok(None),
+        [attachment] if message.text.is_empty() => check_link(attachment).map(Some),
+        _ => Err(EncodeError::Request("a message holds a text or one attachment, not several of them".to_owned())),
+    }
+}
+
+/// Checks that a rendered link is one that a provider can fetch.
+fn check_link(attachment: &Attachment) -> Result<&Attachment, EncodeError> {
+    let url = &attachment.url;
+    let fits = url.len() <= MAX_ATTACHMENT_URL && absolute_url("url", url).is_ok();
+    fits.then_some(attachment).ok_or_else(|| {
+        let problem = format!(
+            "the url of an attachment must be an absolute https:// or http:// URL of at most {MAX_ATTACHMENT_URL} visible \
+             ASCII characters after rendering"
+        );
+        EncodeError::Request(problem)
+    })
+}
+
+/// The last piece of a link's path: what people take for the name of the file.
+fn file_name(attachment: &Attachment) -> Option<&str> {
+    let path = attachment.url.split(['?', '#']).next()?;
+    let (_, host_and_path) = path.split_once("://")?;
+    let (_, name) = host_and_path.rsplit_once('/')?;
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// Checks that the value of a Secret's key can stand in a header or path as a token.

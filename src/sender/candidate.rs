@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::planner::PlanError;
 use crate::audience::{Place, Recipient};
-use crate::content::{MessageTemplate, RenderError};
+use crate::content::{MessagePart, MessageTemplate, RenderError};
 use crate::delivery::plural::counted;
 use crate::ledger::plan::PlanRow;
 use crate::provider::{EncodeError, Message, Provider};
@@ -35,14 +35,16 @@ enum Cause {
 }
 
 impl Candidate {
-    /// Renders and encodes a message as if it were sent.
+    /// Renders a message and encodes its parts as if they were sent.
     pub fn rehearse(recipient: Recipient, template: &MessageTemplate, provider: &dyn Provider) -> Candidate {
         let Recipient { id, vars, place } = recipient;
         let row = PlanRow { recipient: id, vars };
         let cause = match template.render(&row.vars) {
             Ok(rendered) => {
-                let message = Message::of(&row.recipient, &rendered, &row.vars, "0:0:0:0");
-                provider.encode(&message).err().map(encode_cause)
+                let encode = |part: MessagePart<'_>| {
+                    provider.encode(&Message::of(&row.recipient, &part, &row.vars, "0:0:0:0")).err().map(encode_cause)
+                };
+                (0..rendered.parts).filter_map(|number| rendered.part(number)).find_map(encode)
             }
             Err(error) => Some(Cause::Message(render_cause(error))),
         };

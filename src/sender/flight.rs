@@ -40,7 +40,7 @@ impl Flight {
     }
 }
 
-/// The request for one recipient. A recipient that none can be made for is failed, by the fault.
+/// The request for one part of the message for one recipient. A recipient that none can be made for is failed, by the fault.
 pub fn request(
     broadcast: BroadcastId,
     row: &Assignment,
@@ -50,7 +50,8 @@ pub fn request(
     let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
     let template = template.ok_or_else(|| failed(&"no content was received"))?;
     let rendered = template.render(&row.vars).map_err(|error| failed(&error))?;
-    let correlation = format!("{}:{}:{}:0", broadcast.0, row.seq, row.attempt);
-    let message = Message::of(&row.recipient, &rendered, &row.vars, &correlation);
+    let part = rendered.part(row.part).ok_or_else(|| failed(&"the message has no such part"))?;
+    let correlation = format!("{}:{}:{}:{}", broadcast.0, row.seq, row.attempt, row.part);
+    let message = Message::of(&row.recipient, &part, &row.vars, &correlation);
     provider.encode(&message).map_err(|error| failed(&error))
 }

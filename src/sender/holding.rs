@@ -231,6 +231,14 @@ impl Holding {
         }
     }
 
+    /// With what is to be reported now, recipients become due: the exchange that records it may ask for them, whatever the
+    /// ledger said of a wait before.
+    pub fn expect_the_next_part(&mut self, now: Local) {
+        let recorded_at = self.oldest_report.map_or(now, |oldest| oldest + RECORD_WITHIN);
+        self.wait_until = self.wait_until.min(recorded_at);
+        self.idle_until = self.idle_until.min(recorded_at);
+    }
+
     /// Only an answer, or a connection that was refused before anything was sent, is a sign of life: a lost answer is what
     /// silence consists of, however soon it is known to be lost.
     fn listen(&mut self, outcome: &Outcome, now: Local) {

@@ -13,6 +13,7 @@ fn held(seq: i64, slot: Local) -> Held {
     let row = Assignment {
         seq,
         attempt: 1,
+        part: 0,
         recipient: String::new(),
         vars: Default::default(),
         slot: slot.0,
@@ -191,6 +192,20 @@ fn a_sender_asks_every_second_while_it_holds_and_every_five_in_any_case() {
     idle.ask(at(0));
     idle.wait(at(60_000), at(0));
     assert_eq!(idle.ask_at(at(10)), at(5_000));
+}
+
+#[test]
+fn the_exchange_that_records_a_part_asks_for_the_next_one_whatever_wait_was_told() {
+    let mut holding = connected();
+    holding.recorded(&[accepted(7)]);
+    holding.ask(at(0));
+    holding.wait(at(60_000), at(0));
+    holding.begun(at(10));
+    holding.ended(accepted(0), at(20));
+    assert_eq!((holding.ask_at(at(20)), holding.wants(at(270))), (at(270), 0));
+    holding.expect_the_next_part(at(20));
+    assert_eq!((holding.ask_at(at(20)), holding.wants(at(20))), (at(270), 0), "in one exchange");
+    assert!(holding.wants(at(270)) > 0 && holding.idle_until() <= at(270));
 }
 
 #[test]

@@ -21,7 +21,8 @@ use crate::delivery::outcome::{Outcome, PermanentScope};
 use crate::delivery::pacing;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::{
-    BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report, START_TOLERANCE,
+    Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report,
+    START_TOLERANCE,
 };
 use crate::ledger::{LedgerError, SenderLedger};
 use crate::provider::Provider;
@@ -100,8 +101,14 @@ struct Exchanged {
     answer: Result<ExchangeReply, LedgerError>,
 }
 
-/// Recipient, attempt, and what became of it.
-type Flown = (i64, u32, Landing);
+/// What became of an attempt.
+struct Flown {
+    seq: i64,
+    attempt: u32,
+    /// Another part of the message follows this one.
+    goes_on: bool,
+    landing: Landing,
+}
 
 /// The template of one plan.
 struct PlannedTemplate {
@@ -267,7 +274,8 @@ impl<L: SenderLedger> Running<L> {
                 return Ok(());
             }
         };
-        let (seq, attempt) = (held.row.seq, held.row.attempt);
+        let Assignment { seq, attempt, part, .. } = held.row;
+        let goes_on = template.is_some_and(|template| part + 1 < template.parts());
         if let Err(error) = self.session.journal.begun(&self.session.holder, seq, attempt) {
             self.holding.give_back(held, now);
             return Err(error.into());
@@ -280,17 +288,21 @@ impl<L: SenderLedger> Running<L> {
             request_timeout: self.request_timeout,
             start_by: held.slot + START_TOLERANCE,
         };
-        self.flights.spawn(async move { (seq, attempt, flight.fly().await) });
+        self.flights.spawn(async move { Flown { seq, attempt, goes_on, landing: flight.fly().await } });
         Ok(())
     }
 
     /// Takes an outcome: into the journal, then to what is to be reported.
     fn land(&mut self, flown: Result<Flown, JoinError>) -> Result<(), SessionError> {
-        let (seq, attempt, landing) = flown?;
+        let Flown { seq, attempt, goes_on, landing } = flown?;
         let now = Local::now();
         let written = self.session.journal.ended(&self.session.holder, seq, attempt, &landing.outcome);
         self.connections.landed(&landing, now);
+        let next_part_is_due = goes_on && matches!(landing.outcome, Outcome::Accepted { .. });
         self.holding.ended(Report { seq, attempt, outcome: landing.outcome }, now);
+        if next_part_is_due {
+            self.holding.expect_the_next_part(now);
+        }
         Ok(written?)
     }
 

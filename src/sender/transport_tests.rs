@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::content::Rendered;
+use crate::content::{Extras, Rendered};
 use crate::provider::Message;
 use crate::provider::http::{Http, HttpEndpoint};
 use crate::provider::telegram::{Telegram, TelegramAccount};
@@ -80,10 +80,14 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>, silent_for: Duration) {
     seen.closed.fetch_add(1, Ordering::SeqCst);
 }
 
+fn rendered() -> Rendered {
+    Rendered { text: "Hello".into(), extras: Extras::None, attachments: Vec::new(), parts: 1 }
+}
+
 fn request(provider: &Http) -> http::Request<Bytes> {
-    let rendered = Rendered { text: "Hello".into(), ..Rendered::default() };
+    let rendered = rendered();
     let vars = Default::default();
-    let message = Message::of("1", &rendered, &vars, "1:1:1:0");
+    let message = Message::of("1", &rendered.part(0).unwrap(), &vars, "1:1:1:0");
     provider.encode(&message).unwrap()
 }
 
@@ -213,10 +217,10 @@ async fn no_fault_of_a_request_holds_the_token_of_its_path() {
     })
     .unwrap();
     let transport = Transport::new(telegram.endpoint()).unwrap();
-    let rendered = Rendered { text: "Hello".into(), ..Rendered::default() };
+    let rendered = rendered();
     let attempt = async || {
         let vars = Default::default();
-        let request = telegram.encode(&Message::of("1", &rendered, &vars, "1:1:1:0")).unwrap();
+        let request = telegram.encode(&Message::of("1", &rendered.part(0).unwrap(), &vars, "1:1:1:0")).unwrap();
         assert!(request.uri().path().contains("canary"));
         transport.attempt(&telegram, request, REQUEST_TIMEOUT).await
     };

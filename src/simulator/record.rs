@@ -22,8 +22,11 @@ pub struct Line<'a> {
     pub recipient: Cow<'a, str>,
     /// `<broadcast id>:<seq>:<attempt>:<part>`, as the sender gave it.
     pub correlation: Option<Cow<'a, str>>,
-    /// The rendered text.
+    /// The rendered text; empty where there is none.
     pub text: Cow<'a, str>,
+    /// Each as `kind link`, in the provider's word for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
     /// The HTTP status of the answer; absent when there was none. The answer is written out after the line, also by a
     /// simulator that is told to stop; one that is killed may have been kept from it.
     pub status: Option<u16>,
@@ -42,16 +45,16 @@ pub struct Delivery<'a> {
     /// The first member of the correlation value; empty without one.
     pub broadcast: &'a str,
     pub recipient: &'a str,
-    /// The last member of the correlation value; `0` without one.
+    /// The last member of the correlation value; without one the first attachment, `0` for a text.
     pub part: &'a str,
 }
 
 impl<'a> Delivery<'a> {
-    /// Reads broadcast and part from a correlation value.
-    pub fn of(recipient: &'a str, correlation: Option<&'a str>) -> Delivery<'a> {
+    /// Reads broadcast and part from a correlation value, as far as there is one.
+    pub fn of(recipient: &'a str, correlation: Option<&'a str>, attachment: Option<&'a str>) -> Delivery<'a> {
         let (broadcast, part) = match correlation.and_then(Correlation::parse) {
             Some(correlation) => (correlation.broadcast, correlation.part),
-            None => ("", "0"),
+            None => ("", attachment.unwrap_or("0")),
         };
         Delivery { broadcast, recipient, part }
     }
@@ -81,7 +84,7 @@ impl<'a> Correlation<'a> {
 impl Line<'_> {
     /// The delivery this request is an attempt of.
     pub fn delivery(&self) -> Delivery<'_> {
-        Delivery::of(&self.recipient, self.correlation.as_deref())
+        Delivery::of(&self.recipient, self.correlation.as_deref(), self.attachments.first().map(Cow::as_ref))
     }
 }
 
@@ -176,6 +179,7 @@ mod tests {
             recipient: recipient.to_owned().into(),
             correlation: correlation.map(|value| value.to_owned().into()),
             text: "hi \u{1F600}\n".into(),
+            attachments: Vec::new(),
             status: Some(200),
             accepted,
             code: None,

@@ -25,6 +25,8 @@ pub struct Call {
     /// As far as the provider takes one.
     pub correlation: Option<String>,
     pub text: String,
+    /// Each as `kind link`, in the provider's word for it.
+    pub attachments: Vec<String>,
     /// Why the provider would refuse it, whoever the recipient is.
     pub refusal: Option<Refusal>,
 }
@@ -47,6 +49,7 @@ pub fn read(request: &Posted<'_>) -> Call {
         recipient: String::new(),
         correlation: None,
         text: String::new(),
+        attachments: Vec::new(),
         refusal: Some(Refusal::BadParameter("nobody takes this".to_owned())),
     })
 }
@@ -65,6 +68,12 @@ impl Posted<'_> {
     pub(super) fn json(&self) -> Body {
         Body(serde_json::from_slice(self.body).ok())
     }
+}
+
+/// Whether a provider could fetch something there.
+pub(super) fn is_link(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 /// A body that should be JSON.
@@ -141,6 +150,48 @@ mod tests {
         for path in ["/bot12/sendMessage", "/bot12:/sendMessage", "/botx:ABC/sendMessage", "/bot12:ABC/sendmail"] {
             assert_eq!(read(path, None, None, body).refusal, Some(Refusal::NoToken), "{path}");
         }
+    }
+
+    #[test]
+    fn attachments_are_read_as_each_provider_takes_them() {
+        let link = "https://a.example/1";
+        let cases = [
+            (
+                "/v25.0/1029/messages",
+                r#"{"recipient":{"id":"24"},"messaging_type":"UPDATE","message":{"attachment":{"type":"image","payload":{"url":"LINK"}}}}"#,
+                "image",
+            ),
+            (
+                "/v25.0/1029/messages",
+                r#"{"messaging_product":"whatsapp","to":"+24","type":"document","document":{"link":"LINK"}}"#,
+                "document",
+            ),
+            ("/bot12:ABC/sendVideo", r#"{"chat_id":24,"video":"LINK"}"#, "video"),
+            (
+                "/api/chat.postMessage",
+                r#"{"channel":"C1","blocks":[{"type":"image","image_url":"LINK","alt_text":"1"}]}"#,
+                "image",
+            ),
+            ("/2010-04-01/Accounts/AC1/Messages.json", "To=%2B24&From=%2B1&MediaUrl=LINK", "media"),
+            ("/send", r#"{"id":"24","text":"","attachments":[{"type":"File","url":"LINK"}]}"#, "File"),
+        ];
+        for (path, body, kind) in cases {
+            let authorization = if path.starts_with("/2010") { "Basic t" } else { "Bearer t" };
+            let read = |link: &str| {
+                super::super::request::read(&Posted {
+                    path,
+                    authorization: Some(authorization),
+                    correlation: None,
+                    body: body.replace("LINK", link).as_bytes(),
+                })
+            };
+            let call = read(link);
+            assert_eq!((call.attachments, call.refusal), (vec![format!("{kind} {link}")], None), "{path}");
+            assert!(matches!(read("a.example").refusal, Some(Refusal::BadParameter(_))), "{path}");
+        }
+        let both = br#"{"recipient":{"id":"24"},"messaging_type":"UPDATE","message":{"text":"hi","attachment":{"type":"image","payload":{"url":"https://a.example"}}}}"#;
+        let call = read("/v25.0/1029/messages", Some("Bearer t"), None, both);
+        assert!(matches!(call.refusal, Some(Refusal::BadParameter(_))), "one or the other");
     }
 
     #[test]

@@ -319,7 +319,8 @@ impl Shared {
         let mut guard = self.lock();
         let state = &mut *guard;
         let time_ns = state.clock.now_ns();
-        let delivery = Delivery::of(&call.recipient, call.correlation.as_deref());
+        let attachment = call.attachments.first().map(String::as_str);
+        let delivery = Delivery::of(&call.recipient, call.correlation.as_deref(), attachment);
         let arrival = state.book.arrive(time_ns, &call.account, &delivery);
         let circumstances = Circumstances {
             number: arrival.number,
@@ -336,6 +337,7 @@ impl Shared {
                 recipient: call.recipient.as_str().into(),
                 correlation: call.correlation.as_deref().map(Into::into),
                 text: call.text.as_str().into(),
+                attachments: call.attachments.iter().map(Into::into).collect(),
                 status: decision.reply.status(),
                 accepted: decision.accepted,
                 code: decision.code.as_deref().map(Into::into),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use herald::api::Content;
+use herald::api::content::{Attachment, AttachmentType};
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::quiet_hours::QuietHours;
@@ -18,7 +19,7 @@ use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{Clock, Contacts, Declaration, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
 
-use super::model::{Answer, BATCH, MAX_TRIES, Model, PEOPLE, Says, View};
+use super::model::{Answer, BATCH, MAX_TRIES, Model, PARTS, PEOPLE, Says, View};
 use super::operations::{Operation, SENDERS, Tell};
 use super::postgres_server::fresh_ledger;
 
@@ -125,7 +126,7 @@ impl<'a> Case<'a> {
     fn account(&self) -> AccountKey {
         AccountKey {
             namespace: self.namespace.clone(),
-            provider: "http".into(),
+            provider: "messenger".into(),
             account: "acme".into(),
             host: "localhost".into(),
         }
@@ -156,7 +157,7 @@ impl<'a> Case<'a> {
             account_rate: Rate::new(RATE, 1),
             identity_hash: "same".into(),
             audience_hash: String::new(),
-            content: Content { text: "hello".into(), ..Content::default() },
+            content: content(PARTS[which]),
             orders: None,
             sent_tags: Vec::new(),
             reply_window: None,
@@ -382,6 +383,11 @@ fn sharing(reply: &ExchangeReply) -> u32 {
     (reply.turn.0 / reply.interval.0) as u32
 }
 
+fn content(parts: u32) -> Content {
+    let picture = |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
+    Content { text: "hello".into(), attachments: (1..parts).map(picture).collect(), ..Content::default() }
+}
+
 /// Whether it may be planned, which it is then.
 async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId) -> bool {
     let ticket = match ledger.begin_plan(broadcast).await {
@@ -402,7 +408,7 @@ async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
     let view = View {
         closed: snapshot.closed,
         finished: snapshot.finished_at.is_some(),
-        rows: rows.into_iter().map(|row| (row.state, row.attempt)).collect(),
+        rows: rows.into_iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
         batches: batches.into_iter().map(|batch| (batch.epoch, batch.holder, batch.reclaims, batch.retries)).collect(),
     };
     (view, snapshot.outcomes, snapshot.revision)

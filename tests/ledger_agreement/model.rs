@@ -11,6 +11,8 @@ use herald::ledger::exchange::{ExchangeRequest, LastWords, Report};
 pub const PEOPLE: usize = 12;
 pub const BATCH: usize = 5;
 pub const MAX_TRIES: u32 = 3;
+/// Of a message of each broadcast.
+pub const PARTS: [u32; 2] = [1, 3];
 /// How long a recipient is put off who is throttled.
 pub const PUT_OFF: i64 = 2;
 const LEASE: i64 = 15;
@@ -22,6 +24,7 @@ struct Row {
     state: RecipientState,
     attempt: u32,
     tries: u32,
+    parts_done: u32,
     not_before: i64,
     holder: String,
     request: u64,
@@ -87,8 +90,8 @@ pub enum Says {
 pub struct View {
     pub closed: Option<Closed>,
     pub finished: bool,
-    /// State and attempt of each recipient.
-    pub rows: Vec<(RecipientState, u32)>,
+    /// State, attempt and parts of each recipient.
+    pub rows: Vec<(RecipientState, u32, u32)>,
     /// Epoch, holder, reclaims and retries of each batch.
     pub batches: Vec<(i64, Option<String>, i64, i64)>,
 }
@@ -123,6 +126,7 @@ impl Model {
             state: if *opted_out { Skipped } else { Pending },
             attempt: 0,
             tries: 0,
+            parts_done: 0,
             not_before: 0,
             holder: String::new(),
             request: 0,
@@ -183,7 +187,7 @@ impl Model {
         View {
             closed: broadcast.closed(self.now, self.stopped),
             finished: broadcast.open() == 0,
-            rows: broadcast.rows.iter().map(|row| (row.state, row.attempt)).collect(),
+            rows: broadcast.rows.iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
             batches: broadcast
                 .batches
                 .iter()
@@ -263,7 +267,7 @@ impl Model {
             broadcast.hungry_at = Some(now);
         }
         if !repeated && closed.is_none() && !request.leaving && request.wants > 0 {
-            broadcast.take(request, proven, now);
+            broadcast.take(request, PARTS[which], proven, now);
         }
         if request.leaving {
             broadcast.leave(&request.holder);
@@ -289,7 +293,7 @@ impl Model {
         let (mut proof, mut gone) = (false, Vec::new());
         for report in outcomes {
             let Some(row) = broadcast.rows.get_mut(report.seq as usize) else { continue };
-            if row.attempt != report.attempt || !row.become_what(&report.outcome, self.now) {
+            if row.attempt != report.attempt || !row.become_what(&report.outcome, PARTS[which], self.now) {
                 continue;
             }
             let over = ended || row.opted_out;
@@ -300,7 +304,8 @@ impl Model {
                 let batch = &mut broadcast.batches[report.seq as usize / BATCH];
                 proof = true;
                 batch.probation = false;
-                batch.retries += i64::from(row.state == Pending && !over);
+                let took_a_part = matches!(report.outcome, Outcome::Accepted { .. });
+                batch.retries += i64::from(row.state == Pending && !over && !took_a_part);
             }
             if over && row.state == Pending {
                 row.state = Skipped;
@@ -322,7 +327,7 @@ impl Row {
     }
 
     /// Whether the outcome of the latest attempt says anything new.
-    fn become_what(&mut self, outcome: &Outcome, now: i64) -> bool {
+    fn become_what(&mut self, outcome: &Outcome, parts: u32, now: i64) -> bool {
         if !matches!(self.state, Inflight | Unknown) {
             return false;
         }
@@ -332,7 +337,12 @@ impl Row {
                 return false;
             }
             Outcome::Unknown { .. } => (Unknown, false, 0),
-            Outcome::Accepted { .. } => (Sent, false, 0),
+            Outcome::Accepted { .. } => {
+                self.parts_done += 1;
+                let state = if self.parts_done < parts { Pending } else { Sent };
+                self.tries = if state == Pending { 0 } else { self.tries };
+                (state, false, 0)
+            }
             Outcome::Permanent { .. } => (Failed, false, 0),
             Outcome::Transient { .. } => (Pending, true, 0),
             Outcome::Throttled { scope: herald::delivery::outcome::ThrottleScope::Recipient, .. } => {
@@ -441,10 +451,13 @@ impl Broadcast {
     }
 
     /// From the batch that is held, then from the first others that are free, each in order.
-    fn take(&mut self, request: &ExchangeRequest, proven: bool, now: i64) {
+    fn take(&mut self, request: &ExchangeRequest, parts: u32, proven: bool, now: i64) {
         let holder = request.holder.as_str();
         let mut left = request.wants as usize;
         let mut back = None;
+        if parts > 1 && proven {
+            self.go_back_for_parts(holder, now);
+        }
         let unproven_and_busy = !proven && self.in_flight(0..PEOPLE, holder);
         if let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) {
             let probation = self.batches[held].probation;
@@ -489,6 +502,19 @@ impl Broadcast {
             }
             self.batches[free].holder = None;
             back = Some(free);
+        }
+    }
+
+    /// A batch is left for an earlier one in which somebody waits for the next part.
+    fn go_back_for_parts(&mut self, holder: &str, now: i64) {
+        let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) else { return };
+        let waits = |index: usize| {
+            let batch = &self.batches[index];
+            let is_due = |row: &Row| row.may_be_taken(now) && row.parts_done > 0;
+            batch.holder.is_none() && !batch.probation && self.rows[range(index)].iter().any(is_due)
+        };
+        if !self.batches[held].probation && (0..held).any(waits) {
+            self.batches[held].holder = None;
         }
     }
 

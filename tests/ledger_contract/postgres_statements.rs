@@ -1,15 +1,18 @@
 //! Every statement is a round trip to the server, so an exchange needs few: counted by the server itself.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
+use herald::ledger::exchange::Assignment;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::{Clock, Declaration, SenderLedger};
 use sqlx::{Connection, PgConnection};
 
+use super::parts::in_three_parts;
 use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
 use crate::postgres_server::{fresh_schema, server};
@@ -97,6 +100,21 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
     let reply = world.ledger.exchange(&request).await.unwrap();
     most = most.max(counter.read().await - before);
     assert_eq!(reply.rows.len(), 10, "all batches in one exchange");
+    // The next parts of messages wait in the batch before the held one, since answers take a while.
+    let parts = world.planned(&in_three_parts("parts"), 60).await;
+    let mut sender = Sender::proven(&world, "parts", parts).await;
+    let (mut on_the_wire, mut taken) = (VecDeque::from([Vec::new(), Vec::new()]), 0);
+    while world.counts(parts).await.open() > 0 {
+        let answered: Vec<Assignment> = on_the_wire.pop_front().unwrap_or_default();
+        let request = sender.request(reports(&answered, &accepted()), 8);
+        let before = counter.read().await;
+        let reply = world.ledger.exchange(&request).await.unwrap();
+        most = most.max(counter.read().await - before);
+        taken += reply.rows.len();
+        on_the_wire.push_back(reply.rows);
+        clock.advance(Span::from_millis(250));
+    }
+    assert_eq!(taken, 3 * 60 - 1, "every part but the one that proved the sender");
     // Where it is quiet for some, and then for everybody.
     let quiet = Declaration { quiet_hours: quiet("21:00", "08:00"), ..declaration("quiet") };
     let quiet = world.declare(&quiet).await.id;

@@ -169,6 +169,7 @@ fn the_book_notices_who_is_given_twice_too_early_or_too_close() {
     let row = |seq, attempt, slot| Assignment {
         seq,
         attempt,
+        part: 0,
         recipient: String::new(),
         vars: BTreeMap::new(),
         slot: Timestamp(slot),

@@ -54,7 +54,7 @@ pub struct Crowd {
 }
 
 pub fn declared(campaign: Campaign, generation: i64) -> Declaration {
-    let mut declared = declaration(false);
+    let mut declared = declaration(false, 1);
     declared.name = campaign.name.to_owned();
     declared.idempotency_key = campaign.name.to_owned();
     declared.owner_uid = campaign.name.to_owned();

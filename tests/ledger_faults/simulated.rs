@@ -1,10 +1,11 @@
 //! Senders in simulated time that crash, freeze, and lose, repeat and delay their exchanges, and a provider that keeps its
 //! own record: the judge.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use herald::api::Content;
+use herald::api::content::{Attachment, AttachmentType};
 use herald::delivery::backoff::{RetryPolicy, scatter};
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::pacing::NORMAL_WEIGHT;
@@ -121,15 +122,20 @@ pub struct World<L> {
     senders: Vec<Sender>,
     born: usize,
     delayed: Vec<ExchangeRequest>,
-    accepted: HashMap<String, u32>,
+    /// By recipient and part.
+    accepted: HashMap<(String, u32), u32>,
     refused: HashMap<String, u32>,
     suspended: bool,
+    /// Of each message.
+    parts: u32,
     /// Whose each slot was, by the time that no clock sets back.
     slots: BTreeMap<i64, (i64, u32)>,
     set_back: Span,
 }
 
-pub fn declaration(suspended: bool) -> Declaration {
+/// A text of one part, or pictures after it.
+pub fn declaration(suspended: bool, parts: u32) -> Declaration {
+    let picture = |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
     Declaration {
         namespace: "default".into(),
         name: "faulty".into(),
@@ -138,14 +144,14 @@ pub fn declaration(suspended: bool) -> Declaration {
         generation: 1,
         account: AccountKey {
             namespace: "default".into(),
-            provider: "http".into(),
+            provider: "messenger".into(),
             account: "a".into(),
             host: "localhost".into(),
         },
         account_rate: RATE,
         identity_hash: "same".into(),
         audience_hash: String::new(),
-        content: Content { text: "hello".into(), ..Content::default() },
+        content: Content { text: "hello".into(), attachments: (1..parts).map(picture).collect(), ..Content::default() },
         orders: None,
         sent_tags: Vec::new(),
         reply_window: None,
@@ -171,7 +177,9 @@ impl<L: Backend> World<L> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
         let ledgers = L::processes(clock.clone()).await;
         let ledger = &ledgers[0];
-        let broadcast = ledger.declare(&declaration(false)).await.unwrap().id;
+        // Every third message has one part, every third one three.
+        let parts = 1 + (seed % 3) as u32;
+        let broadcast = ledger.declare(&declaration(false, parts)).await.unwrap().id;
         let ticket = ledger.begin_plan(broadcast).await.unwrap();
         let row = |n| PlanRow { recipient: format!("person-{n}"), vars: BTreeMap::new() };
         let rows: Vec<PlanRow> = (0..RECIPIENTS).map(row).collect();
@@ -190,6 +198,7 @@ impl<L: Backend> World<L> {
             accepted: HashMap::new(),
             refused: HashMap::new(),
             suspended: false,
+            parts,
             slots: BTreeMap::new(),
             set_back: Span::ZERO,
         }
@@ -223,7 +232,7 @@ impl<L: Backend> World<L> {
             }
             2 if self.faults.pauses => {
                 self.suspended = !self.suspended;
-                let declaration = declaration(self.suspended);
+                let declaration = declaration(self.suspended, self.parts);
                 self.ledger().declare(&declaration).await.unwrap();
             }
             3 if self.faults.clock_set_back && self.chance.percent(20) => {
@@ -335,7 +344,7 @@ impl<L: Backend> World<L> {
         let roll = self.chance.below(100);
         if self.faults.lost_answers && roll < 10 {
             if roll < 5 {
-                *self.accepted.entry(row.recipient.clone()).or_default() += 1;
+                self.accept(row);
             }
             return Outcome::Unknown { fault: fault() };
         }
@@ -351,8 +360,12 @@ impl<L: Backend> World<L> {
             *self.refused.entry(row.recipient.clone()).or_default() += 1;
             return refusal;
         }
-        *self.accepted.entry(row.recipient.clone()).or_default() += 1;
+        self.accept(row);
         Outcome::Accepted { provider_id: None }
+    }
+
+    fn accept(&mut self, row: &Assignment) {
+        *self.accepted.entry((row.recipient.clone(), row.part)).or_default() += 1;
     }
 
     async fn crash(&mut self, which: usize) {
@@ -393,7 +406,8 @@ impl<L: Backend> World<L> {
         for sender in &mut self.senders {
             sender.frozen_until = Timestamp::EPOCH;
         }
-        self.ledger().declare(&declaration(false)).await.unwrap();
+        let declaration = declaration(false, self.parts);
+        self.ledger().declare(&declaration).await.unwrap();
     }
 
     async fn judge(&mut self, seed: u64) -> Verdict {
@@ -410,16 +424,22 @@ impl<L: Backend> World<L> {
             verdict.wrong.push(format!("stranded: {:?}", snapshot.counts));
         }
         for row in self.ledger().deliveries(broadcast, 0, u32::MAX).await.unwrap() {
-            let accepted = self.accepted.get(&row.recipient).copied().unwrap_or_default();
-            if accepted > 1 {
-                verdict.wrong.push(format!("I7: seq {} accepted {accepted} times", row.seq));
+            let own = self.accepted.iter().filter(|((recipient, _), _)| *recipient == row.recipient);
+            let mut accepted = BTreeSet::new();
+            for ((_, part), times) in own {
+                accepted.insert(*part);
+                if *times > 1 {
+                    verdict.wrong.push(format!("I7: part {part} of seq {} accepted {times} times", row.seq));
+                }
+            }
+            let recorded: BTreeSet<u32> = (0..row.parts_done).collect();
+            let at_hand: BTreeSet<u32> = (0..=row.parts_done).collect();
+            if accepted != recorded && (row.state != RecipientState::Unknown || accepted != at_hand) {
+                verdict.wrong.push(format!("I6: {row:?}, the parts {accepted:?} were accepted"));
             }
             match row.state {
-                RecipientState::Sent if accepted != 1 => {
-                    verdict.wrong.push(format!("I6: seq {} is sent, accepted {accepted} times", row.seq));
-                }
-                RecipientState::Failed | RecipientState::Skipped | RecipientState::Pending if accepted > 0 => {
-                    verdict.wrong.push(format!("I6: seq {} is {:?} but was accepted", row.seq, row.state));
+                RecipientState::Sent if row.parts_done != self.parts => {
+                    verdict.wrong.push(format!("I6: seq {} is sent by {} parts", row.seq, row.parts_done));
                 }
                 RecipientState::Failed if !self.refused.contains_key(&row.recipient) => {
                     verdict.wrong.push(format!("I6: seq {} failed and was never refused", row.seq));

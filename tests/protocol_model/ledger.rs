@@ -185,10 +185,11 @@ impl Ledger {
     pub fn record(&mut self, outcomes: &[(usize, u32, Told)]) {
         for &(index, attempt, told) in outcomes {
             let row = self.rows[index];
-            let before =
-                Standing { state: row.state, attempt: row.attempt, tries: row.tries, setbacks: 0, resend: false };
+            let Row { state, attempt: latest, tries, .. } = row;
+            let before = Standing { state, attempt: latest, tries, setbacks: 0, parts_done: 0, resend: false };
             let around = Circumstances {
                 now: NOW,
+                parts: 1,
                 ended: self.gate().skip_reason(NOW),
                 retry: RetryPolicy::default(),
                 overdue_at: NOW,

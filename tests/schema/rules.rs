@@ -222,12 +222,34 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (whatsapp_broadcast(), ""),
         (messenger_broadcast(), ""),
         (
-            message("/spec/content/text", NULL),
-            "spec.content: Invalid value: \"object\": exactly one of text, messenger.template and whatsapp.template must be set",
+            with(message("/spec/content/attachments", NULL), "/spec/content/text", NULL),
+            "spec.content: Invalid value: \"object\": one of text, attachments, messenger.template and whatsapp.template must be set",
         ),
         (
+            with(message("/spec/content/attachments", json!([])), "/spec/content/text", NULL),
+            "spec.content: Invalid value: \"object\": one of text, attachments, messenger.template and whatsapp.template must be set",
+        ),
+        (message("/spec/content/text", NULL), ""),
+        (
             with(whatsapp_broadcast(), "/spec/content/text", json!("Hi")),
-            "spec.content: Invalid value: \"object\": exactly one of text, messenger.template and whatsapp.template must be set",
+            "spec.content: Invalid value: \"object\": only one of text, messenger.template and whatsapp.template may be set",
+        ),
+        (
+            with(
+                messenger_broadcast(),
+                "/spec/content/attachments",
+                json!([{"type": "Image", "url": "https://cdn.example/1.png"}]),
+            ),
+            "spec.content.attachments: Invalid value: ",
+        ),
+        (message("/spec/content/attachments/0/url", json!("{{ picture }}")), ""),
+        (
+            message("/spec/content/attachments/0/url", json!("cdn.example/1.png")),
+            "spec.content.attachments[0].url: Invalid value: \"cdn.example/1.png\"",
+        ),
+        (
+            message("/spec/content/attachments/0/type", json!("Picture")),
+            "spec.content.attachments[0].type: Unsupported value: \"Picture\"",
         ),
         (
             with(whatsapp_broadcast(), "/spec/content/whatsapp/previewURL", json!(true)),

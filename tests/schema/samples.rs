@@ -200,6 +200,7 @@ pub fn broadcast() -> Value {
             },
             "content": {
                 "text": "Hi {{ first_name | default('there') }}, 20 % off until Sunday.",
+                "attachments": [{"type": "Image", "url": "https://cdn.example/spring.png"}],
                 "messenger": {
                     "messagingType": "Update",
                     "quickReplies": [{"title": "Yes", "payload": "yes", "imageURL": "https://shop.example/yes.png"}],

@@ -15,6 +15,8 @@ pub struct Campaign {
     pub priority: &'static str,
     pub batch_size: Option<u32>,
     pub text: String,
+    /// How many pictures follow the text.
+    pub attachments: usize,
     pub cancel: bool,
     /// A recipient in the document itself, before those of the file.
     pub inline: Option<String>,
@@ -31,6 +33,7 @@ impl Campaign {
             priority: "Normal",
             batch_size: None,
             text: "Hi {{ first_name | default('there') }}, 20 % off until Sunday.".to_owned(),
+            attachments: 0,
             cancel: false,
             inline: None,
         }
@@ -54,12 +57,16 @@ impl Campaign {
 
     fn document(&self) -> String {
         let Campaign { name, senders, priority, text, .. } = self;
+        let pictures: Vec<String> = (1..=self.attachments)
+            .map(|number| format!("{{type: Image, url: 'https://a.example/{number}.png'}}"))
+            .collect();
+        let pictures = pictures.join(", ");
         let inline =
             self.inline.as_ref().map_or_else(String::new, |id| format!("    recipients: [{{id: \"{id}\"}}]\n"));
         let mut document = format!(
             "---\napiVersion: herald.dev/v1alpha1\nkind: BroadcastMessage\nmetadata: {{name: {name}}}\nspec:\n  \
              channelRef: {{name: page}}\n  audience:\n{inline}    sources:\n      - {{name: people, configMapKeyRef: {{name: {name}, \
-             key: {name}.csv}}}}\n  content: {{text: \"{text}\"}}\n  delivery:\n    senders: {senders}\n    priority: {priority}\n"
+             key: {name}.csv}}}}\n  content: {{text: \"{text}\", attachments: [{pictures}]}}\n  delivery:\n    senders: {senders}\n    priority: {priority}\n"
         );
         if let Some(size) = self.batch_size {
             writeln!(document, "    batchSize: {size}").unwrap();

@@ -11,7 +11,7 @@ use super::pace::Waits;
 /// The number of an invariant, a word on what breaks it, and how that is done.
 type Doctored = (&'static str, &'static str, fn(&mut Case));
 
-const DOCTORED: [Doctored; 21] = [
+const DOCTORED: [Doctored; 22] = [
     ("I1", "an attempt again", |case| again(case, true, 1)),
     ("I1", "an older epoch later on", |case| {
         case.looks.extend([case.broadcasts[0].clone(), case.broadcasts[0].clone()]);
@@ -27,6 +27,7 @@ const DOCTORED: [Doctored; 21] = [
     ("I2", "a batch that lacks one", |case| case.broadcasts[0].batches[0].counts.sent -= 1),
     ("I3", "somebody left out", |case| case.audience.as_mut().unwrap().extend(["somebody else".to_owned()])),
     ("I4", "a second request without an answer to the first", |case| again(case, false, 2)),
+    ("I4", "a part out of its turn", |case| again_as(case, false, 2, Some(5))),
     ("I5", "a second request that nothing allows", |case| again(case, false, 2)),
     ("I6", "sent, and not received", |case| {
         let line = sent_line(case);
@@ -77,9 +78,15 @@ fn sent_line(case: &Case) -> OwnedLine {
 
 /// The request once more, later, as another attempt.
 fn again(case: &mut Case, accepted: bool, attempt: u64) {
+    again_as(case, accepted, attempt, None);
+}
+
+/// The same, of another part of the message where one is named.
+fn again_as(case: &mut Case, accepted: bool, attempt: u64, part: Option<u32>) {
     let line = sent_line(case);
     let mut members: Vec<String> = line.correlation.as_deref().unwrap().split(':').map(str::to_owned).collect();
     members[2] = attempt.to_string();
+    members[3] = part.map_or(members[3].clone(), |part| part.to_string());
     let correlation = Some(members.join(":").into());
     case.lines.push(OwnedLine { time_ns: line.time_ns + 1_000_000, correlation, accepted, ..line });
 }

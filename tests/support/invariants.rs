@@ -126,6 +126,21 @@ fn place(line: &OwnedLine) -> Option<(i64, i64, u32)> {
     Some((correlation.broadcast.parse().ok()?, correlation.seq as i64, correlation.attempt as u32))
 }
 
+/// Which part of the message a request carries.
+fn part(line: &OwnedLine) -> u32 {
+    line.delivery().part.parse().unwrap()
+}
+
+/// Whether a request may come after another one for the same recipient: that part again after an answer that allows it, or
+/// the next part after it was taken and that was told.
+fn may_follow(before: &OwnedLine, after: &OwnedLine) -> bool {
+    match part(after).checked_sub(part(before)) {
+        Some(0) => may_be_asked_again(before),
+        Some(1) => before.accepted && before.status.is_some(),
+        _ => false,
+    }
+}
+
 fn may_be_asked_again(line: &OwnedLine) -> bool {
     line.code.as_deref().is_some_and(|code| RETRYABLE.contains(&code))
 }
@@ -198,7 +213,7 @@ fn the_plan_is_the_audience_and_stays(case: &Case) -> Vec<String> {
 fn no_attempt_before_the_last_has_an_outcome(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((_, recipient), requests) in case.requests() {
-        for two in requests.windows(2).filter(|two| !may_be_asked_again(two[0].1)) {
+        for two in requests.windows(2).filter(|two| !may_follow(two[0].1, two[1].1)) {
             wrong.push(format!("{recipient} was asked for again after {:?}", two[0].1.code));
         }
     }
@@ -206,11 +221,18 @@ fn no_attempt_before_the_last_has_an_outcome(case: &Case) -> Vec<String> {
 }
 
 fn no_request_beyond_what_answers_allow(case: &Case) -> Vec<String> {
-    let too_many = |requests: &Vec<(u32, &OwnedLine)>| {
-        requests.len() > 1 + requests.iter().filter(|(_, line)| may_be_asked_again(line)).count()
-    };
-    let requests = case.requests().into_iter().filter(|(_, requests)| too_many(requests));
-    requests.map(|((_, recipient), requests)| format!("{} requests for {recipient}", requests.len())).collect()
+    let mut parts: BTreeMap<(i64, &str, u32), Vec<&OwnedLine>> = BTreeMap::new();
+    for ((broadcast, recipient), requests) in case.requests() {
+        for (_, line) in requests {
+            parts.entry((broadcast, recipient, part(line))).or_default().push(line);
+        }
+    }
+    let too_many =
+        |lines: &Vec<&OwnedLine>| lines.len() > 1 + lines.iter().filter(|line| may_be_asked_again(line)).count();
+    let parts = parts.into_iter().filter(|(_, lines)| too_many(lines));
+    parts
+        .map(|((_, recipient, part), lines)| format!("{} requests for part {part} of {recipient}", lines.len()))
+        .collect()
 }
 
 fn the_ledger_says_what_the_provider_has(case: &Case) -> Vec<String> {
@@ -219,16 +241,21 @@ fn the_ledger_says_what_the_provider_has(case: &Case) -> Vec<String> {
     let requests = case.requests();
     for (broadcast, row) in case.rows() {
         let own = requests.get(&(broadcast, row.recipient.as_str()));
-        let accepted = own.map_or(0, |own| own.iter().filter(|(_, line)| line.accepted).count());
-        accounted += accepted;
+        let accepted: Vec<u32> =
+            own.into_iter().flatten().filter(|(_, line)| line.accepted).map(|(_, line)| part(line)).collect();
+        accounted += accepted.len();
+        let taken: BTreeSet<u32> = accepted.iter().copied().collect();
+        let recorded: BTreeSet<u32> = (0..row.parts_done).collect();
         let right = match row.state {
-            RecipientState::Sent => accepted >= 1,
-            RecipientState::Pending | RecipientState::Failed | RecipientState::Skipped => accepted == 0,
-            // In flight only where a run was killed and none came after it.
-            RecipientState::Unknown | RecipientState::Inflight => true,
+            RecipientState::Sent => !taken.is_empty() && taken == recorded,
+            RecipientState::Pending | RecipientState::Failed | RecipientState::Skipped => taken == recorded,
+            // The part at hand may be either. In flight only where a run was killed and none came after it.
+            RecipientState::Unknown | RecipientState::Inflight => {
+                taken == recorded || taken == (0..=row.parts_done).collect()
+            }
         };
         if !right {
-            wrong.push(format!("{row:?} was accepted {accepted} times"));
+            wrong.push(format!("of {row:?} the parts {accepted:?} were accepted"));
         }
     }
     let all = case.lines.iter().filter(|line| line.accepted).count();

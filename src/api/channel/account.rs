@@ -59,6 +59,20 @@ pub enum ChannelProvider {
 }
 
 impl ChannelProvider {
+    pub const ALL: [ChannelProvider; 6] = [
+        ChannelProvider::Messenger,
+        ChannelProvider::WhatsApp,
+        ChannelProvider::Telegram,
+        ChannelProvider::Slack,
+        ChannelProvider::Twilio,
+        ChannelProvider::Http,
+    ];
+
+    /// The one of this member; `None` for a word that is no member.
+    pub fn from_member(member: &str) -> Option<ChannelProvider> {
+        ChannelProvider::ALL.into_iter().find(|provider| provider.member() == member)
+    }
+
     /// The member of the union, as it is written in a document.
     pub fn member(self) -> &'static str {
         match self {

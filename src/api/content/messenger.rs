@@ -33,7 +33,7 @@ pub struct MessengerContent {
     #[serde(rename = "personaID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[0-9]+$"))]
     pub persona_id: Option<String>,
-    /// Answers to choose from below the text, at most 13.
+    /// Answers to choose from below the text, or below the last attachment, at most 13.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "quick_replies_schema")]
     pub quick_replies: Vec<MessengerQuickReply>,

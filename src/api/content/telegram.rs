@@ -23,7 +23,7 @@ pub struct TelegramContent {
     /// taken for markup. Default: plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<TelegramParseMode>,
-    /// Rows of buttons below the message, at most 10.
+    /// Rows of buttons below the text, or below the last attachment, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "rows_schema")]
     pub inline_keyboard: Vec<TelegramButtonRow>,

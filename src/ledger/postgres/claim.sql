@@ -70,7 +70,7 @@ WITH back AS (
         slot = $9 + place * $10, start_by = $9 + place * $10 + $11, deadline = $9 + place * $10 + $12,
         resend = FALSE, reason = NULL, code = NULL
     FROM picked JOIN claimed USING (idx) WHERE delivery.broadcast_id = $1 AND delivery.seq = picked.seq
-    RETURNING delivery.seq, attempt, recipient, vars, slot, start_by
+    RETURNING delivery.seq, attempt, parts_done, recipient, vars, slot, start_by
 )
 SELECT batch.idx, batch.first_seq, batch.last_seq, batch.epoch, batch.probation,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
@@ -79,7 +79,7 @@ SELECT batch.idx, batch.first_seq, batch.last_seq, batch.epoch, batch.probation,
         THEN ARRAY (SELECT quiet.zone FROM UNNEST($14::bigint[]) AS quiet (zone) CROSS JOIN LATERAL (
             SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = quiet.zone LIMIT 1) AS pending)
         END AS waiting,
-    taken.seq, taken.attempt, taken.recipient, taken.vars, taken.slot, taken.start_by
+    taken.seq, taken.attempt, taken.parts_done, taken.recipient, taken.vars, taken.slot, taken.start_by
 FROM (SELECT 1) AS one
 LEFT JOIN (SELECT claimed.* FROM claimed JOIN held USING (idx)) AS batch ON TRUE
 LEFT JOIN taken ON TRUE

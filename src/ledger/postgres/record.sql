@@ -1,18 +1,19 @@
--- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$11 recipients, $12-$23 batches, $24-$27 tally,
--- $28 so many causes are told apart, $29 account, $30 of which time the variables are, $31 tags of whom is sent, $32 why
+-- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$12 recipients, $13-$24 batches, $25-$28 tally,
+-- $29 so many causes are told apart, $30 account, $31 of which time the variables are, $32 tags of whom is sent, $33 why
 -- recipients have opted out.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
-        resend = new.resend, provider_id = new.provider_id, reason = new.reason, code = new.code
+        resend = new.resend, provider_id = coalesce(new.provider_id, delivery.provider_id), reason = new.reason,
+        code = new.code, parts_done = new.parts_done
     FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::text[], $10::text[],
-            $11::text[], $32::text[])
-        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, opted_out)
+            $11::text[], $12::bigint[], $33::text[])
+        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, parts_done, opted_out)
     WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
     RETURNING delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out
 ), met AS (
     INSERT INTO contact AS known (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason,
         unswept)
-    SELECT $29, recipient, vars, $30, $2, active_at, CASE WHEN opted_out IS NOT NULL THEN $2 END, opted_out,
+    SELECT $30, recipient, vars, $31, $2, active_at, CASE WHEN opted_out IS NOT NULL THEN $2 END, opted_out,
         opted_out IS NOT NULL
     FROM recipients WHERE state = 2 OR opted_out IS NOT NULL
     ON CONFLICT (account_id, recipient) DO UPDATE SET
@@ -25,7 +26,7 @@ WITH recipients AS (
         unswept = known.unswept OR (known.opted_out_at IS NULL AND excluded.unswept)
 ), tagged AS (
     INSERT INTO tag (account_id, recipient, tag)
-    SELECT $29, recipient, told.tag FROM recipients CROSS JOIN UNNEST($31::text[]) AS told (tag) WHERE state = 2
+    SELECT $30, recipient, told.tag FROM recipients CROSS JOIN UNNEST($32::text[]) AS told (tag) WHERE state = 2
     ON CONFLICT DO NOTHING
 ), batches AS (
     UPDATE batch SET pending = batch.pending + delta.pending, inflight = batch.inflight + delta.inflight,
@@ -39,8 +40,8 @@ WITH recipients AS (
         completed_at = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight = 0
             THEN coalesce(completed_at, $2) END,
         sender_id = CASE WHEN batch.pending + delta.pending + batch.inflight + delta.inflight <> 0 THEN sender_id END
-    FROM UNNEST($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
-            $19::bigint[], $20::boolean[], $21::text[], $22::text[], $23::text[])
+    FROM UNNEST($13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
+            $20::bigint[], $21::boolean[], $22::text[], $23::text[], $24::text[])
         AS delta (idx, pending, inflight, sent, failed, skipped, unknown, retries, proof, reason, code, message)
     WHERE batch.broadcast_id = $1 AND batch.idx = delta.idx
 )
@@ -48,11 +49,11 @@ INSERT INTO tally (broadcast_id, state, reason, code, count)
 SELECT $1, entry.state, entry.reason, entry.kept, CAST(sum(entry.count) AS BIGINT)
 FROM (
     SELECT told.state, told.reason, told.count,
-        CASE WHEN told.code = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $28
+        CASE WHEN told.code = '' OR (SELECT count(*) FROM tally WHERE broadcast_id = $1) < $29
             OR EXISTS (SELECT 1 FROM tally WHERE broadcast_id = $1 AND tally.state = told.state
                        AND tally.reason = told.reason AND tally.code = told.code)
         THEN told.code ELSE '' END AS kept
-    FROM UNNEST($24::bigint[], $25::text[], $26::text[], $27::bigint[]) AS told (state, reason, code, count)
+    FROM UNNEST($25::bigint[], $26::text[], $27::text[], $28::bigint[]) AS told (state, reason, code, count)
 ) AS entry
 GROUP BY 2, 3, 4
 ON CONFLICT (broadcast_id, state, reason, code) DO UPDATE SET count = tally.count + excluded.count

@@ -151,6 +151,7 @@ impl Store for PostgresStore {
             .bind(rows.iter().map(|row| row.provider_id.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.code.clone()).collect::<Vec<_>>())
+            .bind(row(|row| row.parts_done))
             .bind(batches.keys().copied().collect::<Vec<i64>>())
             .bind(count(|delta| delta.counts.pending))
             .bind(count(|delta| delta.counts.inflight))
@@ -177,8 +178,8 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
-        taking::survey(self.connection(), asking).await
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
+        taking::survey(self.connection(), asking, between_parts).await
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {

@@ -1,4 +1,5 @@
--- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered.
+-- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered,
+-- $8 where messages have several parts the open zones.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -13,6 +14,14 @@ SELECT held.*,
             AND seq BETWEEN held.first_seq AND held.last_seq)
         ELSE 0
     END AS running,
+    EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < held.idx AND pending > 0 AND sender_id IS NULL
+        AND NOT probation AND EXISTS (
+            SELECT 1 FROM UNNEST($8::bigint[]) AS zones (zone) CROSS JOIN LATERAL (
+                SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0
+                AND delivery.zone = zones.zone AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4
+                AND (SELECT opted_out_at FROM contact
+                     WHERE contact.account_id = $6 AND contact.recipient = delivery.recipient) IS NULL
+                LIMIT 1) AS waiting)) AS part_waits,
     (SELECT count(DISTINCT sender_id) FROM batch
         WHERE broadcast_id = $1 AND sender_id <> $2 AND lease_until > $4) AS others,
     CASE WHEN $7 THEN (

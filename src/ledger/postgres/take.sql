@@ -20,4 +20,4 @@ UPDATE delivery SET state = 1, attempt = attempt + 1, epoch = $7, sender_id = $8
     slot = $10 + place * $11, start_by = $10 + place * $11 + $12, deadline = $10 + place * $11 + $13,
     resend = FALSE, reason = NULL, code = NULL
 FROM picked WHERE delivery.broadcast_id = $1 AND delivery.seq = picked.seq
-RETURNING delivery.seq, attempt, recipient, vars, slot, start_by
+RETURNING delivery.seq, attempt, parts_done, recipient, vars, slot, start_by

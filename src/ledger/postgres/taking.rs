@@ -9,7 +9,11 @@ use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Survey, Take
 use crate::ledger::sql::zones::ZonesNow;
 
 /// See [`Store::survey`](crate::ledger::sql::store::Store::survey).
-pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Result<Survey> {
+pub async fn survey(
+    connection: &mut PgConnection,
+    asking: &Asking,
+    between_parts: Option<&[i64]>,
+) -> sqlx::Result<Survey> {
     let row: SurveyRow = sqlx::query_as(SURVEY)
         .bind(asking.broadcast)
         .bind(asking.sender)
@@ -18,6 +22,7 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
         .bind(asking.proven)
         .bind(asking.account)
         .bind(asking.braked)
+        .bind(between_parts)
         .fetch_one(connection)
         .await?;
     let rivals = row
@@ -27,7 +32,14 @@ pub async fn survey(connection: &mut PgConnection, asking: &Asking) -> sqlx::Res
         .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
         .collect();
     let last_slot = row.last_slot.map(Timestamp);
-    Ok(Survey { held: row.held.batch(), running: row.running, others: row.others, rivals, last_slot })
+    Ok(Survey {
+        held: row.held.batch(),
+        running: row.running,
+        part_waits: row.part_waits,
+        others: row.others,
+        rivals,
+        last_slot,
+    })
 }
 
 /// See [`Store::take`](crate::ledger::sql::store::Store::take).
@@ -129,6 +141,7 @@ struct SurveyRow {
     #[sqlx(flatten)]
     held: BatchColumns,
     running: i64,
+    part_waits: bool,
     others: i64,
     last_slot: Option<i64>,
     weights: Vec<i64>,
@@ -143,6 +156,7 @@ struct ClaimRow {
     waiting: Option<Vec<i64>>,
     seq: Option<i64>,
     attempt: Option<i64>,
+    parts_done: Option<i64>,
     recipient: Option<String>,
     vars: Option<String>,
     slot: Option<i64>,
@@ -158,6 +172,7 @@ impl ClaimRow {
         Some(Taken {
             seq: self.seq?,
             attempt: self.attempt?,
+            parts_done: self.parts_done?,
             recipient: self.recipient?,
             vars: self.vars?,
             slot: self.slot?,

@@ -9,7 +9,7 @@ use crate::ledger::Result;
 use crate::ledger::exchange::BroadcastId;
 
 /// Each query returns what breaks an invariant, and nothing while it holds.
-const CHECKS: [(&str, &str); 5] = [
+const CHECKS: [(&str, &str); 6] = [
     (
         "I2: the states of a sealed broadcast sum up to what was planned",
         "SELECT name FROM broadcast WHERE pending + inflight + sent + failed + skipped + unknown <> planned",
@@ -27,6 +27,11 @@ const CHECKS: [(&str, &str); 5] = [
          (SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1), \
           count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE state = 4), \
           count(*) FILTER (WHERE state = 5) FROM delivery WHERE delivery.broadcast_id = batch.broadcast_id AND seq BETWEEN first_seq AND last_seq)",
+    ),
+    (
+        "I6: whoever is sent was sent every part of the message, and nobody else was",
+        "SELECT name || '/' || seq FROM delivery JOIN broadcast ON broadcast.id = broadcast_id \
+         WHERE parts_done > parts OR (state = 2) <> (parts_done = parts)",
     ),
     (
         // A plan that was taken back keeps its rows until the next one begins.
@@ -51,6 +56,8 @@ pub struct DeliveryView {
     pub recipient: String,
     pub state: RecipientState,
     pub attempt: u32,
+    /// So many parts of the message the provider has taken.
+    pub parts_done: u32,
     pub reason: Option<String>,
 }
 
@@ -128,16 +135,18 @@ impl<D: Database> Inspect for D {
             let mut store = self.begin_reading().await?;
             store
                 .all(
-                    "SELECT seq, recipient, state, attempt, reason FROM delivery \
+                    "SELECT seq, recipient, state, attempt, parts_done, reason FROM delivery \
                      WHERE broadcast_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
                     args![broadcast.0, from, limit],
                 )
                 .await
         };
-        let rows: Vec<(i64, String, i64, i64, Option<String>)> = found.await.map_err(|error| self.failed(error))?;
-        let view = |(seq, recipient, state, attempt, reason): (i64, String, i64, i64, Option<String>)| {
+        type Row = (i64, String, i64, i64, i64, Option<String>);
+        let rows: Vec<Row> = found.await.map_err(|error| self.failed(error))?;
+        let view = |(seq, recipient, state, attempt, parts_done, reason): Row| {
             let state = RecipientState::from_code(state)?;
-            Some(DeliveryView { seq, recipient, state, attempt: attempt as u32, reason })
+            let (attempt, parts_done) = (attempt as u32, parts_done as u32);
+            Some(DeliveryView { seq, recipient, state, attempt, parts_done, reason })
         };
         Ok(rows.into_iter().filter_map(view).collect())
     }

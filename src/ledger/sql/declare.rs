@@ -5,6 +5,8 @@ use sqlx::FromRow;
 use super::store::Store;
 use super::value::args;
 use super::{duplicate, loss, owner, plan, read, rows, unanswered};
+use crate::api::channel::ChannelProvider;
+use crate::content;
 use crate::delivery::brake;
 use crate::delivery::rate::Rate;
 use crate::ledger::declaration::{AccountKey, Declaration, digest};
@@ -82,6 +84,12 @@ impl Known {
 
 fn content_hash(wanted: &Declaration) -> sqlx::Result<String> {
     Ok(digest(&rows::json(&wanted.content)?))
+}
+
+/// In how many parts its message is sent. From the first attempt on that stays: the parts that were taken are counted by it.
+fn parts(wanted: &Declaration) -> u32 {
+    ChannelProvider::from_member(&wanted.account.provider)
+        .map_or(1, |provider| content::parts(&wanted.content, provider))
 }
 
 /// What a declaration of an older generation may still do: a leader that was frozen opens no gate, but a cancel is
@@ -223,7 +231,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
-             audience_hash = $27, sent_tags = $28, reply_window = $29, revision = revision + 1 WHERE id = $1",
+             audience_hash = $27, parts = CASE WHEN first_attempt_at IS NULL THEN $28 ELSE parts END, \
+             sent_tags = $29, reply_window = $30, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -252,6 +261,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 quiet_hours,
                 content_hash(wanted)?,
                 &wanted.audience_hash,
+                parts(wanted),
                 rows::json(&wanted.sent_tags)?,
                 wanted.reply_window.map(|window| window.0)
             ],

@@ -57,8 +57,9 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
     loss::heard_of(store, &mut broadcast, request.known_revision).await?;
 
     let asking = Asking { braked: recorded.braked, ..asking(&broadcast, &sender, request.number, now) };
-    let survey = store.survey(&asking).await?;
     let zones = broadcast.zones()?;
+    let open = (broadcast.parts() > 1).then(|| zones.at(now, START_TOLERANCE).open);
+    let survey = store.survey(&asking, open.as_deref()).await?;
     let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, now };
     if recorded.braked {
         turn.give_slots_again();

@@ -337,7 +337,8 @@ pub async fn seal<S: Store>(
             return Ok(Ok(Seal::Compare(left)));
         }
         let wish = broadcast.batch_size_wish.map(|wish| wish as u32);
-        broadcast.batch_size = i64::from(batch::size(broadcast.planned as u64, broadcast.lower_rate(), wish));
+        let size = batch::size(broadcast.planned as u64, broadcast.lower_rate(), broadcast.parts(), wish);
+        broadcast.batch_size = i64::from(size);
         broadcast.plan_sealed_at = Some(now.0);
         broadcast.trouble_reason = None;
         cut_batches(store, &broadcast).await?;

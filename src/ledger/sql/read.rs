@@ -63,6 +63,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        parts: broadcast.parts(),
         counts,
         outcomes: outcomes(store, id).await?,
         batches_total: totals.total,

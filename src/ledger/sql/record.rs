@@ -9,7 +9,9 @@ use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::failure_streak::FailureStreak;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
-use crate::delivery::recipient::{Circumstances, RecipientState, Settled, SkipReason, Standing, settle, verdict};
+use crate::delivery::recipient::{
+    Circumstances, RecipientState, Settled, SkipReason, Standing, is_a_part, settle, verdict,
+};
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
@@ -131,6 +133,7 @@ impl DeliveryRow {
             attempt: self.attempt as u32,
             tries: self.tries as u32,
             setbacks: self.setbacks as u32,
+            parts_done: self.parts_done as u32,
             resend: self.resend,
         })
     }
@@ -170,6 +173,7 @@ impl Book {
     fn around(&self, broadcast: &BroadcastRow, row: &DeliveryRow) -> Circumstances {
         Circumstances {
             now: self.now,
+            parts: broadcast.parts(),
             ended: self.ended.or(self.barred(broadcast, row)),
             retry: broadcast.retry(),
             overdue_at: broadcast.overdue_at(Timestamp(row.deadline.unwrap_or_default()), self.now),
@@ -192,7 +196,7 @@ impl Book {
             // Silence proves nothing: only who tells an outcome has survived the message.
             delta.proof |= seen;
             self.recorded.proof |= seen;
-            delta.retries += i64::from(after.state == RecipientState::Pending);
+            delta.retries += i64::from(after.state == RecipientState::Pending && !is_a_part(&report.outcome, &after));
             if let Some(fault) = &after.fault {
                 delta.error = Some(fault.clone());
             }
@@ -200,7 +204,10 @@ impl Book {
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
             self.failures.observe(&report.outcome, self.now);
-            broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
+            // That a text is taken says nothing of the picture after it, which may be refused for everybody.
+            if !is_a_part(&report.outcome, &after) {
+                broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
+            }
         }
         let opted_out = opt_out(&verdict(&report.outcome, &after));
         self.change(broadcast, row, before.state, after);
@@ -249,6 +256,7 @@ impl Book {
         row.state = after.state.code();
         row.tries = i64::from(after.tries);
         row.setbacks = i64::from(after.setbacks);
+        row.parts_done = i64::from(after.parts_done);
         row.resend = after.resend;
         row.reason = reason;
         row.code = code.flatten();
@@ -257,6 +265,7 @@ impl Book {
             state: row.state,
             tries: row.tries,
             setbacks: row.setbacks,
+            parts_done: row.parts_done,
             not_before: after.not_before.0,
             resend: row.resend,
             provider_id: after.provider_id,

@@ -17,14 +17,15 @@ struct FoundRow {
     state: i64,
     reason: Option<String>,
     code: Option<String>,
+    parts_done: i64,
     provider_id: Option<String>,
 }
 
 impl FoundRow {
     fn into_result(self) -> Option<ResultRow> {
-        let FoundRow { recipient, state, reason, code, provider_id, .. } = self;
+        let FoundRow { recipient, state, reason, code, parts_done, provider_id, .. } = self;
         let outcome = ResultOutcome::of(RecipientState::from_code(state)?);
-        Some(ResultRow { id: recipient, outcome, reason, code, provider_id })
+        Some(ResultRow { id: recipient, outcome, reason, code, parts_done: parts_done as u32, provider_id })
     }
 }
 
@@ -39,7 +40,7 @@ pub async fn page<S: Store>(store: &mut S, query: &ResultsQuery) -> sqlx::Result
     let found: Vec<FoundRow> = store
         .all(
             &format!(
-                "SELECT seq, recipient, state, reason, code, provider_id FROM delivery \
+                "SELECT seq, recipient, state, reason, code, parts_done, provider_id FROM delivery \
                  WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ({}) AND ($4 = '' OR reason = $4) \
                  ORDER BY seq LIMIT $5",
                 states(&query.filter.outcomes)

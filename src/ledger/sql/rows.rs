@@ -59,6 +59,7 @@ pub struct BroadcastRow {
     pub account_id: i64,
     pub content: String,
     pub content_hash: String,
+    pub parts: i64,
     pub orders: Option<String>,
     pub sent_tags: String,
     pub reply_window: Option<i64>,
@@ -375,6 +376,11 @@ impl BroadcastRow {
     /// Whether its pending recipients may have been messaged in a time that this ledger has lost.
     pub fn may_have_forgotten(&self) -> bool {
         self.loss.is_some() || self.risk_from.is_some()
+    }
+
+    /// In how many parts its message is sent.
+    pub fn parts(&self) -> u32 {
+        self.parts.clamp(1, i64::from(u32::MAX)) as u32
     }
 
     pub fn request_timeout(&self) -> Span {

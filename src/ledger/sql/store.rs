@@ -63,6 +63,7 @@ pub struct DeliveryRow {
     pub attempt: i64,
     pub tries: i64,
     pub setbacks: i64,
+    pub parts_done: i64,
     pub resend: bool,
     pub slot: Option<i64>,
     pub deadline: Option<i64>,
@@ -73,7 +74,8 @@ pub struct DeliveryRow {
 }
 
 /// The columns of a [`DeliveryRow`], but for `opted_out`.
-pub const DELIVERY_COLUMNS: &str = "seq, state, attempt, tries, setbacks, resend, slot, deadline, reason, code";
+pub const DELIVERY_COLUMNS: &str =
+    "seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code";
 
 /// Whether a recipient of `delivery` has opted out, as an expression; `account` is that of the account's number. Looked up for
 /// each row by the key of `contact`, whatever the database knows of the tables: as an EXISTS it could be turned into a join
@@ -92,8 +94,10 @@ pub struct Change {
     pub state: i64,
     pub tries: i64,
     pub setbacks: i64,
+    pub parts_done: i64,
     pub not_before: i64,
     pub resend: bool,
+    /// `None` leaves the one that is there.
     pub provider_id: Option<String>,
     pub reason: Option<String>,
     pub code: Option<String>,
@@ -171,6 +175,8 @@ pub struct Survey {
     /// How many are in flight at the sender: in the held batch, for one that is proven and not on probation there none
     /// are counted; in the whole broadcast, for one that is not proven.
     pub running: i64,
+    /// Somebody who has got a part of the message may have the next one now, in a free batch before the held one.
+    pub part_waits: bool,
     /// Other senders with a live claim in the broadcast.
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
@@ -184,6 +190,7 @@ pub struct Survey {
 pub struct Taken {
     pub seq: i64,
     pub attempt: i64,
+    pub parts_done: i64,
     pub recipient: String,
     pub vars: String,
     pub slot: i64,
@@ -316,8 +323,13 @@ pub trait Store: Send {
 
     fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Renews the lease of what the sender holds and looks around.
-    fn survey(&mut self, asking: &Asking) -> impl Future<Output = sqlx::Result<Survey>> + Send;
+    /// Renews the lease of what the sender holds and looks around; for whoever is between two parts of a message, where there
+    /// are such, in these zones.
+    fn survey(
+        &mut self,
+        asking: &Asking,
+        between_parts: Option<&[i64]>,
+    ) -> impl Future<Output = sqlx::Result<Survey>> + Send;
 
     /// Puts pending recipients of a batch whose time zone is open in flight, each with a new attempt at its slot: the first of
     /// each zone, one zone after the other, so that those of the quiet ones are not walked over. Nobody is taken who has opted

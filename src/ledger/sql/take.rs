@@ -8,9 +8,10 @@ use crate::delivery::pacing::{GUARD, Slots};
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
-/// Takes recipients for the offered slots: from the held batch, and when it has none left that may be taken now, it is
-/// handed back and others are claimed, until the slots are used or nothing is left. With nobody, it tells when the first
-/// pending recipient may be taken. `zones` are those of the first slot; none of the open ones closes before the last.
+/// Takes recipients for the offered slots: from the held batch, unless parts of messages wait in an earlier one, and when it
+/// has none left that may be taken now, it is handed back and others are claimed, until the slots are used or nothing is left.
+/// With nobody, it tells when the first pending recipient may be taken. `zones` are those of the first slot; none of the open
+/// ones closes before the last.
 pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
     slots: &Slots,
@@ -19,6 +20,10 @@ pub async fn take<S: Store>(
     let asking = turn.asking();
     let mut assignments: Vec<Assignment> = Vec::new();
     let mut back = None;
+    if goes_back(turn) {
+        let held = turn.survey.held.take();
+        hand_back(turn, held.map(|batch| batch.idx)).await?;
+    }
     if let Some(batch) = turn.survey.held.clone() {
         let limit = allowance(turn, &batch, slots.count);
         let wanted = Wanted { slots, from: 0, limit, zones };
@@ -47,6 +52,13 @@ pub async fn take<S: Store>(
     turn.survey.held = held;
     give(turn, &mut assignments, taken)?;
     Ok((assignments, zones.first_due(&outlook)))
+}
+
+/// Whether the held batch is left for an earlier one: whoever got a part of a message in it waits for the next one, which
+/// should not come a whole batch later.
+fn goes_back<S>(turn: &Turn<'_, S>) -> bool {
+    let is_on_probation = turn.survey.held.as_ref().is_none_or(|batch| batch.probation);
+    turn.survey.part_waits && turn.sender.proven && !is_on_probation
 }
 
 /// How many recipients may be taken of the held batch: one at a time by a process that has not shown that it can record
@@ -87,6 +99,7 @@ fn assignment(row: Taken) -> sqlx::Result<Assignment> {
     Ok(Assignment {
         seq: row.seq,
         attempt: row.attempt as u32,
+        part: row.parts_done as u32,
         recipient: row.recipient,
         vars: serde_json::from_str(&row.vars).map_err(|error| sqlx::Error::Decode(error.into()))?,
         slot: Timestamp(row.slot),
@@ -97,7 +110,7 @@ fn assignment(row: Taken) -> sqlx::Result<Assignment> {
 /// What the first answer to this request gave and nobody has reported since, each with the number of their time zone.
 pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<(Assignment, i64)>> {
     let statement = format!(
-        "SELECT seq, attempt, recipient, vars, slot, start_by, zone FROM delivery{} \
+        "SELECT seq, attempt, parts_done, recipient, vars, slot, start_by, zone FROM delivery{} \
          WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
         S::indexed_by("delivery_inflight")
     );

@@ -13,17 +13,21 @@ impl SqliteStore {
     pub async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
         // The broadcast's number is part of each row: as a parameter it would let SQLite walk over the broadcast instead.
         let row = |row: &Change| {
-            let Change { seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, .. } = row.clone();
-            (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code)
+            let Change {
+                seq, state, tries, setbacks, parts_done, not_before, resend, provider_id, reason, code, ..
+            } = row.clone();
+            (broadcast, seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, parts_done)
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
         self.run(
             "UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, \
-             not_before = new.not_before, resend = new.resend, provider_id = new.provider_id, reason = new.reason, \
-             code = new.code \
+             not_before = new.not_before, resend = new.resend, \
+             provider_id = coalesce(new.provider_id, delivery.provider_id), reason = new.reason, code = new.code, \
+             parts_done = new.parts_done \
              FROM (SELECT value ->> 0 AS broadcast, value ->> 1 AS seq, value ->> 2 AS state, value ->> 3 AS tries, \
                    value ->> 4 AS setbacks, value ->> 5 AS not_before, value ->> 6 AS resend, \
-                   value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code FROM json_each($1)) AS new \
+                   value ->> 7 AS provider_id, value ->> 8 AS reason, value ->> 9 AS code, \
+                   value ->> 10 AS parts_done FROM json_each($1)) AS new \
              WHERE broadcast_id = new.broadcast AND delivery.seq = new.seq",
             args![json(&rows)?],
         )

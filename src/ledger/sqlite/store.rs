@@ -139,7 +139,7 @@ impl Store for SqliteStore {
         self.count(entries.broadcast, &entries.tally).await
     }
 
-    async fn survey(&mut self, asking: &Asking) -> sqlx::Result<Survey> {
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
         self.run(
             "UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2",
             args![asking.broadcast, asking.sender, asking.now + LEASE, asking.now],
@@ -164,8 +164,12 @@ impl Store for SqliteStore {
             Some(batch) if batch.probation => self.running(asking, batch.first_seq, batch.last_seq).await?,
             _ => 0,
         };
+        let part_waits = match (&held, between_parts) {
+            (Some(batch), Some(zones)) => self.does_a_part_wait(asking, batch.idx, zones).await?,
+            _ => false,
+        };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
-        Ok(Survey { held, running, others, rivals: self.rivals(asking).await?, last_slot })
+        Ok(Survey { held, running, part_waits, others, rivals: self.rivals(asking).await?, last_slot })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -281,6 +285,20 @@ impl SqliteStore {
             )
             .await?;
         Ok(last.map(Timestamp))
+    }
+
+    async fn does_a_part_wait(&mut self, asking: &Asking, before: i64, zones: &[i64]) -> sqlx::Result<bool> {
+        let statement = format!(
+            "SELECT EXISTS (SELECT 1 FROM batch WHERE broadcast_id = $1 AND idx < $2 AND pending > 0 \
+             AND sender_id IS NULL AND NOT probation \
+             AND EXISTS (SELECT 1 FROM json_each($3) AS zones CROSS JOIN delivery INDEXED BY delivery_between_parts \
+                         WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0 AND zone = zones.value \
+                         AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4 AND NOT {}))",
+            has_opted_out("$5")
+        );
+        let (waits,): (bool,) =
+            self.one(&statement, args![asking.broadcast, before, json(zones)?, asking.now, asking.account]).await?;
+        Ok(waits)
     }
 
     async fn rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {

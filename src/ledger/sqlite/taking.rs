@@ -15,6 +15,7 @@ use crate::ledger::sql::zones::ZonesNow;
 struct Candidate {
     seq: i64,
     attempt: i64,
+    parts_done: i64,
     recipient: String,
     vars: String,
 }
@@ -22,8 +23,8 @@ struct Candidate {
 impl Candidate {
     fn at(self, slot: Timestamp) -> Taken {
         let start_by = slot + START_TOLERANCE;
-        let Candidate { seq, attempt, recipient, vars } = self;
-        Taken { seq, attempt: attempt + 1, recipient, vars, slot: slot.0, start_by: start_by.0 }
+        let Candidate { seq, attempt, parts_done, recipient, vars } = self;
+        Taken { seq, attempt: attempt + 1, parts_done, recipient, vars, slot: slot.0, start_by: start_by.0 }
     }
 }
 
@@ -130,7 +131,7 @@ impl SqliteStore {
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Vec<Taken>> {
         let statement = format!(
-            "SELECT seq, attempt, recipient, vars \
+            "SELECT seq, attempt, parts_done, recipient, vars \
              FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
              WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND seq BETWEEN $2 AND $3 \
              AND not_before <= $4 AND (active_at IS NULL OR active_at > $8) AND NOT {} LIMIT $5",

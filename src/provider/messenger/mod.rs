@@ -1,4 +1,4 @@
-//! Facebook Messenger, Send API: texts and utility templates of a page to people by page-scoped id.
+//! Facebook Messenger, Send API: texts, attachments by link and utility templates of a page to people by page-scoped id.
 //!
 //! Facts are from the Send API reference and the rate-limit, utility-message and error pages of the Messenger Platform; the
 //! meaning of each error is in [`graph_errors`] with its own source.
@@ -15,11 +15,11 @@ use serde::Serialize;
 use self::graph_errors::GRAPH_ERRORS;
 use super::answer::{accepted, json_object, text, unknown};
 use super::graph::{self, Graph};
-use super::{AccountError, Answer, EncodeError, Message, Provider, check_text};
+use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
-    MessengerContent, MessengerMessagingType, MessengerNotificationType, MessengerParameter, MessengerQuickReply,
-    MessengerTemplate,
+    Attachment, AttachmentType, MessengerContent, MessengerMessagingType, MessengerNotificationType,
+    MessengerParameter, MessengerQuickReply, MessengerTemplate,
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
@@ -99,6 +99,9 @@ struct Recipient<'a> {
 struct MessageBody<'a> {
     #[serde(flatten)]
     content: Body<'a>,
+    /// Of the last part: they vanish with the next message.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quick_replies: Vec<QuickReply<'a>>,
     /// Comes back in the `message_echoes` call-back.
     metadata: &'a str,
 }
@@ -106,14 +109,21 @@ struct MessageBody<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
-    Text {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        quick_replies: Vec<QuickReply<'a>>,
-    },
-    Template {
-        template: Template<'a>,
-    },
+    Text { text: &'a str },
+    Attachment { attachment: MediaByLink<'a> },
+    Template { template: Template<'a> },
+}
+
+#[derive(Serialize)]
+struct MediaByLink<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    payload: Link<'a>,
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    url: &'a str,
 }
 
 #[derive(Serialize)]
@@ -173,6 +183,16 @@ fn notification_type(kind: MessengerNotificationType) -> &'static str {
     }
 }
 
+/// As the Send API calls it.
+fn media_type(kind: AttachmentType) -> &'static str {
+    match kind {
+        AttachmentType::Image => "image",
+        AttachmentType::Video => "video",
+        AttachmentType::Audio => "audio",
+        AttachmentType::File => "file",
+    }
+}
+
 fn quick_reply(reply: &MessengerQuickReply) -> Result<QuickReply<'_>, EncodeError> {
     let within = |part: &str, text: &str, limit: usize| match (1..=limit).contains(&text.chars().count()) {
         true => Ok(()),
@@ -217,14 +237,18 @@ impl Provider for Messenger {
             Extras::Messenger(block) => block,
             _ => &plain,
         };
-        let content = match &block.template {
-            Some(block) => Body::Template { template: template(block)? },
-            None => {
+        let content = match (&block.template, attachment(message)?) {
+            (Some(block), _) => Body::Template { template: template(block)? },
+            (None, Some(Attachment { kind, url })) => {
+                Body::Attachment { attachment: MediaByLink { kind: media_type(*kind), payload: Link { url } } }
+            }
+            (None, None) => {
                 check_text(message.text, self.name(), MAX_TEXT)?;
-                let quick_replies = block.quick_replies.iter().map(quick_reply).collect::<Result<_, _>>()?;
-                Body::Text { text: message.text, quick_replies }
+                Body::Text { text: message.text }
             }
         };
+        let shown = if message.is_last { &block.quick_replies[..] } else { &[] };
+        let quick_replies = shown.iter().map(quick_reply).collect::<Result<_, _>>()?;
         if message.correlation.chars().count() > MAX_METADATA {
             return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
         }
@@ -240,7 +264,7 @@ impl Provider for Messenger {
             messaging_type: messaging_type(block),
             notification_type: block.notification_type.map(notification_type),
             persona_id: block.persona_id.as_deref(),
-            message: MessageBody { content, metadata: message.correlation },
+            message: MessageBody { content, quick_replies, metadata: message.correlation },
         };
         self.graph.post(&body)
     }

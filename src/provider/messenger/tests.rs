@@ -21,7 +21,15 @@ fn account() -> MessengerAccount {
 }
 
 fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a> {
-    Message { recipient: "5489932777711223", text, extras: &Extras::None, vars, correlation: "7f3a:42:1:0" }
+    Message {
+        recipient: "5489932777711223",
+        text,
+        extras: &Extras::None,
+        attachments: &[],
+        is_last: true,
+        vars,
+        correlation: "7f3a:42:1:0",
+    }
 }
 
 fn classify(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
@@ -92,6 +100,44 @@ fn the_block_becomes_the_documented_members() {
         },
     });
     assert_eq!(encode_with("hi", block), Ok(expected));
+}
+
+#[test]
+fn an_attachment_becomes_the_documented_request_with_the_quick_replies_below_the_last_part() {
+    let quick_replies = vec![MessengerQuickReply { image_url: None, ..reply("Yes", "yes") }];
+    let (vars, extras) =
+        (BTreeMap::new(), Extras::Messenger(MessengerContent { quick_replies, ..MessengerContent::default() }));
+    let encode = |text, kind, url: &str, is_last| {
+        let attachments = [Attachment { kind, url: url.into() }];
+        let message = Message { extras: &extras, attachments: &attachments, is_last, ..message(text, &vars) };
+        let request = Messenger::new(account()).unwrap().encode(&message);
+        request.map(|one| serde_json::from_slice::<Value>(one.body()).unwrap())
+    };
+    let kinds = [
+        (AttachmentType::Image, "image"),
+        (AttachmentType::Video, "video"),
+        (AttachmentType::Audio, "audio"),
+        (AttachmentType::File, "file"),
+    ];
+    for (kind, word) in kinds {
+        let expected = json!({
+            "recipient": {"id": "5489932777711223"},
+            "messaging_type": "UPDATE",
+            "message": {
+                "attachment": {"type": word, "payload": {"url": "https://a.example/1"}},
+                "metadata": "7f3a:42:1:0",
+            },
+        });
+        assert_eq!(encode("", kind, "https://a.example/1", false), Ok(expected));
+    }
+    let last = encode("", AttachmentType::Image, "https://a.example/1", true).unwrap();
+    assert_eq!(last["message"]["quick_replies"], json!([{"content_type": "text", "title": "Yes", "payload": "yes"}]));
+    let first = Message { extras: &extras, is_last: false, ..message("hi", &vars) };
+    let first = Messenger::new(account()).unwrap().encode(&first).unwrap();
+    assert!(!String::from_utf8_lossy(first.body()).contains("quick_replies"));
+    for (text, url) in [("hi", "https://a.example/1"), ("", "a.example/1"), ("", "https://a.example/a b")] {
+        assert!(matches!(encode(text, AttachmentType::Image, url, true), Err(EncodeError::Request(_))), "{url}");
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Slack, `chat.postMessage`: texts and blocks of an app to channels and people.
+//! Slack, `chat.postMessage`: texts, pictures and blocks of an app to channels and people.
 //!
 //! Facts are from the pages of the method and of the Web API's rate limits; the meaning of each error is in [`errors`] with
 //! its own source.
 
 pub mod errors;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,18 +13,26 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{accepted, json_object, text, unknown};
 use super::redact::redact;
 use super::retry_after::retry_after_ms;
-use super::{AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, bearer, check_text, post};
+use super::{
+    AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, bearer, check_link, check_text,
+    file_name, post,
+};
 use crate::api::channel::ChannelProvider;
+use crate::api::content::{Attachment, MAX_BLOCKS};
 use crate::content::{Extras, SlackExtras};
 use crate::delivery::outcome::{Fault, Outcome, ThrottleScope};
 
 /// The longest text in characters: Slack cuts off what is longer and says nothing. It advises 4,000.
 pub const MAX_TEXT: usize = 40_000;
+
+/// The longest text of a block of its own, in characters (Block Kit reference, section; recalled). Beside pictures the text is
+/// one, since Slack shows either blocks or the text.
+pub const MAX_SECTION: usize = 3_000;
 
 /// Under which name the correlation is kept with the message.
 const METADATA_TYPE: &str = "herald_message";
@@ -70,6 +79,7 @@ impl fmt::Debug for Slack {
 #[derive(Serialize)]
 struct PostMessage<'a> {
     channel: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     text: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     blocks: &'a [Value],
@@ -92,6 +102,27 @@ struct Payload<'a> {
     reference: &'a str,
 }
 
+/// The blocks as they are written, or the text as one, and below them the pictures.
+fn blocks<'a>(message: &Message<'_>, block: &'a SlackExtras) -> Result<Cow<'a, [Value]>, EncodeError> {
+    if message.attachments.is_empty() {
+        return Ok(Cow::Borrowed(&block.blocks));
+    }
+    let mut blocks = block.blocks.clone();
+    if blocks.is_empty() && !message.text.is_empty() {
+        check_text(message.text, "slack beside pictures", MAX_SECTION)?;
+        blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": message.text}}));
+    }
+    for attachment in message.attachments {
+        let Attachment { url, .. } = check_link(attachment)?;
+        blocks.push(json!({"type": "image", "image_url": url, "alt_text": file_name(attachment).unwrap_or("image")}));
+    }
+    if blocks.len() > MAX_BLOCKS {
+        let problem = format!("blocks and pictures are more than the {MAX_BLOCKS} blocks that Slack takes");
+        return Err(EncodeError::Request(problem));
+    }
+    Ok(Cow::Owned(blocks))
+}
+
 /// Slack also takes names, with and without `#`. A channel has one id: by a name beside it people would be messaged twice.
 fn is_id(recipient: &str) -> bool {
     !recipient.is_empty() && recipient.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
@@ -107,7 +138,9 @@ impl Provider for Slack {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        check_text(message.text, self.name(), MAX_TEXT)?;
+        if message.attachments.is_empty() || !message.text.is_empty() {
+            check_text(message.text, self.name(), MAX_TEXT)?;
+        }
         if !is_id(message.recipient) {
             return Err(EncodeError::Recipient {
                 provider: self.name(),
@@ -119,10 +152,11 @@ impl Provider for Slack {
             Extras::Slack(block) => block,
             _ => &none,
         };
+        let blocks = blocks(message, block)?;
         let body = PostMessage {
             channel: message.recipient,
             text: message.text,
-            blocks: &block.blocks,
+            blocks: &blocks,
             unfurl_links: block.unfurl_links,
             unfurl_media: block.unfurl_media,
             metadata: Metadata { event_type: METADATA_TYPE, event_payload: Payload { reference: message.correlation } },
@@ -184,6 +218,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::content::AttachmentType;
     use crate::delivery::time::Timestamp;
 
     fn slack(base_url: &str, token: &str) -> Result<Slack, AccountError> {
@@ -192,7 +227,15 @@ mod tests {
 
     fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
         let vars = BTreeMap::new();
-        let message = Message { recipient, text, extras, vars: &vars, correlation: "7f3a:42:1:0" };
+        let message = Message {
+            recipient,
+            text,
+            extras,
+            attachments: &[],
+            is_last: true,
+            vars: &vars,
+            correlation: "7f3a:42:1:0",
+        };
         slack("https://slack.com", "xoxb-canary").unwrap().encode(&message)
     }
 
@@ -228,6 +271,41 @@ mod tests {
         assert!(encode("C1", &longest, &Extras::None).is_ok());
         let error = encode("C1", &format!("{longest}ü"), &Extras::None).unwrap_err();
         assert_eq!(error, EncodeError::TextTooLong { provider: "slack", limit: 40_000, actual: 40_001 });
+    }
+
+    #[test]
+    fn pictures_are_blocks_below_the_text_or_below_the_blocks_there_are() {
+        let pictures = |text: &str, count: usize, extras: &Extras| {
+            let picture =
+                |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
+            let (vars, attachments) = (BTreeMap::new(), (0..count).map(picture).collect::<Vec<_>>());
+            let message = Message {
+                recipient: "C1",
+                text,
+                extras,
+                attachments: &attachments,
+                is_last: true,
+                vars: &vars,
+                correlation: "7f3a:42:1:0",
+            };
+            let request = slack("https://slack.com", "xoxb-canary").unwrap().encode(&message);
+            request.map(|request| serde_json::from_slice::<Value>(request.body()).unwrap())
+        };
+        let section = json!({"type": "section", "text": {"type": "mrkdwn", "text": "*hi*"}});
+        let image = json!({"type": "image", "image_url": "https://a.example/0.png", "alt_text": "0.png"});
+        let body = pictures("*hi*", 1, &Extras::None).unwrap();
+        assert_eq!((&body["text"], &body["blocks"]), (&json!("*hi*"), &json!([section, image])));
+        let body = pictures("", 1, &Extras::None).unwrap();
+        assert_eq!((body.get("text"), &body["blocks"]), (None, &json!([image])));
+        let with = |count| {
+            Extras::Slack(SlackExtras { blocks: vec![json!({"type": "divider"}); count], ..SlackExtras::default() })
+        };
+        assert_eq!(pictures("hi", 1, &with(1)).unwrap()["blocks"], json!([{"type": "divider"}, image]));
+        assert!(pictures("hi", 10, &with(40)).is_ok());
+        assert!(matches!(pictures("hi", 10, &with(41)), Err(EncodeError::Request(_))));
+        let long = "x".repeat(MAX_SECTION + 1);
+        assert!(matches!(pictures(&long, 1, &Extras::None), Err(EncodeError::TextTooLong { limit: MAX_SECTION, .. })));
+        assert!(pictures(&long, 1, &with(1)).is_ok(), "blocks are shown instead");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Telegram, Bot API: text messages of a bot to chats.
+//! Telegram, Bot API: text messages, and media by link, of a bot to chats.
 //!
 //! Facts are from the Bot API reference (10.1, by way of PaulSonOfLars/telegram-bot-api-spec) and the source of its server
 //! (tdlib/telegram-bot-api); the meaning of each error is in [`errors`] with its own source. The token is part of each
@@ -18,10 +18,11 @@ use super::answer::{accepted, integer, json_object, unknown};
 use super::redact::redact;
 use super::retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 use super::{
-    AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, check_text, check_token, post_json,
+    AccountError, Answer, EncodeError, Message, Provider, absolute_url, attachment, base_url, check_text, check_token,
+    post_json,
 };
 use crate::api::channel::ChannelProvider;
-use crate::api::content::{TelegramButton, TelegramContent, TelegramParseMode};
+use crate::api::content::{Attachment, AttachmentType, TelegramButton, TelegramContent, TelegramParseMode};
 use crate::content::Extras;
 use crate::delivery::outcome::{Fault, Outcome};
 
@@ -43,13 +44,22 @@ pub struct TelegramAccount {
     pub allow_paid_broadcast: bool,
 }
 
+/// The methods that send.
+struct Methods {
+    message: Uri,
+    photo: Uri,
+    video: Uri,
+    audio: Uri,
+    document: Uri,
+}
+
 /// The Bot API for one bot.
 pub struct Telegram {
     bot_id: String,
     /// Without the token: connections are opened by it.
     base: Uri,
-    /// With the token in its path.
-    uri: Uri,
+    /// With the token in its path, one for each method.
+    methods: Methods,
     allow_paid_broadcast: bool,
     /// Kept to strike it out of error texts.
     secrets: [SecretString; 1],
@@ -77,9 +87,17 @@ impl Telegram {
             return Err(refused(format!("must be the token of the bot {bot_id}, which telegram.botID names")));
         }
         let base = absolute_url("telegram.baseURL", &base_url)?;
-        let url = format!("{base_url}/bot{}/sendMessage", bot_token.expose_secret());
-        let uri = absolute_url("telegram.baseURL", &url)?;
-        Ok(Telegram { bot_id, base, uri, allow_paid_broadcast, secrets: [bot_token] })
+        let method = |name: &str| {
+            absolute_url("telegram.baseURL", &format!("{base_url}/bot{}/{name}", bot_token.expose_secret()))
+        };
+        let methods = Methods {
+            message: method("sendMessage")?,
+            photo: method("sendPhoto")?,
+            video: method("sendVideo")?,
+            audio: method("sendAudio")?,
+            document: method("sendDocument")?,
+        };
+        Ok(Telegram { bot_id, base, methods, allow_paid_broadcast, secrets: [bot_token] })
     }
 }
 
@@ -90,21 +108,42 @@ impl fmt::Debug for Telegram {
 }
 
 #[derive(Serialize)]
-struct SendMessage<'a> {
+struct Send<'a> {
     chat_id: ChatId<'a>,
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parse_mode: Option<&'static str>,
+    #[serde(flatten)]
+    body: Body<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_markup: Option<ReplyMarkup<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link_preview_options: Option<LinkPreview>,
     #[serde(skip_serializing_if = "is_false")]
     disable_notification: bool,
     #[serde(skip_serializing_if = "is_false")]
     protect_content: bool,
     #[serde(skip_serializing_if = "is_false")]
     allow_paid_broadcast: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parse_mode: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        link_preview_options: Option<LinkPreview>,
+    },
+    Photo {
+        photo: &'a str,
+    },
+    Video {
+        video: &'a str,
+    },
+    Audio {
+        audio: &'a str,
+    },
+    Document {
+        document: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -176,6 +215,17 @@ fn reply_markup(block: &TelegramContent) -> Result<Option<ReplyMarkup<'_>>, Enco
     Ok(Some(ReplyMarkup { inline_keyboard: rows.collect::<Result<_, _>>()? }))
 }
 
+fn text<'a>(text: &'a str, block: &TelegramContent) -> Result<Body<'a>, EncodeError> {
+    // How much of a text is markup is Telegram's to tell.
+    let limit = if block.parse_mode.is_none() { MAX_TEXT } else { usize::MAX };
+    check_text(text, ChannelProvider::Telegram.member(), limit)?;
+    Ok(Body::Text {
+        text,
+        parse_mode: block.parse_mode.map(parse_mode),
+        link_preview_options: block.disable_link_preview.then_some(LinkPreview { is_disabled: true }),
+    })
+}
+
 fn parse_mode(mode: TelegramParseMode) -> &'static str {
     match mode {
         TelegramParseMode::Html => "HTML",
@@ -199,20 +249,19 @@ impl Provider for Telegram {
             Extras::Telegram(block) => block,
             _ => &plain,
         };
-        // How much of a text is markup is Telegram's to tell.
-        let limit = if block.parse_mode.is_none() { MAX_TEXT } else { usize::MAX };
-        check_text(message.text, self.name(), limit)?;
-        let body = SendMessage {
+        let (method, body) = match attachment(message)? {
+            Some(attachment) => self.media(attachment),
+            None => (&self.methods.message, text(message.text, block)?),
+        };
+        let body = Send {
             chat_id: chat_id(message.recipient)?,
-            text: message.text,
-            parse_mode: block.parse_mode.map(parse_mode),
-            reply_markup: reply_markup(block)?,
-            link_preview_options: block.disable_link_preview.then_some(LinkPreview { is_disabled: true }),
+            body,
+            reply_markup: if message.is_last { reply_markup(block)? } else { None },
             disable_notification: block.disable_notification,
             protect_content: block.protect_content,
             allow_paid_broadcast: self.allow_paid_broadcast,
         };
-        post_json(self.uri.clone(), &body)
+        post_json(method.clone(), &body)
     }
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
@@ -239,6 +288,17 @@ fn message_id(body: &Map<String, Value>) -> Option<String> {
 }
 
 impl Telegram {
+    /// By link Telegram takes pictures of 5 MB and other files of 20 MB; documents only as GIF, PDF and ZIP.
+    fn media<'a>(&self, attachment: &'a Attachment) -> (&Uri, Body<'a>) {
+        let link = attachment.url.as_str();
+        match attachment.kind {
+            AttachmentType::Image => (&self.methods.photo, Body::Photo { photo: link }),
+            AttachmentType::Video => (&self.methods.video, Body::Video { video: link }),
+            AttachmentType::Audio => (&self.methods.audio, Body::Audio { audio: link }),
+            AttachmentType::File => (&self.methods.document, Body::Document { document: link }),
+        }
+    }
+
     fn classify_error(&self, body: &Map<String, Value>, answer: &Answer<'_>) -> Outcome {
         let Some(code) = integer(body.get("error_code")).and_then(|code| u16::try_from(code).ok()) else {
             return unknown("UnreadableAnswer", answer.status, "the error holds no code");

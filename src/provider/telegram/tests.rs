@@ -27,7 +27,8 @@ fn encode(
     extras: &Extras,
 ) -> Result<Request<Bytes>, EncodeError> {
     let vars = BTreeMap::new();
-    let message = Message { recipient, text, extras, vars: &vars, correlation: "7f3a:42:1:0" };
+    let message =
+        Message { recipient, text, extras, attachments: &[], is_last: true, vars: &vars, correlation: "7f3a:42:1:0" };
     Telegram::new(account).unwrap().encode(&message)
 }
 
@@ -204,4 +205,45 @@ fn no_two_rows_of_the_table_speak_for_the_same_error() {
         assert!(rows[index + 1..].iter().all(|other| other.error != row.error), "{row:?}");
         assert_eq!(row.error.words, row.error.words.to_ascii_lowercase());
     }
+}
+
+#[test]
+fn media_go_by_their_link_to_the_method_of_their_kind_with_the_buttons_below_the_last_part() {
+    let buttons =
+        vec![TelegramButton { text: "Shop".into(), url: Some("https://a.example".into()), callback_data: None }];
+    let block = TelegramContent {
+        parse_mode: Some(TelegramParseMode::Html),
+        inline_keyboard: vec![TelegramButtonRow { buttons }],
+        disable_link_preview: true,
+        protect_content: true,
+        ..TelegramContent::default()
+    };
+    let (vars, extras) = (BTreeMap::new(), Extras::Telegram(block));
+    let encode = |kind, is_last| {
+        let attachments = [Attachment { kind, url: "https://a.example/1".into() }];
+        let message = Message {
+            recipient: "24",
+            text: "",
+            extras: &extras,
+            attachments: &attachments,
+            is_last,
+            vars: &vars,
+            correlation: "7f3a:42:2:1",
+        };
+        Telegram::new(account()).unwrap().encode(&message).unwrap()
+    };
+    let kinds = [
+        (AttachmentType::Image, "sendPhoto", "photo"),
+        (AttachmentType::Video, "sendVideo", "video"),
+        (AttachmentType::Audio, "sendAudio", "audio"),
+        (AttachmentType::File, "sendDocument", "document"),
+    ];
+    for (kind, method, member) in kinds {
+        let request = encode(kind, false);
+        assert!(request.uri().path().ends_with(&format!("/{method}")), "{method}");
+        // How a text is marked up and its links are shown says nothing of a picture.
+        assert_eq!(body(&request), json!({"chat_id": 24, member: "https://a.example/1", "protect_content": true}));
+    }
+    let keyboard = json!([[{"text": "Shop", "url": "https://a.example"}]]);
+    assert_eq!(body(&encode(AttachmentType::Image, true))["reply_markup"]["inline_keyboard"], keyboard);
 }

@@ -20,8 +20,8 @@ use super::redact::redact;
 use super::retry_after::retry_after_ms;
 use super::whatsapp::is_phone_number;
 use super::{
-    AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, check_text, check_token, post,
-    secret_header,
+    AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, check_link, check_text, check_token,
+    post, secret_header,
 };
 use crate::api::channel::ChannelProvider;
 use crate::delivery::outcome::{Fault, Outcome};
@@ -148,7 +148,9 @@ impl Provider for Twilio {
 
     /// Twilio gives nothing back that we could send with a message, so the correlation is not sent.
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        check_text(message.text, self.name(), MAX_TEXT)?;
+        if message.attachments.is_empty() || !message.text.is_empty() {
+            check_text(message.text, self.name(), MAX_TEXT)?;
+        }
         if !is_address(message.recipient) {
             return Err(EncodeError::Recipient {
                 provider: self.name(),
@@ -159,7 +161,14 @@ impl Provider for Twilio {
             TwilioSender::From(from) => ("From", from.as_str()),
             TwilioSender::MessagingService(sid) => ("MessagingServiceSid", sid.as_str()),
         };
-        let body = form(&[("To", message.recipient), sender, ("Body", message.text)]);
+        let mut fields = vec![("To", message.recipient), sender];
+        if !message.text.is_empty() {
+            fields.push(("Body", message.text));
+        }
+        for attachment in message.attachments {
+            fields.push(("MediaUrl", &check_link(attachment)?.url));
+        }
+        let body = form(&fields);
         let mut request = post(self.uri.clone(), "application/x-www-form-urlencoded", body.into_bytes());
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         Ok(request)

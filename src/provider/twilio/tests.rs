@@ -4,6 +4,7 @@ use ::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use ::http::{HeaderMap, StatusCode};
 
 use super::*;
+use crate::api::content::{Attachment, AttachmentType};
 use crate::content::Extras;
 use crate::delivery::outcome::ThrottleScope;
 use crate::delivery::time::Timestamp;
@@ -25,7 +26,15 @@ fn key(sid: &str, secret: &str) -> TwilioCredentials {
 
 fn encode(account: TwilioAccount, recipient: &str, text: &str) -> Result<Request<Bytes>, EncodeError> {
     let vars = BTreeMap::new();
-    let message = Message { recipient, text, extras: &Extras::None, vars: &vars, correlation: "7f3a:42:1:0" };
+    let message = Message {
+        recipient,
+        text,
+        extras: &Extras::None,
+        attachments: &[],
+        is_last: true,
+        vars: &vars,
+        correlation: "7f3a:42:1:0",
+    };
     Twilio::new(account).unwrap().encode(&message)
 }
 
@@ -138,4 +147,30 @@ fn no_two_rows_of_the_table_speak_for_the_same_error() {
     for (index, row) in rows.iter().enumerate() {
         assert!(rows[index + 1..].iter().all(|other| other.error != row.error), "{row:?}");
     }
+}
+
+#[test]
+fn attachments_are_links_beside_the_text_in_one_form() {
+    let encode = |text, links: &[&str]| {
+        let attachments: Vec<Attachment> =
+            links.iter().map(|url| Attachment { kind: AttachmentType::Image, url: (*url).into() }).collect();
+        let vars = BTreeMap::new();
+        let message = Message {
+            recipient: "+14255550100",
+            text,
+            extras: &Extras::None,
+            attachments: &attachments,
+            is_last: true,
+            vars: &vars,
+            correlation: "7f3a:42:1:0",
+        };
+        let request = Twilio::new(account()).unwrap().encode(&message);
+        request.map(|request| String::from_utf8(request.body().to_vec()).unwrap())
+    };
+    let links = ["https://a.example/1.png", "https://a.example/2.png"];
+    let media = "MediaUrl=https%3A%2F%2Fa.example%2F1.png&MediaUrl=https%3A%2F%2Fa.example%2F2.png";
+    assert_eq!(encode("hi", &links).unwrap(), format!("To=%2B14255550100&From=%2B15005550006&Body=hi&{media}"));
+    assert_eq!(encode("", &links).unwrap(), format!("To=%2B14255550100&From=%2B15005550006&{media}"));
+    assert_eq!(encode("", &[]).unwrap_err(), EncodeError::TextEmpty);
+    assert!(matches!(encode("hi", &["a.example"]), Err(EncodeError::Request(_))));
 }

@@ -1,6 +1,6 @@
-//! WhatsApp Cloud API: text messages and approved templates of a business phone number.
+//! WhatsApp Cloud API: text messages, media by link and approved templates of a business phone number.
 //!
-//! Facts are from the WhatsApp pages on text messages, templates, phone numbers and errors of June and July 2026; the
+//! Facts are from the WhatsApp pages on text and media messages, templates, phone numbers and errors of June and July 2026; the
 //! meaning of each error is in [`errors`] with its own source. How buttons of a template are filled in is recalled.
 
 pub mod errors;
@@ -16,10 +16,11 @@ use serde_json::Value;
 use self::errors::WHATSAPP_ERRORS;
 use super::answer::{accepted, json_object, text, unknown};
 use super::graph::{self, Graph};
-use super::{AccountError, Answer, EncodeError, Message, Provider, check_text};
+use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text, file_name};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
-    WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+    Attachment, AttachmentType, WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent,
+    WhatsAppParameter, WhatsAppTemplate,
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
@@ -101,6 +102,10 @@ enum To<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Content<'a> {
     Text { text: Body<'a> },
+    Image { image: Media<'a> },
+    Video { video: Media<'a> },
+    Audio { audio: Media<'a> },
+    Document { document: Media<'a> },
     Template { template: Template<'a> },
 }
 
@@ -108,6 +113,25 @@ enum Content<'a> {
 struct Body<'a> {
     body: &'a str,
     preview_url: bool,
+}
+
+/// A file by its link. WhatsApp keeps what it has fetched for some minutes, so one link is not fetched for every recipient.
+#[derive(Serialize)]
+struct Media<'a> {
+    link: &'a str,
+    /// What a document is called in the chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filename: Option<&'a str>,
+}
+
+fn media(attachment: &Attachment) -> Content<'_> {
+    let media = Media { link: &attachment.url, filename: None };
+    match attachment.kind {
+        AttachmentType::Image => Content::Image { image: media },
+        AttachmentType::Video => Content::Video { video: media },
+        AttachmentType::Audio => Content::Audio { audio: media },
+        AttachmentType::File => Content::Document { document: Media { filename: file_name(attachment), ..media } },
+    }
 }
 
 #[derive(Serialize)]
@@ -215,11 +239,12 @@ impl Provider for WhatsApp {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        let content = match message.extras {
-            Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }) => {
+        let content = match (message.extras, attachment(message)?) {
+            (Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }), _) => {
                 Content::Template { template: template(block)? }
             }
-            extras => {
+            (_, Some(attachment)) => media(attachment),
+            (extras, None) => {
                 check_text(message.text, self.name(), MAX_TEXT)?;
                 let preview_url = matches!(extras, Extras::WhatsApp(block) if block.preview_url);
                 Content::Text { text: Body { body: message.text, preview_url } }

@@ -19,7 +19,8 @@ fn account() -> WhatsAppAccount {
 
 fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
     let vars = BTreeMap::new();
-    let message = Message { recipient, text, extras, vars: &vars, correlation: "7f3a:42:1:0" };
+    let message =
+        Message { recipient, text, extras, attachments: &[], is_last: true, vars: &vars, correlation: "7f3a:42:1:0" };
     WhatsApp::new(account()).unwrap().encode(&message)
 }
 
@@ -110,6 +111,43 @@ fn a_number_without_its_country_is_refused_since_it_would_reach_somebody_else() 
 }
 
 #[test]
+fn media_become_the_documented_request_by_their_link() {
+    let encode = |kind, url: &str| {
+        let (vars, attachments) = (BTreeMap::new(), [Attachment { kind, url: url.into() }]);
+        let message = Message {
+            recipient: "+16505551234",
+            text: "",
+            extras: &Extras::None,
+            attachments: &attachments,
+            is_last: true,
+            vars: &vars,
+            correlation: "7f3a:42:2:1",
+        };
+        body(&WhatsApp::new(account()).unwrap().encode(&message).unwrap())
+    };
+    let link = "https://media.example.test/a.pdf?v=1";
+    let kinds = [(AttachmentType::Image, "image"), (AttachmentType::Video, "video"), (AttachmentType::Audio, "audio")];
+    for (kind, word) in kinds {
+        let expected = json!({
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": "+16505551234",
+            "type": word,
+            word: {"link": link},
+            "biz_opaque_callback_data": "7f3a:42:2:1",
+        });
+        assert_eq!(encode(kind, link), expected);
+    }
+    let document = encode(AttachmentType::File, link);
+    assert_eq!(
+        (&document["type"], &document["document"]),
+        (&json!("document"), &json!({"link": link, "filename": "a.pdf"}))
+    );
+    let unnamed = encode(AttachmentType::File, "https://media.example.test/");
+    assert_eq!(unnamed["document"], json!({"link": "https://media.example.test/"}));
+}
+
+#[test]
 fn the_limits_of_text_and_callback_data_are_kept() {
     let longest = "ü".repeat(MAX_TEXT);
     assert!(encode("+1", &longest, &Extras::None).is_ok());
@@ -117,8 +155,15 @@ fn the_limits_of_text_and_callback_data_are_kept() {
     assert_eq!(error, EncodeError::TextTooLong { provider: "whatsapp", limit: 4_096, actual: 4_097 });
     assert_eq!(encode("+1", "", &Extras::None).unwrap_err(), EncodeError::TextEmpty);
     let (vars, correlation) = (BTreeMap::new(), "x".repeat(MAX_CALLBACK_DATA + 1));
-    let message =
-        Message { recipient: "+1", text: "hi", extras: &Extras::None, vars: &vars, correlation: &correlation };
+    let message = Message {
+        recipient: "+1",
+        text: "hi",
+        extras: &Extras::None,
+        attachments: &[],
+        is_last: true,
+        vars: &vars,
+        correlation: &correlation,
+    };
     assert!(matches!(WhatsApp::new(account()).unwrap().encode(&message), Err(EncodeError::Request(_))));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::clock::Local;
 use super::super::flight::Landing;
 use super::super::holding::Held;
-use super::{Ended, Exchanged, Running, SessionError};
+use super::{Ended, Exchanged, Flown, Running, SessionError};
 use crate::ledger::SenderLedger;
 use crate::ledger::exchange::Report;
 
@@ -33,7 +33,7 @@ impl<L: SenderLedger> Running<L> {
     pub(super) async fn wind_up(&mut self) {
         self.holding.leave(Local::now());
         while let Some(flown) = self.flights.join_next().await {
-            if let Ok((seq, attempt, Landing { outcome, .. })) = flown {
+            if let Ok(Flown { seq, attempt, landing: Landing { outcome, .. }, .. }) = flown {
                 let _ = self.session.journal.ended(&self.session.holder, seq, attempt, &outcome);
                 self.holding.ended(Report { seq, attempt, outcome }, Local::now());
             }

@@ -9,6 +9,7 @@ fn call(played: Played, recipient: &str) -> Call {
         recipient: recipient.into(),
         correlation: None,
         text: "hi".into(),
+        attachments: Vec::new(),
         refusal: None,
     }
 }

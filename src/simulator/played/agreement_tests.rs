@@ -55,6 +55,7 @@ fn agree(played: Played, provider: &dyn Provider, account: &str, rows: impl Iter
         recipient: "987654321".into(),
         correlation: None,
         text: "hi".into(),
+        attachments: Vec::new(),
         refusal: None,
     };
     let mut seen = 0;

@@ -1,10 +1,16 @@
 //! A plain endpoint.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter};
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 
 pub(super) struct Http;
+
+/// `None` for one that nobody could fetch.
+fn attachment(attachment: &Value) -> Option<String> {
+    let (kind, link) = (attachment["type"].as_str()?, attachment["url"].as_str()?);
+    is_link(link).then(|| format!("{kind} {link}"))
+}
 
 impl Play for Http {
     fn name(&self) -> &'static str {
@@ -14,10 +20,13 @@ impl Play for Http {
     fn read(&self, request: &Posted<'_>) -> Option<Call> {
         let body = request.json();
         let recipient = body.text("/id");
+        let given = body.at("/attachments").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let attachments: Option<Vec<String>> = given.iter().map(attachment).collect();
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
         let refusal = match &recipient {
             _ if !body.is_json() => bad("the body is no JSON"),
             None => bad("param recipient must be non-empty"),
+            _ if attachments.is_none() => bad("param attachments is invalid"),
             Some(_) => None,
         };
         Some(Call {
@@ -26,6 +35,7 @@ impl Play for Http {
             recipient: recipient.unwrap_or_default(),
             correlation: request.correlation.map(str::to_owned),
             text: body.text("/text").unwrap_or_default(),
+            attachments: attachments.unwrap_or_default(),
             refusal,
         })
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph};
+use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
 
 /// Graph's own words: "must be less than or equal to 2000".
 const MAX_TEXT: usize = 2_000;
@@ -26,11 +26,16 @@ impl Play for Messenger {
         let (recipient, text) =
             (body.text("/recipient/id"), body.text("/message/text").or_else(|| body.text("/message/template/name")));
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
+        let attachment = attachment(&body);
+        let attaches = body.at("/message/attachment").is_some();
         let refusal = match &text {
             _ if !body.is_json() => bad("the body is no JSON"),
             _ if recipient.is_none() => bad("param recipient must be non-empty"),
             _ if !request.has_bearer_token() => Some(Refusal::NoToken),
             _ if body.text("/messaging_type").is_none() => bad("param messaging_type is required"),
+            Some(_) if attaches => bad("Message cannot contain both text and attachment"),
+            None if attaches && attachment.is_none() => bad("param message[attachment] is invalid"),
+            None if attaches => None,
             None => bad("param message[text] must be non-empty"),
             Some(text) if text.chars().count() > MAX_TEXT => {
                 bad("Length of param message[text] must be less than or equal to 2000")
@@ -43,6 +48,7 @@ impl Play for Messenger {
             recipient: recipient.unwrap_or_default(),
             correlation: body.text("/message/metadata"),
             text: text.unwrap_or_default(),
+            attachments: attachment.into_iter().collect(),
             refusal,
         })
     }
@@ -72,6 +78,14 @@ impl Play for Messenger {
             Refusal::BadParameter(what) => ("100".into(), graph::error(400, 100, None, &format!("(#100) {what}"))),
         }
     }
+}
+
+/// `None` for one that Messenger would refuse as well.
+fn attachment(body: &Body) -> Option<String> {
+    let kind = body.text("/message/attachment/type")?;
+    let link = body.text("/message/attachment/payload/url")?;
+    let is_known = ["image", "video", "audio", "file"].contains(&kind.as_str());
+    (is_known && is_link(&link)).then(|| format!("{kind} {link}"))
 }
 
 /// Where nothing else is known of a code, the text names the person, as several of the Graph API do.

@@ -10,7 +10,7 @@ mod telegram;
 mod twilio;
 mod whatsapp;
 
-use super::request::{Call, Posted, Refusal};
+use super::request::{Body, Call, Posted, Refusal, is_link};
 use super::response::Response;
 use super::settings::RetryAfter;
 

@@ -1,8 +1,8 @@
 //! Slack's `chat.postMessage`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter};
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::slack::errors::find;
 
 /// Every request comes from one workspace: it names none.
@@ -21,13 +21,15 @@ impl Play for Slack {
         }
         let body = request.json();
         let (recipient, text) = (body.text("/channel"), body.text("/text"));
-        let has_blocks =
-            body.at("/blocks").is_some_and(|blocks| blocks.as_array().is_some_and(|list| !list.is_empty()));
+        let blocks = body.at("/blocks").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let pictures: Vec<Option<String>> =
+            blocks.iter().filter(|block| block["type"] == "image").map(picture).collect();
         let bad = |word: &str| Some(Refusal::BadParameter(word.to_owned()));
         let refusal = match (&recipient, &text) {
             _ if !request.has_bearer_token() => Some(Refusal::NoToken),
             (None, _) => bad("channel_not_found"),
-            (Some(_), None) if !has_blocks => bad("no_text"),
+            (Some(_), None) if blocks.is_empty() => bad("no_text"),
+            _ if pictures.iter().any(Option::is_none) => bad("invalid_blocks"),
             _ => None,
         };
         Some(Call {
@@ -36,6 +38,7 @@ impl Play for Slack {
             recipient: recipient.unwrap_or_default(),
             correlation: body.text("/metadata/event_payload/ref"),
             text: text.unwrap_or_default(),
+            attachments: pictures.into_iter().flatten().collect(),
             refusal,
         })
     }
@@ -67,6 +70,13 @@ impl Play for Slack {
         };
         (word.to_owned(), error(word))
     }
+}
+
+/// `None` for a block that Slack would refuse: it wants a link and words that stand for the picture.
+fn picture(block: &Value) -> Option<String> {
+    let member = |name: &str| block.get(name)?.as_str().filter(|text| !text.is_empty());
+    let link = member("image_url").filter(|link| is_link(link))?;
+    member("alt_text").map(|_| format!("image {link}"))
 }
 
 fn error(word: &str) -> Response {

@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter};
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::telegram::errors::{TELEGRAM_ERRORS, TelegramError};
 
 /// The longest text, and what the server answers to a longer one.
 const MAX_TEXT: usize = 4_096;
+
+/// The methods that send media by link, and where each has it.
+const MEDIA: [(&str, &str); 4] =
+    [("sendPhoto", "photo"), ("sendVideo", "video"), ("sendAudio", "audio"), ("sendDocument", "document")];
 
 pub(super) struct Telegram;
 
@@ -24,11 +28,17 @@ impl Play for Telegram {
         let (bot, secret) = token.split_once(':').unwrap_or((token, ""));
         let is_bot = !bot.is_empty() && bot.bytes().all(|byte| byte.is_ascii_digit());
         let body = request.json();
+        let kind = MEDIA.iter().find(|(name, _)| *name == method).map(|(_, kind)| *kind);
+        let link = kind.and_then(|kind| body.text(&format!("/{kind}")));
         let (recipient, text) = (body.text_or_number("/chat_id"), body.text("/text"));
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
         let refusal = match &text {
-            _ if !is_bot || secret.is_empty() || method != "sendMessage" => Some(Refusal::NoToken),
+            _ if !is_bot || secret.is_empty() || (method != "sendMessage" && kind.is_none()) => Some(Refusal::NoToken),
             _ if recipient.is_none() => bad("chat_id is empty"),
+            _ if kind.is_some() => match &link {
+                Some(link) if is_link(link) => None,
+                _ => bad("wrong HTTP URL specified"),
+            },
             None => bad("message text is empty"),
             Some(text) if body.text("/parse_mode").is_none() && text.chars().count() > MAX_TEXT => {
                 bad("message is too long")
@@ -41,6 +51,7 @@ impl Play for Telegram {
             recipient: recipient.unwrap_or_default(),
             correlation: None,
             text: text.unwrap_or_default(),
+            attachments: kind.zip(link).map(|(kind, link)| format!("{kind} {link}")).into_iter().collect(),
             refusal,
         })
     }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter};
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::twilio::errors::find;
 
 const MAX_TEXT: usize = 1_600;
+const MAX_MEDIA: usize = 10;
 
 pub(super) struct Twilio;
 
@@ -22,15 +23,17 @@ impl Play for Twilio {
         let field = |name: &str| field(request.body, name);
         let sender = field("From").or_else(|| field("MessagingServiceSid"));
         let (recipient, text) = (field("To"), field("Body"));
+        let links: Vec<String> = fields(request.body, "MediaUrl").collect();
         let bad = |code: &str| Some(Refusal::BadParameter(code.to_owned()));
         let has_credentials = request.authorization.is_some_and(|value| value.starts_with("Basic "));
         let refusal = match &text {
             _ if !has_credentials => Some(Refusal::NoToken),
             _ if recipient.is_none() => bad("21211"),
             _ if sender.is_none() => bad("21603"),
-            None => bad("21602"),
+            _ if links.len() > MAX_MEDIA || !links.iter().all(|link| is_link(link)) => bad("21620"),
+            None if links.is_empty() => bad("21602"),
             Some(text) if text.chars().count() > MAX_TEXT => bad("21617"),
-            Some(_) => None,
+            _ => None,
         };
         Some(Call {
             played: Played::Twilio,
@@ -38,6 +41,7 @@ impl Play for Twilio {
             recipient: recipient.unwrap_or_default(),
             correlation: None,
             text: text.unwrap_or_default(),
+            attachments: links.iter().map(|link| format!("media {link}")).collect(),
             refusal,
         })
     }
@@ -55,7 +59,7 @@ impl Play for Twilio {
             "error_message": null,
             "from": if by_service { Value::Null } else { json!(sender) },
             "messaging_service_sid": if by_service { json!(sender) } else { Value::Null },
-            "num_media": "0",
+            "num_media": call.attachments.len().to_string(),
             "num_segments": if by_service { "0" } else { "1" },
             "sid": format!("SM{seed:016x}{number:016x}"),
             "status": if by_service { "accepted" } else { "queued" },
@@ -102,8 +106,16 @@ fn error(code: i64) -> Response {
 
 /// A field of a form that is not empty.
 fn field(body: &[u8], name: &str) -> Option<String> {
-    let body = std::str::from_utf8(body).ok()?;
-    let value = body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+    fields(body, name).next()
+}
+
+/// The fields of this name that are not empty.
+fn fields<'a>(body: &'a [u8], name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let body = std::str::from_utf8(body).unwrap_or_default();
+    body.split('&').filter_map(move |pair| unescaped(pair.strip_prefix(name)?.strip_prefix('=')?))
+}
+
+fn unescaped(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((first, after)) = rest.split_first() {

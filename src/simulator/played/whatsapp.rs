@@ -4,11 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph};
+use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
 
 const MAX_TEXT: usize = 4_096;
+
+/// The types of media messages.
+const MEDIA: [&str; 4] = ["image", "video", "audio", "document"];
 
 /// The code of the throttle answer.
 const THROTTLED: i64 = 130_429;
@@ -34,9 +37,13 @@ impl Play for WhatsApp {
         let is_template = body.text("/type").as_deref() == Some("template");
         let text = if is_template { template(body.at("/template")) } else { body.text("/text/body") };
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
+        let kind = body.text("/type").filter(|kind| MEDIA.contains(&kind.as_str()));
+        let media = kind.as_ref().and_then(|kind| media(&body, kind));
         let refusal = match &text {
             _ if !request.has_bearer_token() => Some(Refusal::NoToken),
             _ if recipient.is_none() => bad("The parameter to is required."),
+            None if media.is_some() => None,
+            None if kind.is_some() => bad("The parameter link must be a URL."),
             None => bad("The parameter text['body'] is required."),
             Some(text) if !is_template && text.chars().count() > MAX_TEXT => {
                 bad("Param text['body'] must be at most 4096 characters long.")
@@ -49,6 +56,7 @@ impl Play for WhatsApp {
             recipient: recipient.unwrap_or_default(),
             correlation: body.text("/biz_opaque_callback_data"),
             text: text.unwrap_or_default(),
+            attachments: media.into_iter().collect(),
             refusal,
         })
     }
@@ -83,6 +91,12 @@ impl Play for WhatsApp {
             Refusal::BadParameter(what) => ("100".into(), error(100, None, &format!("(#100) {what}"))),
         }
     }
+}
+
+/// `None` for one that WhatsApp would refuse as well.
+fn media(body: &Body, kind: &str) -> Option<String> {
+    let link = body.text(&format!("/{kind}/link"))?;
+    is_link(&link).then(|| format!("{kind} {link}"))
 }
 
 /// The template's name and what was filled in, as a text for the record.

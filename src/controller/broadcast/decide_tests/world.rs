@@ -91,6 +91,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         planning: false,
         plan: None,
         samples: Vec::new(),
+        parts: 1,
         counts: Counts::default(),
         outcomes: Vec::new(),
         batches_total: 0,
