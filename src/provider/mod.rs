@@ -8,6 +8,7 @@ pub mod messenger;
 mod redact;
 mod retry_after;
 pub mod slack;
+pub mod standard_webhooks;
 pub mod telegram;
 pub mod twilio;
 pub mod whatsapp;
