@@ -20,7 +20,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Ur
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use retry_after::MAX_RETRY_AFTER_MS;
+pub use retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};

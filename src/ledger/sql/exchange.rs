@@ -81,6 +81,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         now,
         braked: false,
         allowed: broadcast.allowed(),
+        notifies: broadcast.notifications.is_some(),
     }
 }
 
@@ -296,6 +297,7 @@ impl<S: Store> Turn<'_, S> {
             request_timeout: self.broadcast.request_timeout(),
             directive,
             content,
+            notifications: self.survey.notifications || !self.broadcast.news.is_empty(),
         })
     }
 }

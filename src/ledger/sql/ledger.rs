@@ -5,12 +5,14 @@ use std::time::Duration;
 use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
-use super::{audience, declare, duplicate, exchange, maintain, owner, plan, read, results, rows};
+use super::{audience, declare, duplicate, exchange, maintain, outbox, owner, plan, posting, read, results, rows};
+use crate::delivery::notification::Standing;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::results::{ResultsPage, ResultsQuery};
@@ -130,6 +132,14 @@ impl<D: Database> SenderLedger for D {
         commit!(self, EXCHANGE_TIMEOUT, |store| exchange::exchange(store, request))
     }
 
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        commit!(self, |store| posting::take(store, request))
+    }
+
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        commit!(self, |store| posting::report(store, told))
+    }
+
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         commit_always!(self, |store| maintain::settle_dead(store, within, words))
     }
@@ -206,6 +216,15 @@ impl<D: Database> Ledger for D {
 
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         read!(self, |store| results::page(store, query))?.ok_or(LedgerError::UnknownBroadcast)
+    }
+
+    async fn tell_standing(&self, broadcast: BroadcastId, standing: &Standing) -> Result<()> {
+        let known = commit_always!(self, |store| outbox::tell_standing(store, broadcast, standing))?;
+        if known { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
+    }
+
+    async fn notification_totals(&self) -> Result<NotificationTotals> {
+        read!(self, |store| outbox::totals(store))
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

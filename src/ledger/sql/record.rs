@@ -91,9 +91,10 @@ pub async fn count_moved<S: Store>(
         counts.shift(*from, to);
     }
     broadcast.set_counts(counts);
+    let told = broadcast.told_of_batches()?;
     let mut tally = Tally::default();
     tally.change(to, reason, None, moved.len() as i64);
-    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally }).await
+    store.record(&Entries { broadcast: broadcast.id, now, rows: Vec::new(), batches, tally, told }).await
 }
 
 impl DeliveryRow {
@@ -253,9 +254,14 @@ impl Book {
             return Ok(self.recorded);
         }
         broadcast.set_counts(self.counts);
-        let rows = self.rows.into_values().collect();
-        let entries =
-            Entries { broadcast: broadcast.id, now: self.now, rows, batches: self.batches, tally: self.tally };
+        let entries = Entries {
+            broadcast: broadcast.id,
+            now: self.now,
+            rows: self.rows.into_values().collect(),
+            batches: self.batches,
+            tally: self.tally,
+            told: broadcast.told_of_batches()?,
+        };
         store.record(&entries).await?;
         Ok(self.recorded)
     }
