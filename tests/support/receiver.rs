@@ -1,6 +1,6 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
-//! An endpoint on loopback that verifies what it is told with the reference implementation of Standard Webhooks.
+//! An endpoint that verifies what it is told with the reference implementation of Standard Webhooks.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,12 @@ pub struct Receiver {
 impl Receiver {
     /// `answer` says the status for a path and how many requests came before.
     pub fn start(answer: impl Fn(&str, usize) -> u16 + Send + Sync + 'static) -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Receiver::start_at("127.0.0.1", answer)
+    }
+
+    /// At an address of this machine that others reach.
+    pub fn start_at(address: &str, answer: impl Fn(&str, usize) -> u16 + Send + Sync + 'static) -> Receiver {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
         let (kept, answer) = (told.clone(), Arc::new(answer));

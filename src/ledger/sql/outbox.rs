@@ -44,6 +44,9 @@ impl BroadcastRow {
 
     /// The endpoints that want to be told of a batch.
     pub fn told_of_batches(&self) -> sqlx::Result<Vec<String>> {
+        if self.notifications.is_none() {
+            return Ok(Vec::new());
+        }
         let told = self.told()?;
         Ok(names(&self.endpoints()?, &told, NotificationEvent::BatchCompleted).collect())
     }
