@@ -68,16 +68,23 @@ impl<L: SenderLedger> Notifier<L> {
     }
 
     async fn work(self, bell: Arc<Notify>, mut ending: watch::Receiver<Option<Instant>>, at_once: bool) {
-        let client = match WebhookClient::new() {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::warn!(%error, "endpoints are not told: the HTTP client cannot be set up");
-                return;
-            }
-        };
         let mut is_asked = at_once;
+        // Made once there is somebody to tell.
+        let mut client = None;
         loop {
-            let next = if is_asked { self.tell_due(&client).await } else { None };
+            if is_asked && client.is_none() {
+                match WebhookClient::new() {
+                    Ok(made) => client = Some(made),
+                    Err(error) => {
+                        tracing::warn!(%error, "endpoints are not told: the HTTP client cannot be set up");
+                        return;
+                    }
+                }
+            }
+            let next = match &client {
+                Some(client) => self.tell_due(client).await,
+                None => None,
+            };
             let deadline = *ending.borrow();
             if deadline.is_some_and(|deadline| next.is_none_or(|next| next > deadline)) {
                 return;

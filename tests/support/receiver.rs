@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -36,17 +37,17 @@ impl Receiver {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer) = (told.clone(), Arc::new(answer));
+        let (came, kept, answer) = (Arc::new(AtomicUsize::new(0)), told.clone(), Arc::new(answer));
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let (kept, answer) = (kept.clone(), answer.clone());
-                std::thread::spawn(move || serve(connection, &kept, answer.as_ref()));
+                let (came, kept, answer) = (came.clone(), kept.clone(), answer.clone());
+                std::thread::spawn(move || serve(connection, &came, &kept, answer.as_ref()));
             }
         });
         Receiver { url, told }
     }
 
-    /// Every request so far.
+    /// Every request that was answered so far.
     pub fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
@@ -90,7 +91,7 @@ impl Told {
     }
 }
 
-fn serve(mut connection: TcpStream, kept: &Mutex<Vec<Told>>, answer: &dyn Fn(&str, usize) -> u16) {
+fn serve(mut connection: TcpStream, came: &AtomicUsize, kept: &Mutex<Vec<Told>>, answer: &dyn Fn(&str, usize) -> u16) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut first = String::new();
     if reader.read_line(&mut first).is_err() {
@@ -107,12 +108,8 @@ fn serve(mut connection: TcpStream, kept: &Mutex<Vec<Told>>, answer: &dyn Fn(&st
     let length = headers["content-length"].to_str().unwrap().parse().unwrap();
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    let status = {
-        let mut kept = kept.lock().unwrap();
-        let status = answer(&path, kept.len());
-        kept.push(Told { path, headers, body, status });
-        status
-    };
+    let status = answer(&path, came.fetch_add(1, Ordering::SeqCst));
+    kept.lock().unwrap().push(Told { path, headers, body, status });
     let text = format!("HTTP/1.1 {status} As Said\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     // The client may be gone by now.
     let _ = connection.write_all(text.as_bytes());
