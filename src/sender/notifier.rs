@@ -2,6 +2,7 @@
 //! page at a time, and posts a few at once. Sessions ring when the ledger says that events wait.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,8 +160,8 @@ impl<L: SenderLedger> Notifier<L> {
         let mut keys = BTreeMap::new();
         for Notification { secret, .. } in &page.notifications {
             let of = (secret.name.as_str(), secret.key.as_str());
-            if !keys.contains_key(&of) {
-                keys.insert(of, self.read(secret).await);
+            if let Entry::Vacant(free) = keys.entry(of) {
+                free.insert(self.read(secret).await);
             }
         }
         keys
