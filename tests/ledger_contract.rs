@@ -180,6 +180,7 @@ macro_rules! contract {
                     each_event_is_written_once_and_for_the_endpoints_that_want_it
                     an_event_is_there_exactly_where_what_causes_it_is
                     what_a_sender_has_taken_no_other_gets_before_its_lease_is_over
+                    when_no_sender_lives_what_was_taken_is_due_at_once
                     what_is_not_taken_is_due_again_later_and_given_up_after_three_days
                     an_endpoint_may_ask_to_be_left_alone
                     what_waits_for_an_endpoint_that_is_away_waits_together

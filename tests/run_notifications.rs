@@ -95,6 +95,30 @@ fn an_endpoint_that_is_away_for_a_while_misses_nothing() {
 }
 
 #[test]
+fn a_run_that_is_killed_loses_no_event_and_makes_none_up() {
+    let stage = Stage::open(&["--latency", "20"]);
+    // Slow enough to be in the middle of an event when the run is killed.
+    let receiver = Receiver::start(|_, _| {
+        std::thread::sleep(Duration::from_millis(50));
+        200
+    });
+    stage.documents(100, &[hook(SECRET), telling(&receiver.url, ALL, 60, "  delivery: {batchSize: 10}\n")]);
+    for requests in [5, 20, 35] {
+        let running = stage.start(&[]);
+        stage.await_requests(requests);
+        running.signal("KILL");
+        running.wait();
+    }
+    stage.run(&[]);
+    let ids: BTreeSet<String> = receiver.taken().iter().map(receiver::Told::id).collect();
+    let events: Vec<String> =
+        ids.iter().map(|id| id.split(':').skip(1).take(2).collect::<Vec<_>>().join(" ")).collect();
+    let mut expected: Vec<String> = (0..6).map(|batch| format!("BatchCompleted {batch}")).collect();
+    expected.extend(["BroadcastFinished 1".to_owned(), "BroadcastStarted 1".to_owned()]);
+    assert_eq!(events, expected);
+}
+
+#[test]
 fn what_an_endpoint_has_not_taken_is_left_to_the_next_run_and_changes_no_exit_code() {
     let (stage, receiver) = (Stage::open(&[]), Receiver::start(|path, _| if path == "/old" { 500 } else { 200 }));
     let (old, new) = (format!("{}/old", receiver.url), format!("{}/new", receiver.url));

@@ -181,6 +181,14 @@ pub async fn what_a_sender_has_taken_no_other_gets_before_its_lease_is_over<L: B
     assert_eq!(world.ledger.notification_totals().await.unwrap(), totals, "each is counted once");
 }
 
+pub async fn when_no_sender_lives_what_was_taken_is_due_at_once<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&telling("one"), 20).await;
+    send_all(world, broadcast).await;
+    let first = take(world, broadcast, "first").await;
+    world.ledger.settle_all_senders_dead().await.unwrap();
+    assert_eq!(names(&take(world, broadcast, "second").await), names(&first));
+}
+
 pub async fn what_is_not_taken_is_due_again_later_and_given_up_after_three_days<L: Backend>(world: &World<L>) {
     let wanted = Declaration {
         notifications: vec![endpoint("crm", &[NotificationEvent::BroadcastFinished])],

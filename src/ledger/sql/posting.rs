@@ -92,6 +92,17 @@ impl OutboxRow {
     }
 }
 
+/// Gives every event free that a sender has taken: none lives.
+pub async fn void_leases<S: Store>(store: &mut S) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE outbox SET holder = NULL, lease_until = 0 WHERE settled_at IS NULL AND holder IS NOT NULL",
+            args![],
+        )
+        .await?;
+    Ok(())
+}
+
 /// When the first of those may be taken that are not this holder's.
 async fn next_at<S: Store>(store: &mut S, broadcast: i64, holder: &str) -> sqlx::Result<Option<Timestamp>> {
     let (next,): (Option<i64>,) = store
