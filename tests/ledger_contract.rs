@@ -182,6 +182,7 @@ macro_rules! contract {
                     what_a_sender_has_taken_no_other_gets_before_its_lease_is_over
                     when_no_sender_lives_what_was_taken_is_due_at_once
                     what_is_not_taken_is_due_again_later_and_given_up_after_three_days
+                    no_sender_is_started_for_ever_for_what_nobody_could_try
                     an_endpoint_may_ask_to_be_left_alone
                     what_waits_for_an_endpoint_that_is_away_waits_together
                     an_endpoint_that_is_gone_is_told_nothing_until_it_is_another

@@ -122,7 +122,8 @@ pub struct Outbox {
     pub delivered: i64,
     pub failed: i64,
     pub last_error: Option<NotificationError>,
-    /// When the first of those pending may be taken.
+    /// When the first of those pending may be taken, less what nobody has taken for longer than
+    /// [`FORGOTTEN_AFTER`](crate::delivery::notification::FORGOTTEN_AFTER).
     pub due_at: Option<Timestamp>,
 }
 

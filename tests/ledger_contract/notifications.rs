@@ -2,7 +2,7 @@
 
 use herald::api::{NotificationEndpoint, NotificationEvent, SecretKeyRef};
 use herald::delivery::counts::Counts;
-use herald::delivery::notification::{Cause, GIVE_UP_AFTER, LONGEST_BACKOFF, Sight, Standing};
+use herald::delivery::notification::{Cause, FORGOTTEN_AFTER, GIVE_UP_AFTER, LONGEST_BACKOFF, Sight, Standing};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::notification::{ENDPOINT_GONE, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_LEASE};
@@ -221,6 +221,17 @@ pub async fn what_is_not_taken_is_due_again_later_and_given_up_after_three_days<
     assert!((15..80).contains(&tries), "{tries} tries in three days");
     let totals = NotificationTotals { pending: 0, delivered: 0, failed: 1 };
     assert_eq!(world.ledger.notification_totals().await.unwrap(), totals);
+}
+
+pub async fn no_sender_is_started_for_ever_for_what_nobody_could_try<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&telling("one"), 20).await;
+    send_all(world, broadcast).await;
+    world.pass(FORGOTTEN_AFTER - Span::from_secs(60));
+    assert!(world.snapshot(broadcast).await.outbox.unwrap().due_at.is_some());
+    world.pass(Span::from_secs(60));
+    let outbox = world.snapshot(broadcast).await.outbox.unwrap();
+    assert_eq!((outbox.pending, outbox.due_at), (4, None));
+    assert_eq!(deliver(world, broadcast).await.len(), 4, "who comes anyway tells it all the same");
 }
 
 pub async fn an_endpoint_may_ask_to_be_left_alone<L: Backend>(world: &World<L>) {

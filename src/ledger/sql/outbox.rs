@@ -10,7 +10,7 @@ use super::value::args;
 use crate::api::broadcast_status::NotificationError;
 use crate::api::{NotificationEndpoint, NotificationEvent};
 use crate::delivery::gate::Gate;
-use crate::delivery::notification::{Cause, Occasion, Sight, Standing, Told};
+use crate::delivery::notification::{Cause, FORGOTTEN_AFTER, Occasion, Sight, Standing, Told};
 use crate::delivery::recipient::SkipReason;
 use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::digest;
@@ -176,7 +176,7 @@ pub async fn follow_declaration<S: Store>(
         }
         tell_of(store, broadcast, &standing).await?;
     }
-    snapshot.outbox = read(store, snapshot.id.0).await?;
+    snapshot.outbox = read(store, snapshot.id.0, snapshot.now).await?;
     Ok(())
 }
 
@@ -243,16 +243,16 @@ struct SumsRow {
 }
 
 /// The outbox of a broadcast, where it has endpoints.
-pub async fn read<S: Store>(store: &mut S, broadcast: i64) -> sqlx::Result<Option<Outbox>> {
+pub async fn read<S: Store>(store: &mut S, broadcast: i64, now: Timestamp) -> sqlx::Result<Option<Outbox>> {
     let sums: Option<SumsRow> = store
         .optional(
             "SELECT notified, sums.pending, sums.delivered, sums.failed, sums.due_at FROM broadcast CROSS JOIN (SELECT \
              count(*) FILTER (WHERE settled_at IS NULL) AS pending, count(*) FILTER (WHERE delivered) AS delivered, \
              count(*) FILTER (WHERE settled_at IS NOT NULL AND NOT delivered) AS failed, \
              min(CASE WHEN lease_until > not_before THEN lease_until ELSE not_before END) \
-                 FILTER (WHERE settled_at IS NULL) AS due_at \
+                 FILTER (WHERE settled_at IS NULL AND at > $2) AS due_at \
              FROM outbox WHERE broadcast_id = $1) AS sums WHERE id = $1 AND notifications IS NOT NULL",
-            args![broadcast],
+            args![broadcast, now - FORGOTTEN_AFTER],
         )
         .await?;
     let Some(sums) = sums else { return Ok(None) };

@@ -81,7 +81,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
         outbox: match broadcast.notifications {
-            Some(_) => outbox::read(store, id.0).await?,
+            Some(_) => outbox::read(store, id.0, now).await?,
             None => None,
         },
     }))
