@@ -5,6 +5,8 @@
 
 #[path = "run_support/audience_server.rs"]
 mod audience_server;
+#[path = "support/receiver.rs"]
+mod receiver;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use herald::local::RunOptions;
 use herald::local::manifest::Manifest;
 use herald::local::manifest_document::ManifestInput;
 use herald::simulator::{Simulator, SimulatorOptions};
+use receiver::Receiver;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -290,6 +293,18 @@ async fn the_example_of_a_database_reaches_the_first_hundred_of_its_query() {
     let (code, status, counted) =
         run_with(&folder, &[], "audience-sql.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
     assert_eq!((code, &status["recipients"]["sent"], &counted["recipients_accepted"]), (0, &100.into(), &100.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_that_tells_an_endpoint_is_told_of_start_and_end_with_its_signature() {
+    let receiver = Receiver::start(|_, _| 200);
+    let folder = tempfile::tempdir().unwrap();
+    let others = [("127.0.0.1:8092", receiver.url.trim_start_matches("http://"))];
+    let (code, status, _) = run_with(&folder, &[], "notifications.yaml", &others).await;
+    assert_eq!((code, &status["recipients"]["sent"], &status["notifications"]["delivered"]), (0, &3.into(), &2.into()));
+    assert_eq!(receiver.events(), ["BroadcastFinished", "BroadcastStarted"]);
+    let secret = "whsec_bm90IGEgc2VjcmV0LCBqdXN0IGFuIGV4YW1wbGU=";
+    assert!(receiver.told().iter().all(|told| told.is_signed_by(secret)));
 }
 
 #[test]

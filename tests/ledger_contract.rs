@@ -17,6 +17,8 @@ mod dead_senders;
 mod gates;
 #[path = "ledger_contract/losses.rs"]
 mod losses;
+#[path = "ledger_contract/notifications.rs"]
+mod notifications;
 #[path = "ledger_contract/outcomes.rs"]
 mod outcomes;
 #[path = "ledger_contract/over_the_wire.rs"]
@@ -198,6 +200,28 @@ macro_rules! contract {
                     a_finished_broadcast_declared_again_is_complete_with_nobody_to_take
                     a_key_is_reused_only_after_the_first_attempt
                     an_unknown_broadcast_is_an_error
+                }
+                notifications {
+                    each_event_is_written_once_and_for_the_endpoints_that_want_it
+                    an_event_is_there_exactly_where_what_causes_it_is
+                    what_a_sender_has_taken_no_other_gets_before_its_lease_is_over
+                    when_no_sender_lives_what_was_taken_is_due_at_once
+                    what_is_not_taken_is_due_again_later_and_given_up_after_three_days
+                    no_sender_is_started_for_ever_for_what_nobody_could_try
+                    an_endpoint_may_ask_to_be_left_alone
+                    what_waits_for_an_endpoint_that_is_away_waits_together
+                    an_endpoint_that_is_gone_is_told_nothing_until_it_is_another
+                    gone_of_an_older_url_ends_nothing
+                    an_edited_endpoint_gets_what_waits_at_once_and_a_removed_one_nothing
+                    what_happened_before_anybody_was_to_be_told_is_not_told
+                    each_pause_and_each_hold_is_told_once
+                    credentials_that_are_refused_again_and_again_are_told_once
+                    a_standing_that_several_see_is_told_once
+                    what_keeps_senders_from_working_is_told_with_their_report
+                    every_end_is_told_with_its_reason
+                    a_reply_says_that_events_wait_and_nobody_is_at_them
+                    events_are_due_in_time_after_the_clock_was_set_back
+                    a_report_of_too_many_is_refused
                 }
                 quiet_hours {
                     nobody_is_taken_in_quiet_hours_and_everybody_after_them

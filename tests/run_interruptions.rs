@@ -233,6 +233,7 @@ fn declaration() -> Declaration {
         end_at: None,
         start_by: None,
         quiet_hours: QuietHours::default(),
+        notifications: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

@@ -8,10 +8,14 @@ mod audience_server;
 mod child;
 #[path = "sender_pod/gates.rs"]
 mod gates;
+#[path = "support/receiver.rs"]
+mod receiver;
 #[path = "sender_pod/sessions.rs"]
 mod sessions;
 #[path = "sender_pod/stage.rs"]
 mod stage;
+#[path = "sender_pod/telling.rs"]
+mod telling;
 #[path = "sender_pod/unreliable.rs"]
 mod unreliable;
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use herald::ledger::{AudiencePage, AudienceQuery, Brief, LedgerError, SenderLedger, Trouble};
+use herald::ledger::{
+    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, SenderLedger,
+    TakeNotifications, Trouble,
+};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -57,6 +60,12 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
         let reply = self.ledger.exchange(request).await;
         self.travel().await;
         reply
+    }
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        self.ledger.take_notifications(request).await
+    }
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        self.ledger.report_notifications(told).await
     }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.ledger.settle_dead_sender(within, words).await

@@ -90,6 +90,7 @@ pub fn declaration(rate: u32) -> Declaration {
         end_at: None,
         start_by: None,
         quiet_hours: QuietHours::default(),
+        notifications: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

@@ -128,6 +128,7 @@ impl<L: SenderLedger> Office<L> {
             plan: None,
             patience: None,
             retry_credentials: false,
+            bell: Arc::default(),
         };
         sessions.spawn(session.run(stop.clone()))
     }

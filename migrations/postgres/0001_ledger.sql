@@ -4,6 +4,8 @@ CREATE TABLE ledger (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    notifications_delivered BIGINT NOT NULL DEFAULT 0,     -- of all broadcasts
+    notifications_failed BIGINT NOT NULL DEFAULT 0,
     cluster TEXT                        -- the uid of the one it serves; NULL before the first operator
 );
 
@@ -59,6 +61,8 @@ CREATE TABLE broadcast (
     end_at BIGINT,
     start_by BIGINT,                   -- the first attempt may not come after this
     quiet_hours TEXT,                   -- JSON; NULL for none
+    notifications TEXT,                 -- the endpoints that are told how it goes: JSON; NULL for none
+    notified TEXT NOT NULL DEFAULT '{}',        -- what they were told last: JSON
     suspended BOOLEAN NOT NULL,
     cancelled BOOLEAN NOT NULL,         -- latched
     declared_at BIGINT NOT NULL,       -- first
@@ -260,3 +264,32 @@ CREATE TABLE tag (
 );
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
+
+-- What endpoints are told: a row for each event and endpoint, written with what causes it and kept.
+CREATE TABLE outbox (
+    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    event TEXT NOT NULL,
+    occurrence BIGINT NOT NULL,        -- of batches their index; otherwise which time it is
+    endpoint TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    reason TEXT,
+    message TEXT,
+    pending BIGINT NOT NULL,           -- of the batch, or of the broadcast, then
+    inflight BIGINT NOT NULL,
+    sent BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    skipped BIGINT NOT NULL,
+    unknown BIGINT NOT NULL,
+    holder TEXT,                        -- the sender that is at it
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    error TEXT,                         -- why it was last not taken
+    error_code TEXT,
+    error_at BIGINT,
+    settled_at BIGINT,                 -- delivered, or given up
+    delivered BOOLEAN NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (broadcast_id, event, occurrence, endpoint)
+);
+
+CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;

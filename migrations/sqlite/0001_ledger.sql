@@ -4,6 +4,8 @@ CREATE TABLE ledger (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     id TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    notifications_delivered INTEGER NOT NULL DEFAULT 0,     -- of all broadcasts
+    notifications_failed INTEGER NOT NULL DEFAULT 0,
     cluster TEXT                        -- the uid of the one it serves; NULL before the first operator
 ) STRICT;
 
@@ -59,6 +61,8 @@ CREATE TABLE broadcast (
     end_at INTEGER,
     start_by INTEGER,                   -- the first attempt may not come after this
     quiet_hours TEXT,                   -- JSON; NULL for none
+    notifications TEXT,                 -- the endpoints that are told how it goes: JSON; NULL for none
+    notified TEXT NOT NULL DEFAULT '{}',        -- what they were told last: JSON
     suspended INTEGER NOT NULL,
     cancelled INTEGER NOT NULL,         -- latched
     declared_at INTEGER NOT NULL,       -- first
@@ -259,3 +263,32 @@ CREATE TABLE tag (
 ) STRICT;
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
+
+-- What endpoints are told: a row for each event and endpoint, written with what causes it and kept.
+CREATE TABLE outbox (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    event TEXT NOT NULL,
+    occurrence INTEGER NOT NULL,        -- of batches their index; otherwise which time it is
+    endpoint TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    reason TEXT,
+    message TEXT,
+    pending INTEGER NOT NULL,           -- of the batch, or of the broadcast, then
+    inflight INTEGER NOT NULL,
+    sent INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    skipped INTEGER NOT NULL,
+    unknown INTEGER NOT NULL,
+    holder TEXT,                        -- the sender that is at it
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    error TEXT,                         -- why it was last not taken
+    error_code TEXT,
+    error_at INTEGER,
+    settled_at INTEGER,                 -- delivered, or given up
+    delivered INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (broadcast_id, event, occurrence, endpoint)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, quiet_period,
-    quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef, tag,
+    audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, notification,
+    notification::NotificationEndpoint, quiet_period, quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef, tag,
 };
 
 /// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
@@ -105,6 +105,13 @@ pub struct BroadcastMessageSpec {
     /// When to begin and when to stop. Without it the sending begins at once and ends with the last recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// Whom to tell how it goes: at most 4 endpoints, each with a name of its own. What happens is kept in the ledger with
+    /// what caused it and posted until the endpoint has taken it, for three days; it may come more than once, always with the
+    /// same `webhook-id`, and in any order. Default: nobody. May be changed at any time; what happened before an endpoint was
+    /// named is not told to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "notification::list_schema")]
+    pub notifications: Vec<NotificationEndpoint>,
     /// `true`: make the plan, count it and render samples, but send nothing; while sending: pause. Remove it, or set
     /// `false`, to start or go on. May be changed at any time. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition};
+use super::{broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition, notification::MAX_ENDPOINT_NAME};
 
 /// The most entries of `reasons`; the largest counts are kept.
 pub const MAX_REASONS: usize = 32;
@@ -69,6 +69,9 @@ pub struct BroadcastMessageStatus {
     /// The batches the plan was cut into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batches: Option<BatchSums>,
+    /// What became of the events for `spec.notifications`; absent where nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<NotificationSums>,
     /// Settled recipients (sent, failed, skipped, unknown) in percent of the planned, rounded down: 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
@@ -165,6 +168,40 @@ pub struct BatchSums {
     /// Batches with every recipient settled.
     #[schemars(range(min = 0))]
     pub complete: u32,
+}
+
+/// Events for the endpoints of a broadcast: one for each endpoint that wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSums {
+    /// Not taken yet; tried again for three days.
+    #[schemars(range(min = 0))]
+    pub pending: i64,
+    /// Taken by their endpoint.
+    #[schemars(range(min = 0))]
+    pub delivered: i64,
+    /// Given up: the endpoint took them not within three days, or is gone.
+    #[schemars(range(min = 0))]
+    pub failed: i64,
+    /// Why one of those pending or failed was last not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<NotificationError>,
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationError {
+    /// The name of the endpoint.
+    #[schemars(length(max = MAX_ENDPOINT_NAME))]
+    pub endpoint: String,
+    /// Why, as one CamelCase word, e.g. `NotificationRefused`. 1 to 128 letters.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
+    pub reason: String,
+    /// The HTTP status that the endpoint answered, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_CODE))]
+    pub code: Option<String>,
 }
 
 /// The sealed plan.

@@ -20,6 +20,7 @@ mod instant;
 pub mod ledger_access;
 pub(crate) mod metadata;
 pub mod mount;
+pub mod notification;
 pub mod quiet_period;
 pub mod rate;
 pub mod reference;
@@ -43,6 +44,7 @@ pub use channel::{
 pub use condition::{Condition, ConditionStatus};
 pub use content::Content;
 pub use crd::{crds, crds_yaml};
+pub use notification::{NotificationEndpoint, NotificationEvent};
 pub use quiet_period::{QuietPeriod, Weekday};
 pub use rate::Rate;
 pub use reference::ObjectRef;

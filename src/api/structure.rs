@@ -202,6 +202,16 @@ impl Checker<'_> {
             self.node(&schema["items"], item, &format!("{field}[{index}]"));
         }
         self.map_keys(schema, items, field);
+        if schema["x-kubernetes-list-type"] == "set" {
+            self.set(items, field);
+        }
+    }
+
+    fn set(&mut self, items: &[Value], field: &str) {
+        for (index, item) in items.iter().enumerate().filter(|(index, item)| items[..*index].contains(item)) {
+            let duplicate = Violation::new(&format!("{field}[{index}]"), ViolationKind::Duplicate, "");
+            self.violations.push(duplicate.showing(item));
+        }
     }
 
     fn map_keys(&mut self, schema: &Value, items: &[Value], field: &str) {

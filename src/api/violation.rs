@@ -6,8 +6,9 @@ use std::fmt;
 pub const MAX_VIOLATIONS: usize = 50;
 /// The longest value shown, in characters.
 const MAX_SHOWN: usize = 100;
-/// Values below these are never shown: ids of people, and what may be a secret somebody wrote in the wrong place.
-const NEVER_SHOWN: [&str; 2] = [".recipients[", ".headers["];
+/// Values below these that end so are never shown: ids of people, what may be a secret somebody wrote in the wrong place, and
+/// URLs with a token in them.
+const NEVER_SHOWN: [(&str, &str); 3] = [(".recipients[", ""), (".headers[", ""), (".notifications[", ".url")];
 
 /// The class of a violation; its text is the API server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl Violation {
         let shown = match value {
             serde_json::Value::Object(_) => "\"object\"".to_owned(),
             serde_json::Value::Array(_) => "\"array\"".to_owned(),
-            _ if NEVER_SHOWN.iter().any(|place| self.field.contains(place)) => return self,
+            _ if is_never_shown(&self.field) => return self,
             serde_json::Value::String(text) => match text.char_indices().nth(MAX_SHOWN) {
                 Some((end, _)) => format!("{:?}…", &text[..end]),
                 None => format!("{text:?}"),
@@ -69,6 +70,10 @@ impl Violation {
         self.value = Some(shown);
         self
     }
+}
+
+fn is_never_shown(field: &str) -> bool {
+    NEVER_SHOWN.iter().any(|(below, end)| field.contains(below) && field.ends_with(end))
 }
 
 impl fmt::Display for Violation {

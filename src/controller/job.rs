@@ -29,6 +29,9 @@ pub const GENERATIONS: &str = "herald.dev/generations";
 /// The hash of everything in the pod template that comes from the channel and the operator's settings.
 pub const TEMPLATE_HASH: &str = "herald.dev/template-hash";
 
+/// How many events were settled when a wave began that only tells endpoints; no other wave has it.
+pub const TOLD_AT_START: &str = "herald.dev/told-at-start";
+
 /// How long a finished Job is kept: longer than the longest wait for the next wave, long enough for a person to look.
 const KEPT_SECONDS: i32 = 3_600;
 /// How often a container is started again in one wave.
@@ -88,6 +91,21 @@ pub fn job(
     }
 }
 
+/// The Job of a wave that only tells endpoints: one sender is enough. `told` events are delivered or given up by now.
+pub fn telling_job(job: Job, told: i64) -> Job {
+    let mut job = job;
+    job.metadata.annotations.get_or_insert_default().insert(TOLD_AT_START.to_owned(), told.to_string());
+    if let Some(spec) = &mut job.spec {
+        spec.parallelism = Some(1);
+    }
+    job
+}
+
+/// How many events were settled when a wave began that only tells endpoints; `None` for any other.
+pub fn told_at_start(job: &Job) -> Option<i64> {
+    job.metadata.annotations.as_ref()?.get(TOLD_AT_START)?.parse().ok()
+}
+
 /// How many senders are wanted.
 pub fn parallelism(broadcast: &BroadcastMessage) -> i32 {
     i32::try_from(broadcast.spec.delivery.senders).unwrap_or(1).max(1)
@@ -142,7 +160,7 @@ fn labels(broadcast: &BroadcastMessage) -> BTreeMap<String, String> {
 fn template(broadcast: &BroadcastMessage, channel: &MessageChannel, settings: &SenderSettings) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(labels(broadcast)), ..ObjectMeta::default() }),
-        spec: Some(sender_pod::pod(&broadcast.spec.audience, &channel.spec, settings)),
+        spec: Some(sender_pod::pod(&broadcast.spec, &channel.spec, settings)),
     }
 }
 

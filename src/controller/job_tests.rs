@@ -188,6 +188,30 @@ fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_
 }
 
 #[test]
+fn the_signing_secret_of_an_endpoint_is_mounted_with_its_key_alone_and_may_be_missing() {
+    let mut broadcast = broadcast();
+    let endpoint = |name: &str, secret: &str| {
+        json!({"name": name, "url": "https://hooks.example/", "events": ["BroadcastFinished"],
+            "signingSecretKeyRef": {"name": secret, "key": "secret"}})
+    };
+    let endpoints = json!([endpoint("crm", "hook"), endpoint("audit", "staff.list")]);
+    broadcast.spec.notifications = serde_json::from_value(endpoints).unwrap();
+    let pod = job(&broadcast, &channel(), &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
+    let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
+    let keys = |name: &str| -> Vec<String> {
+        let secret = secrets.iter().find(|secret| secret.secret_name.as_deref() == Some(name)).unwrap();
+        assert_eq!(secret.optional, Some(true));
+        secret.items.iter().flatten().map(|item| item.key.clone()).collect()
+    };
+    assert_eq!(
+        (keys("hook"), keys("staff.list")),
+        (vec!["secret".to_owned()], vec!["ids.jsonl".to_owned(), "secret".to_owned()])
+    );
+    let mounted = pod.containers[0].volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str());
+    assert!(mounted.into_iter().any(|path| path == crate::api::mount::secret_folder("hook")));
+}
+
+#[test]
 fn a_job_s_name_fits_with_the_longest_name_of_a_broadcast() {
     let mut long = broadcast();
     long.metadata.name = Some("a".repeat(crate::api::broadcast::MAX_BROADCAST_NAME));

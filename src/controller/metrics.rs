@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
-use crate::ledger::Outcomes;
+use crate::ledger::{NotificationTotals, Outcomes};
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -55,6 +55,11 @@ struct SettledLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -71,6 +76,8 @@ pub struct Metrics {
     last_events: Family<KindLabels, Gauge>,
     settled: Family<SettledLabels, Counter>,
     open: Family<StateLabels, Gauge>,
+    notifications: Family<OutcomeLabels, Counter>,
+    notifications_pending: Gauge,
 }
 
 /// From 1 ms to some 16 s.
@@ -119,6 +126,18 @@ impl Default for Metrics {
         );
         let open = Family::default();
         registry.register("recipients", "Recipients that are not settled, or of whom nobody knows", open.clone());
+        let notifications = Family::default();
+        registry.register(
+            "notifications",
+            "Events for endpoints, delivered or given up, over all broadcasts of the ledger",
+            notifications.clone(),
+        );
+        let notifications_pending = Gauge::default();
+        registry.register(
+            "notifications_pending",
+            "Events that no endpoint has taken yet",
+            notifications_pending.clone(),
+        );
         Metrics {
             registry,
             reconciles,
@@ -130,6 +149,8 @@ impl Default for Metrics {
             last_events,
             settled,
             open,
+            notifications,
+            notifications_pending,
         }
     }
 }
@@ -183,6 +204,15 @@ impl Metrics {
         self.open.get_or_create(&StateLabels { state: RecipientState::Unknown.as_str() }).set(unknown);
     }
 
+    /// What the ledger counts of events for endpoints.
+    pub fn told(&self, totals: &NotificationTotals) {
+        for (outcome, total) in [("Delivered", totals.delivered), ("Failed", totals.failed)] {
+            let counter = self.notifications.get_or_create(&OutcomeLabels { outcome });
+            counter.inc_by(u64::try_from(total).unwrap_or_default().saturating_sub(counter.get()));
+        }
+        self.notifications_pending.set(totals.pending);
+    }
+
     /// The OpenMetrics text.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
@@ -211,8 +241,13 @@ mod tests {
             total(RecipientState::Unknown, "SenderLost", 1),
         ]);
         metrics.counted(&[total(RecipientState::Sent, "", 4), total(RecipientState::Unknown, "NoAnswer", 2)]);
+        metrics.told(&NotificationTotals { pending: 3, delivered: 4, failed: 1 });
+        metrics.told(&NotificationTotals { pending: 2, delivered: 5, failed: 1 });
         let text = metrics.encode().unwrap();
         for line in [
+            r#"herald_notifications_total{outcome="Delivered"} 5"#,
+            r#"herald_notifications_total{outcome="Failed"} 1"#,
+            "herald_notifications_pending 2",
             r#"herald_reconcile_total{controller="broadcast",result="error"} 1"#,
             r#"herald_reconcile_errors_total{controller="broadcast",reason="ApiUnavailable"} 1"#,
             r#"herald_reconcile_duration_seconds_count{controller="broadcast"} 1"#,

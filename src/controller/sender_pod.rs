@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::job::{SenderSettings, resources};
 use crate::api::mount::{self, TOKEN_AUDIENCE};
-use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
+use crate::api::{Audience, AudienceSource, BroadcastMessageSpec, MessageChannelSpec, SourceRef};
 use crate::delivery::time::NANOS_PER_SECOND;
 use crate::ledger::exchange::CONNECT_TIMEOUT;
 
@@ -24,9 +24,9 @@ const TOKEN_SECONDS: i64 = 3_600;
 /// After the last answer of the provider: time to record it.
 const RECORD_SECONDS: i64 = 10;
 
-/// The pod that sends to this audience through this channel.
-pub fn pod(audience: &Audience, channel: &MessageChannelSpec, settings: &SenderSettings) -> PodSpec {
-    let mounts = mounts(audience, channel);
+/// The pod that sends this broadcast through this channel.
+pub fn pod(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec, settings: &SenderSettings) -> PodSpec {
+    let mounts = mounts(broadcast, channel);
     let pull_secrets = channel.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
     let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
     PodSpec {
@@ -103,7 +103,8 @@ impl Mount {
     }
 }
 
-fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
+fn mounts(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec) -> Vec<Mount> {
+    let audience = &broadcast.audience;
     let mut mounts = vec![token(), journal()];
     if let Some(secret) = &channel.credentials_secret_ref {
         mounts.push(Mount {
@@ -119,6 +120,9 @@ fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
     for name in &whole {
         secrets.entry(name).or_default();
     }
+    for reference in broadcast.notifications.iter().map(|endpoint| &endpoint.signing_secret_key_ref) {
+        secrets.entry(reference.name.as_str()).or_default().insert(reference.key.as_str());
+    }
     for (index, (name, keys)) in config_maps.into_iter().enumerate() {
         let source = ConfigMapVolumeSource {
             name: name.to_owned(),
@@ -130,7 +134,7 @@ fn mounts(audience: &Audience, channel: &MessageChannelSpec) -> Vec<Mount> {
         mounts.push(Mount { volume, folder: mount::config_map_folder(name), writable: false });
     }
     for (index, (name, keys)) in secrets.into_iter().enumerate() {
-        // Where some source needs all keys there is no list of them.
+        // Where somebody needs all keys there is no list of them.
         let items = if whole.contains(name) { None } else { Some(items(&keys)) };
         let volume = secret_volume(format!("secret-{index}"), name, items);
         mounts.push(Mount { volume, folder: mount::secret_folder(name), writable: false });

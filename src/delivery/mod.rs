@@ -12,6 +12,7 @@
 //! | [`failure_streak`] | when people are told that nothing gets through |
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
+//! | [`notification`] | what endpoints are told, each change once |
 //! | [`counts`] | sums that always hold |
 //! | [`batch`] | how recipients are cut into batches |
 //! | [`plural`] | nothing: how numbers are told to people |
@@ -24,6 +25,7 @@ pub mod counts;
 pub mod failure_streak;
 pub mod gate;
 pub mod likeness;
+pub mod notification;
 pub mod outcome;
 pub mod pacing;
 pub mod plural;

@@ -31,6 +31,9 @@ pub struct Brief {
     /// Nothing keeps the broadcast from being sent but that the provider refused the account's credentials.
     #[serde(default)]
     pub credentials_refused: bool,
+    /// There are endpoints to be told how it goes.
+    #[serde(default)]
+    pub notifies: bool,
 }
 
 /// Why a sender cannot work, told by the sender: it reads Secrets and ConfigMaps, the operator does not.

@@ -6,7 +6,8 @@ use super::brief::Orders;
 use super::recollection::Recollection;
 use crate::api::channel::address;
 use crate::api::{
-    Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, Priority, Schedule, UnknownPolicy,
+    Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, NotificationEndpoint, Priority, Schedule,
+    UnknownPolicy,
 };
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
@@ -84,6 +85,8 @@ pub struct Declaration {
     pub start_by: Option<Timestamp>,
     /// When nobody is messaged.
     pub quiet_hours: QuietHours,
+    /// Whom to tell how it goes.
+    pub notifications: Vec<NotificationEndpoint>,
     pub suspended: bool,
     /// Latched: once true in the ledger it stays.
     pub cancelled: bool,
@@ -165,6 +168,7 @@ impl Declaration {
             start_by: start_by(&schedule),
             end_at: schedule.end_time.map(instant),
             quiet_hours: QuietHours::of(&schedule.quiet_hours)?,
+            notifications: spec.notifications.clone(),
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
             recollection: Recollection::of(broadcast),

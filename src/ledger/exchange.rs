@@ -116,6 +116,9 @@ pub struct ExchangeReply {
     /// Given with recipients whenever the sender has none, or that of another plan: a plan that nobody was attempted of
     /// may be made anew with other content between two exchanges.
     pub content: Option<PlannedContent>,
+    /// There are events for the broadcast's endpoints that nobody is at.
+    #[serde(default)]
+    pub notifications: bool,
 }
 
 /// What the recipients of one plan are told.

@@ -14,6 +14,7 @@ pub mod error;
 pub mod exchange;
 pub mod hold;
 pub mod location;
+pub mod notification;
 pub mod owner;
 pub mod plan;
 pub mod postgres;
@@ -30,6 +31,8 @@ pub mod wire;
 
 use std::future::Future;
 
+use crate::delivery::notification::Standing;
+
 pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
 pub use brief::{Brief, Orders, ToldTrouble, Trouble};
 pub use clock::Clock;
@@ -37,6 +40,10 @@ pub use contacts::{Contact, ContactRow, Contacts, ContactsFilter, ContactsPage, 
 pub use declaration::{AccountKey, Declaration};
 pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+pub use notification::{
+    Notification, NotificationKey, NotificationPage, NotificationReport, NotificationTotals, Outbox, Posted,
+    ReportNotifications, TakeNotifications,
+};
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 pub use recollection::Recollection;
@@ -102,6 +109,16 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// [`LedgerError::StaleRequest`] for a number below the last answered one, [`LedgerError::SenderClosed`] for a sender
     /// that left or was settled as dead; recorded is nothing then.
     fn exchange(&self, request: &ExchangeRequest) -> impl Future<Output = Result<ExchangeReply>> + Send;
+
+    /// Events for the broadcast's endpoints that are due: they belong to the holder for a while, and to nobody else.
+    fn take_notifications(&self, request: &TakeNotifications) -> impl Future<Output = Result<NotificationPage>> + Send;
+
+    /// Tells what became of events that were taken. What was not taken by its endpoint is due again later; that it was is
+    /// believed whoever says so.
+    ///
+    /// # Errors
+    /// [`LedgerError::RequestTooLarge`].
+    fn report_notifications(&self, told: &ReportNotifications) -> impl Future<Output = Result<()>> + Send;
 
     /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once. With
     /// `within` nothing happens to a sender of another broadcast.
@@ -194,6 +211,16 @@ pub trait Ledger: SenderLedger + Contacts {
     /// Recipients of all broadcasts by state, and those that failed, were skipped or are unknown by reason too; the
     /// largest [`snapshot::MAX_TOTALS`] kinds.
     fn totals(&self) -> impl Future<Output = Result<Vec<Outcomes>>> + Send;
+
+    /// Takes in how a broadcast stands as somebody sees it who looks at the whole of it, and writes what its endpoints are to
+    /// be told. The same standing tells nothing the second time.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownBroadcast`].
+    fn tell_standing(&self, broadcast: BroadcastId, standing: &Standing) -> impl Future<Output = Result<()>> + Send;
+
+    /// Events for endpoints, of all broadcasts.
+    fn notification_totals(&self) -> impl Future<Output = Result<NotificationTotals>> + Send;
 
     /// What a status shows of an account; `None` before a broadcast used it.
     fn account(&self, account: &AccountKey) -> impl Future<Output = Result<Option<AccountSnapshot>>> + Send;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::brief::ToldTrouble;
 use super::declaration::Told;
 use super::exchange::BroadcastId;
+use super::notification::Outbox;
 use super::plan::SealedPlan;
 use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
@@ -85,6 +86,8 @@ pub struct BroadcastSnapshot {
     pub quiet_until: Option<Timestamp>,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// What is told to its endpoints, where it has any.
+    pub outbox: Option<Outbox>,
 }
 
 impl BroadcastSnapshot {

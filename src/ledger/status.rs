@@ -2,10 +2,12 @@
 
 use jiff::Timestamp as Instant;
 
+use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
 use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, RecipientSums};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::gate::Closed;
+use crate::delivery::notification::{Cause, Standing};
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
 
@@ -130,6 +132,7 @@ pub fn broadcast_status(
             active: snapshot.batches_active as u32,
             complete: snapshot.batches_complete as u32,
         }),
+        notifications: snapshot.outbox.as_ref().map(Outbox::sums),
         progress_percent: (planned > 0).then(|| (settled * 100 / planned) as u32),
         rate_per_minute: observed.rate_per_minute,
         estimated_completion_time: completion(snapshot).filter(|_| stall.is_none()),
@@ -197,6 +200,25 @@ pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<St
     blocked.or(observed).or(told)
 }
 
+/// How a broadcast stands, in the words of the conditions Suspended, Stalled and Finished.
+pub fn standing(snapshot: &BroadcastSnapshot, observed: Option<&Stall>) -> Standing {
+    let words = |closed: Closed| match &snapshot.stop_message {
+        Some(message) if closed.needs_person() => message.as_str(),
+        _ => "",
+    };
+    Standing {
+        started: snapshot.first_attempt_at.is_some(),
+        suspended: stopped(snapshot).map(|closed| Cause::new(closed.as_str(), words(closed))).into(),
+        stalled: stall(snapshot, observed.cloned()).map(|stall| Cause::new(&stall.reason, &stall.message)).into(),
+        finished: end(snapshot).map(|end| Cause::new(end.as_str(), "")).into(),
+    }
+}
+
+/// Why nothing is sent until a person acts, or because one has paused it.
+fn stopped(snapshot: &BroadcastSnapshot) -> Option<Closed> {
+    snapshot.closed.filter(|closed| *closed == Closed::Suspended || closed.needs_person())
+}
+
 fn conditions(
     snapshot: &BroadcastSnapshot,
     stall: Option<&Stall>,
@@ -217,11 +239,11 @@ fn conditions(
         },
     };
     let delivered = matches!(ended, Some(End::Delivered | End::DeliveredWithFailures));
-    let stopped = snapshot.closed.filter(|closed| *closed == Closed::Suspended || closed.needs_person());
+    let stopped = stopped(snapshot);
     let ready = stall.is_none() && snapshot.closed != Some(Closed::NotPlanned);
     let flag = |on| if on { True } else { False };
     let mut wanted = vec![
-        ("Ready", flag(ready), reason, stall.map_or_else(|| standing(snapshot), |stall| stall.message.clone())),
+        ("Ready", flag(ready), reason, stall.map_or_else(|| progress(snapshot), |stall| stall.message.clone())),
         ("Complete", flag(delivered), reason, String::new()),
         ("Finished", flag(ended.is_some()), reason, String::new()),
         ("Suspended", flag(stopped.is_some()), stopped.map_or("NotSuspended", Closed::as_str), String::new()),
@@ -285,7 +307,7 @@ fn stop(
 }
 
 /// The sums, and what everybody who is pending waits for.
-fn standing(snapshot: &BroadcastSnapshot) -> String {
+fn progress(snapshot: &BroadcastSnapshot) -> String {
     match snapshot.quiet_until.filter(|_| snapshot.closed.is_none()).and_then(instant) {
         Some(until) => format!("{}; quiet hours last until {until}", sums(snapshot)),
         None => sums(snapshot),

@@ -22,6 +22,7 @@ pub(super) fn check(manifest: &Manifest) -> Vec<ManifestFault> {
             None => faults.push(missing_channel(manifest, broadcast)),
         }
         audience(manifest, broadcast, &mut faults);
+        notifications(manifest, broadcast, &mut faults);
     }
     for (channel, broadcast) in channels.into_values() {
         credentials(manifest, channel, broadcast, &mut faults);
@@ -62,6 +63,14 @@ fn audience(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults:
     for (index, source) in exclude.iter().flat_map(|exclude| &exclude.sources).enumerate() {
         let field = format!("spec.audience.exclude.sources[{index}]");
         faults.extend(missing_source(manifest, broadcast, source, &field));
+    }
+}
+
+fn notifications(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
+    for (index, endpoint) in broadcast.object.spec.notifications.iter().enumerate() {
+        let reference = &endpoint.signing_secret_key_ref;
+        let field = format!("spec.notifications[{index}].signingSecretKeyRef.name");
+        faults.extend(missing_secret(manifest, broadcast, &reference.name, &reference.key, &field));
     }
 }
 

@@ -41,6 +41,7 @@ pub mod refused;
 pub mod rehearsal;
 pub mod results;
 pub mod run;
+mod telling;
 mod transports;
 pub mod verdict;
 

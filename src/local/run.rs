@@ -13,6 +13,7 @@ use super::order::Order;
 use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
+use super::telling::{self, Telling};
 use super::transports::Transports;
 use super::verdict::{Verdict, headline, json_line, summary};
 use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
@@ -182,6 +183,8 @@ async fn prepare<L: Ledger>(
     ledger.lift_credential_stop(id).await.map_err(refuse)?;
     ledger.lift_block(id, i64::MAX).await.map_err(refuse)?;
     let snapshot = settle_loss(recovered, id).await?;
+    // What was lifted is over, and told again where it comes back.
+    telling::look(ledger, &snapshot).await.map_err(refuse)?;
     let name = entry.order.name();
     if snapshot.gate.loss.is_some() && !snapshot.gate.at_risk {
         return Ok(Prepared::Done);
@@ -277,6 +280,7 @@ async fn send<L: Ledger>(
     let names = running.iter().map(|(entry, id)| (*id, entry.order.name().to_owned())).collect();
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
+    let telling = Telling::start(recovered, known.iter().map(|(entry, id)| (&entry.order, *id)));
     let mut sessions = JoinSet::new();
     let mut transports = Transports::default();
     for (entry, id) in &running {
@@ -293,6 +297,7 @@ async fn send<L: Ledger>(
                 plan: None,
                 patience: None,
                 retry_credentials: false,
+                bell: telling.bell(*id),
             };
             sessions.spawn(session.run(stop.clone()));
         }
@@ -304,6 +309,7 @@ async fn send<L: Ledger>(
         for (_, id) in &known {
             await_end(recovered, *id, &stop).await?;
         }
+        telling.finish(recovered.ledger.as_ref(), *stop.borrow()).await.map_err(refuse)?;
     }
     done.send_replace(true);
     // A panic while drawing is no reason to call the run failed.

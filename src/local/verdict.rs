@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::order::Order;
 use super::refused::Refused;
+use super::telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::plural::counted;
 use crate::ledger::LedgerError;
@@ -96,6 +97,9 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
     }
     if let Some(failing) = &snapshot.failing {
         text.push_str(&format!("\n  {failing}"));
+    }
+    if let Some(outbox) = &snapshot.outbox {
+        text.push_str(&format!("\n  {}", telling::summary(outbox)));
     }
     if snapshot.closed == Some(Closed::Suspended) {
         text.push_str(&suspended(snapshot));

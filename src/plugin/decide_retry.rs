@@ -70,6 +70,7 @@ fn spec(ended: &BroadcastMessage, name: &str, outcome: RetryOutcome) -> Broadcas
         on_sent: ended.spec.on_sent.clone(),
         delivery,
         schedule,
+        notifications: ended.spec.notifications.clone(),
         suspend: None,
         cancel: None,
         idempotency_key: Some(next(ended.idempotency_key(), outcome, MAX_IDEMPOTENCY_KEY)),

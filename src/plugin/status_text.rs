@@ -48,6 +48,7 @@ pub fn text(view: &View, all_batches: bool) -> String {
     text.push_str(&figures(status, view.now));
     text.push_str(&conditions(status, view.now));
     text.push_str(&reasons(status));
+    text.push_str(&told(status));
     text.push_str(&batches(&view.batches, all_batches));
     text
 }
@@ -143,6 +144,18 @@ fn reasons(status: &BroadcastMessageStatus) -> String {
         })
         .collect();
     format!("\n{}", table(["OUTCOME", "REASON", "CODE", "COUNT"], &rows))
+}
+
+/// What became of the events for endpoints.
+fn told(status: &BroadcastMessageStatus) -> String {
+    let Some(sums) = &status.notifications else { return String::new() };
+    let counts = [(sums.delivered, "delivered"), (sums.pending, "pending"), (sums.failed, "given up")];
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{} {word}", number(count))).into();
+    let error = sums.last_error.as_ref().map(|error| {
+        let code = error.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+        format!("; {}", line(&format!("{}: {}{code}", error.endpoint, error.reason), MAX_BATCH_ERROR))
+    });
+    format!("\nEvents for endpoints: {}{}\n", counts.join(", "), error.unwrap_or_default())
 }
 
 fn batches(batches: &[MessageBatch], all: bool) -> String {

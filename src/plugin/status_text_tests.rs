@@ -105,6 +105,17 @@ fn one_that_has_ended_says_how_and_how_long_it_took() {
 }
 
 #[test]
+fn what_endpoints_were_told_is_shown_with_the_last_error() {
+    let mut status = sending();
+    status["notifications"] = json!({"pending": 2, "delivered": 1200, "failed": 0,
+        "lastError": {"endpoint": "crm", "reason": "NotificationRefused", "code": "503"}});
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    let text = text(&view, false);
+    let expected = "\nEvents for endpoints: 1,200 delivered, 2 pending, 0 given up; crm: NotificationRefused 503\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn one_that_nobody_has_looked_at_says_so() {
     let view = View { broadcast: broadcast(json!(null)), batches: vec![], now: now() };
     assert!(text(&view, false).contains("No operator has looked at it yet"));

@@ -9,6 +9,7 @@ mod redact;
 pub mod reply_window;
 mod retry_after;
 pub mod slack;
+pub mod standard_webhooks;
 pub mod telegram;
 pub mod twilio;
 pub mod whatsapp;
@@ -20,7 +21,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Ur
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use retry_after::MAX_RETRY_AFTER_MS;
+pub use retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};

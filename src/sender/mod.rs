@@ -20,6 +20,8 @@
 //! | [`options`] | its flags |
 //! | [`credential_watch`] | waits until refused credentials are worth another try |
 //! | [`mounts`] | the pod's folders: credentials, audience, journal |
+//! | [`notifier`] | tells the broadcast's endpoints how it goes |
+//! | [`webhook`] | one event posted to its endpoint |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
@@ -34,6 +36,7 @@ pub mod holding;
 pub mod journal;
 mod known_revisions;
 pub mod mounts;
+pub mod notifier;
 pub mod options;
 pub mod patient_ledger;
 pub mod planner;
@@ -45,8 +48,10 @@ mod spare;
 pub mod token;
 pub mod transport;
 mod warmth;
+pub mod webhook;
 
 pub use journal::{Journal, JournalError};
+pub use notifier::Notifier;
 pub use options::SenderOptions;
 pub use patient_ledger::PatientLedger;
 pub use planner::{PlanError, PlanSpec};

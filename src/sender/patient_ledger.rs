@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::retry::Retry;
+use crate::delivery::notification::Standing;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
-    Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, OptedOut, Outcomes, Owner,
-    ResultsPage, ResultsQuery, SenderLedger, Trouble,
+    Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, NotificationPage,
+    NotificationTotals, OptedOut, Outcomes, Owner, ReportNotifications, ResultsPage, ResultsQuery, SenderLedger,
+    TakeNotifications, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -71,6 +73,14 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.ledger.exchange(request).await
+    }
+
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        self.retry().answered(|| self.ledger.take_notifications(request)).await
+    }
+
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        self.retry().answered(|| self.ledger.report_notifications(told)).await
     }
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
@@ -176,6 +186,14 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
 
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         self.retry().answered(|| self.ledger.results(query)).await
+    }
+
+    async fn tell_standing(&self, broadcast: BroadcastId, standing: &Standing) -> Result<()> {
+        self.retry().answered(|| self.ledger.tell_standing(broadcast, standing)).await
+    }
+
+    async fn notification_totals(&self) -> Result<NotificationTotals> {
+        self.retry().answered(|| self.ledger.notification_totals()).await
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::assembly;
 use super::credential_watch::{CredentialWatch, Worth};
 use super::journal::{Journal, JournalError};
 use super::mounts::{Fingerprint, Folders, MountedCredentials, MountedMaterials};
+use super::notifier::Notifier;
 use super::patient_ledger::PatientLedger;
 use super::planner::{self, PlanError, PlanSpec, Restarts};
 use super::recovery::{RecoveryError, take_over};
@@ -39,6 +40,12 @@ const PATIENCE: Span = Span::from_secs(60);
 const MAX_ROUNDS: u32 = 100;
 /// A process that is stopped while it takes over goes on with that for so long: what is told now need not become unknown.
 const TAKE_OVER_GRACE: Duration = Duration::from_secs(10);
+
+/// What comes last is told to endpoints for so long, with what comes due again meanwhile; the rest is left to a wave of its
+/// own.
+const TELLING_GRACE: Duration = Duration::from_secs(10);
+/// A process that is stopped has little time left; what is on the way then is told again.
+const STOPPED_GRACE: Duration = Duration::from_secs(2);
 
 /// One process of a sender pod.
 pub struct SenderProcess<L> {
@@ -126,12 +133,15 @@ impl<L: SenderLedger> SenderProcess<L> {
         let name = random_id();
         let asked = Retry::new(&name).answered(first_brief);
         let Some(brief) = unless_stopped(&stop, Duration::ZERO, asked).await else { return Ok(Left::Stopped) };
-        let Brief { broadcast, orders, .. } = brief?;
+        let Brief { broadcast, orders, notifies, .. } = brief?;
         let ledger = Arc::new(PatientLedger::new(self.ledger, name));
         let journal = self.folders.journal_file();
         let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
         let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
-        let mut rounds = Rounds {
+        let materials = Arc::new(MountedMaterials(self.folders.clone()));
+        let notifier = Notifier { ledger: ledger.clone(), broadcast, holder: random_id(), materials };
+        let notifying = notifier.start(notifies);
+        let rounds = Rounds {
             ledger,
             broadcast,
             folders: self.folders,
@@ -141,14 +151,13 @@ impl<L: SenderLedger> SenderProcess<L> {
             credentials: CredentialWatch::default(),
             retry_credentials: false,
             restarts: Restarts::default(),
+            bell: notifying.bell(),
             stop,
         };
-        for _ in 0..MAX_ROUNDS {
-            if let Some(left) = rounds.next().await? {
-                return Ok(left);
-            }
-        }
-        Ok(Left::Outrun)
+        let left = rounds.run().await;
+        let is_stopped = matches!(left, Ok(Left::Stopped));
+        notifying.finish(if is_stopped { STOPPED_GRACE } else { TELLING_GRACE }).await;
+        left
     }
 }
 
@@ -178,6 +187,8 @@ struct Rounds<L> {
     retry_credentials: bool,
     /// Of the plan that is made.
     restarts: Restarts,
+    /// Rung when events wait for endpoints.
+    bell: Arc<Notify>,
     stop: watch::Receiver<bool>,
 }
 
@@ -185,6 +196,15 @@ struct Rounds<L> {
 type Round = Result<Option<Left>, SenderFailure>;
 
 impl<L: SenderLedger> Rounds<L> {
+    async fn run(mut self) -> Result<Left, SenderFailure> {
+        for _ in 0..MAX_ROUNDS {
+            if let Some(left) = self.next().await? {
+                return Ok(left);
+            }
+        }
+        Ok(Left::Outrun)
+    }
+
     /// Sends by the orders of now until there is nothing to do, or plans when asked to.
     async fn next(&mut self) -> Round {
         let brief = self.ledger.brief(self.broadcast);
@@ -209,6 +229,7 @@ impl<L: SenderLedger> Rounds<L> {
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
             retry_credentials: std::mem::take(&mut self.retry_credentials),
+            bell: self.bell.clone(),
         };
         match session.run(self.stop.clone()).await {
             Ok(Ended::Closed(Closed::NotPlanned)) => self.plan().await,

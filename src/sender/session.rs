@@ -5,7 +5,7 @@ mod farewell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::clock::{ClockOffset, Local, sleep_until};
@@ -52,6 +52,8 @@ pub struct Session<L> {
     pub patience: Option<Span>,
     /// The account's credentials were refused, and are worth another try: the first request opens the account for it.
     pub retry_credentials: bool,
+    /// Rung when the ledger says that events wait for the broadcast's endpoints.
+    pub bell: Arc<Notify>,
 }
 
 /// Why a session ended with everything recorded.
@@ -358,6 +360,7 @@ impl<L: SenderLedger> Running<L> {
         self.offset.observe(reply.now, received);
         self.request_timeout = reply.request_timeout;
         self.interval = reply.interval;
+        self.ring(&reply);
         let local = |slot| self.offset.local(slot, reply.now, requested, received);
         // Held before anything here can fail: what is held is given back then.
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
@@ -375,6 +378,12 @@ impl<L: SenderLedger> Running<L> {
             self.holding.release(Local::now());
         }
         Ok(())
+    }
+
+    fn ring(&self, reply: &ExchangeReply) {
+        if reply.notifications {
+            self.session.bell.notify_one();
+        }
     }
 
     /// Returns whether it belongs to the plan that this session works by.

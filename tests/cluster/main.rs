@@ -16,12 +16,15 @@ mod kubectl;
 mod ledger_view;
 mod lives;
 mod network;
+mod notifications;
 mod pace;
 mod plugin;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod process;
 mod random_kills;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod release;
 mod replicas;
 mod schema;

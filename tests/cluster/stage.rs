@@ -20,7 +20,7 @@ pub const SYSTEM: &str = "herald-system";
 /// What the operator's pods are found by.
 pub const OPERATOR_PODS: &str = "app.kubernetes.io/name=herald,app.kubernetes.io/component=operator";
 /// Set by `dev/with-herald.sh`: the address of the node that pods reach.
-const NODE_ADDRESS: &str = "HERALD_TEST_NODE_ADDRESS";
+pub const NODE_ADDRESS: &str = "HERALD_TEST_NODE_ADDRESS";
 
 static STAGES: AtomicU32 = AtomicU32::new(0);
 

@@ -178,6 +178,7 @@ impl<'a> Case<'a> {
             end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
             start_by: None,
             quiet_hours: QuietHours::default(),
+            notifications: Vec::new(),
             suspended,
             cancelled,
         }

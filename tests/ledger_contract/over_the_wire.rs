@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use herald::delivery::notification::Standing;
 use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
 use herald::delivery::time::Timestamp;
 use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
@@ -18,8 +19,9 @@ use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
 use herald::ledger::{
     AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
-    ContactsFilter, ContactsPage, Declaration, DeliveryView, Imported, Inspect, Ledger, LedgerError, OptedOut, Owner,
-    ResultsPage, ResultsQuery, SenderLedger, Trouble,
+    ContactsFilter, ContactsPage, Declaration, DeliveryView, Imported, Inspect, Ledger, LedgerError, NotificationPage,
+    NotificationTotals, OptedOut, Owner, ReportNotifications, ResultsPage, ResultsQuery, SenderLedger,
+    TakeNotifications, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -130,6 +132,12 @@ impl SenderLedger for OverTheWire {
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.with_token(&format!("{}/{}", request.broadcast.0, request.display)).exchange(request).await
     }
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        self.of(request.broadcast).take_notifications(request).await
+    }
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        self.of(told.broadcast).report_notifications(told).await
+    }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         // A token is always of one broadcast; a test that names none means the one of the sender.
         let within = match within {
@@ -224,6 +232,12 @@ impl Ledger for OverTheWire {
     }
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         self.behind.results(query).await
+    }
+    async fn tell_standing(&self, broadcast: BroadcastId, standing: &Standing) -> Result<()> {
+        self.behind.tell_standing(broadcast, standing).await
+    }
+    async fn notification_totals(&self) -> Result<NotificationTotals> {
+        self.behind.notification_totals().await
     }
     async fn totals(&self) -> Result<Vec<Outcomes>> {
         self.behind.totals().await

@@ -12,6 +12,7 @@ use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::{Clock, Declaration, SenderLedger};
 use sqlx::{Connection, PgConnection};
 
+use super::notifications::telling;
 use super::parts::in_three_parts;
 use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
@@ -60,7 +61,8 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
     let ledger = PostgresLedger::open_in(&url, &user, Some(clock.clone())).await.unwrap();
     let world = World { ledger, clock: clock.clone() };
     // Groups of 25 from batches of 40: every second exchange crosses the end of a batch.
-    let wide = Declaration { account_rate: Rate::new(100, 1), batch_size: Some(40), ..declaration("wide") };
+    // With endpoints: the first exchange, each that completes a batch, and the last one tell them something.
+    let wide = Declaration { account_rate: Rate::new(100, 1), batch_size: Some(40), ..telling("wide") };
     let broadcast = world.planned(&wide, 400).await;
     let mut sender = Sender::proven(&world, "sender", broadcast).await;
 
@@ -81,6 +83,7 @@ async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_
         clock.advance(Span::from_millis(250));
     }
     assert_eq!(taken, 399, "everybody but the one that proved the sender");
+    assert_eq!(world.snapshot(broadcast).await.outbox.unwrap().pending, 12, "ten batches, the start and the end");
 
     // Whom to try again, one in each of ten batches.
     let scattered = world.planned(&Declaration { batch_size: Some(10), ..declaration("scattered") }, 100).await;

@@ -137,7 +137,7 @@ pub async fn a_repeat_records_its_outcomes_once<L: Backend>(world: &World<L>) {
 }
 
 /// Lets everybody else run so often.
-async fn turns(count: usize) {
+pub async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;
     }

@@ -101,6 +101,7 @@ pub fn declaration(key: &str) -> Declaration {
         end_at: None,
         start_by: None,
         quiet_hours: QuietHours::default(),
+        notifications: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Recollection::default(),

@@ -165,6 +165,7 @@ pub fn declaration(suspended: bool, parts: u32) -> Declaration {
         end_at: None,
         start_by: None,
         quiet_hours: QuietHours::default(),
+        notifications: Vec::new(),
         suspended,
         cancelled: false,
         key_is_given: true,

@@ -9,6 +9,7 @@ use herald::controller::broadcast::{
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::delivery::unanswered::SENDER_LOST;
+use herald::ledger::notification::ENDPOINT_GONE;
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW, QUIET_HOURS};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::slack::errors::SLACK_ERRORS;
@@ -16,6 +17,7 @@ use herald::provider::telegram::errors::TELEGRAM_ERRORS;
 use herald::provider::twilio::errors::TWILIO_ERRORS;
 use herald::provider::whatsapp::errors::WHATSAPP_ERRORS;
 use herald::sender::transport::NO_ANSWER;
+use herald::sender::webhook::{NOT_SENT, REFUSED, UNANSWERED};
 use regex::Regex;
 
 /// What opens a reason in the sources: the makers of faults, and the arms of the functions that name reasons.
@@ -97,6 +99,7 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(SLACK_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend(TWILIO_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
+    reasons.extend([NOT_SENT, UNANSWERED, REFUSED, ENDPOINT_GONE].map(str::to_owned));
     // Conditions while nothing has ended.
     let told = ["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING, QUIET_HOURS];
     reasons.extend(told.map(str::to_owned));

@@ -139,10 +139,14 @@ fn a_list_or_map_is_taken_up_to_its_bound_and_refused_beyond_it() {
     for field in fields() {
         if let Some(most) = field.schema["maxItems"].as_u64() {
             let item = field.document.pointer(&format!("{}/0", field.pointer)).unwrap();
+            let words = field.schema["items"]["enum"].as_array();
             let list = |count: u64| {
                 (0..count)
                     .map(|index| {
-                        if item.get("name").is_some() {
+                        if let Some(words) = words {
+                            // Where each may stand once, there are as many as may stand there.
+                            words[index as usize % words.len()].clone()
+                        } else if item.get("name").is_some() {
                             with(item.clone(), "/name", json!(format!("n{index}")))
                         } else {
                             item.clone()

@@ -175,6 +175,32 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         ),
         (message("/spec/schedule/quietHours/0/timeZone", NULL), "spec.schedule.quietHours[0].timeZone: Required value"),
         (message("/spec/schedule", json!({"quietHours": []})), ""),
+        (message("/spec/notifications", NULL), ""),
+        (message("/spec/notifications/0/url", json!("http://hooks.herald.svc:8080/a?token=b")), ""),
+        (
+            message("/spec/notifications/0/url", json!("ftp://hooks.example/herald")),
+            "spec.notifications[0].url: Invalid value: must be an absolute http(s) URL without user, password and fragment, e.g. https://hooks.example/herald",
+        ),
+        (
+            message("/spec/notifications/0/url", json!("https://crm:hunter2@hooks.example/herald")),
+            "spec.notifications[0].url: Invalid value: must be an absolute http(s) URL without user, password and fragment, e.g. https://hooks.example/herald",
+        ),
+        (
+            message("/spec/notifications/0/events", json!(["BroadcastPaused"])),
+            "spec.notifications[0].events[0]: Unsupported value: \"BroadcastPaused\": supported values: \"BatchCompleted\"",
+        ),
+        (
+            message("/spec/notifications/0/events", json!(["BroadcastFinished", "BroadcastFinished"])),
+            "spec.notifications[0].events[1]: Duplicate value: \"BroadcastFinished\"",
+        ),
+        (
+            message("/spec/notifications/0/name", json!("crm.example")),
+            "spec.notifications[0].name: Invalid value: \"crm.example\"",
+        ),
+        (
+            message("/spec/notifications/0/signingSecretKeyRef", NULL),
+            "spec.notifications[0].signingSecretKeyRef: Required value",
+        ),
         (
             message("/spec/delivery/rate/messages", json!(0)),
             "spec.delivery.rate.messages: Invalid value: 0: spec.delivery.rate.messages in body should be greater than or equal to 1",
@@ -390,6 +416,7 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
         (begun.clone(), message("/spec/suspend", NULL), ""),
         (begun.clone(), message("/spec/schedule/endTime", json!("2027-01-01T00:00:00Z")), ""),
         (begun.clone(), message("/spec/schedule/quietHours/0/end", json!("09:30")), ""),
+        (begun.clone(), message("/spec/notifications/0/url", json!("https://hooks.example/new")), ""),
         (
             begun,
             message("/metadata/name", json!("summer-sale")),

@@ -34,6 +34,7 @@ async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: Path
         plan: Some(brief.plan),
         patience: None,
         retry_credentials: false,
+        bell: Arc::default(),
     }
 }
 

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{AudiencePage, AudienceQuery, Brief, LedgerError, SenderLedger, Trouble};
+use herald::ledger::{
+    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, SenderLedger,
+    TakeNotifications, Trouble,
+};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -62,6 +65,12 @@ impl SenderLedger for Unreliable {
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.perhaps(self.ledger.exchange(request)).await
+    }
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        self.perhaps(self.ledger.take_notifications(request)).await
+    }
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        self.perhaps(self.ledger.report_notifications(told)).await
     }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.perhaps(self.ledger.settle_dead_sender(within, words)).await

@@ -16,6 +16,7 @@ use super::observation::Action;
 use crate::api::{BroadcastMessage, MessageBatch};
 use crate::controller::cluster::{CallError, call};
 use crate::controller::failure::Failure;
+use crate::delivery::notification::Standing;
 use crate::ledger::{BroadcastId, Ledger};
 
 /// Calls under way at once for one broadcast: enough to make 500 batches in seconds, few enough that 16 broadcasts do
@@ -97,6 +98,7 @@ impl<L: Ledger> Applier<'_, L> {
             Action::ScaleJob { name, parallelism } => self.scale(name, *parallelism).await,
             Action::LiftCredentialStop => self.lift_credential_stop().await,
             Action::LiftBlock => self.lift_block().await,
+            Action::TellStanding(standing) => self.tell_standing(standing).await,
         }
     }
 
@@ -162,6 +164,13 @@ impl<L: Ledger> Applier<'_, L> {
     async fn lift_credential_stop(&self) -> Result<(), Failure> {
         match self.broadcast {
             Some(broadcast) => Ok(self.ledger.lift_credential_stop(broadcast).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_standing(&self, standing: &Standing) -> Result<(), Failure> {
+        match self.broadcast {
+            Some(broadcast) => Ok(self.ledger.tell_standing(broadcast, standing).await?),
             None => Ok(()),
         }
     }

@@ -75,13 +75,14 @@ fn known(
     let wanted = wanted.chain(objects.actions.iter().cloned()).collect();
     let held = decide_refused::hold(wanted, observation, before.as_ref(), &mut memory);
     let tried = held.actions.len();
-    let actions = decide_batches::affordable(held.actions, &mut budget);
+    let mut actions = decide_batches::affordable(held.actions, &mut budget);
     let rest = (actions.len() < tried).then(|| observation.now + decide_batches::SOON);
     budget.charge(actions.iter().filter(|action| is_of_job(action)).count());
 
     let waiting = decide_stall::observed(observation, snapshot, batches, &waves, before.as_ref(), &memory);
     let observed_stall = decide_refused::first_of(waiting, held.stall, objects.taken.clone());
     let stall = status::stall(snapshot, observed_stall.clone());
+    actions.extend(tell_standing(snapshot, observed_stall.as_ref()));
     let rate_per_minute = decide_status::rate_per_minute(snapshot, before.as_ref(), &mut memory);
     let observed = Observed { generation: generation(observation), rate_per_minute, stall: observed_stall };
     let wanted = broadcast_status(snapshot, observed, before.as_ref().map_or(&[], |status| &status.conditions));
@@ -102,6 +103,13 @@ fn known(
         memory,
         look_again: soonest(observation.now, looks.into_iter().chain(edges).flatten()),
     }
+}
+
+/// What endpoints are told, once: the ledger knows what it has told them.
+fn tell_standing(snapshot: &BroadcastSnapshot, observed: Option<&Stall>) -> Option<Action> {
+    let standing = status::standing(snapshot, observed);
+    let differs = snapshot.outbox.as_ref()?.told.differs(&standing);
+    differs.then(|| Action::TellStanding(Box::new(standing)))
 }
 
 fn is_of_job(action: &Action) -> bool {

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::observation::{Action, Observation};
+use crate::api::MessageChannel;
 use crate::controller::job::{self, SenderSettings, Start};
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::time::{Span, Timestamp};
@@ -33,6 +34,8 @@ pub struct Waves<'a> {
     highest: u64,
     /// Ended waves of the present wish and template, the latest first.
     ended: Vec<Ended<'a>>,
+    /// Those of them that only told endpoints.
+    telling: Vec<Ended<'a>>,
     /// What a Job made now would carry; `None` without a channel.
     template_hash: Option<String>,
 }
@@ -65,10 +68,13 @@ impl<'a> Waves<'a> {
             annotation(job, job::GENERATIONS) == generations.as_deref()
                 && annotation(job, job::TEMPLATE_HASH) == template_hash.as_deref()
         };
+        let ended = jobs.iter().copied().filter(present).filter_map(ended);
+        let (telling, ended) = ended.partition(|ended| job::told_at_start(ended.job).is_some());
         Waves {
             active: jobs.iter().copied().find(|job| is_active(job)),
             highest: jobs.first().map(|job| job::wave(job)).unwrap_or_default(),
-            ended: jobs.iter().copied().filter(present).filter_map(ended).collect(),
+            ended,
+            telling,
             template_hash,
         }
     }
@@ -103,9 +109,20 @@ impl<'a> Waves<'a> {
     fn not_before(&self, reached: &Start, is_probe: bool) -> Option<Timestamp> {
         let last = self.ended.first()?;
         let waves = self.fruitless(reached).waves.max(u32::from(is_probe));
-        let doublings = waves.checked_sub(1)?.min(16);
-        Some(last.at + Span(FIRST_BACKOFF.0 << doublings).min(LONGEST_BACKOFF))
+        after(last, waves)
     }
+
+    /// When the next wave that only tells endpoints may begin: at once after one that told or gave up something.
+    fn tell_not_before(&self, told: i64) -> Option<Timestamp> {
+        let in_vain = self.telling.iter().take_while(|ended| job::told_at_start(ended.job) == Some(told));
+        after(self.telling.first()?, in_vain.count() as u32)
+    }
+}
+
+/// When the next wave may begin after so many that came to nothing.
+fn after(last: &Ended<'_>, waves: u32) -> Option<Timestamp> {
+    let doublings = waves.checked_sub(1)?.min(16);
+    Some(last.at + Span(FIRST_BACKOFF.0 << doublings).min(LONGEST_BACKOFF))
 }
 
 /// What a wave that began now would start from.
@@ -144,7 +161,7 @@ pub fn next(
     }
     let now = observation.now;
     let is_probe = match need(snapshot, now) {
-        Need::Nobody { until } => return Next::wait(until),
+        Need::Nobody { until } => return tell(observation, channel, snapshot, waves, reached, settings, until),
         Need::Senders => snapshot.trouble.is_some(),
         Need::Probe => true,
     };
@@ -159,6 +176,28 @@ pub fn next(
         next.actions.insert(0, Action::LiftCredentialStop);
     }
     next
+}
+
+/// Nobody is to be sent to before `until`. Where endpoints are to be told something, one sender comes for that.
+fn tell(
+    observation: &Observation,
+    channel: &MessageChannel,
+    snapshot: &BroadcastSnapshot,
+    waves: &Waves<'_>,
+    reached: &Start,
+    settings: &SenderSettings,
+    until: Option<Timestamp>,
+) -> Next {
+    let Some(outbox) = &snapshot.outbox else { return Next::wait(until) };
+    let Some(due) = outbox.due_at else { return Next::wait(until) };
+    let told = outbox.delivered + outbox.failed;
+    // Who still holds a batch tells what there is before it leaves.
+    let at = [Some(due), waves.tell_not_before(told), snapshot.lease_until].into_iter().flatten().max();
+    if let Some(at) = at.filter(|at| *at > observation.now) {
+        return Next::wait(Some(until.map_or(at, |until| until.min(at))));
+    }
+    let job = job::job(&observation.object, channel, settings, waves.highest + 1, reached);
+    Next::act(Action::CreateJob(Box::new(job::telling_job(job, told))))
 }
 
 /// Deletes every Job in progress.
@@ -227,7 +266,8 @@ fn tend(
     let old = annotation(active, job::TEMPLATE_HASH) != template_hash;
     let grace = begun_at(active).map(|at| at + START_GRACE);
     let late = grace.is_some_and(|until| until <= observation.now);
-    if !began && (old || (ended && late)) {
+    let tells = job::told_at_start(active).is_some();
+    if !began && (old || (ended && late && !tells)) {
         return Next::act(delete(active));
     }
     if lost_its_pods(active, &observation.pods) && start(active) != *reached {
@@ -239,7 +279,9 @@ fn tend(
     }
     let wanted = job::parallelism(&observation.object);
     let is = active.spec.as_ref().and_then(|spec| spec.parallelism);
-    if !ended && is != Some(wanted) {
+    // One is enough to tell endpoints, until somebody is to be sent to again.
+    let is_enough = tells && !matches!(need(snapshot, observation.now), Need::Senders);
+    if !ended && !is_enough && is != Some(wanted) {
         return Next::act(Action::ScaleJob { name: active.name_any(), parallelism: wanted });
     }
     Next::wait(grace.filter(|_| !began && !late))

@@ -97,6 +97,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         end_at: None,
         start_by: None,
         quiet_hours: QuietHours::default(),
+        notifications: broadcast.spec.notifications.clone(),
         suspended: false,
         cancelled: true,
         key_is_given: true,

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::memory::Memory;
 use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageBatch, MessageBatchStatus, MessageChannel};
+use crate::delivery::notification::Standing;
 use crate::delivery::time::Timestamp;
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
 
@@ -71,6 +72,8 @@ pub enum Action {
     LiftCredentialStop,
     /// A person has acted.
     LiftBlock,
+    /// Endpoints are to be told how it stands.
+    TellStanding(Box<Standing>),
 }
 
 /// A change worth an event. The reason is CamelCase from a fixed set.

@@ -290,3 +290,28 @@ async fn a_broadcast_that_waits_for_its_children_to_go_is_released() {
     stage.look().await.unwrap();
     assert_eq!(stage.ledger.owned_by(UID).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn an_end_that_comes_by_the_clock_alone_is_told_once_and_a_pod_comes_to_tell_it() {
+    let stage = Stage::new().await;
+    let endpoint = json!([{"name": "crm", "url": "https://hooks.example/", "events": ["BroadcastFinished"],
+        "signingSecretKeyRef": {"name": "hook", "key": "secret"}}]);
+    stage.edit(BROADCAST, "/spec/notifications", endpoint);
+    stage.edit(BROADCAST, "/spec/schedule", json!({"endTime": "2027-01-15T08:01:00Z"}));
+    stage.look().await.unwrap();
+    assert_eq!(stage.snapshot().await.outbox.map(|outbox| outbox.pending), Some(0));
+    stage.cluster.remove(JOB);
+    stage.wait(120);
+    stage.look().await.unwrap();
+    let outbox = stage.snapshot().await.outbox.unwrap();
+    assert_eq!(outbox.pending, 1, "nobody has planned it, and its time is over");
+    for _ in 0..3 {
+        stage.wait(10);
+        stage.look().await.unwrap();
+    }
+    assert_eq!(stage.snapshot().await.outbox.map(|outbox| outbox.pending), Some(1));
+    let status = stage.cluster.get(BROADCAST).unwrap()["status"].clone();
+    assert_eq!((&status["state"], &status["notifications"]["pending"]), (&json!("Expired"), &json!(1)));
+    let job = stage.cluster.get(JOB).expect("one sender, to tell it");
+    assert_eq!(job["metadata"]["annotations"]["herald.dev/told-at-start"], "0");
+}

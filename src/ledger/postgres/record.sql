@@ -1,6 +1,6 @@
 -- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$12 recipients, $13-$24 batches, $25-$28 tally,
 -- $29 so many causes are told apart, $30 account, $31 of which time the variables are, $32 tags of whom is sent, $33 why
--- recipients have opted out.
+-- recipients have opted out, $34 the endpoints that are told of completed batches, $35 the event.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
         resend = new.resend, provider_id = coalesce(new.provider_id, delivery.provider_id), reason = new.reason,
@@ -44,6 +44,14 @@ WITH recipients AS (
             $20::bigint[], $21::boolean[], $22::text[], $23::text[], $24::text[])
         AS delta (idx, pending, inflight, sent, failed, skipped, unknown, retries, proof, reason, code, message)
     WHERE batch.broadcast_id = $1 AND batch.idx = delta.idx
+    RETURNING batch.idx, batch.completed_at, batch.pending, batch.inflight, batch.sent, batch.failed, batch.skipped,
+        batch.unknown
+), told AS (
+    -- One that was complete before keeps its earlier instant.
+    INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, pending, inflight, sent, failed, skipped, unknown)
+    SELECT $1, $35, idx, endpoint, $2, pending, inflight, sent, failed, skipped, unknown
+    FROM batches CROSS JOIN UNNEST($34::text[]) AS endpoints (endpoint) WHERE completed_at = $2
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO tally (broadcast_id, state, reason, code, count)
 SELECT $1, entry.state, entry.reason, entry.kept, CAST(sum(entry.count) AS BIGINT)

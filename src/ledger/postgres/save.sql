@@ -1,14 +1,21 @@
--- $1-$22 broadcast, $23-$33 account, $34-$37 sender.
+-- $1-$23 broadcast, $24-$34 account, $35-$38 sender, $39 what is told, $40 now.
 WITH account AS (
-    UPDATE account SET next_slot = $24, virtual_time = $25, seen_at = $26, stopped_message = $27, brake_factor = $28,
-        brake_since = $29, brake_hold_until = $30, brake_lowered_at = $31, brake_recent = $32, brake_footing = $33
-    WHERE id = $23
+    UPDATE account SET next_slot = $25, virtual_time = $26, seen_at = $27, stopped_message = $28, brake_factor = $29,
+        brake_since = $30, brake_hold_until = $31, brake_lowered_at = $32, brake_recent = $33, brake_footing = $34
+    WHERE id = $24
 ), sender AS (
-    UPDATE sender SET last_number = $35, proven = $36, closed = $37 WHERE id = $34
+    UPDATE sender SET last_number = $36, proven = $37, closed = $38 WHERE id = $35
+), told AS (
+    INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, reason, message, pending, inflight, sent, failed,
+        skipped, unknown)
+    SELECT $1, event, occurrence, endpoint, $40, reason, message, $2, $3, $4, $5, $6, $7
+    FROM json_to_recordset(CAST($39 AS json))
+        AS news (event text, occurrence bigint, endpoint text, reason text, message text)
+    ON CONFLICT DO NOTHING
 )
 UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, unknown = $7,
     first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11,
     block_generation = CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12,
     refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, flow_hungry_until = $17,
-    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22
+    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22, notified = $23
 WHERE id = $1

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Transaction};
 
+use crate::api::NotificationEvent;
 use crate::delivery::outcome::Fault;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
-use crate::ledger::sql::rows::{BroadcastRow, SenderRow};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow,
     Portable, Store, Survey, Taken, Wanted, has_opted_out,
@@ -133,7 +134,7 @@ impl Store for PostgresStore {
     }
 
     async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
-        let Entries { broadcast, account, planned_at, tags, now, rows, batches, tally } = entries;
+        let Entries { broadcast, account, planned_at, tags, now, rows, batches, tally, told } = entries;
         let row = |value: fn(&Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
         let count = |value: fn(&BatchDelta) -> i64| batches.values().map(value).collect::<Vec<i64>>();
         let error = |value: fn(&Fault) -> Option<String>| {
@@ -173,6 +174,8 @@ impl Store for PostgresStore {
             .bind(planned_at)
             .bind(tags)
             .bind(rows.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>())
+            .bind(told)
+            .bind(NotificationEvent::BatchCompleted.as_str())
             .execute(self.connection())
             .await?;
         Ok(())
@@ -224,10 +227,19 @@ impl Store for PostgresStore {
         taking::outlook(self.connection(), broadcast, zones).await
     }
 
-    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
-        let columns =
-            [write_back::of_broadcast(broadcast), write_back::of_account(broadcast), write_back::of_sender(sender)];
+    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>, now: Timestamp) -> sqlx::Result<()> {
+        let columns = [
+            write_back::of_broadcast(broadcast),
+            write_back::of_account(broadcast),
+            write_back::of_sender(sender),
+            args![json(&broadcast.news)?, now],
+        ];
         self.run(SAVE, columns.concat()).await?;
+        Ok(())
+    }
+
+    async fn tell(&mut self, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<()> {
+        self.run(TELL, write_back::of_news(broadcast, now)?).await?;
         Ok(())
     }
 
@@ -299,3 +311,4 @@ impl PostgresStore {
 
 const RECORD: &str = include_str!("record.sql");
 const SAVE: &str = include_str!("save.sql");
+const TELL: &str = include_str!("tell.sql");

@@ -1,5 +1,6 @@
 -- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered,
--- $8 where messages have several parts the open zones.
+-- $8 where messages have several parts the open zones, $9 whether there are endpoints to be told, $10 the latest wait and $11
+-- the latest lease of their events.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -27,6 +28,9 @@ SELECT held.*,
     CASE WHEN $7 THEN (
         SELECT max(slot) FROM broadcast JOIN delivery ON delivery.broadcast_id = broadcast.id AND delivery.state = 1
         WHERE broadcast.account_id = $6 AND broadcast.inflight > 0) END AS last_slot,
+    CASE WHEN $9 THEN EXISTS (
+        SELECT 1 FROM outbox WHERE broadcast_id = $1 AND settled_at IS NULL AND (not_before <= $4 OR not_before > $10)
+        AND (lease_until <= $4 OR lease_until > $11)) ELSE FALSE END AS notifications,
     ARRAY(SELECT flow_weight FROM broadcast
         WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS weights,
     ARRAY(SELECT flow_virtual_time FROM broadcast

@@ -5,6 +5,7 @@ use sqlx::{FromRow, PgConnection};
 use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
+use crate::ledger::sql::posting;
 use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Survey, Taken, Wanted};
 use crate::ledger::sql::zones::ZonesNow;
 
@@ -14,6 +15,7 @@ pub async fn survey(
     asking: &Asking,
     between_parts: Option<&[i64]>,
 ) -> sqlx::Result<Survey> {
+    let (latest_wait, latest_lease) = posting::latest(asking.now);
     let row: SurveyRow = sqlx::query_as(SURVEY)
         .bind(asking.broadcast)
         .bind(asking.sender)
@@ -23,6 +25,9 @@ pub async fn survey(
         .bind(asking.account)
         .bind(asking.braked)
         .bind(between_parts)
+        .bind(asking.notifies)
+        .bind(latest_wait.0)
+        .bind(latest_lease.0)
         .fetch_one(connection)
         .await?;
     let rivals = row
@@ -39,6 +44,7 @@ pub async fn survey(
         others: row.others,
         rivals,
         last_slot,
+        notifications: row.notifications,
     })
 }
 
@@ -144,6 +150,7 @@ struct SurveyRow {
     part_waits: bool,
     others: i64,
     last_slot: Option<i64>,
+    notifications: bool,
     weights: Vec<i64>,
     virtual_times: Vec<f64>,
 }

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{duplicate, loss, owner, plan, read, rows, unanswered};
+use super::{duplicate, loss, outbox, owner, plan, read, rows, unanswered};
 use crate::api::channel::ChannelProvider;
 use crate::content;
 use crate::delivery::brake;
@@ -37,7 +37,7 @@ impl Refused {
 }
 
 #[derive(FromRow)]
-struct Known {
+struct KnownRow {
     id: i64,
     account_id: i64,
     identity_hash: String,
@@ -55,7 +55,7 @@ struct Known {
     memory: loss::Memory,
 }
 
-impl Known {
+impl KnownRow {
     /// What belongs to nobody may be taken over by anybody.
     fn belongs_to_another(&self, wanted: &Declaration) -> bool {
         !self.released && !self.owner_uid.is_empty() && self.owner_uid != wanted.owner_uid
@@ -103,18 +103,37 @@ pub async fn declare<S: Store>(
     store: &mut S,
     wanted: &Declaration,
 ) -> sqlx::Result<Result<BroadcastSnapshot, LedgerError>> {
-    match make_known(store, wanted).await? {
-        Ok(id) => Ok(read::snapshot(store, id).await?.ok_or(LedgerError::UnknownBroadcast)),
-        Err(refused) => Ok(Err(refused.into_error(&wanted.idempotency_key))),
+    let (id, known) = match make_known(store, wanted).await? {
+        Ok(known) => known,
+        Err(refused) => return Ok(Err(refused.into_error(&wanted.idempotency_key))),
+    };
+    let Some(mut snapshot) = read::snapshot(store, id).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
+    let tells = !wanted.notifications.is_empty() || snapshot.outbox.is_some();
+    if tells && known != Known::Newer {
+        outbox::follow_declaration(store, &wanted.notifications, known == Known::New, &mut snapshot).await?;
     }
+    Ok(Ok(snapshot))
 }
 
-async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Result<BroadcastId, Refused>> {
+/// What the ledger knew of a broadcast that is declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    New,
+    Before,
+    /// A wish of a later generation, which stands.
+    Newer,
+}
+
+async fn make_known<S: Store>(
+    store: &mut S,
+    wanted: &Declaration,
+) -> sqlx::Result<Result<(BroadcastId, Known), Refused>> {
     if owner::has_departed(store, &wanted.owner_uid).await? {
         return Ok(Err(Refused::Gone { owner_uid: wanted.owner_uid.clone() }));
     }
     let account = lock_account(store, &wanted.account, wanted.account_rate).await?;
     let known = lock_known(store, wanted).await?;
+    let is_new = known.is_none();
     let follows = known.as_ref().is_some_and(|known| known.resends_otherwise(wanted));
     let (id, memory) = match known {
         None => (insert(store, wanted, account).await?, loss::Memory::default()),
@@ -123,7 +142,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         }
         Some(known) if known.is_newer(wanted) => {
             cancel_if_wanted(store, wanted, known.id).await?;
-            return Ok(Ok(BroadcastId(known.id)));
+            return Ok(Ok((BroadcastId(known.id), Known::Newer)));
         }
         Some(known) => {
             if known.identity_hash != wanted.identity_hash {
@@ -143,7 +162,7 @@ async fn make_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
         unanswered::follow(store, BroadcastId(id)).await?;
     }
     duplicate::judge(store, id).await?;
-    Ok(Ok(BroadcastId(id)))
+    Ok(Ok((BroadcastId(id), if is_new { Known::New } else { Known::Before })))
 }
 
 /// Locks the account, which is made where it is new: in every transaction before the broadcast. Its rate stays until it is
@@ -168,7 +187,7 @@ pub async fn lock_account<S: Store>(store: &mut S, key: &AccountKey, rate: Rate)
     Ok(id)
 }
 
-async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Option<Known>> {
+async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Result<Option<KnownRow>> {
     store
         .optional(
             &format!(

@@ -82,6 +82,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         braked: false,
         allowed: broadcast.allowed(),
         reply_window: broadcast.reply_window.map(Span),
+        notifies: broadcast.notifications.is_some(),
     }
 }
 
@@ -297,6 +298,7 @@ impl<S: Store> Turn<'_, S> {
             request_timeout: self.broadcast.request_timeout(),
             directive,
             content,
+            notifications: self.survey.notifications || !self.broadcast.news.is_empty(),
         })
     }
 }

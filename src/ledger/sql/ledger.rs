@@ -6,8 +6,10 @@ use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
 use super::{
-    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, owner, plan, read, results, rows,
+    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owner, plan, posting, read,
+    results, rows,
 };
+use crate::delivery::notification::Standing;
 use crate::delivery::time::Timestamp;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
@@ -18,6 +20,7 @@ use crate::ledger::contacts::{
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::results::{ResultsPage, ResultsQuery};
@@ -44,7 +47,8 @@ macro_rules! commit {
         let once = || async {
             let mut begun = database.begin().await?;
             let $store = &mut begun;
-            let outcome: std::result::Result<_, LedgerError> = $step.await?;
+            // On the heap: a step keeps much across its statements, and every caller's frame would hold it again.
+            let outcome: std::result::Result<_, LedgerError> = Box::pin($step).await?;
             if outcome.is_ok() {
                 begun.commit().await?;
             }
@@ -135,6 +139,14 @@ impl<D: Database> SenderLedger for D {
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         commit!(self, EXCHANGE_TIMEOUT, |store| exchange::exchange(store, request))
+    }
+
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        commit!(self, |store| posting::take(store, request))
+    }
+
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        commit!(self, |store| posting::report(store, told))
     }
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
@@ -261,6 +273,15 @@ impl<D: Database> Ledger for D {
 
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         read!(self, |store| results::page(store, query))?.ok_or(LedgerError::UnknownBroadcast)
+    }
+
+    async fn tell_standing(&self, broadcast: BroadcastId, standing: &Standing) -> Result<()> {
+        let known = commit_always!(self, |store| outbox::tell_standing(store, broadcast, standing))?;
+        if known { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
+    }
+
+    async fn notification_totals(&self) -> Result<NotificationTotals> {
+        read!(self, |store| outbox::totals(store))
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

@@ -1,8 +1,8 @@
 //! Owners and their senders: who answers for a broadcast, what its senders work by, and what keeps them from it.
 
-use super::rows;
 use super::store::Store;
 use super::value::args;
+use super::{outbox, rows};
 use crate::delivery::gate::Gate;
 use crate::delivery::time::Span;
 use crate::ledger::brief::{Brief, Trouble};
@@ -24,6 +24,7 @@ pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Res
         content: serde_json::from_str(&row.content).map_err(decode)?,
         orders: serde_json::from_str(orders).map_err(decode)?,
         credentials_refused: gate.account_stopped && but_for_credentials.closed(now).is_none(),
+        notifies: row.notifications.is_some(),
         name: row.name,
     }))
 }
@@ -39,6 +40,7 @@ pub async fn report_trouble<S: Store>(store: &mut S, plan: PlanTicket, trouble: 
         )
         .await?;
     if updated > 0 {
+        outbox::tell_trouble(store, plan.broadcast).await?;
         return Ok(true);
     }
     let known: Option<(i64,)> =

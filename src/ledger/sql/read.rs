@@ -2,11 +2,11 @@
 
 use sqlx::FromRow;
 
-use super::duplicate;
 use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
+use super::{duplicate, outbox};
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
@@ -80,6 +80,10 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         quiet_until: waiting.quiet_until,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
+        outbox: match broadcast.notifications {
+            Some(_) => outbox::read(store, id.0, now).await?,
+            None => None,
+        },
     }))
 }
 

@@ -115,6 +115,7 @@ fn entries(
         rows,
         batches,
         tally,
+        told: broadcast.told_of_batches()?,
     })
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
+use super::outbox::NewRow;
 use super::set_back;
 use super::store::Store;
 use super::value::args;
@@ -77,6 +78,8 @@ pub struct BroadcastRow {
     pub end_at: Option<i64>,
     pub start_by: Option<i64>,
     pub quiet_hours: Option<String>,
+    pub notifications: Option<String>,
+    pub notified: String,
     pub suspended: bool,
     pub cancelled: bool,
     pub duplicate_of: Option<i64>,
@@ -115,6 +118,9 @@ pub struct BroadcastRow {
     pub first_attempt_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub revision: i64,
+    /// What is told with this transaction.
+    #[sqlx(skip)]
+    pub news: Vec<NewRow>,
     #[sqlx(flatten)]
     pub account: AccountColumns,
 }
@@ -454,7 +460,8 @@ impl BroadcastRow {
         self.finished_at = finished.then(|| self.finished_at.unwrap_or(now.0));
         self.account.seen_at = self.account.seen_at.max(now.0);
         self.revision += 1;
-        store.save(self, sender).await
+        self.take_in_standing(now)?;
+        store.save(self, sender, now).await
     }
 }
 

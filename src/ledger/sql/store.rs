@@ -129,6 +129,8 @@ pub struct Entries {
     pub rows: Vec<Change>,
     pub batches: BTreeMap<i64, BatchDelta>,
     pub tally: Tally,
+    /// The endpoints that are told of each batch that this completes.
+    pub told: Vec<String>,
 }
 
 /// A claimed batch.
@@ -157,6 +159,8 @@ pub struct Asking {
     pub allowed: Span,
     /// How long after their last activity recipients may be messaged, where the provider's window is counted.
     pub reply_window: Option<Span>,
+    /// There are endpoints to be told how it goes.
+    pub notifies: bool,
 }
 
 impl Asking {
@@ -183,6 +187,8 @@ pub struct Survey {
     pub rivals: Vec<Rival>,
     /// The latest slot of anybody in flight on the account; looked up only after the rate was lowered.
     pub last_slot: Option<Timestamp>,
+    /// There are events to be posted that nobody is at.
+    pub notifications: bool,
 }
 
 /// A recipient that was put in flight; the slots follow the order.
@@ -365,12 +371,16 @@ pub trait Store: Send {
     /// Walks over everybody who is pending in an open zone: for when nobody of them may be taken.
     fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> impl Future<Output = sqlx::Result<Outlook>> + Send;
 
-    /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks.
+    /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks, with what it tells.
     fn save(
         &mut self,
         broadcast: &BroadcastRow,
         sender: Option<&SenderRow>,
+        now: Timestamp,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Writes what a broadcast tells into its outbox.
+    fn tell(&mut self, broadcast: &BroadcastRow, now: Timestamp) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Appends recipients to a plan. `false`, with nothing changed, when one of them is in it already.
     fn append(&mut self, broadcast: i64, rows: &[PlannedRow<'_>]) -> impl Future<Output = sqlx::Result<bool>> + Send;

@@ -1,7 +1,8 @@
 //! What a transaction writes back of the rows that it opened, in the order that the statements of every database keep.
 
-use super::rows::{BroadcastRow, SenderRow};
+use super::rows::{BroadcastRow, SenderRow, json};
 use super::value::{Value, args};
+use crate::delivery::time::Timestamp;
 
 /// The id, and what may have changed of the broadcast itself.
 pub fn of_broadcast(broadcast: &BroadcastRow) -> Vec<Value> {
@@ -29,7 +30,24 @@ pub fn of_broadcast(broadcast: &BroadcastRow) -> Vec<Value> {
         &broadcast.failed_fault,
         broadcast.failed_in_a_row,
         broadcast.failed_at,
+        &broadcast.notified,
     ]
+}
+
+/// The id, the instant, and what the broadcast tells, with its counts.
+pub fn of_news(broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Vec<Value>> {
+    let counts = &broadcast.counts;
+    Ok(args![
+        broadcast.id,
+        now,
+        json(&broadcast.news)?,
+        counts.pending,
+        counts.inflight,
+        counts.sent,
+        counts.failed,
+        counts.skipped,
+        counts.unknown,
+    ])
 }
 
 /// The id, and what may have changed of the account.

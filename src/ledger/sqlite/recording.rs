@@ -1,12 +1,14 @@
 //! Writing down what outcomes change.
 
 use super::store::SqliteStore;
+use crate::api::NotificationEvent;
 use crate::delivery::counts::Tally;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::sql::posting;
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{BatchDelta, Change, Entries, Store};
+use crate::ledger::sql::store::{Asking, BatchDelta, Change, Entries, Store};
 use crate::ledger::sql::value::args;
 
 impl SqliteStore {
@@ -114,6 +116,35 @@ impl SqliteStore {
         )
         .await?;
         Ok(())
+    }
+
+    /// Of the batches that were completed just now.
+    pub async fn tell_of_batches(&mut self, entries: &Entries) -> sqlx::Result<()> {
+        let indexes: Vec<i64> = entries.batches.keys().copied().collect();
+        self.run(
+            "INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, pending, inflight, sent, failed, skipped, \
+             unknown) SELECT broadcast_id, $5, idx, endpoints.value, $2, pending, inflight, sent, failed, skipped, unknown \
+             FROM json_each($3) AS indexes CROSS JOIN batch ON broadcast_id = $1 AND idx = indexes.value \
+             CROSS JOIN json_each($4) AS endpoints WHERE completed_at = $2 ON CONFLICT DO NOTHING",
+            args![
+                entries.broadcast,
+                entries.now,
+                json(&indexes)?,
+                json(&entries.told)?,
+                NotificationEvent::BatchCompleted.as_str()
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Whether there are events that nobody is at.
+    pub async fn has_news(&mut self, asking: &Asking) -> sqlx::Result<bool> {
+        let (latest_wait, latest_lease) = posting::latest(asking.now);
+        let statement = format!("SELECT EXISTS (SELECT 1 FROM outbox WHERE {})", posting::DUE);
+        let (any,): (bool,) =
+            self.one(&statement, args![asking.broadcast, asking.now, latest_wait, latest_lease]).await?;
+        Ok(any)
     }
 
     pub async fn count(&mut self, broadcast: i64, tally: &Tally) -> sqlx::Result<()> {

@@ -136,6 +136,9 @@ impl Store for SqliteStore {
         for (index, delta) in &entries.batches {
             self.change_batch(entries.broadcast, *index, delta, entries.now).await?;
         }
+        if !entries.told.is_empty() {
+            self.tell_of_batches(entries).await?;
+        }
         self.count(entries.broadcast, &entries.tally).await
     }
 
@@ -169,7 +172,9 @@ impl Store for SqliteStore {
             _ => false,
         };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
-        Ok(Survey { held, running, part_waits, others, rivals: self.rivals(asking).await?, last_slot })
+        let notifications = asking.notifies && self.has_news(asking).await?;
+        let rivals = self.rivals(asking).await?;
+        Ok(Survey { held, running, part_waits, others, rivals, last_slot, notifications })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -206,12 +211,17 @@ impl Store for SqliteStore {
         self.who_is_left(broadcast, zones).await
     }
 
-    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>) -> sqlx::Result<()> {
+    async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>, now: Timestamp) -> sqlx::Result<()> {
         self.run(SAVE_BROADCAST, write_back::of_broadcast(broadcast)).await?;
         self.run(SAVE_ACCOUNT, write_back::of_account(broadcast)).await?;
         if sender.is_some() {
             self.run(SAVE_SENDER, write_back::of_sender(sender)).await?;
         }
+        if broadcast.news.is_empty() { Ok(()) } else { self.tell(broadcast, now).await }
+    }
+
+    async fn tell(&mut self, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<()> {
+        self.run(TELL, write_back::of_news(broadcast, now)?).await?;
         Ok(())
     }
 
@@ -322,7 +332,13 @@ const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, 
     unknown = $7, first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
     CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
     refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, flow_hungry_until = $17, \
-    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22 WHERE id = $1";
+    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22, notified = $23 \
+    WHERE id = $1";
+/// `$1` broadcast, `$2` now, `$3` what it tells, `$4` to `$9` its counts.
+const TELL: &str = "INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, reason, message, pending, \
+    inflight, sent, failed, skipped, unknown) SELECT $1, value ->> 'event', value ->> 'occurrence', \
+    value ->> 'endpoint', $2, value ->> 'reason', value ->> 'message', $4, $5, $6, $7, $8, $9 \
+    FROM json_each($3) WHERE TRUE ON CONFLICT DO NOTHING";
 const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
     brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
     brake_footing = $11 WHERE id = $1";

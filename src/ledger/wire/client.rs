@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
-    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TROUBLE,
+    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, REPORT_NOTIFICATIONS, Refusal, ReportTrouble, SEAL_PLAN,
+    SealPlan, TAKE_NOTIFICATIONS, TROUBLE,
 };
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::notification::{NotificationPage, ReportNotifications, TakeNotifications};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{Result, SenderLedger};
 
@@ -231,6 +233,14 @@ impl SenderLedger for RemoteLedger {
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.call(EXCHANGE, request).await
+    }
+
+    async fn take_notifications(&self, request: &TakeNotifications) -> Result<NotificationPage> {
+        self.call(TAKE_NOTIFICATIONS, request).await
+    }
+
+    async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
+        self.call::<Done>(REPORT_NOTIFICATIONS, told).await.map(drop)
     }
 
     async fn settle_dead_sender(&self, _within: Option<BroadcastId>, words: &LastWords) -> Result<()> {

@@ -8,6 +8,7 @@ use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
+use crate::ledger::notification::{ReportNotifications, TakeNotifications};
 use crate::ledger::plan::{PlanRow, PlanTicket};
 use crate::ledger::results::{MAX_RESULTS_PAGE, ResultsFilter};
 
@@ -22,6 +23,8 @@ pub const SEAL_PLAN: &str = "/v1/plan/seal";
 pub const ABANDON_PLAN: &str = "/v1/plan/abandon";
 pub const TROUBLE: &str = "/v1/trouble";
 pub const EXCHANGE: &str = "/v1/exchange";
+pub const TAKE_NOTIFICATIONS: &str = "/v1/notifications/take";
+pub const REPORT_NOTIFICATIONS: &str = "/v1/notifications/report";
 pub const LAST_WORDS: &str = "/v1/last-words";
 /// For people, with tokens of their own.
 pub const RESULTS: &str = "/v1/results";
@@ -155,6 +158,18 @@ impl Addressed for ReportTrouble {
 }
 
 impl Addressed for ExchangeRequest {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.broadcast)
+    }
+}
+
+impl Addressed for TakeNotifications {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.broadcast)
+    }
+}
+
+impl Addressed for ReportNotifications {
     fn broadcast(&self) -> Option<BroadcastId> {
         Some(self.broadcast)
     }

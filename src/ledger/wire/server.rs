@@ -18,14 +18,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
-    BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, Refusal, ReportTrouble,
-    SEAL_PLAN, SealPlan, TROUBLE, VERSION,
+    BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, REPORT_NOTIFICATIONS,
+    Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TROUBLE, VERSION,
 };
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
+use crate::ledger::notification::{NotificationReport, ReportNotifications, TakeNotifications};
 use crate::ledger::{Result as LedgerResult, SenderLedger};
 
 /// Requests in work at once. The ledger has one writer, so more would only wait and hold memory; each sender has at most
@@ -61,6 +62,8 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(AUDIENCE_PAGE, post(audience_page::<L, G>))
         .route(TROUBLE, post(trouble::<L, G>))
         .route(EXCHANGE, post(exchange::<L, G>))
+        .route(TAKE_NOTIFICATIONS, post(take_notifications::<L, G>))
+        .route(REPORT_NOTIFICATIONS, post(report_notifications::<L, G>))
         .route(LAST_WORDS, post(last_words::<L, G>))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
@@ -110,9 +113,8 @@ async fn trouble<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call:
 }
 
 async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<ExchangeRequest>) -> Response {
-    if call.body.holder.len() > MAX_HOLDER {
-        let message = format!("the sender's name is longer than {MAX_HOLDER} bytes");
-        return Refused::request(StatusCode::BAD_REQUEST, message).into_response();
+    if let Some(refused) = too_long(&call.body.holder) {
+        return refused.into_response();
     }
     let outcomes = cut(call.body.outcomes);
     // The name that people see is the pod's own.
@@ -123,6 +125,30 @@ async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call
 async fn last_words<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<LastWords>) -> Response {
     let words = LastWords { outcomes: cut(call.body.outcomes), ..call.body };
     done(api.ledger.settle_dead_sender(Some(call.admitted.broadcast), &words).await)
+}
+
+async fn take_notifications<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<TakeNotifications>,
+) -> Response {
+    match too_long(&call.body.holder) {
+        Some(refused) => refused.into_response(),
+        None => answer(api.ledger.take_notifications(&call.body).await),
+    }
+}
+
+async fn report_notifications<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<ReportNotifications>,
+) -> Response {
+    let cut = |report: NotificationReport| NotificationReport { posted: report.posted.cut(), ..report };
+    let reports = call.body.reports.into_iter().map(cut).collect();
+    done(api.ledger.report_notifications(&ReportNotifications { reports, ..call.body }).await)
+}
+
+fn too_long(holder: &str) -> Option<Refused> {
+    let message = format!("the sender's name is longer than {MAX_HOLDER} bytes");
+    (holder.len() > MAX_HOLDER).then(|| Refused::request(StatusCode::BAD_REQUEST, message))
 }
 
 /// Whatever a sender says of faults, a status holds only what fits.

@@ -17,7 +17,10 @@ impl<L: SenderLedger> Running<L> {
         loop {
             let exchanged = self.post(request, after).await?;
             match exchanged.answer {
-                Ok(_) => return Ok(self.ended.unwrap_or(Ended::Stopped)),
+                Ok(reply) => {
+                    self.ring(&reply);
+                    return Ok(self.ended.unwrap_or(Ended::Stopped));
+                }
                 Err(error) if error.is_transient() && !self.gives_up() => {
                     let Some(next) = self.retry.after_failure(exchanged.received) else { return Err(error.into()) };
                     after = next;

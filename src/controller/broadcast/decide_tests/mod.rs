@@ -5,6 +5,7 @@ mod health;
 mod holds;
 mod refusals;
 mod stalls;
+mod telling;
 mod waves;
 mod world;
 mod writes;

@@ -15,6 +15,7 @@ use crate::controller::broadcast::{Action, Decision, Declared, Memory, Observati
 use crate::controller::job::SenderSettings;
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Gate;
+use crate::delivery::notification::Occasion;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::Told;
@@ -108,6 +109,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         quiet_until: None,
         first_attempt_at: None,
         finished_at: None,
+        outbox: None,
     }
 }
 
@@ -130,6 +132,8 @@ pub struct World {
     /// Writes to the API server: objects, statuses, events.
     pub writes: Vec<Timestamp>,
     pub told: Vec<Transition>,
+    /// What endpoints are told.
+    pub occasions: Vec<Occasion>,
     pub made: usize,
 }
 
@@ -152,6 +156,7 @@ impl World {
             not_made: 0,
             writes: Vec::new(),
             told: Vec::new(),
+            occasions: Vec::new(),
             made: 0,
         }
     }
@@ -280,8 +285,11 @@ impl World {
     }
 
     fn apply(&mut self, action: &Action) {
-        self.made += 1;
-        self.writes.push(self.now);
+        // What the ledger is told is no write to the API server.
+        if !matches!(action, Action::TellStanding(_)) {
+            self.made += 1;
+            self.writes.push(self.now);
+        }
         let made = |metadata: &ObjectMeta, uid: usize, now: Timestamp| ObjectMeta {
             uid: Some(format!("uid-{uid}")),
             creation_timestamp: Some(time(now)),
@@ -312,6 +320,9 @@ impl World {
             }
             Action::LiftCredentialStop => self.snapshot.gate.account_stopped = false,
             Action::LiftBlock => self.snapshot.gate.block = None,
+            Action::TellStanding(standing) => {
+                self.occasions.extend(self.snapshot.outbox.as_mut().unwrap().told.step(standing));
+            }
         }
     }
 

@@ -1,0 +1,150 @@
+use super::world::{START, World, creates_job};
+use crate::controller::broadcast::Action;
+use crate::controller::job::told_at_start;
+use crate::delivery::gate::Block;
+use crate::delivery::time::Span;
+use crate::ledger::Outbox;
+
+fn outbox(pending: i64, delivered: i64, due_in: Option<i64>) -> Option<Outbox> {
+    let due_at = due_in.map(|seconds| START + Span::from_secs(seconds));
+    Some(Outbox { pending, delivered, due_at, ..Outbox::default() })
+}
+
+/// A broadcast that has ended, with events that are due.
+fn ended() -> World {
+    let mut world = World::planned(10, 10);
+    world.send(10);
+    world.snapshot.outbox = outbox(2, 3, Some(0));
+    world.object.spec.delivery.senders = 4;
+    world
+}
+
+fn events(world: &World) -> Vec<&'static str> {
+    world.occasions.iter().map(|occasion| occasion.event.as_str()).collect()
+}
+
+#[test]
+fn after_the_end_one_sender_comes_for_what_is_left_to_be_told() {
+    let mut world = ended();
+    world.look();
+    let [job] = world.jobs.as_slice() else { panic!("{:?}", world.jobs) };
+    assert_eq!(job.spec.as_ref().unwrap().parallelism, Some(1));
+    assert_eq!(told_at_start(job), Some(3));
+    world.wait(10);
+    world.look();
+    assert_eq!(world.jobs.len(), 1, "it is neither deleted, although the broadcast has ended, nor made larger");
+    assert_eq!(world.jobs[0].spec.as_ref().unwrap().parallelism, Some(1));
+    world.end_wave("Complete", None);
+    world.snapshot.outbox = outbox(0, 5, None);
+    world.wait(3_600);
+    world.look();
+    assert_eq!(world.jobs.len(), 1, "all is told");
+}
+
+#[test]
+fn nobody_comes_to_tell_where_nothing_is_due_or_senders_are_there() {
+    let case = |bend: &dyn Fn(&mut World)| {
+        let mut world = ended();
+        bend(&mut world);
+        creates_job(&world.decide())
+    };
+    assert!(case(&|_| {}));
+    assert!(!case(&|world| world.snapshot.outbox = None), "no endpoints");
+    assert!(!case(&|world| world.snapshot.outbox = outbox(0, 5, None)), "nothing waits");
+    assert!(!case(&|world| world.snapshot.outbox = outbox(2, 3, Some(1))), "not yet");
+    assert!(!case(&|world| world.snapshot.lease_until = Some(START + Span::from_secs(1))), "a sender is alive");
+    assert!(!case(&|world| world.channel = None), "no channel, no pod");
+}
+
+#[test]
+fn it_is_looked_at_again_when_the_next_event_is_due() {
+    let mut world = ended();
+    world.snapshot.outbox = outbox(2, 3, Some(90));
+    world.look();
+    world.wait(1);
+    assert_eq!(world.decide().look_again, Span::from_secs(89).to_duration());
+}
+
+#[test]
+fn an_endpoint_that_is_away_is_asked_ever_more_slowly_and_at_once_after_it_took_something() {
+    let mut world = ended();
+    let mut waits = Vec::new();
+    for told in [3, 3, 3, 3, 4, 4] {
+        world.snapshot.outbox = outbox(2, told, Some(0));
+        let (before, mut waited) = (world.jobs.len(), 0);
+        while world.jobs.len() == before {
+            world.memory = Default::default();
+            world.look();
+            if world.jobs.len() == before {
+                world.wait(1);
+                waited += 1;
+            }
+        }
+        waits.push(waited);
+        world.end_wave("Complete", None);
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 0, 5]);
+}
+
+#[test]
+fn waves_that_only_tell_are_no_sign_of_senders_that_keep_ending() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.gate.suspended = true;
+    world.snapshot.outbox = outbox(2, 3, Some(0));
+    for _ in 0..5 {
+        while world.jobs.iter().all(|job| job.status.is_some()) {
+            world.look();
+            world.wait(1);
+        }
+        world.end_wave("Complete", None);
+    }
+    world.snapshot.gate.suspended = false;
+    let decision = world.look();
+    assert!(creates_job(&decision), "the sending does not wait for them");
+    assert!(!events(&world).contains(&"BroadcastStalled"));
+}
+
+#[test]
+fn a_sender_that_tells_is_joined_by_others_once_somebody_is_to_be_sent_to() {
+    let mut world = World::planned(10, 10);
+    world.object.spec.delivery.senders = 4;
+    world.snapshot.gate.suspended = true;
+    world.snapshot.outbox = outbox(2, 3, Some(0));
+    world.look();
+    world.wait(1);
+    world.look();
+    assert_eq!(world.jobs[0].spec.as_ref().unwrap().parallelism, Some(1));
+    world.snapshot.gate.suspended = false;
+    world.look();
+    assert_eq!(world.jobs[0].spec.as_ref().unwrap().parallelism, Some(4));
+}
+
+#[test]
+fn what_the_conditions_say_is_told_once_for_each_change() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.outbox = outbox(0, 0, None);
+    world.look();
+    assert_eq!(events(&world), Vec::<&str>::new());
+    world.wait(301);
+    for _ in 0..3 {
+        world.look();
+        world.wait(1);
+    }
+    assert_eq!(events(&world), ["BroadcastStalled"], "its Job has no pod, and nobody says why");
+    let cause = world.occasions[0].cause.clone().unwrap();
+    assert_eq!(cause.reason, "SenderNotStarting");
+    world.snapshot.gate.block = Some(Block::Provider);
+    world.snapshot.first_attempt_at = Some(world.now);
+    let decision = world.look();
+    assert!(decision.actions.iter().any(|action| matches!(action, Action::TellStanding(_))));
+    world.look();
+    assert_eq!(events(&world)[1..], ["BroadcastStarted", "BroadcastSuspended", "BroadcastStalled"]);
+}
+
+#[test]
+fn a_broadcast_without_endpoints_asks_nothing_of_the_ledger() {
+    let mut world = World::planned(10, 10);
+    world.snapshot.gate.block = Some(Block::Provider);
+    let decision = world.look();
+    assert!(decision.actions.iter().all(|action| !matches!(action, Action::TellStanding(_))));
+}

@@ -1,0 +1,239 @@
+//! Tells a broadcast's endpoints how it goes, beside the sending: a task of its own that takes events from the ledger, a
+//! page at a time, and posts a few at once. Sessions ring when the ledger says that events wait.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use secrecy::SecretString;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::token::MAX_TOKEN_BYTES;
+use super::webhook::{self, WebhookClient, host};
+use crate::api::SecretKeyRef;
+use crate::audience::{MaterialError, MaterialKind, Materials};
+use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::{
+    BroadcastId, LedgerError, Notification, NotificationPage, NotificationReport, Posted, ReportNotifications,
+    SenderLedger, TakeNotifications,
+};
+use crate::provider::standard_webhooks::SigningKeys;
+
+/// Requests on the way at once: endpoints are no provider, and the sending comes first.
+const AT_ONCE: usize = 4;
+/// A ledger that has refused is asked again after this long, where nobody rings before.
+const AFTER_REFUSAL: Duration = Duration::from_secs(30);
+
+/// What tells the endpoints of one broadcast.
+pub struct Notifier<L> {
+    pub ledger: Arc<L>,
+    pub broadcast: BroadcastId,
+    /// Random, made at process start.
+    pub holder: String,
+    /// Where the signing secrets are.
+    pub materials: Arc<dyn Materials>,
+}
+
+/// A [`Notifier`] at work.
+pub struct Notifying {
+    bell: Arc<Notify>,
+    /// When it is to end at the latest, once it is to end.
+    ending: watch::Sender<Option<Instant>>,
+    task: JoinHandle<()>,
+}
+
+/// By name and key of their Secret; why there are none.
+type KeysOfPage<'a> = BTreeMap<(&'a str, &'a str), Result<SigningKeys, &'static str>>;
+
+/// What asking for a page came to.
+enum Page {
+    Told,
+    Nothing {
+        /// When there will be one, as far as is known.
+        next: Option<Instant>,
+    },
+}
+
+impl<L: SenderLedger> Notifier<L> {
+    /// Begins. Where nobody is known to be told, the ledger is not asked before somebody rings.
+    pub fn start(self, at_once: bool) -> Notifying {
+        let bell = Arc::new(Notify::new());
+        let (ending, is_ending) = watch::channel(None);
+        let task = tokio::spawn(self.work(bell.clone(), is_ending, at_once));
+        Notifying { bell, ending, task }
+    }
+
+    async fn work(self, bell: Arc<Notify>, mut ending: watch::Receiver<Option<Instant>>, at_once: bool) {
+        let mut is_asked = at_once;
+        // Made once there is somebody to tell.
+        let mut client = None;
+        loop {
+            if is_asked && client.is_none() {
+                match WebhookClient::new() {
+                    Ok(made) => client = Some(made),
+                    Err(error) => {
+                        tracing::warn!(%error, "endpoints are not told: the HTTP client cannot be set up");
+                        return;
+                    }
+                }
+            }
+            let next = match &client {
+                Some(client) => self.tell_due(client).await,
+                None => None,
+            };
+            let deadline = *ending.borrow();
+            if deadline.is_some_and(|deadline| next.is_none_or(|next| next > deadline)) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = bell.notified() => is_asked = true,
+                // Nobody rings any more: what has come last is looked for once.
+                Ok(()) = ending.changed() => {}
+                () = until(next) => {}
+            }
+        }
+    }
+
+    /// Posts everything that is due; returns when the next of what is left is.
+    async fn tell_due(&self, client: &WebhookClient) -> Option<Instant> {
+        loop {
+            match self.tell_page(client).await {
+                Ok(Page::Nothing { next }) => return next,
+                Ok(Page::Told) => {}
+                Err(LedgerError::UnknownBroadcast) => return None,
+                Err(error) => {
+                    tracing::warn!(reason = error.reason(), %error, "the ledger gives no events to be told");
+                    return Some(Instant::now() + AFTER_REFUSAL);
+                }
+            }
+        }
+    }
+
+    async fn tell_page(&self, client: &WebhookClient) -> Result<Page, LedgerError> {
+        let request = TakeNotifications { broadcast: self.broadcast, holder: self.holder.clone() };
+        let page = self.ledger.take_notifications(&request).await?;
+        let taken = Instant::now();
+        if page.notifications.is_empty() {
+            // In time it may be there already, and gone to another sender: then a moment is waited.
+            let wait = |at: Timestamp| (at - page.now).max(Span::from_millis(100)).to_duration();
+            return Ok(Page::Nothing { next: page.next_at.map(|at| taken + wait(at)) });
+        }
+        let keys = self.keys(&page).await;
+        let tries: Vec<_> =
+            page.notifications.iter().map(|told| self.tell(client, &page, told, &keys, taken)).collect();
+        let reports = futures::stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
+        let told = ReportNotifications { broadcast: self.broadcast, holder: self.holder.clone(), reports };
+        self.ledger.report_notifications(&told).await?;
+        Ok(Page::Told)
+    }
+
+    async fn tell(
+        &self,
+        client: &WebhookClient,
+        page: &NotificationPage,
+        notification: &Notification,
+        keys: &KeysOfPage<'_>,
+        taken: Instant,
+    ) -> NotificationReport {
+        let secret = &notification.secret;
+        let posted = match keys.get(&(secret.name.as_str(), secret.key.as_str())) {
+            Some(Ok(keys)) => {
+                // By the ledger's clock: that of this machine may be wrong, and receivers take five minutes of difference.
+                let now = page.now + Span(i64::try_from(taken.elapsed().as_nanos()).unwrap_or(i64::MAX));
+                client.post(self.broadcast, page, notification, keys, now).await
+            }
+            Some(Err(reason)) => webhook::failed(reason),
+            None => webhook::failed(webhook::NOT_SENT),
+        };
+        tell_log(notification, &posted);
+        NotificationReport { key: notification.key.clone(), url: notification.url.clone(), posted }
+    }
+
+    /// The signing keys of a page, read anew for each: a Secret may be changed at any time.
+    async fn keys<'a>(&self, page: &'a NotificationPage) -> KeysOfPage<'a> {
+        let mut keys = BTreeMap::new();
+        for Notification { secret, .. } in &page.notifications {
+            let of = (secret.name.as_str(), secret.key.as_str());
+            if let Entry::Vacant(free) = keys.entry(of) {
+                free.insert(self.read(secret).await);
+            }
+        }
+        keys
+    }
+
+    async fn read(&self, secret: &SecretKeyRef) -> Result<SigningKeys, &'static str> {
+        let (materials, secret) = (self.materials.clone(), secret.clone());
+        let read = move || {
+            let read = signing_keys(materials.as_ref(), &secret);
+            read.map_err(|(reason, problem)| {
+                tracing::warn!(secret = secret.name, key = secret.key, reason, problem, "endpoints are not told");
+                reason
+            })
+        };
+        // A file may be slow, or a pipe.
+        tokio::task::spawn_blocking(read).await.unwrap_or(Err("SecretKeyUnusable"))
+    }
+}
+
+/// The reason and the words for what is no signing secret; never its value.
+fn signing_keys(materials: &dyn Materials, secret: &SecretKeyRef) -> Result<SigningKeys, (&'static str, String)> {
+    let unusable = |problem: String| ("SecretKeyUnusable", problem);
+    let value = materials.open(MaterialKind::Secret, &secret.name, &secret.key).map_err(|error| match error {
+        MaterialError::NotFound { .. } => ("SecretNotFound", error.to_string()),
+        MaterialError::KeyNotFound { .. } => ("SecretKeyNotFound", error.to_string()),
+        MaterialError::Unreadable { .. } => unusable(error.to_string()),
+    })?;
+    let mut text = String::new();
+    value
+        .take(MAX_TOKEN_BYTES as u64)
+        .read_to_string(&mut text)
+        .map_err(|_| unusable("it is not text in UTF-8, or cannot be read".to_owned()))?;
+    SigningKeys::parse(&SecretString::from(text)).map_err(|error| unusable(format!("it {error}")))
+}
+
+fn tell_log(notification: &Notification, posted: &Posted) {
+    let (endpoint, event) = (notification.key.endpoint.as_str(), notification.key.event.as_str());
+    let host = host(&notification.url);
+    match posted {
+        Posted::Taken => tracing::debug!(endpoint, host, event, "an endpoint was told"),
+        Posted::Gone => tracing::warn!(endpoint, host, event, "an endpoint is gone (410), and is told nothing more"),
+        Posted::Failed { reason, code, .. } => {
+            let code = code.as_deref().unwrap_or_default();
+            tracing::info!(endpoint, host, event, reason, code, "an endpoint did not take an event; it is tried again");
+        }
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Notifying {
+    /// What sessions ring.
+    pub fn bell(&self) -> Arc<Notify> {
+        self.bell.clone()
+    }
+
+    /// Ends once everything is told, or nothing more comes due within `grace`. What is on the way then is told again later.
+    pub async fn finish(mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        self.ending.send_replace(Some(deadline));
+        // A panic there is in the log, and no reason to call the sending failed.
+        let _ = tokio::time::timeout_at(deadline, &mut self.task).await;
+    }
+}
+
+impl Drop for Notifying {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
