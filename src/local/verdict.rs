@@ -6,6 +6,7 @@ use super::order::Order;
 use super::refused::Refused;
 use crate::delivery::gate::Closed;
 use crate::delivery::plural::counted;
+use crate::delivery::receipt::ReceiptCounts;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, broadcast_status, end};
@@ -88,6 +89,10 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
     );
     if let Some(plan) = &snapshot.plan {
         text.push_str(&format!("  (duplicates {}, excluded {})", plan.duplicates, plan.excluded));
+    }
+    if !snapshot.receipts.is_zero() {
+        let ReceiptCounts { delivered, read, undelivered } = snapshot.receipts;
+        text.push_str(&format!("\n  delivered {delivered}  read {read}  undelivered {undelivered}"));
     }
     for outcome in &snapshot.outcomes {
         let code = outcome.code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default();

@@ -22,6 +22,7 @@ mod plugin;
 mod postgres;
 mod process;
 mod random_kills;
+mod receiver;
 mod release;
 mod replicas;
 mod schema;

@@ -18,6 +18,7 @@ mod opt_outs;
 mod owner;
 mod plan;
 mod read;
+mod receive;
 mod record;
 mod results;
 pub(super) mod rows;
