@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
 use herald::local::{self, ResultsOptions, RunOptions};
+use herald::receiver::{self, ReceiverOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub enum Command {
     Results(ResultsOptions),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
+    Receiver(Box<ReceiverOptions>),
     /// Plays the APIs of providers, for trials and tests.
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
@@ -47,7 +49,7 @@ impl Command {
     /// What is logged when HERALD_LOG does not say: a server tells what it does, a command for people only what is wrong.
     pub fn log_filter(&self) -> &'static str {
         match self {
-            Command::Operator(_) | Command::Sender(_) => "warn,herald=info",
+            Command::Operator(_) | Command::Sender(_) | Command::Receiver(_) => "warn,herald=info",
             Command::Run(_) | Command::Results(_) | Command::Simulator(_) | Command::Crds => "warn",
         }
     }
@@ -65,6 +67,10 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Sender(options) => Ok(send(options.into_process()?, stop).await),
+            Command::Receiver(options) => {
+                receiver::run(*options, stop).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Simulator(options) => {
                 simulator::serve(options, stopped(stop)).await?;
                 Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@
 //! | [`provider`] | one file per provider, pure: encode a request, classify an answer |
 //! | [`ledger`] | the truth: what happened to each recipient |
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
+//! | [`receiver`] | call-backs of providers: verified, and told to the ledger |
 //! | [`controller`] | the operator: observe, decide, apply, report |
 //! | [`local`] | `herald run`: all of it in one process |
 //! | [`simulator`] | plays the providers |
@@ -26,5 +27,6 @@ pub mod ledger;
 pub mod local;
 pub mod plugin;
 pub mod provider;
+pub mod receiver;
 pub mod sender;
 pub mod simulator;

@@ -19,7 +19,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ledger", &["api", "delivery", "content", "audience", "provider"]),
     ("sender", &["api", "delivery", "content", "audience", "provider", "ledger"]),
     ("controller", &["api", "delivery", "content", "ledger"]),
-    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender"]),
+    ("receiver", &["api", "delivery", "provider", "ledger", "sender"]),
+    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender", "receiver"]),
     ("simulator", &["delivery", "provider"]),
     ("plugin", &["api", "delivery", "ledger"]),
 ];
@@ -69,10 +70,10 @@ const IMPURE_ENDINGS: &[&str] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx", &["ledger", "audience"]),
     ("reqwest", &["sender", "audience", "ledger"]),
-    ("axum", &["ledger", "controller"]),
+    ("axum", &["ledger", "controller", "receiver"]),
     ("axum_server", &["controller"]),
-    ("hyper", &["sender", "simulator", "plugin"]),
-    ("hyper_util", &["simulator", "controller", "plugin"]),
+    ("hyper", &["sender", "receiver", "simulator", "plugin"]),
+    ("hyper_util", &["simulator", "controller", "receiver", "plugin"]),
     ("tower", &["sender", "controller"]),
     ("kube", &["api", "controller", "plugin"]),
     ("kube::Client", &["controller", "plugin"]),
@@ -84,11 +85,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rcgen", &["controller"]),
     ("x509_parser", &["controller"]),
     ("rustix", &["sender"]),
-    ("ring", &["provider", "ledger", "sender", "controller", "plugin"]),
+    ("ring", &["provider", "ledger", "sender", "receiver", "controller", "simulator", "plugin"]),
     ("rustls", &["sender", "controller", "plugin"]),
     ("tokio_rustls", &["plugin"]),
     ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "simulator", "plugin"]),
-    ("clap", &["sender", "controller", "local", "simulator", "plugin"]),
+    ("clap", &["sender", "receiver", "controller", "local", "simulator", "plugin"]),
     ("serde_saphyr", &["api", "controller", "local", "plugin"]),
 ];
 

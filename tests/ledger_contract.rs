@@ -43,6 +43,8 @@ mod postgres_server;
 mod postgres_statements;
 #[path = "ledger_contract/quiet_hours.rs"]
 mod quiet_hours;
+#[path = "ledger_contract/receipts.rs"]
+mod receipts;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
 #[path = "ledger_contract/results.rs"]
@@ -343,6 +345,23 @@ macro_rules! contract {
                     few_among_many_are_found_by_short_looks
                     before_the_plan_is_sealed_there_are_no_results
                     an_unknown_broadcast_has_no_results
+                }
+                receipts {
+                    a_call_back_resolves_whoever_is_unknown
+                    a_call_back_before_the_senders_report_stands_over_it
+                    a_call_back_before_the_senders_silence_stands_over_it
+                    a_call_back_stands_over_a_refusal_that_would_try_again
+                    whoever_waits_to_be_resent_is_not_sent_to_again
+                    a_call_back_of_a_part_lets_the_next_one_follow
+                    call_backs_of_other_attempts_accounts_and_people_change_nothing
+                    receipts_are_counted_once_whatever_order_they_come_in
+                    a_message_that_did_not_arrive_is_told_and_stays_sent
+                    without_a_correlation_a_message_is_found_by_its_id_and_its_recipient
+                    everything_until_a_watermark_was_read
+                    what_people_do_is_counted_and_changes_no_message
+                    whoever_opts_out_by_a_call_back_is_skipped_and_known
+                    more_events_than_a_slice_are_all_taken_in
+                    more_events_than_a_call_may_hold_are_refused
                 }
                 unanswered {
                     a_lost_answer_is_followed_by_a_resend_after_deadline_and_grace

@@ -19,9 +19,9 @@ fn who_was_not_reached_is_written_with_why() {
     stage.run(&[]).exits(2);
     let csv = results(&stage, &["--outcome", "failed,unknown"]).exits(0).stdout;
     let rows: Vec<&str> = csv.lines().collect();
-    assert_eq!(rows[0], "id,outcome,reason,code,parts_done,provider_id");
+    assert_eq!(rows[0], "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time");
     assert_eq!(rows.len(), 4, "{csv}");
-    assert!(rows[1..].iter().all(|row| row.ends_with(",Failed,PersonUnavailable,551,0,")), "{csv}");
+    assert!(rows[1..].iter().all(|row| row.ends_with(",Failed,PersonUnavailable,551,0,,,")), "{csv}");
     let ndjson = results(&stage, &["-o", "ndjson"]).exits(0).stdout;
     let first: serde_json::Value = serde_json::from_str(ndjson.lines().next().unwrap()).unwrap();
     assert_eq!((&first["outcome"], &first["code"]), (&"Failed".into(), &"551".into()), "{ndjson}");

@@ -105,6 +105,9 @@ CREATE TABLE broadcast (
     failed BIGINT NOT NULL DEFAULT 0,
     skipped BIGINT NOT NULL DEFAULT 0,
     unknown BIGINT NOT NULL DEFAULT 0,
+    receipts_delivered BIGINT NOT NULL DEFAULT 0,     -- what providers told of messages that they took
+    receipts_read BIGINT NOT NULL DEFAULT 0,
+    receipts_undelivered BIGINT NOT NULL DEFAULT 0,
     first_attempt_at BIGINT,
     finished_at BIGINT,
     revision BIGINT NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
@@ -205,6 +208,12 @@ CREATE TABLE delivery (
     provider_id TEXT,
     reason TEXT,
     code TEXT,
+    heard BIGINT NOT NULL DEFAULT 0,         -- the attempt that the provider itself has told of
+    delivered_at BIGINT,
+    read_at BIGINT,
+    undelivered_at BIGINT,
+    undelivered_reason TEXT,
+    undelivered_code TEXT,
     PRIMARY KEY (broadcast_id, seq)
 );
 

@@ -105,6 +105,9 @@ CREATE TABLE broadcast (
     failed INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
     unknown INTEGER NOT NULL DEFAULT 0,
+    receipts_delivered INTEGER NOT NULL DEFAULT 0,     -- what providers told of messages that they took
+    receipts_read INTEGER NOT NULL DEFAULT 0,
+    receipts_undelivered INTEGER NOT NULL DEFAULT 0,
     first_attempt_at INTEGER,
     finished_at INTEGER,
     revision INTEGER NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
@@ -204,6 +207,12 @@ CREATE TABLE delivery (
     provider_id TEXT,
     reason TEXT,
     code TEXT,
+    heard INTEGER NOT NULL DEFAULT 0,         -- the attempt that the provider itself has told of
+    delivered_at INTEGER,
+    read_at INTEGER,
+    undelivered_at INTEGER,
+    undelivered_reason TEXT,
+    undelivered_code TEXT,
     PRIMARY KEY (broadcast_id, seq)
 ) STRICT, WITHOUT ROWID;
 

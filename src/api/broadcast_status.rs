@@ -62,6 +62,10 @@ pub struct BroadcastMessageStatus {
     /// The balance of recipients: planned = pending + sent + failed + skipped + unknown, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients: Option<RecipientSums>,
+    /// What the provider told of the messages that it took; absent until it told something. Only channels with a receiver
+    /// hear of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<ReceiptSums>,
     /// Why recipients failed, were skipped or are unknown, with the provider's codes and counts; the 32 most frequent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "reasons_schema")]
@@ -128,6 +132,21 @@ pub struct RecipientSums {
     /// `spec.delivery.unknownPolicy` asks for it.
     #[schemars(range(min = 0))]
     pub unknown: i64,
+}
+
+/// What became of messages after the provider took them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptSums {
+    /// Arrived at the recipient's device; the read ones are among them.
+    #[schemars(range(min = 0))]
+    pub delivered: i64,
+    /// Read by the recipient, as far as they let it be known.
+    #[schemars(range(min = 0))]
+    pub read: i64,
+    /// Taken by the provider, and did not arrive. They count as sent: nobody is messaged again for it.
+    #[schemars(range(min = 0))]
+    pub undelivered: i64,
 }
 
 /// How many recipients ended so for one reason.

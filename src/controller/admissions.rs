@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::sender_token::TokenHash;
-use crate::ledger::wire::gatekeeper::{Admitted, Denied};
+use crate::ledger::wire::gatekeeper::Denied;
 
 /// How long a yes is believed: an outage of the API server stops nobody meanwhile. From half of it on it is looked up
 /// again beside the work, so that a sender at work stands an outage of at least half of it whenever that comes.
@@ -21,28 +21,33 @@ pub const MAX_ADMISSIONS: usize = 4_096;
 
 /// What is known of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
-    Answer(Result<Admitted, Denied>),
+pub enum Known<A> {
+    Answer(Result<A, Denied>),
     /// A yes that is to be renewed: told to one who asks, and to the others as an answer.
-    Renew(Admitted),
+    Renew(A),
     /// It was a yes once, so it is no stranger's.
     Outdated,
     Nothing,
 }
 
 #[derive(Clone)]
-struct Admission {
-    admitted: Result<Admitted, Denied>,
+struct Admission<A> {
+    admitted: Result<A, Denied>,
     until: Instant,
     renew_at: Instant,
 }
 
 /// By the hash of the token.
-#[derive(Default)]
-pub struct Admissions(Mutex<HashMap<TokenHash, Admission>>);
+pub struct Admissions<A>(Mutex<HashMap<TokenHash, Admission<A>>>);
 
-impl Admissions {
-    pub fn of(&self, hash: &TokenHash) -> Known {
+impl<A> Default for Admissions<A> {
+    fn default() -> Admissions<A> {
+        Admissions(Mutex::default())
+    }
+}
+
+impl<A: Clone> Admissions<A> {
+    pub fn of(&self, hash: &TokenHash) -> Known<A> {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(hash) {
@@ -59,7 +64,7 @@ impl Admissions {
     }
 
     /// Keeps an answer. That nobody can tell is none.
-    pub fn keep(&self, hash: TokenHash, life_left: Duration, admitted: &Result<Admitted, Denied>) {
+    pub fn keep(&self, hash: TokenHash, life_left: Duration, admitted: &Result<A, Denied>) {
         let keep_for = match admitted {
             Ok(_) => YES_FOR.min(life_left),
             Err(Denied::Unavailable(_)) => return,

@@ -12,7 +12,7 @@ use crate::controller::strangers::{STRANGER_INTERVAL, STRANGERS_TOGETHER};
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::ManualClock;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{AccountKey, Declaration};
+use crate::ledger::{AccountKey, BroadcastId, Declaration};
 
 const POD: &str = "/api/v1/namespaces/a/pods/spring-1-x";
 const JOB: &str = "/apis/batch/v1/namespaces/a/jobs/spring-1";
@@ -22,7 +22,7 @@ const NOW: i64 = 1_800_000_000;
 
 struct World {
     cluster: FakeCluster,
-    identity: Identity<SqliteLedger>,
+    identity: Identity<Senders<SqliteLedger>>,
     broadcast: BroadcastId,
 }
 
@@ -210,7 +210,7 @@ async fn a_yes_is_not_believed_beyond_the_end_of_its_token() {
 #[tokio::test]
 async fn a_yes_is_renewed_beside_the_work_so_that_an_outage_stops_no_sender_at_any_time() {
     let world = world().await;
-    let ledger_is_asked = || async { world.identity.0.ledger.find("").await.unwrap() };
+    let ledger_is_asked = || async { world.identity.0.follow.ledger.find("").await.unwrap() };
     tokio::time::pause();
     assert!(world.identity.admit(&token()).await.is_ok());
     tokio::time::advance(YES_FOR / 2 - Duration::from_secs(1)).await;

@@ -11,6 +11,7 @@
 //! | `leadership` | which of several operators reconciles |
 //! | `departures` | closes the gates of broadcasts whose object is gone |
 //! | `identity` | which broadcast a sender's token stands for |
+//! | `receivers` | whose call-backs a receiver's token stands for |
 //! | `readers` | whether a person's token may read the results of a broadcast |
 //! | `token_review`, `strangers` | whose a token is, by the cluster's word; how many unknown ones are looked up |
 //! | `sender_token`, `admissions` | what a token says of itself; who was admitted or refused lately |
@@ -28,15 +29,18 @@
 //! | API group | resource | verbs | where | used by |
 //! | --- | --- | --- | --- | --- |
 //! | `herald.dev` | `broadcastmessages` | get, list, watch | watched namespaces | watches; identity, readers and keys in use look past the cache (get) |
-//! | `herald.dev` | `messagechannels` | list, watch | watched namespaces | watches |
+//! | `herald.dev` | `messagechannels` | get, list, watch | watched namespaces | watches; identity of receivers (get) |
 //! | `herald.dev` | `messagebatches` | get, list, watch, create, delete | watched namespaces | batches of the plan; get tells whose a taken name is |
 //! | `herald.dev` | `broadcastmessages/status`, `messagechannels/status`, `messagebatches/status` | patch | watched namespaces | statuses, by server-side apply |
-//! | `herald.dev` | `broadcastmessages/finalizers` | update | watched namespaces | `blockOwnerDeletion` where the cluster enforces that right |
+//! | `herald.dev` | `broadcastmessages/finalizers`, `messagechannels/finalizers` | update | watched namespaces | `blockOwnerDeletion` where the cluster enforces that right |
 //! | `batch` | `jobs` | get, list, watch, create, patch, delete | watched namespaces | waves of senders; patch changes their number; get: identity, and whose a taken name is |
+//! | `apps` | `deployments` | get, create, patch, delete | watched namespaces | receivers of channels; get: whether one is ready, whose a taken name is, and identity |
+//! | `apps` | `replicasets` | get | watched namespaces | identity of receivers |
+//! | `` (core) | `services` | get, create, patch, delete | watched namespaces | the way to receivers |
 //! | `` (core) | `pods` | get, list, watch | watched namespaces | why a wave does not start; identity (get) |
 //! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
-//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders and of readers of results |
+//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders, of receivers and of readers of results |
 //! | `authorization.k8s.io` | `subjectaccessreviews` | create | cluster | whether a reader of results may get the broadcast |
 //! | `` (core) | `namespaces`, named `kube-system` | get | cluster | its uid tells which cluster the ledger serves |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
@@ -66,6 +70,7 @@ mod operator;
 mod ownership;
 mod published;
 mod readers;
+mod receivers;
 mod scope;
 pub mod sender_pod;
 mod sender_token;

@@ -156,12 +156,15 @@ async fn run_on<L: Ledger>(
     outcome
 }
 
-/// What senders and people ask of the ledger. Tokens that nobody knows have one share of the cluster's time.
+/// What senders, receivers and people ask of the ledger. Tokens that nobody knows have one share of the cluster's time.
 fn ledger_api<L: Ledger>(client: &Client, ledger: &Arc<L>) -> Router {
     let (clock, strangers) = (Arc::new(SystemClock), Arc::new(Strangers::default()));
     let identity = Identity::new(client.clone(), ledger.clone(), clock.clone(), strangers.clone());
+    let receivers = Identity::of_receivers(client.clone(), clock.clone(), strangers.clone());
     let readers = Readers::new(client.clone(), ledger.clone(), clock, strangers);
-    wire::router(ledger.clone(), Arc::new(identity)).merge(wire::results_router(ledger.clone(), Arc::new(readers)))
+    wire::router(ledger.clone(), Arc::new(identity))
+        .merge(wire::results_router(ledger.clone(), Arc::new(readers)))
+        .merge(wire::receive_router(ledger.clone(), Arc::new(receivers)))
 }
 
 /// Tells people's tools how to trust the ledger API; goes on as long as the operator does.

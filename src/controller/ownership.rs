@@ -1,10 +1,11 @@
 //! Who owns an object, as its references say.
 
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
-use crate::api::{BroadcastMessage, GROUP};
+use crate::api::{BroadcastMessage, MessageChannel};
 
 /// The one owner that controls the object.
 pub fn controller_of(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
@@ -13,14 +14,32 @@ pub fn controller_of(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerR
 
 /// The BroadcastMessage that controls the object; whatever version of its group made it.
 pub fn owning_broadcast(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
-    let kind = BroadcastMessage::kind(&());
-    controller_of(object).filter(|owner| owner.kind == kind && group_of(&owner.api_version) == GROUP)
+    owning::<BroadcastMessage>(object)
 }
 
 /// The Job that controls the object.
 pub fn owning_job(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
-    let kind = Job::kind(&());
-    controller_of(object).filter(|owner| owner.kind == kind && group_of(&owner.api_version) == Job::group(&()))
+    owning::<Job>(object)
+}
+
+/// The ReplicaSet that controls the object.
+pub fn owning_replica_set(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
+    owning::<ReplicaSet>(object)
+}
+
+/// The Deployment that controls the object.
+pub fn owning_deployment(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
+    owning::<Deployment>(object)
+}
+
+/// The MessageChannel that controls the object; whatever version of its group made it.
+pub fn owning_channel(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
+    owning::<MessageChannel>(object)
+}
+
+/// The owner of that kind that controls the object.
+fn owning<K: Resource<DynamicType = ()>>(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
+    controller_of(object).filter(|owner| owner.kind == K::kind(&()) && group_of(&owner.api_version) == K::group(&()))
 }
 
 fn group_of(api_version: &str) -> &str {

@@ -376,6 +376,8 @@ async fn reconcile_channels<L: Ledger>(
     mut stop: watch::Receiver<bool>,
 ) {
     let reconciler = ChannelReconciler {
+        client: shared.client.clone(),
+        settings: shared.settings.clone(),
         ledger: shared.ledger.clone(),
         clock: shared.clock.clone(),
         stores: stores.clone(),

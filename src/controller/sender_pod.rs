@@ -35,17 +35,32 @@ pub fn pod(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec, setti
         enable_service_links: Some(false),
         image_pull_secrets: Some(pull_secrets).filter(|secrets| !secrets.is_empty()),
         restart_policy: Some("OnFailure".to_owned()),
-        security_context: Some(PodSecurityContext {
-            fs_group: Some(GROUP),
-            run_as_non_root: Some(true),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(restricted_pod()),
         termination_grace_period_seconds: Some(
             CONNECT_TIMEOUT.0 / NANOS_PER_SECOND + i64::from(channel.request_timeout_seconds) + RECORD_SECONDS,
         ),
         volumes: Some(mounts.into_iter().map(|mount| mount.volume).collect()),
         ..PodSpec::default()
+    }
+}
+
+/// What Pod Security `restricted` asks of a pod.
+pub fn restricted_pod() -> PodSecurityContext {
+    PodSecurityContext {
+        fs_group: Some(GROUP),
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What it asks of a container, and no file that it could write.
+pub fn restricted_container() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        read_only_root_filesystem: Some(true),
+        ..SecurityContext::default()
     }
 }
 
@@ -58,12 +73,7 @@ fn container(mounts: &[Mount], channel: &MessageChannelSpec, settings: &SenderSe
         args: Some(vec!["sender".to_owned()]),
         env: Some(environment(settings)),
         resources: Some(resources(wish, settings)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
-            read_only_root_filesystem: Some(true),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted_container()),
         // The end of the log is told where the sender could not say why it ended.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts.iter().map(Mount::volume_mount).collect()),
@@ -71,9 +81,12 @@ fn container(mounts: &[Mount], channel: &MessageChannelSpec, settings: &SenderSe
     }
 }
 
+/// A variable with its value.
+pub fn plain(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
+}
+
 fn environment(settings: &SenderSettings) -> Vec<EnvVar> {
-    let plain =
-        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() };
     let mut environment = vec![plain(mount::LEDGER_URL_VARIABLE, &settings.ledger_url)];
     environment.extend(settings.certificate_authority_pem.iter().map(|pem| plain(mount::LEDGER_CA_VARIABLE, pem)));
     let field = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.name".to_owned() };
@@ -86,14 +99,14 @@ fn environment(settings: &SenderSettings) -> Vec<EnvVar> {
 }
 
 /// A volume and where it is.
-struct Mount {
-    volume: Volume,
+pub struct Mount {
+    pub volume: Volume,
     folder: String,
     writable: bool,
 }
 
 impl Mount {
-    fn volume_mount(&self) -> VolumeMount {
+    pub fn volume_mount(&self) -> VolumeMount {
         VolumeMount {
             name: self.volume.name.clone(),
             mount_path: self.folder.clone(),
@@ -103,16 +116,24 @@ impl Mount {
     }
 }
 
+/// What a receiver mounts.
+pub fn credentials_and_token(channel: &MessageChannelSpec) -> Vec<Mount> {
+    std::iter::once(token()).chain(credentials(channel)).collect()
+}
+
+fn credentials(channel: &MessageChannelSpec) -> Option<Mount> {
+    let secret = channel.credentials_secret_ref.as_ref()?;
+    Some(Mount {
+        volume: secret_volume("credentials".to_owned(), &secret.name, None),
+        folder: mount::CREDENTIALS_FOLDER.to_owned(),
+        writable: false,
+    })
+}
+
 fn mounts(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec) -> Vec<Mount> {
     let audience = &broadcast.audience;
     let mut mounts = vec![token(), journal()];
-    if let Some(secret) = &channel.credentials_secret_ref {
-        mounts.push(Mount {
-            volume: secret_volume("credentials".to_owned(), &secret.name, None),
-            folder: mount::CREDENTIALS_FOLDER.to_owned(),
-            writable: false,
-        });
-    }
+    mounts.extend(credentials(channel));
     let (config_maps, mut secrets) = audience_keys(audience);
     let whole: BTreeSet<&str> = sources(audience)
         .filter_map(|source| Some(source.http.as_ref()?.headers_secret_ref.as_ref()?.name.as_str()))

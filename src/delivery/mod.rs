@@ -14,6 +14,9 @@
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
 //! | [`notification`] | what endpoints are told, each change once |
 //! | [`counts`] | sums that always hold |
+//! | [`correlation`] | which request of ours a provider speaks of |
+//! | [`provider_event`] | nothing: what providers tell by call-backs |
+//! | [`receipt`] | what is known of a message after it was taken |
 //! | [`batch`] | how recipients are cut into batches |
 //! | [`plural`] | nothing: how numbers are told to people |
 
@@ -21,6 +24,7 @@ pub mod activity;
 pub mod backoff;
 pub mod batch;
 pub mod brake;
+pub mod correlation;
 pub mod counts;
 pub mod failure_streak;
 pub mod gate;
@@ -29,8 +33,10 @@ pub mod notification;
 pub mod outcome;
 pub mod pacing;
 pub mod plural;
+pub mod provider_event;
 pub mod quiet_hours;
 pub mod rate;
+pub mod receipt;
 pub mod recipient;
 pub mod refusal_streak;
 pub mod time;

@@ -16,9 +16,11 @@ pub mod hold;
 pub mod location;
 pub mod notification;
 pub mod owner;
+pub mod people;
 pub mod plan;
 pub mod postgres;
 pub mod random;
+pub mod receipts;
 pub mod recollection;
 pub mod result_lines;
 pub mod results;
@@ -32,6 +34,7 @@ pub mod wire;
 use std::future::Future;
 
 use crate::delivery::notification::Standing;
+use crate::delivery::provider_event::ProviderEvent;
 
 pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
 pub use brief::{Brief, Orders, ToldTrouble, Trouble};
@@ -46,6 +49,7 @@ pub use notification::{
 };
 pub use owner::{AccountSnapshot, Owner};
 pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+pub use receipts::Received;
 pub use recollection::Recollection;
 pub use results::{ResultRow, ResultsFilter, ResultsPage, ResultsQuery};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
@@ -129,8 +133,18 @@ pub trait SenderLedger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
+/// What a receiver of call-backs may do with the truth, in the ledger's own process or across the network.
+pub trait ReceiverLedger: Send + Sync + 'static {
+    /// Takes in what the provider of an account told, in its order. May be repeated: what is known changes nothing, and
+    /// neither does what is told of messages of other accounts. After an error some of it may have been taken in.
+    ///
+    /// # Errors
+    /// [`LedgerError::RequestTooLarge`] for more than [`MAX_EVENTS`](crate::delivery::provider_event::MAX_EVENTS).
+    fn receive(&self, account: &AccountKey, events: &[ProviderEvent]) -> impl Future<Output = Result<Received>> + Send;
+}
+
 /// The truth, wherever it is kept, as its owner sees it: `herald run`, or the operator.
-pub trait Ledger: SenderLedger + Contacts {
+pub trait Ledger: SenderLedger + ReceiverLedger + Contacts {
     /// Makes the broadcast known or brings its changeable settings up to date. A declaration of an older generation of
     /// the same owner changes nothing but a cancel: who was frozen meanwhile opens no gate.
     ///

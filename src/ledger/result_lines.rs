@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp as Instant;
+
 use super::results::ResultRow;
 
 /// How results are written.
@@ -13,7 +15,7 @@ pub enum ResultFormat {
     Ndjson,
 }
 
-const HEADER: &str = "id,outcome,reason,code,parts_done,provider_id\n";
+const HEADER: &str = "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time\n";
 
 impl ResultFormat {
     /// What stands before the first row.
@@ -36,8 +38,9 @@ impl ResultFormat {
     }
 }
 
-fn cells(row: &ResultRow) -> [Cow<'_, str>; 6] {
+fn cells(row: &ResultRow) -> [Cow<'_, str>; 8] {
     let text = |text: &Option<String>| Cow::Owned(text.clone().unwrap_or_default());
+    let time = |time: Option<Instant>| Cow::Owned(time.map(|time| time.to_string()).unwrap_or_default());
     [
         row.id.as_str().into(),
         row.outcome.as_str().into(),
@@ -45,6 +48,8 @@ fn cells(row: &ResultRow) -> [Cow<'_, str>; 6] {
         text(&row.code),
         row.parts_done.to_string().into(),
         text(&row.provider_id),
+        time(row.delivered_time),
+        time(row.read_time),
     ]
 }
 
@@ -59,8 +64,17 @@ mod tests {
 
     fn row(id: &str, reason: Option<&str>) -> ResultRow {
         let reason = reason.map(str::to_owned);
-        let id = id.to_owned();
-        ResultRow { id, outcome: ResultOutcome::Failed, reason, code: None, parts_done: 1, provider_id: None }
+        let read_time = Instant::from_second(1_780_000_000).ok();
+        ResultRow {
+            id: id.to_owned(),
+            outcome: ResultOutcome::Failed,
+            reason,
+            code: None,
+            parts_done: 1,
+            provider_id: None,
+            delivered_time: None,
+            read_time,
+        }
     }
 
     #[test]
@@ -71,7 +85,8 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let ids: Vec<String> = reader.records().map(|record| record.unwrap()[0].to_owned()).collect();
         assert_eq!(ids, ["1", "a,b", "say \"hi\"\r\nthere"]);
-        assert_eq!(reader.headers().unwrap(), vec!["id", "outcome", "reason", "code", "parts_done", "provider_id"]);
+        let header = ["id", "outcome", "reason", "code", "parts_done", "provider_id", "delivered_time", "read_time"];
+        assert_eq!(reader.headers().unwrap(), header.to_vec());
     }
 
     #[test]

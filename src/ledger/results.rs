@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::BroadcastId;
@@ -100,7 +101,7 @@ pub struct ResultRow {
     /// The recipient's id at the provider.
     pub id: String,
     pub outcome: ResultOutcome,
-    /// Why, where it is not sent. For a pending one why its last attempt came to nothing.
+    /// Why, where it is not sent, or was sent and did not arrive. For a pending one why its last attempt came to nothing.
     #[serde(default)]
     pub reason: Option<String>,
     /// The provider's own code for it.
@@ -113,6 +114,11 @@ pub struct ResultRow {
     /// The provider's id of the message, where it gave one; of several parts that of the last one taken.
     #[serde(default)]
     pub provider_id: Option<String>,
+    /// When it was delivered and when it was read, where the provider told.
+    #[serde(default)]
+    pub delivered_time: Option<Instant>,
+    #[serde(default)]
+    pub read_time: Option<Instant>,
 }
 
 /// Some recipients, in the order of the plan.

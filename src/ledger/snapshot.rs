@@ -13,6 +13,7 @@ use crate::delivery::failure_streak::FAILURES_TO_TELL;
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
+use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 
@@ -62,6 +63,8 @@ pub struct BroadcastSnapshot {
     /// In how many parts each message is sent, each of them in a slot of its own.
     pub parts: u32,
     pub counts: Counts,
+    /// What providers told of the messages that they took.
+    pub receipts: ReceiptCounts,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
     pub batches_total: i64,

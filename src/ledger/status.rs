@@ -4,10 +4,11 @@ use jiff::Timestamp as Instant;
 
 use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
-use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, RecipientSums};
+use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecipientSums};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::gate::Closed;
 use crate::delivery::notification::{Cause, Standing};
+use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
 
@@ -124,6 +125,7 @@ pub fn broadcast_status(
             skipped: counts.skipped,
             unknown: counts.unknown,
         }),
+        receipts: receipts(snapshot),
         reasons: reasons(snapshot),
         batches: snapshot.plan.as_ref().map(|plan| BatchSums {
             total: snapshot.batches_total as u32,
@@ -172,6 +174,11 @@ fn completion(snapshot: &BroadcastSnapshot) -> Option<Instant> {
     }
     let left = Span::from_secs_f64(snapshot.seconds_left(snapshot.effective_per_second));
     instant(snapshot.now + left)
+}
+
+fn receipts(snapshot: &BroadcastSnapshot) -> Option<ReceiptSums> {
+    let ReceiptCounts { delivered, read, undelivered } = snapshot.receipts;
+    (!snapshot.receipts.is_zero()).then_some(ReceiptSums { delivered, read, undelivered })
 }
 
 fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {

@@ -9,6 +9,7 @@
 //! | [`ledger_path`] | where the ledger lies |
 //! | [`recovery`] | settles what an earlier process left |
 //! | `fixed_plan` | what is said of a broadcast whose audience is not read any more |
+//! | [`call_backs`] | the receiver of a run, and the wait for those that tell of the unknown |
 //! | [`refusal`] | what a run cannot begin or go on for |
 //! | [`refused`] | a broadcast that cannot be sent as it is written, in messages and in its status |
 //! | [`confirmation`] | the question before the first message to a provider elsewhere |
@@ -20,6 +21,7 @@
 //! | [`results`] | `herald results`: recipients with what became of each |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
+pub mod call_backs;
 pub mod confirmation;
 pub mod documents;
 mod fixed_plan;

@@ -1,5 +1,6 @@
 //! The flags of `herald run`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -32,6 +33,11 @@ pub struct RunOptions {
     /// Other users of this machine see flags: give the password of a server by the variable, or by PGPASSWORD.
     #[arg(long, value_name = "sqlite:PATH|postgres://…", env = "HERALD_LEDGER", hide_env_values = true)]
     pub ledger: Option<LedgerLocation>,
+
+    /// Takes the provider's call-backs at this address while it runs, under /callbacks/NAMESPACE/CHANNEL: they tell that a
+    /// message was taken whose answer was lost, what was delivered and read. Put a proxy with TLS before it.
+    #[arg(long, value_name = "IP:PORT")]
+    pub receiver: Option<SocketAddr>,
 
     /// How results are printed on standard output; messages for people go to standard error.
     #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]

@@ -16,6 +16,8 @@ use crate::content::{ContentError, MessageTemplate};
 use crate::ledger::declaration::{AccountKey, Declaration, Undeclarable};
 use crate::ledger::{Orders, Recollection};
 use crate::provider::Provider;
+use crate::provider::callback::Callbacks;
+use crate::receiver::assembly::{NoCallbacks, callbacks};
 use crate::sender::assembly::{self, ChannelError, Credentials, Part};
 use crate::sender::planner::PlanSpec;
 use crate::sender::transport::is_on_this_machine;
@@ -27,6 +29,8 @@ pub struct Order {
     pub lines: FieldLines,
     pub declaration: Declaration,
     pub provider: Arc<dyn Provider>,
+    /// How the provider of its channel calls back.
+    pub callbacks: Result<Arc<dyn Callbacks>, NoCallbacks>,
     pub template: Arc<MessageTemplate>,
     pub materials: Arc<dyn Materials>,
     /// The files on this machine that the audience is read from, exclusions included.
@@ -105,6 +109,7 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     let credentials = ManifestCredentials { manifest, channel };
     let provider = assembly::provider(&channel.object.spec, &credentials)
         .map_err(|source| OrderError::Channel { place: channel.lines.of("spec"), source })?;
+    let callbacks = callbacks(&channel.object.spec, &credentials);
     let account = AccountKey::of(&document.name.namespace, &channel.object.spec).ok_or_else(no_provider)?;
     let mut declaration = Declaration::of(&document.object, &channel.object.spec, account)
         .map_err(|source| OrderError::Undeclarable { place: cause(&source, document, channel), source })?;
@@ -121,6 +126,7 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
         lines: document.lines.clone(),
         declaration,
         provider,
+        callbacks,
         template: Arc::new(template),
         audience_files: materials.files(&document.object.spec.audience),
         materials: Arc::new(materials),

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::call_backs::CallBacks;
 use super::confirmation::{Confirmed, ask, not_confirmed};
 use super::interruption::{nothing_sent, unless_interrupted};
 use super::options::{Output, RunOptions};
@@ -16,7 +17,7 @@ use super::refused::Refused;
 use super::telling::{self, Telling};
 use super::transports::Transports;
 use super::verdict::{Verdict, headline, json_line, summary};
-use super::{documents, fixed_plan, ledger_path, progress, rehearsal};
+use super::{call_backs, documents, fixed_plan, ledger_path, progress, rehearsal};
 use crate::delivery::gate::Closed;
 use crate::delivery::plural::counted;
 use crate::ledger::clock::{Clock, SystemClock};
@@ -88,6 +89,7 @@ async fn run_on<L: Ledger>(
     orders: Vec<Order>,
     stop: watch::Receiver<bool>,
 ) -> Result<Verdict, Refusal> {
+    let call_backs = call_backs::receive(options.receiver, recovered, &orders).await?;
     let upkeep = tokio::spawn(keep_up(recovered.ledger.clone()));
     let mut entries = Vec::new();
     for order in orders {
@@ -95,10 +97,15 @@ async fn run_on<L: Ledger>(
     }
     // Told to stop or not, how each broadcast stands after it was drained is what counts.
     let sent = match make_ready(options, recovered, &mut entries, &stop).await? {
-        Readiness::Ready => send(recovered, &entries, stop).await.map(|()| Verdict::Done),
+        Readiness::Ready => {
+            send_to_the_end(recovered, &entries, call_backs.as_ref(), stop).await.map(|()| Verdict::Done)
+        }
         Readiness::HeldBack => Ok(Verdict::CouldNotRun),
         Readiness::Interrupted => Ok(nothing_sent()),
     };
+    if let Some(call_backs) = call_backs {
+        call_backs.end().await;
+    }
     upkeep.abort();
     let verdict = finish(options, recovered, &entries).await?;
     Ok(verdict.max(sent?))
@@ -261,37 +268,52 @@ async fn confirm<L: Ledger>(
     Ok(Confirmed::Yes)
 }
 
+/// Sends, and once more whenever a call-back has told of a part of somebody's message whose next one may follow.
+async fn send_to_the_end<L: Ledger>(
+    recovered: &Recovered<L>,
+    entries: &[Entry],
+    call_backs: Option<&CallBacks>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Refusal> {
+    loop {
+        send(recovered, entries, stop.clone()).await?;
+        let Some(call_backs) = call_backs else { return Ok(()) };
+        if !call_backs.await_unknown(recovered, &known(entries), &stop).await? {
+            return Ok(());
+        }
+    }
+}
+
 /// Sends all broadcasts side by side until each is closed or the run is interrupted.
 async fn send<L: Ledger>(
     recovered: &Recovered<L>,
     entries: &[Entry],
     stop: watch::Receiver<bool>,
 ) -> Result<(), Refusal> {
-    let known: Vec<(&Entry, BroadcastId)> =
-        entries.iter().filter(|entry| entry.refused.is_none()).filter_map(|entry| Some((entry, entry.id?))).collect();
+    let known = known(entries);
     let mut running = Vec::new();
-    for (entry, id) in &known {
+    for (order, id) in &known {
         // What has ended or is suspended gets no sender, and no line of progress.
         let snapshot = recovered.ledger.snapshot(*id).await.map_err(refuse)?;
         if matches!(snapshot.closed, None | Some(Closed::Scheduled)) {
-            running.push((*entry, *id));
+            running.push((*order, *id));
         }
     }
-    let names = running.iter().map(|(entry, id)| (*id, entry.order.name().to_owned())).collect();
+    let names = running.iter().map(|(order, id)| (*id, order.name().to_owned())).collect();
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
-    let telling = Telling::start(recovered, known.iter().map(|(entry, id)| (&entry.order, *id)));
+    let telling = Telling::start(recovered, known.iter().map(|(entry, id)| (*entry, *id)));
     let mut sessions = JoinSet::new();
     let mut transports = Transports::default();
-    for (entry, id) in &running {
-        let transport = transports.to(entry.order.provider.as_ref()).map_err(refuse)?;
-        for number in 1..=entry.order.broadcast.spec.delivery.senders {
+    for (order, id) in &running {
+        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
+        for number in 1..=order.broadcast.spec.delivery.senders {
             let session = Session {
                 ledger: recovered.ledger.clone(),
                 broadcast: *id,
                 holder: random_id(),
-                display: format!("{}-{number}", entry.order.name()),
-                provider: entry.order.provider.clone(),
+                display: format!("{}-{number}", order.name()),
+                provider: order.provider.clone(),
                 transport: transport.clone(),
                 journal: recovered.journal.clone(),
                 plan: None,
@@ -315,6 +337,12 @@ async fn send<L: Ledger>(
     // A panic while drawing is no reason to call the run failed.
     let _ = shown.await;
     ended
+}
+
+/// The broadcasts that are not refused, with their numbers.
+fn known(entries: &[Entry]) -> Vec<(&Order, BroadcastId)> {
+    let known = entries.iter().filter(|entry| entry.refused.is_none());
+    known.filter_map(|entry| Some((&entry.order, entry.id?))).collect()
 }
 
 /// What stopping means once there is something to stop.

@@ -7,6 +7,7 @@ use super::refused::Refused;
 use super::telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::plural::counted;
+use crate::delivery::receipt::ReceiptCounts;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, broadcast_status, end};
@@ -89,6 +90,10 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
     );
     if let Some(plan) = &snapshot.plan {
         text.push_str(&format!("  (duplicates {}, excluded {})", plan.duplicates, plan.excluded));
+    }
+    if !snapshot.receipts.is_zero() {
+        let ReceiptCounts { delivered, read, undelivered } = snapshot.receipts;
+        text.push_str(&format!("\n  delivered {delivered}  read {read}  undelivered {undelivered}"));
     }
     for outcome in &snapshot.outcomes {
         let code = outcome.code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default();

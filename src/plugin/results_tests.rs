@@ -197,8 +197,8 @@ async fn everybody_comes_once_and_in_order_by_a_token_for_the_ledger_alone() {
     let world = World::new(2_500, usize::MAX).await;
     let text = world.read(&options("spring")).await.unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "id,outcome,reason,code,parts_done,provider_id");
-    let expected: Vec<String> = (0..2_500).map(|number| format!("person-{number},Pending,,,0,")).collect();
+    assert_eq!(lines[0], "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time");
+    let expected: Vec<String> = (0..2_500).map(|number| format!("person-{number},Pending,,,0,,,")).collect();
     assert_eq!(lines[1..], expected);
     assert_eq!(world.connections.load(Ordering::SeqCst), 1, "all pages come by one connection");
     let asked = world.cluster.asked().into_iter().find(|asked| asked.path == TOKEN).unwrap();
@@ -216,7 +216,7 @@ async fn ndjson_has_the_same_rows_and_a_filter_leaves_out_the_others() {
     assert_eq!(rows[2]["id"], "person-2");
     let outcomes = vec!["failed".parse().unwrap()];
     let text = world.read(&ResultsOptions { outcomes, ..options("spring") }).await.unwrap();
-    assert_eq!(text, "id,outcome,reason,code,parts_done,provider_id\n");
+    assert_eq!(text, "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time\n");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::table::table;
 use super::words::{balance, clean, duration, holds, line, number};
 use crate::api::batch::BatchState;
-use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome};
+use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome, ReceiptSums};
 use crate::api::condition::ConditionStatus;
 use crate::api::{BroadcastMessage, MessageBatch};
 
@@ -85,6 +85,10 @@ fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
     let Some(sums) = status.recipients else { return String::new() };
     let cells = [sums.planned, sums.sent, sums.failed, sums.skipped, sums.unknown, sums.pending].map(number);
     let mut text = format!("\n{}", table(["PLANNED", "SENT", "FAILED", "SKIPPED", "UNKNOWN", "PENDING"], &[cells]));
+    if let Some(ReceiptSums { delivered, read, undelivered }) = status.receipts {
+        let cells = [delivered, read, undelivered].map(number);
+        text.push_str(&table(["DELIVERED", "READ", "UNDELIVERED"], &[cells]));
+    }
     let mut parts: Vec<String> = status.progress_percent.iter().map(|percent| format!("{percent} % settled")).collect();
     parts.extend(speed(status, now));
     if !parts.is_empty() {

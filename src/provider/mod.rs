@@ -1,6 +1,7 @@
 //! Providers, pure: encode a request, classify an answer. One file per provider, its error table beside it.
 
 mod answer;
+pub mod callback;
 pub mod error_table;
 pub mod graph;
 pub mod http;

@@ -53,7 +53,7 @@ pub fn provider(
         ChannelMember::WhatsApp(number) => Arc::new(whatsapp(number, credentials)?),
         ChannelMember::Telegram(bot) => Arc::new(telegram(bot, credentials)?),
         ChannelMember::Slack(workspace) => Arc::new(slack(workspace, credentials)?),
-        ChannelMember::Twilio(sender) => Arc::new(twilio(sender, credentials)?),
+        ChannelMember::Twilio(sender) => Arc::new(twilio(sender, channel.callback_url(), credentials)?),
         ChannelMember::Http(endpoint) => Arc::new(http(endpoint, credentials)?),
     })
 }
@@ -84,7 +84,11 @@ fn slack(channel: &SlackChannel, credentials: &dyn Credentials) -> Result<Slack,
 }
 
 /// An API key is used where one is there: it can be taken back without changing the account's own token.
-fn twilio(channel: &TwilioChannel, credentials: &dyn Credentials) -> Result<Twilio, ChannelError> {
+fn twilio(
+    channel: &TwilioChannel,
+    told_at: Option<&str>,
+    credentials: &dyn Credentials,
+) -> Result<Twilio, ChannelError> {
     let sender = match (&channel.from, &channel.messaging_service_sid) {
         (_, Some(service)) => TwilioSender::MessagingService(service.clone()),
         (from, None) => TwilioSender::From(from.clone().unwrap_or_default()),
@@ -98,6 +102,7 @@ fn twilio(channel: &TwilioChannel, credentials: &dyn Credentials) -> Result<Twil
         sender,
         base_url: channel.base_url.clone(),
         credentials,
+        status_callback: told_at.map(str::to_owned),
     })?)
 }
 
@@ -130,11 +135,13 @@ fn header_value(value: &str, credentials: &dyn Credentials) -> Result<SecretStri
     Ok(SecretString::from(filled))
 }
 
-fn optional(credentials: &dyn Credentials, key: &str) -> Result<Option<SecretString>, ChannelError> {
+/// The value of a key that need not be there.
+pub fn optional(credentials: &dyn Credentials, key: &str) -> Result<Option<SecretString>, ChannelError> {
     credentials.get(key).map_err(|problem| ChannelError::UnusableKey { key: key.to_owned(), problem })
 }
 
-fn required(credentials: &dyn Credentials, key: &str) -> Result<SecretString, ChannelError> {
+/// The value of a key that must be there.
+pub fn required(credentials: &dyn Credentials, key: &str) -> Result<SecretString, ChannelError> {
     optional(credentials, key)?.ok_or_else(|| ChannelError::MissingKey { key: key.to_owned() })
 }
 

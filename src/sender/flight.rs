@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::clock::Local;
 use super::transport::Transport;
 use crate::content::MessageTemplate;
+use crate::delivery::correlation::Correlation;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::ledger::exchange::{Assignment, BroadcastId};
@@ -51,7 +52,8 @@ pub fn request(
     let template = template.ok_or_else(|| failed(&"no content was received"))?;
     let rendered = template.render(&row.vars).map_err(|error| failed(&error))?;
     let part = rendered.part(row.part).ok_or_else(|| failed(&"the message has no such part"))?;
-    let correlation = format!("{}:{}:{}:{}", broadcast.0, row.seq, row.attempt, row.part);
+    let correlation =
+        Correlation { broadcast: broadcast.0, seq: row.seq, attempt: row.attempt, part: row.part }.to_string();
     let message = Message::of(&row.recipient, &part, &row.vars, &correlation);
     provider.encode(&message).map_err(|error| failed(&error))
 }

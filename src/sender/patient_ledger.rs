@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::retry::Retry;
 use crate::delivery::notification::Standing;
+use crate::delivery::provider_event::ProviderEvent;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
     Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, NotificationPage,
-    NotificationTotals, OptedOut, Outcomes, Owner, ReportNotifications, ResultsPage, ResultsQuery, SenderLedger,
-    TakeNotifications, Trouble,
+    NotificationTotals, OptedOut, Outcomes, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
+    ResultsQuery, SenderLedger, TakeNotifications, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -120,6 +121,13 @@ impl<L: Ledger> Contacts for PatientLedger<L> {
         filter: &ContactsFilter,
     ) -> Result<ContactsPage> {
         self.retry().answered(|| self.ledger.contacts_page(account, after, filter)).await
+    }
+}
+
+/// The provider repeats a call that was not taken; here it would only be kept waiting.
+impl<L: ReceiverLedger> ReceiverLedger for PatientLedger<L> {
+    async fn receive(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<Received> {
+        self.ledger.receive(account, events).await
     }
 }
 

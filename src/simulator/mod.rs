@@ -9,6 +9,7 @@
 //! | [`decide`] | pure: what becomes of a request, from the seed, the settings and the request |
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
+//! | [`telling`] | call-backs, to whom the flags name |
 //! | [`server`] | sockets, the record file, the clock |
 
 pub mod book;
@@ -19,5 +20,6 @@ pub mod request;
 pub mod response;
 pub mod server;
 pub mod settings;
+pub mod telling;
 
 pub use server::{Simulator, SimulatorError, SimulatorOptions, serve};

@@ -27,6 +27,8 @@ pub struct Call {
     pub text: String,
     /// Each as `kind link`, in the provider's word for it.
     pub attachments: Vec<String>,
+    /// Where the sender wants to be told what becomes of it, where it says so with the message.
+    pub callback: Option<String>,
     /// Why the provider would refuse it, whoever the recipient is.
     pub refusal: Option<Refusal>,
 }
@@ -50,6 +52,7 @@ pub fn read(request: &Posted<'_>) -> Call {
         correlation: None,
         text: String::new(),
         attachments: Vec::new(),
+        callback: None,
         refusal: Some(Refusal::BadParameter("nobody takes this".to_owned())),
     })
 }

@@ -25,6 +25,7 @@ use super::record::{Delivery, Line};
 use super::request::{self, Call, Posted};
 use super::response::Response;
 use super::settings::{SettingError, Settings};
+use super::telling::{CallbackOptions, Teller};
 use crate::provider::CORRELATION_HEADER;
 
 mod bodies;
@@ -55,6 +56,8 @@ pub struct SimulatorOptions {
     /// Append one JSON line per request to this file, written before the request is answered
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub callbacks: CallbackOptions,
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -105,7 +108,7 @@ impl Simulator {
     /// # Errors
     /// [`SimulatorError`] naming the file or address.
     pub async fn bind(options: SimulatorOptions) -> Result<Simulator, SimulatorError> {
-        let SimulatorOptions { listen, record, settings } = options;
+        let SimulatorOptions { listen, record, callbacks, settings } = options;
         settings.validate()?;
         let record = record.map(RecordFile::open).transpose()?;
         let listen_failed = |source| SimulatorError::Listen { address: listen, source };
@@ -113,7 +116,8 @@ impl Simulator {
         let address = listener.local_addr().map_err(listen_failed)?;
         let state = State { settings, book: Book::default(), record, clock: Clock::start() };
         let (failed, failures) = mpsc::channel(1);
-        let shared = Arc::new(Shared { state: Mutex::new(state), failed, draining: watch::Sender::new(false) });
+        let teller = Teller::start(callbacks);
+        let shared = Arc::new(Shared { state: Mutex::new(state), teller, failed, draining: watch::Sender::new(false) });
         Ok(Simulator { listener, address, shared, failures })
     }
 
@@ -295,6 +299,7 @@ fn plain(status: StatusCode, text: &str) -> HttpAnswer {
 
 struct Shared {
     state: Mutex<State>,
+    teller: Option<Teller>,
     failed: mpsc::Sender<SimulatorError>,
     /// It was told to stop.
     draining: watch::Sender<bool>,
@@ -344,6 +349,10 @@ impl Shared {
             })?;
         }
         state.book.settle(&arrival, &decision);
+        if let Some(teller) = self.teller.as_ref().filter(|_| decision.accepted) {
+            let response = call.played.play().succeed(call, state.settings.seed, arrival.number);
+            teller.taken(call, &response, time_ns);
+        }
         Ok(decision)
     }
 }

@@ -89,7 +89,7 @@ fn recipients_are_read_by_who_may_and_sent_to_again_once() {
 
     let csv = results(&[]).unwrap();
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "id,outcome,reason,code,parts_done,provider_id");
+    assert_eq!(lines[0], "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time");
     assert_eq!(lines.len(), failed + 1, "{csv}");
     let ids: BTreeSet<&str> = lines[1..].iter().filter_map(|line| line.split(',').next()).collect();
     let accepted: BTreeSet<String> =

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use herald::delivery::correlation::Correlation;
 use herald::delivery::notification::Standing;
 use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
+use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::delivery::time::Timestamp;
 use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
 use herald::ledger::clock::ManualClock;
@@ -16,12 +18,14 @@ use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, Last
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::wire::{Admitted, Denied, Gatekeeper, RemoteLedger, RemoteLedgerOptions, router};
+use herald::ledger::wire::{
+    Admitted, Denied, Gatekeeper, ReceiverGate, RemoteLedger, RemoteLedgerOptions, receive_router, router,
+};
 use herald::ledger::{
     AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
     ContactsFilter, ContactsPage, Declaration, DeliveryView, Imported, Inspect, Ledger, LedgerError, NotificationPage,
-    NotificationTotals, OptedOut, Owner, ReportNotifications, ResultsPage, ResultsQuery, SenderLedger,
-    TakeNotifications, Trouble,
+    NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage, ResultsQuery,
+    SenderLedger, TakeNotifications, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -44,6 +48,23 @@ impl Gatekeeper for ByName {
         let parsed = token.expose_secret().split_once('/').and_then(|(id, pod)| Some((id.parse().ok()?, pod)));
         let Some((id, pod)) = parsed else { return Err(Denied::Unauthorized("no such token".to_owned())) };
         Ok(Admitted { broadcast: BroadcastId(id), pod: pod.to_owned() })
+    }
+}
+
+/// A receiver's token of these tests names its account, in parts between colons.
+fn token_of_receiver(account: &AccountKey) -> String {
+    let AccountKey { namespace, provider, account, host } = account;
+    format!("{namespace}:{provider}:{account}:{host}")
+}
+
+impl ReceiverGate for ByName {
+    async fn serves(&self, token: &SecretString) -> std::result::Result<AccountKey, Denied> {
+        let parts: Vec<&str> = token.expose_secret().split(':').collect();
+        let [namespace, provider, account, host] = parts[..] else {
+            return Err(Denied::Forbidden("the token's pod belongs to no MessageChannel".to_owned()));
+        };
+        let [namespace, provider, account, host] = [namespace, provider, account, host].map(str::to_owned);
+        Ok(AccountKey { namespace, provider, account, host })
     }
 }
 
@@ -72,7 +93,7 @@ impl OverTheWire {
         let behind = Arc::new(behind);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let api = router(behind.clone(), Arc::new(ByName));
+        let api = router(behind.clone(), Arc::new(ByName)).merge(receive_router(behind.clone(), Arc::new(ByName)));
         let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
         OverTheWire { behind, url, tokens: tempfile::tempdir().unwrap(), clients: Mutex::default(), server }
     }
@@ -180,6 +201,12 @@ impl Contacts for OverTheWire {
         filter: &ContactsFilter,
     ) -> Result<ContactsPage> {
         self.behind.contacts_page(account, after, filter).await
+    }
+}
+
+impl ReceiverLedger for OverTheWire {
+    async fn receive(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<Received> {
+        self.with_token(&token_of_receiver(account)).receive(account, events).await
     }
 }
 
@@ -433,4 +460,26 @@ fn a_url_or_certificate_authority_that_cannot_be_used_is_refused_at_once() {
     assert!(of("http://herald:8443", None).contains("must be https://"));
     assert!(of("http://127.0.0.1:8443", Some("pem")).contains("must be https://"));
     assert!(of("https://herald:8443", Some("no certificate")).contains("no certificate in PEM"));
+}
+
+#[tokio::test]
+async fn a_receiver_tells_of_the_account_of_its_token_whatever_it_says() {
+    let world = World::<OverTheWire>::new().await;
+    let account = declaration("one").account;
+    let broadcast = world.planned(&declaration("one"), 2).await;
+    let mut sender = Sender::proven(&world, "sender", broadcast).await;
+    let rows = sender.take(&world, 1).await;
+    sender.tell(&world, reports(&rows, &unknown())).await;
+    let correlation = Correlation { broadcast: broadcast.0, seq: rows[0].seq, attempt: rows[0].attempt, part: 0 };
+    let which = Which::One { correlation: Some(correlation), provider_id: None };
+    let events = [ProviderEvent::Message { which, recipient: None, news: News::Accepted, at: world.now() }];
+
+    let other = AccountKey { account: "other".to_owned(), ..account.clone() };
+    let of_other = world.ledger.with_token(&token_of_receiver(&other));
+    assert_eq!(of_other.receive(&account, &events).await.unwrap(), Received { nothing: 1, ..Received::default() });
+    // A sender's token is of no channel.
+    let refused = world.ledger.of(broadcast).receive(&account, &events).await.unwrap_err();
+    assert_eq!(refused.reason(), "Forbidden", "{refused}");
+    assert_eq!(world.counts(broadcast).await.unknown, 1);
+    assert_eq!(world.ledger.receive(&account, &events).await.unwrap().resolved, 1);
 }

@@ -7,7 +7,7 @@ use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
-use herald::ledger::exchange::Assignment;
+use herald::ledger::exchange::{Assignment, ExchangeReply, ExchangeRequest};
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::{Clock, Declaration, SenderLedger};
 use sqlx::{Connection, PgConnection};
@@ -52,106 +52,136 @@ impl Counter {
     }
 }
 
-#[tokio::test]
-async fn an_exchange_runs_at_most_eight_statements_from_however_many_batches_it_takes() {
-    let user = fresh_schema();
-    let mut counter = Counter::new(&user).await;
-    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
-    let url = server().replace("herald@", &format!("{user}@"));
-    let ledger = PostgresLedger::open_in(&url, &user, Some(clock.clone())).await.unwrap();
-    let world = World { ledger, clock: clock.clone() };
-    // Groups of 25 from batches of 40: every second exchange crosses the end of a batch.
-    // With endpoints: the first exchange, each that completes a batch, and the last one tell them something.
-    let wide = Declaration { account_rate: Rate::new(100, 1), batch_size: Some(40), ..telling("wide") };
-    let broadcast = world.planned(&wide, 400).await;
-    let mut sender = Sender::proven(&world, "sender", broadcast).await;
+/// A ledger that is asked by a sender, its statements counted.
+struct Counted {
+    world: World<PostgresLedger>,
+    counter: Counter,
+    exchanges: usize,
+}
 
-    let (mut outcomes, mut most, mut taken, mut exchanges) = (vec![], 0, 0, 0);
+impl Counted {
+    async fn new() -> Counted {
+        let user = fresh_schema();
+        let counter = Counter::new(&user).await;
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+        let url = server().replace("herald@", &format!("{user}@"));
+        let ledger = PostgresLedger::open_in(&url, &user, Some(clock.clone())).await.unwrap();
+        Counted { world: World { ledger, clock }, counter, exchanges: 0 }
+    }
+
+    async fn exchange(&mut self, request: &ExchangeRequest) -> ExchangeReply {
+        let before = self.counter.read().await;
+        let reply = self.world.ledger.exchange(request).await.unwrap();
+        let statements = self.counter.read().await - before;
+        assert!(statements > 0, "the server counts");
+        assert!(statements <= MOST_STATEMENTS, "an exchange ran {statements} statements");
+        self.exchanges += 1;
+        reply
+    }
+
+    fn pass(&self, span: Span) {
+        self.world.clock.advance(span);
+    }
+}
+
+/// Groups of 25 from batches of 40: every second exchange crosses the end of a batch. With endpoints: the first exchange, each
+/// that completes a batch, and the last one tell them something.
+#[tokio::test]
+async fn an_exchange_over_the_end_of_a_batch_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
+    let wide = Declaration { account_rate: Rate::new(100, 1), batch_size: Some(40), ..telling("wide") };
+    let broadcast = counted.world.planned(&wide, 400).await;
+    let mut sender = Sender::proven(&counted.world, "sender", broadcast).await;
+    let (mut outcomes, mut taken) = (vec![], 0);
     loop {
         let request = sender.request(std::mem::take(&mut outcomes), 25);
-        let before = counter.read().await;
-        let reply = world.ledger.exchange(&request).await.unwrap();
-        let statements = counter.read().await - before;
-        assert!(statements > 0, "the server counts");
-        most = most.max(statements);
-        exchanges += 1;
+        let reply = counted.exchange(&request).await;
         taken += reply.rows.len();
         outcomes = reports(&reply.rows, &accepted());
-        if reply.rows.is_empty() && clock.now() > Timestamp::from_secs(1_700_000_030) {
+        if reply.rows.is_empty() && counted.world.clock.now() > Timestamp::from_secs(1_700_000_030) {
             break;
         }
-        clock.advance(Span::from_millis(250));
+        counted.pass(Span::from_millis(250));
     }
     assert_eq!(taken, 399, "everybody but the one that proved the sender");
-    assert_eq!(world.snapshot(broadcast).await.outbox.unwrap().pending, 12, "ten batches, the start and the end");
+    assert!(counted.exchanges > 20);
+    let told = counted.world.snapshot(broadcast).await.outbox.unwrap();
+    assert_eq!(told.pending, 12, "ten batches, the start and the end");
+    counted.world.sums_hold().await;
+}
 
-    // Whom to try again, one in each of ten batches.
-    let scattered = world.planned(&Declaration { batch_size: Some(10), ..declaration("scattered") }, 100).await;
-    let mut sender = Sender::proven(&world, "again", scattered).await;
+/// Whom to try again, one in each of ten batches.
+#[tokio::test]
+async fn an_exchange_that_takes_from_many_batches_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
+    let scattered = Declaration { batch_size: Some(10), ..declaration("scattered") };
+    let scattered = counted.world.planned(&scattered, 100).await;
+    let mut sender = Sender::proven(&counted.world, "again", scattered).await;
     let (mut waiting, taken_by_provider) = (0, accepted());
     while waiting < 10 {
-        let rows = sender.take(&world, 25).await;
+        let rows = sender.take(&counted.world, 25).await;
         let later = recipient_throttled(Span::from_secs(60));
         let reports = rows.iter().map(|row| report(row, if row.seq % 10 == 5 { &later } else { &taken_by_provider }));
         waiting += rows.iter().filter(|row| row.seq % 10 == 5).count();
-        sender.tell(&world, reports.collect()).await;
-        clock.advance(Span::from_millis(250));
+        sender.tell(&counted.world, reports.collect()).await;
+        counted.pass(Span::from_millis(250));
     }
-    clock.advance(Span::from_secs(900));
-    let request = sender.request(vec![], 25);
-    let before = counter.read().await;
-    let reply = world.ledger.exchange(&request).await.unwrap();
-    most = most.max(counter.read().await - before);
+    counted.pass(Span::from_secs(900));
+    let reply = counted.exchange(&sender.request(vec![], 25)).await;
     assert_eq!(reply.rows.len(), 10, "all batches in one exchange");
-    // The next parts of messages wait in the batch before the held one, since answers take a while.
-    let parts = world.planned(&in_three_parts("parts"), 60).await;
-    let mut sender = Sender::proven(&world, "parts", parts).await;
+}
+
+/// The next parts of messages wait in the batch before the held one, since answers take a while.
+#[tokio::test]
+async fn an_exchange_about_parts_of_messages_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
+    let parts = counted.world.planned(&in_three_parts("parts"), 60).await;
+    let mut sender = Sender::proven(&counted.world, "parts", parts).await;
     let (mut on_the_wire, mut taken) = (VecDeque::from([Vec::new(), Vec::new()]), 0);
-    while world.counts(parts).await.open() > 0 {
+    while counted.world.counts(parts).await.open() > 0 {
         let answered: Vec<Assignment> = on_the_wire.pop_front().unwrap_or_default();
-        let request = sender.request(reports(&answered, &accepted()), 8);
-        let before = counter.read().await;
-        let reply = world.ledger.exchange(&request).await.unwrap();
-        most = most.max(counter.read().await - before);
+        let reply = counted.exchange(&sender.request(reports(&answered, &accepted()), 8)).await;
         taken += reply.rows.len();
         on_the_wire.push_back(reply.rows);
-        clock.advance(Span::from_millis(250));
+        counted.pass(Span::from_millis(250));
     }
     assert_eq!(taken, 3 * 60 - 1, "every part but the one that proved the sender");
-    // Where it is quiet for some, and then for everybody.
+}
+
+/// Where it is quiet for some, and then for everybody.
+#[tokio::test]
+async fn an_exchange_in_quiet_hours_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
     let quiet = Declaration { quiet_hours: quiet("21:00", "08:00"), ..declaration("quiet") };
-    let quiet = world.declare(&quiet).await.id;
+    let quiet = counted.world.declare(&quiet).await.id;
     let zone = |number: usize| [None, Some("Asia/Tokyo"), Some("America/New_York")][number % 3];
-    plan_in_zones(&world, quiet, 60, zone).await;
-    let mut sender = Sender::proven(&world, "quiet", quiet).await;
+    plan_in_zones(&counted.world, quiet, 60, zone).await;
+    let mut sender = Sender::proven(&counted.world, "quiet", quiet).await;
     for expected in [19, 0] {
-        let request = sender.request(vec![], 25);
-        let before = counter.read().await;
-        let reply = world.ledger.exchange(&request).await.unwrap();
-        most = most.max(counter.read().await - before);
+        let reply = counted.exchange(&sender.request(vec![], 25)).await;
         assert_eq!(reply.rows.len(), expected);
-        sender.tell(&world, reports(&reply.rows, &accepted())).await;
-        clock.advance(Span::from_millis(500));
+        sender.tell(&counted.world, reports(&reply.rows, &accepted())).await;
+        counted.pass(Span::from_millis(500));
     }
-    // Everybody is tagged and becomes a contact, some opt out, and windows are looked at.
+}
+
+/// Everybody is tagged and becomes a contact, some opt out, and windows are looked at.
+#[tokio::test]
+async fn an_exchange_that_writes_contacts_and_tags_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
     let sent_tags = vec!["spring".to_owned(), "vip".to_owned()];
     let tagging = Declaration { sent_tags, reply_window: Some(Span::from_secs(60)), ..declaration("tagging") };
-    let tagging = world.planned(&Declaration { batch_size: Some(40), ..tagging }, 100).await;
-    let mut sender = Sender::proven(&world, "tagging", tagging).await;
+    let tagging = counted.world.planned(&Declaration { batch_size: Some(40), ..tagging }, 100).await;
+    let mut sender = Sender::proven(&counted.world, "tagging", tagging).await;
     let wants_no_more = Outcome::Permanent { scope: PermanentScope::OptedOut, fault: Fault::new("Gone", None, "") };
-    let mut told = vec![];
-    while world.snapshot(tagging).await.finished_at.is_none() {
-        let request = sender.request(std::mem::take(&mut told), 25);
-        let before = counter.read().await;
-        let reply = world.ledger.exchange(&request).await.unwrap();
-        most = most.max(counter.read().await - before);
+    let (mut told, taken_by_provider) = (vec![], accepted());
+    while counted.world.snapshot(tagging).await.finished_at.is_none() {
+        let reply = counted.exchange(&sender.request(std::mem::take(&mut told), 25)).await;
         let outcome = |seq: i64| if seq % 10 == 3 { &wants_no_more } else { &taken_by_provider };
         told = reply.rows.iter().map(|row| report(row, outcome(row.seq))).collect();
-        clock.advance(Span::from_millis(250));
+        counted.pass(Span::from_millis(250));
     }
-    let snapshot = world.snapshot(tagging).await;
+    let snapshot = counted.world.snapshot(tagging).await;
     assert_eq!((snapshot.counts.sent, snapshot.counts.failed), (90, 10));
-    assert!(exchanges > 20);
-    assert!(most <= MOST_STATEMENTS, "an exchange ran {most} statements");
-    world.sums_hold().await;
+    counted.world.sums_hold().await;
 }

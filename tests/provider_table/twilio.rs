@@ -14,6 +14,7 @@ fn twilio() -> Twilio {
         sender: TwilioSender::From("+15005550006".into()),
         base_url: "https://api.twilio.com".into(),
         credentials: TwilioCredentials::AuthToken(SecretString::from("t")),
+        status_callback: None,
     })
     .unwrap()
 }

@@ -16,7 +16,7 @@ pub const HERALD: Program = Program {
     binary: env!("CARGO_BIN_EXE_herald"),
     name: "herald",
     title: "The command line",
-    commands: &[&[], &["run"], &["results"], &["operator"], &["sender"], &["simulator"], &["crds"]],
+    commands: &[&[], &["run"], &["results"], &["operator"], &["sender"], &["receiver"], &["simulator"], &["crds"]],
 };
 
 pub const PLUGIN: Program = Program {

@@ -6,14 +6,17 @@ use herald::controller::broadcast::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
     SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
 };
+use herald::controller::channel::{RECEIVER_NAME_TAKEN, RECEIVER_NOT_READY, RECEIVER_READY};
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::delivery::unanswered::SENDER_LOST;
 use herald::ledger::notification::ENDPOINT_GONE;
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW, QUIET_HOURS};
+use herald::provider::callback::UNDELIVERED;
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::slack::errors::SLACK_ERRORS;
 use herald::provider::telegram::errors::TELEGRAM_ERRORS;
+use herald::provider::twilio::callback::TWILIO_LATE_FAILURES;
 use herald::provider::twilio::errors::TWILIO_ERRORS;
 use herald::provider::whatsapp::errors::WHATSAPP_ERRORS;
 use herald::sender::transport::NO_ANSWER;
@@ -98,13 +101,15 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(WHATSAPP_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend(SLACK_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend(TWILIO_ERRORS.iter().map(|row| row.reason.to_owned()));
-    reasons.extend([RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
+    reasons.extend(TWILIO_LATE_FAILURES.iter().map(|(_, reason, _)| (*reason).to_owned()));
+    reasons.extend([UNDELIVERED, RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
     reasons.extend([NOT_SENT, UNANSWERED, REFUSED, ENDPOINT_GONE].map(str::to_owned));
     // Conditions while nothing has ended.
     let told = ["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING, QUIET_HOURS];
     reasons.extend(told.map(str::to_owned));
     // Conditions of batches and channels.
     reasons.extend(["Pending", "Waiting", "AllSettled", "Ready", "NotUsed", "MessageTaken"].map(str::to_owned));
+    reasons.extend([RECEIVER_READY, RECEIVER_NOT_READY, RECEIVER_NAME_TAKEN].map(str::to_owned));
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
     reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
     reasons.extend(

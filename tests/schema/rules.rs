@@ -317,6 +317,21 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             channel("/spec/messenger/baseURL", json!("https://user:pw@graph.example")),
             "spec.messenger.baseURL: Invalid value: ",
         ),
+        (with(twilio_channel(), "/spec/receiver", json!({"url": "https://hooks.example/sms"})), ""),
+        (with(slack_channel(), "/spec/receiver", json!({"enabled": true})), ""),
+        (
+            with(twilio_channel(), "/spec/receiver", json!({"enabled": true})),
+            "spec.receiver.url: Required value: twilio signs the URL that it calls",
+        ),
+        (with(twilio_channel(), "/spec/receiver", json!({"enabled": true, "url": "https://hooks.example/sms"})), ""),
+        (
+            http("/spec/receiver", json!({"enabled": true})),
+            "spec.receiver.enabled: Forbidden: a channel of http has no call-backs",
+        ),
+        (
+            with(slack_channel(), "/spec/receiver", json!({"url": "https://hooks.example/sms?key=1"})),
+            "spec.receiver.url: Invalid value: ",
+        ),
         (http("/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
         (
             http("/spec/credentialsSecretRef", NULL),

@@ -46,6 +46,7 @@ pub fn whatsapp_channel() -> Value {
         "metadata": {"name": "shop-number"},
         "spec": {
             "whatsapp": {"phoneNumberID": "106540352242922", "apiVersion": "v25.0", "baseURL": "http://127.0.0.1:9999"},
+            "receiver": {"enabled": true, "url": "https://hooks.example/acme-page"},
             "credentialsSecretRef": {"name": "shop-number"},
         },
     })

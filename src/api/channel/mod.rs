@@ -5,6 +5,7 @@ pub mod address;
 mod graph;
 mod http;
 mod messenger;
+mod receiver;
 mod slack;
 mod telegram;
 mod twilio;
@@ -17,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use account::{ChannelAccount, ChannelMember, ChannelProvider};
 pub use http::{HttpChannel, HttpHeader, MAX_HEADERS};
 pub use messenger::{MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MESSENGER_RATE, MessengerChannel};
+pub use receiver::{
+    CALLBACKS, META_VERIFY_TOKEN, Receiver, ReceiverStatus, SLACK_SIGNING_SECRET, TELEGRAM_WEBHOOK_SECRET,
+};
 pub use slack::{SLACK_BOT_TOKEN, SlackChannel};
 pub use telegram::{TELEGRAM_BOT_TOKEN, TELEGRAM_RATE, TelegramChannel};
 pub use twilio::{TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TwilioChannel};
@@ -97,7 +101,14 @@ const BASE_URL: &str = r"^https?://[^ \t\r\n?#@]+$";
         "!has(self.http) || !has(self.http.headers) || has(self.credentialsSecretRef) \
          || !self.http.headers.exists(h, h.value.contains('{{'))"
     ).message("a header names a key of the channel's Secret, so the Secret must be given")
-        .field_path(".credentialsSecretRef").reason(Reason::FieldValueRequired)
+        .field_path(".credentialsSecretRef").reason(Reason::FieldValueRequired),
+    validation = Rule::new("!has(self.receiver) || !self.receiver.enabled || !has(self.http)")
+        .message("a channel of http has no call-backs").field_path(".receiver.enabled")
+        .reason(Reason::FieldValueForbidden),
+    validation = Rule::new(
+        "!has(self.receiver) || !self.receiver.enabled || !has(self.twilio) || has(self.receiver.url)"
+    ).message("twilio signs the URL that it calls, so receiver.url must be set").field_path(".receiver.url")
+        .reason(Reason::FieldValueRequired)
 )]
 pub struct MessageChannelSpec {
     /// A Facebook page that sends through the Messenger Platform (Send API). Exactly one provider must be set; which one is
@@ -136,6 +147,12 @@ pub struct MessageChannelSpec {
     #[serde(default = "request_timeout_seconds")]
     #[schemars(range(min = 1, max = 120))]
     pub request_timeout_seconds: u32,
+    /// Where the provider tells what becomes of messages. Its calls prove that a message was taken whose answer was lost, so
+    /// that it is not unknown any more. They are verified by keys of the channel's Secret: `appSecret` and `verifyToken`
+    /// (`messenger`, `whatsapp`), `webhookSecret` (`telegram`), `signingSecret` (`slack`), `authToken` (`twilio`, also
+    /// beside an API key). Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<Receiver>,
     /// How the pods that send through this channel are run. Mutable; a change counts from the next pod on. `herald run`
     /// makes no pods and does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +183,28 @@ impl MessageChannelSpec {
         self.member().map(ChannelMember::account)
     }
 
+    /// The URL that the provider calls, where it is known.
+    pub fn callback_url(&self) -> Option<&str> {
+        self.receiver.as_ref()?.url.as_deref()
+    }
+
+    /// Whether Herald runs a receiver for it.
+    pub fn wants_receiver(&self) -> bool {
+        self.receiver.as_ref().is_some_and(|receiver| receiver.enabled)
+    }
+
+    /// The keys of the channel's Secret that calls are verified by.
+    pub fn callback_secret_keys(&self) -> Vec<&'static str> {
+        match self.member() {
+            Some(ChannelMember::Messenger(_)) => vec![MESSENGER_APP_SECRET],
+            Some(ChannelMember::WhatsApp(_)) => vec![WHATSAPP_APP_SECRET],
+            Some(ChannelMember::Telegram(_)) => vec![TELEGRAM_WEBHOOK_SECRET],
+            Some(ChannelMember::Slack(_)) => vec![SLACK_SIGNING_SECRET],
+            Some(ChannelMember::Twilio(_)) => vec![TWILIO_AUTH_TOKEN],
+            Some(ChannelMember::Http(_)) | None => Vec::new(),
+        }
+    }
+
     /// The account's ceiling: as given, or the provider's default; `None` for a document that was never admitted.
     pub fn ceiling(&self) -> Option<Rate> {
         self.rate.or(self.account()?.default_rate())
@@ -185,7 +224,8 @@ pub struct MessageChannelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled` (a person must act) and `CredentialsVerified` (`Unknown` until first use).
+    /// `Ready`, `Reconciling`, `Stalled` (a person must act), `CredentialsVerified` (`Unknown` until first use) and, where
+    /// there is a receiver, `ReceiverReady`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
@@ -196,6 +236,9 @@ pub struct MessageChannelStatus {
     /// The account's rate, as configured and as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<ChannelRateStatus>,
+    /// Where call-backs are taken; absent without a receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<ReceiverStatus>,
     /// How many broadcasts are sending through this channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

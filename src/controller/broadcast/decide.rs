@@ -22,6 +22,9 @@ const MOVING: Span = Span::from_secs(1);
 const RESTING: Span = Span::from_secs(30);
 /// How often one is looked at that has ended: its status and batches may be changed by hand.
 const ENDED: Span = Span::from_secs(300);
+/// One that has ended and of which call-backs tell, for so long after its end: most come within minutes.
+const TOLD_OF: Span = Span::from_secs(15);
+const TOLD_FOR: Span = Span::from_secs(60 * 60);
 /// How soon a refused declaration is made again: what stands in its way may be gone.
 const REFUSED: Span = Span::from_secs(10);
 /// Never sooner: a look costs the ledger a few queries.
@@ -116,10 +119,17 @@ fn is_of_job(action: &Action) -> bool {
     matches!(action, Action::CreateJob(_) | Action::DeleteJob { .. } | Action::ScaleJob { .. })
 }
 
+/// Call-backs may still tell what became of somebody, or do so already.
+fn is_told_of(snapshot: &BroadcastSnapshot) -> bool {
+    let is_late = snapshot.finished_at.is_none_or(|at| snapshot.now >= at + TOLD_FOR);
+    !is_late && (snapshot.counts.unknown > 0 || !snapshot.receipts.is_zero())
+}
+
 /// How soon to look again where nothing else says so.
 fn pace(snapshot: &BroadcastSnapshot, waves: &Waves<'_>, stall: Option<&Stall>) -> Span {
     let is_at_work = waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0;
     match (status::end(snapshot), snapshot.closed) {
+        (Some(_), _) if is_told_of(snapshot) => TOLD_OF,
         (Some(_), _) => ENDED,
         // The cluster tells when a pod runs after all.
         _ if stall.is_some_and(|stall| stall.reason == SENDER_NOT_STARTING) => RESTING,

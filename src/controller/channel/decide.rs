@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::decide_receiver::ReceiverDecision;
 use crate::api::channel::{ChannelAccount, ChannelRateStatus};
 use crate::api::{BroadcastMessage, BroadcastState, Condition, ConditionStatus, MessageChannel, MessageChannelStatus};
 use crate::controller::broadcast::Transition;
@@ -25,6 +26,8 @@ pub struct ChannelObservation {
     pub account: Option<AccountSnapshot>,
     /// Broadcasts of its namespace that name this channel.
     pub broadcasts: Vec<BroadcastMessage>,
+    /// What was decided of its receiver.
+    pub receiver: ReceiverDecision,
     /// The ledger's clock.
     pub now: Timestamp,
 }
@@ -45,7 +48,9 @@ pub fn decide(observation: &ChannelObservation) -> ChannelDecision {
     let changed = before != Some(&status);
     let transitions = if changed { transitions(before, &status) } else { Vec::new() };
     let throttled = status.rate.as_ref().is_some_and(|rate| rate.effective_per_minute < rate.configured_per_minute);
-    let busy = status.active_broadcasts != Some(0) || throttled;
+    // A receiver that is not ready is so for seconds mostly.
+    let waits = observation.receiver.condition.as_ref().is_some_and(|(status, ..)| *status != ConditionStatus::True);
+    let busy = status.active_broadcasts != Some(0) || throttled || waits;
     ChannelDecision {
         status: Some(status).filter(|_| changed),
         transitions,
@@ -61,6 +66,7 @@ fn status(observation: &ChannelObservation, before: Option<&MessageChannelStatus
         conditions: conditions(observation, generation, before.map_or(&[], |status| &status.conditions)),
         provider: spec.account().map(ChannelAccount::provider),
         rate: rate(observation),
+        receiver: observation.receiver.status.clone(),
         active_broadcasts: Some(observation.broadcasts.iter().filter(|broadcast| is_sending(broadcast)).count() as u32),
     }
 }
@@ -119,6 +125,9 @@ fn conditions(observation: &ChannelObservation, generation: i64, before: &[Condi
     };
     if let Some(words) = refused {
         wanted.push(("Stalled", True, "CredentialsInvalid", words));
+    }
+    if let Some((status, reason, words)) = &observation.receiver.condition {
+        wanted.push(("ReceiverReady", *status, reason, words.clone()));
     }
     Condition::list(wanted, generation, instant(observation.now).unwrap_or_default(), before)
 }

@@ -12,7 +12,8 @@ fn observation(account: Option<AccountSnapshot>) -> ChannelObservation {
         "metadata": {"name": "page", "generation": 2},
         "spec": {"messenger": {"pageID": "1"}, "credentialsSecretRef": {"name": "page"}},
     }));
-    ChannelObservation { object: object.unwrap(), account, broadcasts: Vec::new(), now: START }
+    let receiver = ReceiverDecision::default();
+    ChannelObservation { object: object.unwrap(), account, broadcasts: Vec::new(), receiver, now: START }
 }
 
 fn account() -> AccountSnapshot {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::{Client, ResourceExt};
 use tokio::sync::Semaphore;
 
 use super::decide::{ChannelObservation, decide};
+use super::decide_receiver::{self, ReceiverDecision};
+use super::receiver_applier::ReceiverApplier;
 use crate::api::MessageChannel;
 use crate::controller::broadcast::observer::Stores;
 use crate::controller::failure::{Failure, Failures};
+use crate::controller::job::SenderSettings;
 use crate::controller::metrics::Metrics;
 use crate::controller::status_writer::StatusWriter;
 use crate::controller::watch::readable;
@@ -25,7 +28,9 @@ const UNREADABLE_LOOK: Duration = Duration::from_secs(300);
 
 /// What every look needs.
 pub struct ChannelReconciler<L> {
+    pub client: Client,
     pub ledger: Arc<L>,
+    pub settings: Arc<SenderSettings>,
     pub clock: Arc<dyn Clock>,
     pub stores: Stores,
     pub writer: StatusWriter,
@@ -77,7 +82,9 @@ impl<L: Ledger> ChannelReconciler<L> {
         let broadcasts = readable(&self.stores.broadcasts, |broadcast| {
             broadcast.metadata.namespace.as_ref() == Some(&namespace) && broadcast.spec.channel_ref.name == name
         });
-        let observation = ChannelObservation { object: channel.clone(), account, broadcasts, now: self.clock.now() };
+        let receiver = self.receiver(channel).await?;
+        let now = self.clock.now();
+        let observation = ChannelObservation { object: channel.clone(), account, broadcasts, receiver, now };
         let decision = decide(&observation);
         if let Some(status) = &decision.status {
             let uid = channel.uid();
@@ -85,5 +92,20 @@ impl<L: Ledger> ChannelReconciler<L> {
         }
         self.writer.tell(channel, &decision.transitions).await;
         Ok(decision.look_again)
+    }
+
+    /// Makes the receiver what it should be. A channel that has none, and of whose status none was told, costs no call.
+    async fn receiver(&self, channel: &MessageChannel) -> Result<ReceiverDecision, Failure> {
+        let had_one = channel.status.as_ref().is_some_and(|status| status.receiver.is_some());
+        if !channel.spec.wants_receiver() && !had_one {
+            return Ok(ReceiverDecision::default());
+        }
+        let hands = ReceiverApplier { client: &self.client, channel };
+        let found = hands.find().await?;
+        let decision = decide_receiver::decide(channel, &self.settings, &found);
+        for step in &decision.steps {
+            hands.take(step).await?;
+        }
+        Ok(decision)
     }
 }

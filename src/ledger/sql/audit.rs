@@ -9,7 +9,7 @@ use crate::ledger::Result;
 use crate::ledger::exchange::BroadcastId;
 
 /// Each query returns what breaks an invariant, and nothing while it holds.
-const CHECKS: [(&str, &str); 6] = [
+const CHECKS: [(&str, &str); 7] = [
     (
         "I2: the states of a sealed broadcast sum up to what was planned",
         "SELECT name FROM broadcast WHERE pending + inflight + sent + failed + skipped + unknown <> planned",
@@ -32,6 +32,11 @@ const CHECKS: [(&str, &str); 6] = [
         "I6: whoever is sent was sent every part of the message, and nobody else was",
         "SELECT name || '/' || seq FROM delivery JOIN broadcast ON broadcast.id = broadcast_id \
          WHERE parts_done > parts OR (state = 2) <> (parts_done = parts)",
+    ),
+    (
+        "a broadcast's receipts are those of its rows",
+        "SELECT name FROM broadcast WHERE (receipts_delivered, receipts_read, receipts_undelivered) <> \
+         (SELECT count(delivered_at), count(read_at), count(undelivered_at) FROM delivery WHERE broadcast_id = broadcast.id)",
     ),
     (
         // A plan that was taken back keeps its rows until the next one begins.

@@ -7,25 +7,28 @@ use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
 use super::{
     audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owner, plan, posting, read,
-    results, rows,
+    receive, results, rows,
 };
 use crate::delivery::notification::Standing;
+use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::delivery::time::Timestamp;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::contacts::{
-    ContactRow, Contacts, ContactsFilter, ContactsPage, Imported, OptedOut, check_reason, check_recipients, check_rows,
-    check_tags,
+    ContactRow, Contacts, ContactsFilter, ContactsPage, Imported, MAX_CONTACTS, OptedOut, check_reason,
+    check_recipients, check_rows, check_tags,
 };
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
+use crate::ledger::people::{Deeds, OPTED_OUT};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::receipts::Received;
 use crate::ledger::results::{ResultsPage, ResultsQuery};
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
-use crate::ledger::{Ledger, Result, SenderLedger};
+use crate::ledger::{Ledger, ReceiverLedger, Result, SenderLedger};
 
 /// A sender that waits longer holds slots that pass meanwhile, so it asks again instead, as over the network.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -200,6 +203,35 @@ impl<D: Database> Contacts for D {
 
 fn check_ids(recipients: &[String]) -> Result<()> {
     check_recipients(recipients.iter().map(String::as_str))
+}
+
+impl<D: Database> ReceiverLedger for D {
+    async fn receive(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<Received> {
+        if events.len() > MAX_EVENTS {
+            return Err(LedgerError::RequestTooLarge { limit: MAX_EVENTS });
+        }
+        // First, so that nobody who has just opted out is sent to by what the messages make due.
+        let deeds = Deeds::of(events);
+        for slice in deeds.opted_in.chunks(MAX_CONTACTS) {
+            self.opt_in(account, slice).await?;
+        }
+        for slice in deeds.opted_out.chunks(MAX_CONTACTS) {
+            self.opt_out(account, slice, OPTED_OUT).await?;
+        }
+        for slice in deeds.heard.chunks(MAX_CONTACTS) {
+            self.heard_from(account, slice).await?;
+        }
+        let found = read!(self, |store| receive::find(store, account, events))?;
+        let people = events.iter().filter(|event| matches!(event, ProviderEvent::Person { .. })).count() as u32;
+        let mut received = Received { people, nothing: found.nothing, ..Received::default() };
+        for (broadcast, told) in &found.broadcasts {
+            for slice in told.chunks(receive::SLICE) {
+                let id = BroadcastId(*broadcast);
+                received.add(commit_always!(self, |store| receive::enter(store, found.account, id, slice))?);
+            }
+        }
+        Ok(received)
+    }
 }
 
 impl<D: Database> Ledger for D {

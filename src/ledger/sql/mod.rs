@@ -20,6 +20,7 @@ mod owner;
 mod plan;
 pub(super) mod posting;
 mod read;
+mod receive;
 mod record;
 mod results;
 pub(super) mod rows;

@@ -11,6 +11,7 @@ use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
+use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::{AccountKey, Told, digest};
@@ -65,6 +66,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
         parts: broadcast.parts(),
         counts,
+        receipts: ReceiptCounts::from(&broadcast.receipts),
         outcomes: outcomes(store, id).await?,
         batches_total: totals.total,
         batches_active: totals.active,

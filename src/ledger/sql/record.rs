@@ -16,11 +16,14 @@ use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
 
-/// Whether an outcome says something about the provider, or was concluded by the ledger from a sender's silence.
+/// Where an outcome comes from. Only what a sender has seen says something about the provider as it is now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
     Seen,
+    /// By the ledger, from a sender's silence.
     Concluded,
+    /// The provider told it by a call-back, possibly long after.
+    Heard,
 }
 
 /// What the outcomes of one transaction changed.
@@ -138,6 +141,13 @@ impl DeliveryRow {
             resend: self.resend,
         })
     }
+
+    /// What the provider itself has told of an attempt stands over what its sender saw, and over its silence.
+    fn heard(&self, report: &Report) -> Option<Outcome> {
+        let is_told = self.heard > 0 && self.heard == i64::from(report.attempt);
+        let adds_nothing = matches!(report.outcome, Outcome::Accepted { .. });
+        (is_told && !adds_nothing).then(|| Outcome::Accepted { provider_id: self.provider_id.clone() })
+    }
 }
 
 /// Collects the changes of one transaction, so that each table is written once.
@@ -186,7 +196,9 @@ impl Book {
         let Some(before) = row.standing() else { return };
         let around = self.around(broadcast, row);
         let seen = evidence == Evidence::Seen;
-        let Some(after) = settle(before, report.attempt, &report.outcome, &around) else {
+        let heard = row.heard(report);
+        let outcome = heard.as_ref().unwrap_or(&report.outcome);
+        let Some(after) = settle(before, report.attempt, outcome, &around) else {
             if seen {
                 self.confirm(broadcast, row, report);
             }
@@ -197,7 +209,7 @@ impl Book {
             // Silence proves nothing: only who tells an outcome has survived the message.
             delta.proof |= seen;
             self.recorded.proof |= seen;
-            delta.retries += i64::from(after.state == RecipientState::Pending && !is_a_part(&report.outcome, &after));
+            delta.retries += i64::from(after.state == RecipientState::Pending && !is_a_part(outcome, &after));
             if let Some(fault) = &after.fault {
                 delta.error = Some(fault.clone());
             }
@@ -206,8 +218,8 @@ impl Book {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
             self.failures.observe(&report.outcome, self.now);
             // That a text is taken says nothing of the picture after it, which may be refused for everybody.
-            if !is_a_part(&report.outcome, &after) {
-                broadcast.observe(&verdict(&report.outcome, &after), Fault::to_string);
+            if !is_a_part(outcome, &after) {
+                broadcast.observe(&verdict(outcome, &after), Fault::to_string);
             }
         }
         let opted_out = opt_out(&verdict(&report.outcome, &after));

@@ -6,9 +6,11 @@ use super::rows;
 use super::store::Store;
 use super::value::args;
 use crate::delivery::recipient::RecipientState;
+use crate::delivery::time::Timestamp;
 use crate::ledger::results::{
     MAX_RESULTS_LOOKED_THROUGH, MAX_RESULTS_PAGE, ResultOutcome, ResultRow, ResultsPage, ResultsQuery,
 };
+use crate::ledger::status::instant;
 
 #[derive(FromRow)]
 struct FoundRow {
@@ -19,13 +21,30 @@ struct FoundRow {
     code: Option<String>,
     parts_done: i64,
     provider_id: Option<String>,
+    delivered_at: Option<i64>,
+    read_at: Option<i64>,
+    undelivered_reason: Option<String>,
+    undelivered_code: Option<String>,
 }
 
 impl FoundRow {
     fn into_result(self) -> Option<ResultRow> {
-        let FoundRow { recipient, state, reason, code, parts_done, provider_id, .. } = self;
-        let outcome = ResultOutcome::of(RecipientState::from_code(state)?);
-        Some(ResultRow { id: recipient, outcome, reason, code, parts_done: parts_done as u32, provider_id })
+        let outcome = ResultOutcome::of(RecipientState::from_code(self.state)?);
+        let (reason, code) = match self.reason {
+            Some(reason) => (Some(reason), self.code),
+            None => (self.undelivered_reason, self.undelivered_code),
+        };
+        let time = |at: Option<i64>| at.and_then(|at| instant(Timestamp(at)));
+        Some(ResultRow {
+            id: self.recipient,
+            outcome,
+            reason,
+            code,
+            parts_done: self.parts_done as u32,
+            provider_id: self.provider_id,
+            delivered_time: time(self.delivered_at),
+            read_time: time(self.read_at),
+        })
     }
 }
 
@@ -40,8 +59,9 @@ pub async fn page<S: Store>(store: &mut S, query: &ResultsQuery) -> sqlx::Result
     let found: Vec<FoundRow> = store
         .all(
             &format!(
-                "SELECT seq, recipient, state, reason, code, parts_done, provider_id FROM delivery \
-                 WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ({}) AND ($4 = '' OR reason = $4) \
+                "SELECT seq, recipient, state, reason, code, parts_done, provider_id, delivered_at, read_at, undelivered_reason, \
+                 undelivered_code FROM delivery \
+                 WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 AND state IN ({}) AND ($4 = '' OR coalesce(reason, undelivered_reason) = $4) \
                  ORDER BY seq LIMIT $5",
                 states(&query.filter.outcomes)
             ),

@@ -15,6 +15,7 @@ use crate::delivery::gate::{Block, Gate, Loss};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
+use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::refusal_streak::RefusalStreak;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::brief::{ToldTrouble, Trouble};
@@ -44,6 +45,23 @@ impl From<&CountColumns> for Counts {
             failed: columns.failed,
             skipped: columns.skipped,
             unknown: columns.unknown,
+        }
+    }
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct ReceiptColumns {
+    pub receipts_delivered: i64,
+    pub receipts_read: i64,
+    pub receipts_undelivered: i64,
+}
+
+impl From<&ReceiptColumns> for ReceiptCounts {
+    fn from(columns: &ReceiptColumns) -> ReceiptCounts {
+        ReceiptCounts {
+            delivered: columns.receipts_delivered,
+            read: columns.receipts_read,
+            undelivered: columns.receipts_undelivered,
         }
     }
 }
@@ -115,6 +133,8 @@ pub struct BroadcastRow {
     pub planned: i64,
     #[sqlx(flatten)]
     pub counts: CountColumns,
+    #[sqlx(flatten)]
+    pub receipts: ReceiptColumns,
     pub first_attempt_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub revision: i64,

@@ -69,13 +69,16 @@ pub struct DeliveryRow {
     pub deadline: Option<i64>,
     pub reason: Option<String>,
     pub code: Option<String>,
+    /// The attempt that the provider itself has told of.
+    pub heard: i64,
+    pub provider_id: Option<String>,
     /// Wants no messages of the account.
     pub opted_out: bool,
 }
 
 /// The columns of a [`DeliveryRow`], but for `opted_out`.
-pub const DELIVERY_COLUMNS: &str =
-    "seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code";
+pub const DELIVERY_COLUMNS: &str = "seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code, heard, \
+     provider_id";
 
 /// Whether a recipient of `delivery` has opted out, as an expression; `account` is that of the account's number. Looked up for
 /// each row by the key of `contact`, whatever the database knows of the tables: as an EXISTS it could be turned into a join

@@ -12,16 +12,17 @@ use serde::de::DeserializeOwned;
 
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
-    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, REPORT_NOTIFICATIONS, Refusal, ReportTrouble, SEAL_PLAN,
-    SealPlan, TAKE_NOTIFICATIONS, TROUBLE,
+    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS, ReceiveRequest, Refusal,
+    ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TROUBLE,
 };
+use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::notification::{NotificationPage, ReportNotifications, TakeNotifications};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
-use crate::ledger::{Result, SenderLedger};
+use crate::ledger::{AccountKey, Received, ReceiverLedger, Result, SenderLedger};
 
 /// A Service answers at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -193,6 +194,13 @@ fn refused(status: StatusCode, body: &[u8]) -> LedgerError {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => LedgerError::Storage { message },
         status if status.is_client_error() => LedgerError::RequestRefused { message },
         _ => LedgerError::Storage { message },
+    }
+}
+
+/// The account that is named here is for the ledger in one's own process; across the network the token says it.
+impl ReceiverLedger for RemoteLedger {
+    async fn receive(&self, _account: &AccountKey, events: &[ProviderEvent]) -> Result<Received> {
+        self.call(RECEIVE, &ReceiveRequest { events: events.to_vec() }).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use secrecy::SecretString;
 
+use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::BroadcastId;
 
 /// What a valid token stands for: one pod, which may touch one broadcast and nothing else.
@@ -20,11 +21,11 @@ pub enum Denied {
     /// Definitely not valid.
     #[error("the token is not valid: {0}")]
     Unauthorized(String),
-    /// Valid, and of somebody who is no sender.
-    #[error("this token's pod is no sender: {0}")]
+    /// Valid, and of somebody who is neither a sender nor a receiver.
+    #[error("this token's pod may not ask for this: {0}")]
     Forbidden(String),
-    /// The broadcast, or the Job that sends it, is gone.
-    #[error("the broadcast of this sender is gone: {0}")]
+    /// The broadcast or the channel, or what runs for it, is gone.
+    #[error("what this token's pod runs for is gone: {0}")]
     Gone(String),
     /// Nobody can tell now.
     #[error("the token cannot be checked now: {0}")]
@@ -34,6 +35,11 @@ pub enum Denied {
 /// Tells what a token stands for.
 pub trait Gatekeeper: Send + Sync + 'static {
     fn admit(&self, token: &SecretString) -> impl Future<Output = Result<Admitted, Denied>> + Send;
+}
+
+/// Tells whose call-backs the pod of a token takes.
+pub trait ReceiverGate: Send + Sync + 'static {
+    fn serves(&self, token: &SecretString) -> impl Future<Output = Result<AccountKey, Denied>> + Send;
 }
 
 /// What a valid token of a reader stands for.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audience::MAX_ROW_BYTES;
 use crate::delivery::pacing::MAX_GROUP;
+use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
@@ -29,6 +30,9 @@ pub const LAST_WORDS: &str = "/v1/last-words";
 /// For people, with tokens of their own.
 pub const RESULTS: &str = "/v1/results";
 
+/// For receivers of call-backs, with tokens of their own.
+pub const RECEIVE: &str = "/v1/receive";
+
 /// The longest name of a sender: the random ones are a quarter of it.
 pub const MAX_HOLDER: usize = 128;
 
@@ -45,6 +49,16 @@ pub const MAX_RESULTS_BODY: usize = 16 * 1024;
 /// The longest page of results: an id has 256 characters, of which JSON makes six bytes each at worst, and what the
 /// provider says about it is bounded as well.
 pub const MAX_RESULTS_ANSWER: usize = MAX_RESULTS_PAGE as usize * 8 * 1024;
+
+/// The longest call of a receiver: as many events as one holds, each with a recipient and a provider's id, of which JSON
+/// makes six bytes a character at worst.
+pub const MAX_RECEIVE_BODY: usize = MAX_EVENTS * 4 * 1024;
+
+/// What the provider of an account told. Whose account it is, the token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiveRequest {
+    pub events: Vec<ProviderEvent>,
+}
 
 /// Asks for results of a BroadcastMessage, from a sequence number on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

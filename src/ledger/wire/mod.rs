@@ -6,6 +6,7 @@
 //! | [`gatekeeper`] | who may touch which broadcast |
 //! | [`server`] | the API in front of a ledger |
 //! | [`results`] | the part of it that people read |
+//! | [`receive`] | the part of it that receivers speak to |
 //! | [`client`] | a [`SenderLedger`](super::SenderLedger) on the other side |
 //!
 //! Paths carry a version and unknown fields are ignored, so that running senders outlive an upgrade of the operator.
@@ -13,10 +14,12 @@
 pub mod client;
 pub mod gatekeeper;
 pub mod message;
+pub mod receive;
 pub mod results;
 pub mod server;
 
 pub use client::{RemoteLedger, RemoteLedgerOptions};
-pub use gatekeeper::{Admitted, Denied, Gatekeeper, NotReadable, Reader, ReaderGate};
+pub use gatekeeper::{Admitted, Denied, Gatekeeper, NotReadable, Reader, ReaderGate, ReceiverGate};
+pub use receive::receive_router;
 pub use results::results_router;
 pub use server::router;

@@ -1,5 +1,6 @@
 //! Meta's Graph API, which Messenger and WhatsApp share: where it is, how callers prove who they are, how it errs.
 
+pub mod callback;
 pub mod errors;
 
 use std::fmt;

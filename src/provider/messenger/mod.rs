@@ -3,6 +3,7 @@
 //! Facts are from the Send API reference and the rate-limit, utility-message and error pages of the Messenger Platform; the
 //! meaning of each error is in [`graph_errors`] with its own source.
 
+pub mod callback;
 pub mod graph_errors;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 //! Facts are from the pages of the method and of the Web API's rate limits; the meaning of each error is in [`errors`] with
 //! its own source.
 
+pub mod callback;
 pub mod errors;
 
 use std::borrow::Cow;

@@ -4,6 +4,7 @@
 //! (tdlib/telegram-bot-api); the meaning of each error is in [`errors`] with its own source. The token is part of each
 //! request's URL, so no URL of this provider may be shown or logged.
 
+pub mod callback;
 pub mod errors;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 //! Facts are from twilio/twilio-oai spec/json/twilio_api_v2010.json and Twilio's error pages; the meaning of each error is
 //! in [`errors`] with its own source. A message is taken by being queued: whether it arrives is told later.
 
+pub mod callback;
 pub mod errors;
 
 use std::fmt::{self, Write as _};
@@ -55,6 +56,8 @@ pub struct TwilioAccount {
     pub base_url: String,
     /// Sent by HTTP's Basic authentication.
     pub credentials: TwilioCredentials,
+    /// Where Twilio tells what becomes of each message: an absolute URL without query.
+    pub status_callback: Option<String>,
 }
 
 /// The Messages resource for one sender.
@@ -63,6 +66,7 @@ pub struct Twilio {
     sender: TwilioSender,
     uri: Uri,
     authorization: HeaderValue,
+    status_callback: Option<String>,
     /// Kept to strike them out of error texts.
     secrets: Vec<SecretString>,
 }
@@ -74,7 +78,10 @@ impl Twilio {
     /// [`AccountError`] naming the field: a SID that cannot stand in a path, a base URL that is no URL, empty or unsendable
     /// credentials.
     pub fn new(account: TwilioAccount) -> Result<Twilio, AccountError> {
-        let TwilioAccount { account_sid, sender, base_url, credentials } = account;
+        let TwilioAccount { account_sid, sender, base_url, credentials, status_callback } = account;
+        if let Some(url) = &status_callback {
+            absolute_url("receiver.url", url)?;
+        }
         let base_url = self::base_url("twilio.baseURL", &base_url)?;
         if account_sid.is_empty() || !account_sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(AccountError::new("twilio.accountSID", "must be the account's SID, e.g. AC0123…"));
@@ -95,7 +102,7 @@ impl Twilio {
             .ok_or_else(|| AccountError::new("twilio", "has credentials that cannot be sent in a header"))?;
         let url = format!("{base_url}/2010-04-01/Accounts/{account_sid}/Messages.json");
         let uri = absolute_url("twilio.baseURL", &url)?;
-        Ok(Twilio { account_sid, sender, uri, authorization, secrets })
+        Ok(Twilio { account_sid, sender, uri, authorization, status_callback, secrets })
     }
 }
 
@@ -146,7 +153,7 @@ impl Provider for Twilio {
         &self.uri
     }
 
-    /// Twilio gives nothing back that we could send with a message, so the correlation is not sent.
+    /// The correlation goes along in the URL at which Twilio tells what becomes of the message: nothing else comes back.
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         if message.attachments.is_empty() || !message.text.is_empty() {
             check_text(message.text, self.name(), MAX_TEXT)?;
@@ -168,6 +175,10 @@ impl Provider for Twilio {
         for attachment in message.attachments {
             fields.push(("MediaUrl", &check_link(attachment)?.url));
         }
+        let told_at = self.status_callback.as_ref();
+        // Digits and colons alone: nothing of it would have to be escaped in a query.
+        let told_at = told_at.map(|url| format!("{url}?{}={}", callback::CORRELATION_FIELD, message.correlation));
+        fields.extend(told_at.as_deref().map(|url| ("StatusCallback", url)));
         let body = form(&fields);
         let mut request = post(self.uri.clone(), "application/x-www-form-urlencoded", body.into_bytes());
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());

@@ -17,6 +17,7 @@ fn account() -> TwilioAccount {
         sender: TwilioSender::From("+15005550006".into()),
         base_url: "https://api.twilio.com".into(),
         credentials: TwilioCredentials::AuthToken(SecretString::from("canary")),
+        status_callback: None,
     }
 }
 

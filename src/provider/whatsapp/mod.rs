@@ -3,6 +3,7 @@
 //! Facts are from the WhatsApp pages on text and media messages, templates, phone numbers and errors of June and July 2026; the
 //! meaning of each error is in [`errors`] with its own source. How buttons of a template are filled in is recalled.
 
+pub mod callback;
 pub mod errors;
 
 use std::fmt;

@@ -10,6 +10,7 @@ fn call(played: Played, recipient: &str) -> Call {
         correlation: None,
         text: "hi".into(),
         attachments: Vec::new(),
+        callback: None,
         refusal: None,
     }
 }

@@ -56,6 +56,7 @@ fn agree(played: Played, provider: &dyn Provider, account: &str, rows: impl Iter
         correlation: None,
         text: "hi".into(),
         attachments: Vec::new(),
+        callback: None,
         refusal: None,
     };
     let mut seen = 0;
@@ -143,6 +144,7 @@ fn twilio_agrees() {
         sender: TwilioSender::From("+15005550006".into()),
         base_url: "https://api.twilio.com".into(),
         credentials: TwilioCredentials::AuthToken(SecretString::from("t")),
+        status_callback: None,
     });
     let rows = TWILIO_ERRORS.iter().map(|row| (row.error.to_string(), row.reason));
     agree(Played::Twilio, &twilio.unwrap(), "AC01/+15005550006", rows);

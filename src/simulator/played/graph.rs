@@ -1,5 +1,8 @@
 //! Errors of Meta's Graph API, which Messenger and WhatsApp share.
 
+use std::fmt::Write as _;
+
+use ring::hmac;
 use serde_json::json;
 
 use crate::simulator::response::Response;
@@ -10,6 +13,20 @@ pub(super) fn code(text: &str) -> Option<(i64, Option<i64>)> {
         Some((code, subcode)) => Some((code.parse().ok()?, Some(subcode.parse().ok()?))),
         None => Some((text.parse().ok()?, None)),
     }
+}
+
+/// How Meta signs what it tells.
+pub(super) fn sign(app_secret: &str, body: &str) -> Vec<(&'static str, String)> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, app_secret.as_bytes());
+    vec![("x-hub-signature-256", format!("sha256={}", hex(&hmac::sign(&key, body.as_bytes()))))]
+}
+
+/// A tag in lower-case hexadecimal.
+pub(super) fn hex(tag: &hmac::Tag) -> String {
+    tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 pub(super) fn error(status: u16, code: i64, subcode: Option<i64>, message: &str) -> Response {

@@ -36,6 +36,7 @@ impl Play for Http {
             correlation: request.correlation.map(str::to_owned),
             text: body.text("/text").unwrap_or_default(),
             attachments: attachments.unwrap_or_default(),
+            callback: None,
             refusal,
         })
     }

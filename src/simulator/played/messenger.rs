@@ -1,8 +1,9 @@
 //! Messenger's Send API.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
+use crate::simulator::telling::Telling;
 
 /// Graph's own words: "must be less than or equal to 2000".
 const MAX_TEXT: usize = 2_000;
@@ -49,6 +50,7 @@ impl Play for Messenger {
             correlation: body.text("/message/metadata"),
             text: text.unwrap_or_default(),
             attachments: attachment.into_iter().collect(),
+            callback: None,
             refusal,
         })
     }
@@ -70,6 +72,27 @@ impl Play for Messenger {
 
     fn throttle(&self, _: &RetryAfter, _: jiff::Timestamp) -> (String, Response) {
         (THROTTLED.to_string(), error(THROTTLED, None, ""))
+    }
+
+    /// An echo brings the metadata back; a read names no message.
+    fn tell(&self, call: &Call, taken: &Value, at_ms: i64) -> Vec<Telling> {
+        let (page, person, mid) = (&call.account, &call.recipient, &taken["message_id"]);
+        let told = |sender: &str, recipient: &str, what: &str, news: Value| {
+            let event =
+                json!({"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, what: news});
+            let body = json!({"object": "page", "entry": [{"id": page, "time": at_ms, "messaging": [event]}]});
+            Telling::json(&body)
+        };
+        let echo = json!({"is_echo": true, "app_id": 1, "metadata": call.correlation, "mid": mid, "text": call.text});
+        vec![
+            told(page, person, "message", echo),
+            told(person, page, "delivery", json!({"mids": [mid], "watermark": at_ms})),
+            told(person, page, "read", json!({"watermark": at_ms})),
+        ]
+    }
+
+    fn sign(&self, secret: &str, _: &str, body: &str, _: i64) -> Vec<(&'static str, String)> {
+        graph::sign(secret, body)
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

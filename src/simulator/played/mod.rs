@@ -10,9 +10,12 @@ mod telegram;
 mod twilio;
 mod whatsapp;
 
+use serde_json::Value;
+
 use super::request::{Body, Call, Posted, Refusal, is_link};
 use super::response::Response;
 use super::settings::RetryAfter;
+use super::telling::Telling;
 
 /// The provider a request is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,17 @@ pub trait Play: Sync {
 
     /// The answer above the rate limit, with its code for the record.
     fn throttle(&self, wish: &RetryAfter, now: jiff::Timestamp) -> (String, Response);
+
+    /// What the provider tells later of a message that was taken, in order; `taken` is its answer. Nothing where it tells
+    /// nothing.
+    fn tell(&self, _call: &Call, _taken: &Value, _at_ms: i64) -> Vec<Telling> {
+        Vec::new()
+    }
+
+    /// The headers that prove that the provider calls this URL, at so many seconds since the Unix epoch.
+    fn sign(&self, _secret: &str, _url: &str, _body: &str, _at: i64) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// The answer to a request that would be refused whoever the recipient is, with its code for the record.
     fn refuse(&self, refusal: &Refusal) -> (String, Response);

@@ -1,12 +1,18 @@
 //! Slack's `chat.postMessage`.
 
+use ring::hmac;
 use serde_json::{Value, json};
 
+use super::graph::hex;
 use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::slack::errors::find;
+use crate::simulator::telling::Telling;
 
 /// Every request comes from one workspace: it names none.
 const WORKSPACE: &str = "workspace";
+
+/// The team that calls back.
+const TEAM: &str = "T0123456789";
 
 pub(super) struct Slack;
 
@@ -39,6 +45,7 @@ impl Play for Slack {
             correlation: body.text("/metadata/event_payload/ref"),
             text: text.unwrap_or_default(),
             attachments: pictures.into_iter().flatten().collect(),
+            callback: None,
             refusal,
         })
     }
@@ -60,6 +67,27 @@ impl Play for Slack {
     fn throttle(&self, wish: &RetryAfter, _: jiff::Timestamp) -> (String, Response) {
         let response = Response { status: 429, ..error("ratelimited") };
         ("ratelimited".into(), response.with("retry-after", wish.whole_seconds().to_string()))
+    }
+
+    /// A request names no workspace; the URL is one's own.
+    fn tell(&self, call: &Call, taken: &Value, at_ms: i64) -> Vec<Telling> {
+        let event = json!({
+            "type": "message_metadata_posted",
+            "app_id": "A0",
+            "channel_id": taken["channel"],
+            "message_ts": taken["ts"],
+            "metadata": {"event_type": "herald_message", "event_payload": {"ref": call.correlation}},
+        });
+        let body = json!({"team_id": TEAM, "type": "event_callback", "event_time": at_ms / 1_000, "event": event});
+        vec![Telling::json(&body)]
+    }
+
+    fn sign(&self, secret: &str, _: &str, body: &str, at: i64) -> Vec<(&'static str, String)> {
+        let tag = hex(&hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            format!("v0:{at}:{body}").as_bytes(),
+        ));
+        vec![("x-slack-request-timestamp", at.to_string()), ("x-slack-signature", format!("v0={tag}"))]
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

@@ -52,6 +52,7 @@ impl Play for Telegram {
             correlation: None,
             text: text.unwrap_or_default(),
             attachments: kind.zip(link).map(|(kind, link)| format!("{kind} {link}")).into_iter().collect(),
+            callback: None,
             refusal,
         })
     }

@@ -1,9 +1,14 @@
 //! Twilio's Messages resource.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
 use serde_json::{Value, json};
 
 use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
+use crate::provider::twilio::callback::CORRELATION_FIELD;
 use crate::provider::twilio::errors::find;
+use crate::simulator::telling::Telling;
 
 const MAX_TEXT: usize = 1_600;
 const MAX_MEDIA: usize = 10;
@@ -24,6 +29,7 @@ impl Play for Twilio {
         let sender = field("From").or_else(|| field("MessagingServiceSid"));
         let (recipient, text) = (field("To"), field("Body"));
         let links: Vec<String> = fields(request.body, "MediaUrl").collect();
+        let callback = field("StatusCallback");
         let bad = |code: &str| Some(Refusal::BadParameter(code.to_owned()));
         let has_credentials = request.authorization.is_some_and(|value| value.starts_with("Basic "));
         let refusal = match &text {
@@ -39,9 +45,10 @@ impl Play for Twilio {
             played: Played::Twilio,
             account: format!("{account}/{}", sender.unwrap_or_default()),
             recipient: recipient.unwrap_or_default(),
-            correlation: None,
+            correlation: callback.as_deref().and_then(correlation),
             text: text.unwrap_or_default(),
             attachments: links.iter().map(|link| format!("media {link}")).collect(),
+            callback,
             refusal,
         })
     }
@@ -81,6 +88,36 @@ impl Play for Twilio {
         ("20429".into(), error(20_429).with("retry-after", wish.header(now)))
     }
 
+    /// There is no status for the first one, which is in the answer.
+    fn tell(&self, call: &Call, taken: &Value, _: i64) -> Vec<Telling> {
+        let (account, sender) = call.account.split_once('/').unwrap_or((&call.account, ""));
+        let sid = taken["sid"].as_str().unwrap_or_default();
+        let told = |status: &str| {
+            let fields = [
+                ("AccountSid", account),
+                ("ApiVersion", "2010-04-01"),
+                ("From", sender),
+                ("MessageSid", sid),
+                ("MessageStatus", status),
+                ("SmsSid", sid),
+                ("SmsStatus", status),
+                ("To", &call.recipient),
+            ];
+            let body = fields.map(|(name, value)| format!("{name}={}", value.replace('+', "%2B"))).join("&");
+            Telling { content_type: "application/x-www-form-urlencoded", body }
+        };
+        ["sent", "delivered", "read"].map(told).into()
+    }
+
+    /// The URL and every field, sorted by name.
+    fn sign(&self, secret: &str, url: &str, body: &str, _: i64) -> Vec<(&'static str, String)> {
+        let names = ["AccountSid", "ApiVersion", "From", "MessageSid", "MessageStatus", "SmsSid", "SmsStatus", "To"];
+        let said = names.map(|name| format!("{name}{}", field(body.as_bytes(), name).unwrap_or_default())).concat();
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+        let tag = hmac::sign(&key, format!("{url}{said}").as_bytes());
+        vec![("x-twilio-signature", STANDARD.encode(tag.as_ref()))]
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         let code = match refusal {
             Refusal::NoToken => 20_003,
@@ -102,6 +139,12 @@ fn error(code: i64) -> Response {
     };
     let more_info = format!("https://www.twilio.com/docs/errors/{code}");
     Response::json(status, &json!({"code": code, "message": message, "more_info": more_info, "status": status}))
+}
+
+/// What a sender puts into the URL that it is told at.
+fn correlation(callback: &str) -> Option<String> {
+    let (_, query) = callback.split_once('?')?;
+    field(query.as_bytes(), CORRELATION_FIELD)
 }
 
 /// A field of a form that is not empty.

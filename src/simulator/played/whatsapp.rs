@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
+use crate::simulator::telling::Telling;
 
 const MAX_TEXT: usize = 4_096;
 
@@ -57,6 +58,7 @@ impl Play for WhatsApp {
             correlation: body.text("/biz_opaque_callback_data"),
             text: text.unwrap_or_default(),
             attachments: media.into_iter().collect(),
+            callback: None,
             refusal,
         })
     }
@@ -83,6 +85,27 @@ impl Play for WhatsApp {
 
     fn throttle(&self, _: &RetryAfter, _: jiff::Timestamp) -> (String, Response) {
         (THROTTLED.to_string(), error(THROTTLED, None, "(#130429) Rate limit hit"))
+    }
+
+    fn tell(&self, call: &Call, taken: &Value, at_ms: i64) -> Vec<Telling> {
+        let told = |status: &str| {
+            let status = json!({
+                "id": taken["messages"][0]["id"],
+                "status": status,
+                "timestamp": (at_ms / 1_000).to_string(),
+                "recipient_id": call.recipient.trim_start_matches('+'),
+                "biz_opaque_callback_data": call.correlation,
+            });
+            let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": call.account});
+            let value = json!({"messaging_product": "whatsapp", "metadata": metadata, "statuses": [status]});
+            let change = json!({"value": value, "field": "messages"});
+            Telling::json(&json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}))
+        };
+        ["sent", "delivered", "read"].map(told).into()
+    }
+
+    fn sign(&self, secret: &str, _: &str, body: &str, _: i64) -> Vec<(&'static str, String)> {
+        graph::sign(secret, body)
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

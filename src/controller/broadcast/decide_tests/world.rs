@@ -94,6 +94,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         samples: Vec::new(),
         parts: 1,
         counts: Counts::default(),
+        receipts: Default::default(),
         outcomes: Vec::new(),
         batches_total: 0,
         batches_active: 0,

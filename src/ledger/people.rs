@@ -1,0 +1,81 @@
+//! What people did, as call-backs tell it: who wrote, and who wants messages or none.
+
+use std::collections::BTreeMap;
+
+use crate::audience::canonical_id;
+use crate::delivery::provider_event::{Deed, ProviderEvent};
+use crate::delivery::time::Timestamp;
+
+/// The reason of an opt-out that a call-back told.
+pub const OPTED_OUT: &str = "OptedOut";
+
+/// The deeds of some events, each person once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deeds {
+    /// When each was last heard of.
+    pub heard: Vec<(String, Timestamp)>,
+    pub opted_out: Vec<String>,
+    pub opted_in: Vec<String>,
+}
+
+impl Deeds {
+    /// The later wish of a person counts, of two at one time the one told later. Who opted out by blocking was not active by that.
+    /// An id that no audience could hold is nobody's.
+    pub fn of(events: &[ProviderEvent]) -> Deeds {
+        let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let mut wishes: BTreeMap<&str, (Timestamp, bool)> = BTreeMap::new();
+        for event in events {
+            let ProviderEvent::Person { recipient, deed, at } = event else { continue };
+            if canonical_id(recipient).ok() != Some(recipient.as_str()) {
+                continue;
+            }
+            match deed {
+                Deed::Wrote => {
+                    let last = heard.entry(recipient).or_insert(*at);
+                    *last = (*last).max(*at);
+                }
+                Deed::OptedOut | Deed::OptedIn => {
+                    let wish = wishes.entry(recipient).or_insert((*at, false));
+                    if *at >= wish.0 {
+                        *wish = (*at, *deed == Deed::OptedOut);
+                    }
+                }
+            }
+        }
+        let wishing = |out: bool| {
+            let those = wishes.iter().filter(move |(_, (_, opts_out))| *opts_out == out);
+            those.map(|(recipient, _)| (*recipient).to_owned()).collect()
+        };
+        Deeds {
+            heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(),
+            opted_out: wishing(true),
+            opted_in: wishing(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(recipient: &str, deed: Deed, at: i64) -> ProviderEvent {
+        ProviderEvent::Person { recipient: recipient.into(), deed, at: Timestamp::from_secs(at) }
+    }
+
+    #[test]
+    fn the_last_wish_of_each_person_counts_in_whatever_order_it_is_told() {
+        let told = [
+            person("ann", Deed::OptedOut, 5),
+            person("ann", Deed::OptedIn, 3),
+            person("ben", Deed::OptedOut, 5),
+            person("ben", Deed::OptedIn, 5),
+            person("ann", Deed::Wrote, 4),
+            person("ann", Deed::Wrote, 2),
+            person("  eve ", Deed::OptedOut, 9),
+        ];
+        let deeds = Deeds::of(&told);
+        assert_eq!(deeds.opted_out, ["ann"]);
+        assert_eq!(deeds.opted_in, ["ben"]);
+        assert_eq!(deeds.heard, [("ann".to_owned(), Timestamp::from_secs(4))]);
+    }
+}

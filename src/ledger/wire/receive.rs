@@ -1,0 +1,59 @@
+//! The part of the ledger API that receivers speak to: what providers told by call-backs. It has a gate of its own, which says
+//! whose account a receiver serves; nothing in the request does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use tokio::sync::Semaphore;
+
+use super::gatekeeper::{Denied, ReceiverGate};
+use super::message::{MAX_RECEIVE_BODY, RECEIVE, ReceiveRequest};
+use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
+use crate::ledger::ReceiverLedger;
+
+/// Calls taken in at once: each is a few transactions that senders may have to wait for.
+const CALLS_AT_ONCE: usize = 4;
+/// Calls that wait for their turn or their answer, each with its body in memory; more are turned away, and repeated by the
+/// provider.
+const MAX_CALLS: usize = 16;
+/// How long a call waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+struct Receiving<L, G> {
+    ledger: Arc<L>,
+    gate: Arc<G>,
+    calls: Semaphore,
+    turns: Semaphore,
+}
+
+/// One path: a POST with a bearer token and a body of JSON.
+pub fn receive_router<L: ReceiverLedger, G: ReceiverGate>(ledger: Arc<L>, gate: Arc<G>) -> Router {
+    let (calls, turns) = (Semaphore::new(MAX_CALLS), Semaphore::new(CALLS_AT_ONCE));
+    let receiving = Receiving { ledger, gate, calls, turns };
+    Router::new()
+        .route(RECEIVE, post(receive::<L, G>))
+        .method_not_allowed_fallback(no_such_path)
+        .with_state(Arc::new(receiving))
+}
+
+async fn receive<L: ReceiverLedger, G: ReceiverGate>(
+    State(receiving): State<Arc<Receiving<L, G>>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let missing = || Denied::Unauthorized("the request has none".to_owned());
+    let token = bearer(request.headers()).ok_or_else(missing)?;
+    let account = receiving.gate.serves(&token).await?;
+    let length = announced_length(request.headers(), MAX_RECEIVE_BODY)?;
+    let full = || Refused::for_now("too many calls at once");
+    let _place = receiving.calls.try_acquire().map_err(|_| full())?;
+    let told: ReceiveRequest = read(request, length, READ_TIMEOUT).await?;
+    let turn = tokio::time::timeout(PATIENCE, receiving.turns.acquire()).await;
+    let Ok(Ok(_turn)) = turn else { return Err(full()) };
+    Ok(answer(receiving.ledger.receive(&account, &told.events).await))
+}
