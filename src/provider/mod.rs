@@ -9,6 +9,7 @@ mod redact;
 pub mod reply_window;
 mod retry_after;
 pub mod slack;
+pub mod standard_webhooks;
 pub mod telegram;
 pub mod twilio;
 pub mod whatsapp;
