@@ -136,12 +136,11 @@ fn decoded(encoded: &str) -> Result<Vec<u8>, SecretError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use ring::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
     use standardwebhooks::Webhook;
 
     use super::*;
+    use crate::ledger::clock::{Clock as _, SystemClock};
 
     /// The vector of the reference libraries.
     const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -156,8 +155,9 @@ mod tests {
         format!("whsec_{}", STANDARD.encode(vec![fill; length]))
     }
 
+    /// The reference implementation looks at the machine's clock.
     fn now() -> Timestamp {
-        Timestamp::from_secs(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64)
+        SystemClock.now()
     }
 
     #[test]

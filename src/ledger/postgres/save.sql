@@ -1,10 +1,11 @@
--- $1-$22 broadcast, $23-$33 account, $34-$37 sender.
+-- $1-$22 broadcast, $23-$35 account, $36-$39 sender.
 WITH account AS (
     UPDATE account SET next_slot = $24, virtual_time = $25, seen_at = $26, stopped_message = $27, brake_factor = $28,
-        brake_since = $29, brake_hold_until = $30, brake_lowered_at = $31, brake_recent = $32, brake_footing = $33
+        brake_since = $29, brake_hold_until = $30, brake_lowered_at = $31, brake_recent = $32, brake_footing = $33,
+        brake_usage_percent = $34, brake_usage_at = $35
     WHERE id = $23
 ), sender AS (
-    UPDATE sender SET last_number = $35, proven = $36, closed = $37 WHERE id = $34
+    UPDATE sender SET last_number = $37, proven = $38, closed = $39 WHERE id = $36
 )
 UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, unknown = $7,
     first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11,

@@ -325,5 +325,5 @@ const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, 
     own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22 WHERE id = $1";
 const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
     brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
-    brake_footing = $11 WHERE id = $1";
+    brake_footing = $11, brake_usage_percent = $12, brake_usage_at = $13 WHERE id = $1";
 const SAVE_SENDER: &str = "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1";

@@ -235,6 +235,8 @@ mod tests {
             is_last: true,
             vars: &vars,
             correlation: "7f3a:42:1:0",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
         };
         slack("https://slack.com", "xoxb-canary").unwrap().encode(&message)
     }
@@ -287,6 +289,8 @@ mod tests {
                 is_last: true,
                 vars: &vars,
                 correlation: "7f3a:42:1:0",
+                id: "msg_7_42",
+                at: Timestamp::EPOCH,
             };
             let request = slack("https://slack.com", "xoxb-canary").unwrap().encode(&message);
             request.map(|request| serde_json::from_slice::<Value>(request.body()).unwrap())
