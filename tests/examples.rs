@@ -190,7 +190,7 @@ async fn reaches_all_three(name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_of_each_provider_reaches_all_three() {
-    for name in ["whatsapp.yaml", "telegram.yaml", "slack.yaml", "twilio.yaml"] {
+    for name in ["endpoint.yaml", "whatsapp.yaml", "telegram.yaml", "slack.yaml", "twilio.yaml"] {
         reaches_all_three(name).await;
     }
 }

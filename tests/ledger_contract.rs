@@ -338,6 +338,8 @@ macro_rules! contract {
                     what_was_given_away_before_the_brake_does_not_brake_again
                     the_brake_is_the_accounts_and_not_the_broadcasts
                     a_change_of_the_rate_counts_from_the_next_exchange
+                    an_account_slows_down_as_the_provider_says_that_its_limit_is_used
+                    an_account_holds_where_its_limit_is_used_up
                 }
                 results {
                     exactly_those_who_are_asked_for_come_in_order_with_why

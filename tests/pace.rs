@@ -179,6 +179,7 @@ impl World {
             known_revision: 0,
             held_up: false,
             content_of: Some(1),
+            usage: None,
             retry_credentials: false,
             leaving: false,
         };

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "provider_table/endpoint.rs"]
+mod endpoint;
 #[path = "provider_table/slack.rs"]
 mod slack;
 #[path = "provider_table/telegram.rs"]
@@ -19,14 +21,13 @@ use herald::delivery::outcome::{Cap, Outcome, PermanentScope, ThrottleScope};
 use herald::delivery::time::Timestamp;
 use herald::provider::error_table::ErrorRow;
 use herald::provider::graph::errors;
-use herald::provider::http::{Http, HttpEndpoint};
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, Message, Provider};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The class of an outcome in one word, with a cap where there is one, and its reason and code.
 fn summary(outcome: &Outcome) -> (String, String, String) {
@@ -477,7 +478,7 @@ fn a_huge_answer_of_messenger_that_was_cut_is_unknown() {
 
 #[test]
 fn every_status_of_an_http_endpoint_has_its_class() {
-    let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
+    let http = endpoint::endpoint(json!({"url": "https://gate.example/send"}));
     let named = [
         (400, "BadRequest"),
         (401, "Unauthorized"),
@@ -512,7 +513,7 @@ fn every_status_of_an_http_endpoint_has_its_class() {
 
 #[test]
 fn an_http_endpoints_retry_after_is_honoured() {
-    let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
+    let http = endpoint::endpoint(json!({"url": "https://gate.example/send"}));
     let wish = |value: &'static str| {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -530,7 +531,7 @@ fn an_http_endpoints_retry_after_is_honoured() {
 
 #[test]
 fn providers_are_usable_behind_one_trait() {
-    let http = Http::new(HttpEndpoint { url: "https://gate.example/send".into(), headers: Vec::new() }).unwrap();
+    let http = endpoint::endpoint(json!({"url": "https://gate.example/send"}));
     let providers: [Box<dyn Provider>; 2] = [Box::new(messenger()), Box::new(http)];
     let vars = BTreeMap::new();
     let message = Message {
@@ -541,6 +542,8 @@ fn providers_are_usable_behind_one_trait() {
         is_last: true,
         vars: &vars,
         correlation: "7f3a:1:1:0",
+        id: "msg_7_1",
+        at: Timestamp::EPOCH,
     };
     for provider in providers {
         let request = provider.encode(&message).unwrap();

@@ -71,6 +71,7 @@ async fn ledger() -> (Arc<SqliteLedger>, BroadcastId, AccountKey) {
         wants,
         known_revision: 0,
         held_up: false,
+        usage: None,
         content_of: None,
         retry_credentials: false,
         leaving: false,

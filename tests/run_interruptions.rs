@@ -22,7 +22,7 @@ use herald::ledger::clock::ManualClock;
 use herald::ledger::exchange::LEASE;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{AccountKey, Declaration, Ledger};
-use herald::provider::http::{Http, HttpEndpoint};
+use herald::provider::http::Http;
 use herald::sender::assembly::Part;
 use herald::sender::{PlanError, PlanSpec, planner};
 use tokio::sync::watch;
@@ -196,7 +196,11 @@ fn spec(materials: Arc<Endless>) -> PlanSpec {
         materials,
         template: Arc::new(MessageTemplate::compile(&content, ChannelProvider::Messenger).unwrap()),
         provider: Arc::new(
-            Http::new(HttpEndpoint { url: "http://127.0.0.1:9/send".to_owned(), headers: Vec::new() }).unwrap(),
+            Http::new(
+                &serde_json::from_value(serde_json::json!({"url": "http://127.0.0.1:9/send"})).unwrap(),
+                Default::default(),
+            )
+            .unwrap(),
         ),
     }
 }

@@ -87,6 +87,18 @@ const TWILIO: Case = Case {
     together: true,
 };
 
+const HTTP: Case = Case {
+    member: r#"http: {url: "BASE/v1/to/{{ id }}/send?key={{ secret.key }}", method: PUT, headers: [{name: Authorization, value: "Bearer {{ secret.key }}"}, {name: X-Id, value: "{{ message_id }} {{ secret.key }}"}], body: '{"text": {{ text }}, "attachments": {{ attachments }}, "key": {{ secret.key }}}', response: {messageIDPointer: /id, errorCodePointer: /error/code, errorMessagePointer: /error/message, codes: [{code: opted_out, class: PermanentRecipient}, {code: bad_key, class: Auth}]}}"#,
+    secret: "key: canary-5f1c",
+    recipients: ["+1 415/5550100?", "7001", "ana@example.com"],
+    content: "",
+    failure: ("error:opted_out", "ErrorCode"),
+    credentials: "error:bad_key",
+    account: "/v1/to",
+    correlates: true,
+    together: true,
+};
+
 impl Case {
     fn stage(&self, flags: &[&str]) -> Stage {
         let text = if self.content.contains("template:") { "" } else { "    text: Hello\n" };
@@ -221,6 +233,11 @@ fn slack_is_sent_to_and_errs_in_its_own_words() {
 #[test]
 fn twilio_is_sent_to_and_errs_in_its_own_words() {
     TWILIO.check();
+}
+
+#[test]
+fn an_endpoint_is_sent_to_and_errs_as_its_channel_says() {
+    HTTP.check();
 }
 
 #[test]

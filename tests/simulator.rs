@@ -11,7 +11,7 @@ use clap::Parser;
 use herald::content::Extras;
 use herald::delivery::outcome::{Cap, Outcome};
 use herald::delivery::time::Timestamp;
-use herald::provider::http::{Http, HttpEndpoint};
+use herald::provider::http::Http;
 use herald::provider::messenger::{Messenger, MessengerAccount};
 use herald::provider::{Answer, MAX_ANSWER_BODY, Message, Provider};
 use herald::simulator::book::Summary;
@@ -77,7 +77,8 @@ impl Stage {
     }
 
     fn endpoint(&self) -> Http {
-        Http::new(HttpEndpoint { url: format!("{}/send", self.base_url), headers: Vec::new() }).unwrap()
+        let channel = serde_json::from_value(serde_json::json!({"url": format!("{}/send", self.base_url)})).unwrap();
+        Http::new(&channel, Default::default()).unwrap()
     }
 
     /// Sends one message; `None` without a complete answer.
@@ -92,6 +93,8 @@ impl Stage {
             is_last: true,
             vars: &vars,
             correlation: &correlation,
+            id: "msg_1_1",
+            at: Timestamp::EPOCH,
         };
         let request = provider.encode(&message).unwrap();
         let mut answer = self.client.execute(request.try_into().unwrap()).await.ok()?;
@@ -382,7 +385,7 @@ async fn settings_change_one_by_one_and_nonsense_is_refused() {
     let stage = Stage::open(&["--latency", "1-2", "--seed", "9"]).await;
     let (status, settings) = stage.put_settings(json!({"rate-limit": 40, "fail": ["613=0.5"]})).await;
     assert_eq!(status, 200);
-    let expected = json!({"latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "retry-after": "1", "drop": "0:after", "seed": 9});
+    let expected = json!({"latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "usage": false, "retry-after": "1", "drop": "0:after", "seed": 9});
     assert_eq!(serde_json::from_str::<Value>(&settings).unwrap(), expected);
     for (nonsense, part) in [
         (json!({"rate_limit": 40}), "rate_limit"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use herald::content::{Extras, Template};
+use herald::delivery::time::Timestamp;
 use herald::provider::{Message, Provider as _};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -102,6 +103,8 @@ fn requests(url: &str, count: u32) -> anyhow::Result<Vec<http::Request<Bytes>>> 
             is_last: true,
             vars: &vars,
             correlation: &correlation,
+            id: &format!("msg_1_{number}"),
+            at: Timestamp::EPOCH,
         };
         Ok(messenger.encode(&message)?)
     };

@@ -26,6 +26,8 @@ CREATE TABLE account (
     brake_lowered_at INTEGER NOT NULL DEFAULT 0,
     brake_recent INTEGER NOT NULL DEFAULT 0,
     brake_footing INTEGER NOT NULL DEFAULT 0,
+    brake_usage_percent INTEGER NOT NULL DEFAULT 0,    -- of its own limit, as the provider last said; 0 for never
+    brake_usage_at INTEGER NOT NULL DEFAULT 0,
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 ) STRICT;

@@ -82,7 +82,7 @@ pub enum HttpFormat {
 #[serde(rename_all = "camelCase")]
 pub struct NextPage {
     /// Where the answer holds it, as a JSON pointer such as `/meta/next`, 1 to 256 characters. An answer in which it is
-    /// missing, null, false or empty is the last one. Required.
+    /// missing, null, false or empty is the last one; in the first one at least what holds it must be there. Required.
     #[schemars(length(min = 1, max = MAX_POINTER), regex(pattern = POINTER))]
     pub pointer: String,
     /// The query parameter of `url` that takes the value, e.g. `cursor`, 1 to 128 characters. Without it the value is the next

@@ -16,23 +16,54 @@ pub enum Markup {
     MarkdownV2,
     /// Slack's: only `&`, `<` and `>` can be escaped, and only they call people and link.
     Slack,
+    /// Whole values: a text with its quotes, a map as an object.
+    Json,
+    /// A part of a path or query, or of a form: everything but letters, digits and `-._~` is percent-encoded (RFC 3986,
+    /// section 2.3).
+    Url,
 }
 
 impl Markup {
     pub(super) fn set_up(self, environment: &mut Environment<'static>) {
-        let html = self == Markup::Html;
-        environment.set_auto_escape_callback(move |_| if html { AutoEscape::Html } else { AutoEscape::None });
+        let auto_escape = match self {
+            Markup::Html => AutoEscape::Html,
+            Markup::Json => AutoEscape::Json,
+            // What a block has captured is escaped already; so the engine must know that anything is.
+            Markup::Url => AutoEscape::Custom("url".into()),
+            Markup::Plain | Markup::MarkdownV2 | Markup::Slack => AutoEscape::None,
+        };
+        environment.set_auto_escape_callback(move |_| auto_escape.clone());
         let escape = match self {
-            Markup::Plain | Markup::Html => return,
+            Markup::Plain | Markup::Html | Markup::Json => return,
             Markup::MarkdownV2 => escape_markdown,
             Markup::Slack => escape_slack,
+            Markup::Url => escape_url,
         };
-        environment.set_formatter(move |output, _, value| Ok(output.write_str(&escape(&value.to_string()))?));
+        environment.set_formatter(move |output, state, value| {
+            let is_escaped = value.is_safe() && *state.auto_escape() != AutoEscape::None;
+            let text = value.to_string();
+            let text = if is_escaped { text } else { escape(&text) };
+            Ok(output.write_str(&text)?)
+        });
     }
 }
 
 fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn escape_url(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut escaped, byte| {
+        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            true => escaped.push(char::from(byte)),
+            false => {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+        }
+        escaped
+    })
 }
 
 fn escape_markdown(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! What a message says, pure: templates compiled once and rendered for each recipient.
 
+mod engine;
 mod extras;
 mod filters;
 mod markup;
@@ -8,11 +9,14 @@ mod message;
 mod message_tests;
 mod parts;
 mod refusal;
+mod request_template;
 mod template;
 
+pub use engine::{MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES};
 pub use extras::{Extras, SlackExtras};
 pub use markup::Markup;
 pub use message::{ContentError, MAX_TEMPLATES, MessageTemplate, Rendered};
 pub use parts::{MessagePart, parts};
 pub use refusal::{RenderError, TemplateError};
-pub use template::{MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, MAX_VARIABLES_NAMED, Template};
+pub use request_template::{RequestTemplate, RequestValues};
+pub use template::{MAX_VARIABLES_NAMED, Template};

@@ -2,8 +2,9 @@
 
 use minijinja::ErrorKind;
 
+use super::engine::{FUEL, MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES};
 use super::filters::ARGUMENT;
-use super::template::{FUEL, MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES, MAX_VARIABLES_NAMED};
+use super::template::MAX_VARIABLES_NAMED;
 
 /// The longest explanation kept of an error of the engine, in characters: it may quote the text.
 const MAX_DETAIL: usize = 200;
@@ -15,6 +16,13 @@ pub enum TemplateError {
     TooLong { bytes: usize },
     #[error("the text names {count} variables, at most {MAX_VARIABLES_NAMED} are taken; use fewer")]
     TooManyVariables { count: usize },
+    /// Names that mean nothing in a template of a request; sorted.
+    #[error(
+        "names {}, which a request does not know: there are id, text, attachments, message_id, vars.NAME for a variable of the recipient, \
+         and secret.KEY, or secret['KEY'] where the key has other signs than letters, digits and _",
+        .0.join(", ")
+    )]
+    UnknownNames(Vec<String>),
     /// Lines and columns count from 1, columns in characters.
     #[error("line {line}, column {column}: {problem}; {remedy}")]
     Refused { line: usize, column: usize, problem: String, remedy: &'static str },

@@ -2,39 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::Value;
 
+use super::engine::{Engine, Failure, TRIAL_VALUE, needed};
 use super::filters;
 use super::markup::Markup;
-use super::refusal::{RenderError, TemplateError, place, refused, remedy};
-
-/// The longest template, in bytes. Providers take a few thousand characters; the rest is room for conditions.
-pub const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
-
-/// The longest rendered text, in bytes: above every provider's limit, which is checked by the provider's own rule.
-pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+use super::refusal::{RenderError, TemplateError};
 
 /// The most variables one template may name: more than one recipient can have, so that texts for different
 /// audiences stay possible. It bounds the work of naming the missing ones.
 pub const MAX_VARIABLES_NAMED: usize = 64;
-
-/// The work one rendering may take: one unit an instruction and one for each 64 bytes made. The longest output needs
-/// about 1,000 units and a template of the longest size without loops some 20,000; 100,000 units end a runaway loop
-/// within some milliseconds and bound the memory it can take to about 6 MiB.
-pub(super) const FUEL: u64 = 100_000;
-
-/// How deep macros may call each other. Each level takes stack; texts need two or three.
-const RECURSION: usize = 50;
-
-/// The name the engine knows the text by.
-const NAME: &str = "text";
-
-/// What a variable holds while a template is tried out before the first recipient.
-const TRIAL_VALUE: &str = "x";
 
 /// A text with variables, compiled: make it once, render it for each recipient.
 ///
@@ -42,7 +21,7 @@ const TRIAL_VALUE: &str = "x";
 /// `{{ first_name | default('there') }}`, `{% if first_name %}`. Only what is [marked up](Markup) is escaped.
 /// A text cannot read files, include other texts, see the clock or roll dice.
 pub struct Template {
-    environment: Environment<'static>,
+    engine: Engine,
     /// The variables the text names anywhere, in order.
     names: Vec<Arc<str>>,
 }
@@ -56,33 +35,17 @@ impl Template {
 
     /// The same for a text that is marked up: what stands for variables is escaped.
     pub fn compile_for(text: &str, markup: Markup) -> Result<Template, TemplateError> {
-        if text.len() > MAX_TEMPLATE_BYTES {
-            return Err(TemplateError::TooLong { bytes: text.len() });
-        }
-        let mut environment = Environment::new();
-        markup.set_up(&mut environment);
-        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(RECURSION);
-        filters::add(&mut environment);
-        // Spans in errors need it; it costs nothing until an error is made.
-        environment.set_debug(true);
-        environment.add_template_owned(NAME, text.to_owned()).map_err(|error| refused(text, &error))?;
-
-        let template = environment.get_template(NAME).map_err(|error| refused(text, &error))?;
-        let functions: Vec<&str> = environment.globals().map(|(name, _)| name).collect();
-        let mut names: Vec<Arc<str>> = template
-            .undeclared_variables(false)
-            .into_iter()
-            .filter(|name| !functions.contains(&name.as_str()))
-            .map(Arc::from)
-            .collect();
-        names.sort_unstable();
+        let engine = Engine::compile(text, markup, filters::add)?;
+        let names: Vec<Arc<str>> = engine.names(false).into_iter().map(Arc::from).collect();
         if names.len() > MAX_VARIABLES_NAMED {
             return Err(TemplateError::TooManyVariables { count: names.len() });
         }
-        let template = Template { environment, names };
-        template.try_out(text)?;
+        let template = Template { engine, names };
+        // With every variable and with none: what is wrong whoever the recipient is.
+        let all = |_: &str| Some(Value::from(TRIAL_VALUE));
+        for failure in [template.evaluate(all).err(), template.evaluate(|_| None).err()].into_iter().flatten() {
+            template.engine.blame(&failure)?;
+        }
         Ok(template)
     }
 
@@ -94,87 +57,28 @@ impl Template {
     /// The text for one recipient.
     pub fn render(&self, vars: &BTreeMap<String, String>) -> Result<String, RenderError> {
         let given = |name: &str| vars.get(name).map(|value| Value::from(value.as_str()));
-        match self.evaluate(given) {
-            Ok(text) => Ok(text),
-            Err(Failure::Engine(error)) if error.kind() == ErrorKind::UndefinedError => {
-                let missing = self.missing(vars);
-                if missing.is_empty() { Err(self.failed(&error)) } else { Err(RenderError::MissingVariables(missing)) }
-            }
-            Err(Failure::Engine(error)) if error.kind() == ErrorKind::OutOfFuel => Err(RenderError::OutOfFuel),
-            Err(Failure::Engine(error)) => Err(self.failed(&error)),
-            Err(Failure::OutputTooLong) => Err(RenderError::OutputTooLong),
-            Err(Failure::Panicked) => Err(RenderError::Failed("the template engine broke down".to_owned())),
-        }
+        self.evaluate(given).map_err(|failure| match failure.is_undefined() {
+            true => self.engine.lacking(&failure, self.missing(vars)),
+            false => self.engine.explain(&failure),
+        })
     }
 
-    /// The absent variables that would have to be given; none if their absence is not why rendering failed. Starting
-    /// with all of them given, each is taken away again if the text does without it, so that variables with a
-    /// default, or in a branch that is then not taken, are not blamed.
+    /// The absent variables that would have to be given; none if their absence is not why rendering failed.
     fn missing(&self, vars: &BTreeMap<String, String>) -> Vec<String> {
-        let undefined_with = |given: &[&str]| {
+        let absent = self.names().filter(|name| !vars.contains_key(*name)).collect();
+        needed(absent, |given| {
             let given = |name: &str| match vars.get(name) {
                 Some(value) => Some(Value::from(value.as_str())),
                 None => given.contains(&name).then(|| Value::from(TRIAL_VALUE)),
             };
-            matches!(self.evaluate(given), Err(Failure::Engine(error)) if error.kind() == ErrorKind::UndefinedError)
-        };
-        let mut needed: Vec<&str> = self.names().filter(|name| !vars.contains_key(*name)).collect();
-        if undefined_with(&needed) {
-            return Vec::new();
-        }
-        // Ends after at most as many rounds as there are names: each but the last takes one away.
-        loop {
-            let before = needed.len();
-            let mut index = 0;
-            while index < needed.len() {
-                let name = needed.remove(index);
-                if undefined_with(&needed) {
-                    needed.insert(index, name);
-                    index += 1;
-                }
-            }
-            if needed.len() == before {
-                return needed.into_iter().map(str::to_owned).collect();
-            }
-        }
-    }
-
-    /// Renders with every variable and with none, and refuses what is wrong whoever the recipient is.
-    fn try_out(&self, text: &str) -> Result<(), TemplateError> {
-        let all = |_: &str| Some(Value::from(TRIAL_VALUE));
-        let none = |_: &str| None;
-        for failure in [self.evaluate(all).err(), self.evaluate(none).err()].into_iter().flatten() {
-            if let Failure::Engine(error) = failure
-                && remedy(&error).is_some()
-            {
-                return Err(refused(text, &error));
-            }
-        }
-        Ok(())
-    }
-
-    /// The engine's details may quote a value, so only the kind of error and its place are kept.
-    fn failed(&self, error: &minijinja::Error) -> RenderError {
-        let text = self.environment.get_template(NAME).map(|template| template.source().to_owned()).unwrap_or_default();
-        let (line, column) = place(&text, error);
-        RenderError::Failed(format!("line {line}, column {column}: {}", error.kind()))
+            self.evaluate(given).is_err_and(|failure| failure.is_undefined())
+        })
     }
 
     fn evaluate(&self, given: impl Fn(&str) -> Option<Value>) -> Result<String, Failure> {
         let values: BTreeMap<Arc<str>, Value> =
             self.names.iter().filter_map(|name| Some((name.clone(), given(name)?))).collect();
-        let mut output = Output::default();
-        // The engine keeps no state between renderings, and a half-written output is dropped.
-        let rendered = catch_unwind(AssertUnwindSafe(|| {
-            let template = self.environment.get_template(NAME)?;
-            template.render_captured_to(Value::from(values), &mut output).map(drop)
-        }));
-        match rendered {
-            Err(_) => Err(Failure::Panicked),
-            Ok(_) if output.overflowed => Err(Failure::OutputTooLong),
-            Ok(Err(error)) => Err(Failure::Engine(error)),
-            Ok(Ok(())) => String::from_utf8(output.bytes).map_err(|_| Failure::Panicked),
-        }
+        self.engine.evaluate(Value::from(values))
     }
 }
 
@@ -184,39 +88,12 @@ impl fmt::Debug for Template {
     }
 }
 
-enum Failure {
-    Engine(minijinja::Error),
-    OutputTooLong,
-    Panicked,
-}
-
-/// Takes at most [`MAX_OUTPUT_BYTES`].
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    overflowed: bool,
-}
-
-impl io::Write for Output {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + piece.len() > MAX_OUTPUT_BYTES {
-            self.overflowed = true;
-            return Err(io::Error::other("the output is too long"));
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::content::{MAX_OUTPUT_BYTES, MAX_TEMPLATE_BYTES};
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 

@@ -181,6 +181,7 @@ impl Stage {
             wants: 1,
             content_of: None,
             held_up: false,
+            usage: None,
             retry_credentials: false,
             known_revision: 0,
             leaving: false,

@@ -8,6 +8,9 @@
 //! - Met from below, the limit is what was sent in the second before. The factor rests just under it, is raised a little
 //!   for a moment every few seconds, and climbs steeply once that was borne ([`Footing::Known`]).
 //!
+//! - A provider that says how much of its limit is used is not met at all: from four fifths on the factor is lowered, the more
+//!   the nearer the limit is, and where all is used sending holds ([`Brake::observe_usage`]).
+//!
 //! A provider that counts the requests of a sliding second was simulated, with its limit at 0.3 to 0.8 of the ceiling for a
 //! minute: 91 to 95 % of what it allowed was accepted, at most 1 % throttled at 20 ms, and after it lifted 95 % of the ceiling
 //! was had within 10 s. Halving and rising by 5 % a second gets 57 to 66 %.
@@ -17,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::{Outcome, ThrottleScope};
 use super::rate::Rate;
 use super::time::{NANOS_PER_SECOND, Span, Timestamp};
+use super::usage::{SLOWED_FROM, USED_UP, Usage};
 
 /// The factor is kept in millionths of the ceiling.
 pub const FULL: i64 = 1_000_000;
@@ -29,6 +33,10 @@ pub const DEFAULT_HOLD: Span = Span::from_millis(800);
 pub const SHORT_HOLD: Span = Span::from_millis(130);
 /// A provider may ask for at most this long; more would look like a hang (the brake asks again after it).
 pub const MAX_HOLD: Span = Span::from_secs(15 * 60);
+/// The wait where all of the provider's limit is used and it names no wait: then one message at the floor asks anew.
+pub const USED_UP_HOLD: Span = Span::from_secs(15);
+/// So long what a provider has said of its limit is shown: its windows are minutes and hours.
+const USAGE_SHOWN: Span = Span::from_secs(60);
 /// The last answers that are watched for failures.
 const WATCHED: u32 = 50;
 /// So many failures among the watched brake the account to its floor.
@@ -116,6 +124,9 @@ pub struct Brake {
     /// One bit per watched answer, the newest lowest; 1 = failure.
     pub recent: i64,
     pub footing: Footing,
+    /// How much of its limit is used, as the provider last said, in percent; and when it said so.
+    pub usage_percent: i64,
+    pub usage_at: Timestamp,
 }
 
 impl Default for Brake {
@@ -127,6 +138,8 @@ impl Default for Brake {
             lowered_at: Timestamp::EPOCH,
             recent: 0,
             footing: Footing::Known,
+            usage_percent: 0,
+            usage_at: Timestamp::EPOCH,
         }
     }
 }
@@ -185,6 +198,34 @@ impl Brake {
         }
     }
 
+    /// Takes into account how much of its limit is used, as the provider says. The factor falls with what is left of the last
+    /// fifth, to the floor; it rises again as after any lowering, as far as what is said then lets it. Little use says
+    /// nothing.
+    pub fn observe_usage(&mut self, usage: &Usage, now: Timestamp, next_slot: Timestamp) {
+        if !usage.matters() {
+            return;
+        }
+        self.usage_percent = i64::from(usage.percent);
+        self.usage_at = now;
+        let next_slot = next_slot.max(now);
+        let left = i64::from(USED_UP.saturating_sub(usage.percent));
+        let most = (FULL * left / i64::from(USED_UP - SLOWED_FROM)).clamp(FLOOR, FULL);
+        if self.factor_at(next_slot) > most {
+            self.footing = Footing::Known;
+            self.lower(most, next_slot);
+        }
+        let wish = usage.regain_after_ms.map(|ms| Span::from_millis(ms.min(MAX_HOLD.as_millis() as u64) as i64));
+        if let Some(hold) = wish.or((usage.percent >= USED_UP).then_some(USED_UP_HOLD)) {
+            self.hold_until = self.hold_until.max(now + hold);
+        }
+    }
+
+    /// How much of the provider's limit is used, in percent, as far as it has said so lately.
+    pub fn usage(&self, now: Timestamp) -> Option<u32> {
+        let is_fresh = self.usage_percent > 0 && now < self.usage_at + USAGE_SHOWN;
+        is_fresh.then(|| u32::try_from(self.usage_percent).unwrap_or(u32::MAX))
+    }
+
     fn throttled(&mut self, seen: &Seen, wish: Option<Span>) {
         let mut hold = wish.unwrap_or(Span::ZERO);
         // Slots that were given away before the brake say nothing about the lowered rate.
@@ -240,6 +281,7 @@ impl Brake {
         self.hold_until = self.hold_until.min(latest);
         self.since = self.since.min(latest);
         self.lowered_at = self.lowered_at.min(latest);
+        self.usage_at = self.usage_at.min(now);
     }
 }
 

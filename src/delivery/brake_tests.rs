@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::delivery::outcome::Fault;
+use proptest::prelude::*;
 
 fn throttled(retry_after_ms: Option<u64>) -> Outcome {
     Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms, fault: Fault::new("RateLimited", None, "") }
@@ -201,5 +202,118 @@ fn a_limit_that_falls_for_a_minute_is_used_nearly_whole_and_seldom_met_and_notic
             assert!(refused <= 0.01, "{told}");
             assert!(back_after.is_some_and(|seconds| seconds <= 10.0), "{told}");
         }
+    }
+}
+
+fn used(percent: u32) -> Usage {
+    Usage { percent, regain_after_ms: None }
+}
+
+#[test]
+fn the_rate_falls_with_what_is_left_of_the_providers_limit_and_little_use_changes_nothing() {
+    let mut brake = Brake::default();
+    for (percent, factor) in [(0, FULL), (79, FULL), (80, FULL), (85, FULL * 3 / 4), (90, FULL / 2), (99, FULL / 20)] {
+        brake.observe_usage(&used(percent), at(0), at(0));
+        assert_eq!(brake.factor_at(at(0)), factor, "{percent} %");
+    }
+    assert_eq!(brake.hold_until, Timestamp::EPOCH, "nothing holds while something is left");
+    assert_eq!((brake.usage(at(59)), brake.usage(at(60))), (Some(99), None));
+    // Less is used again: the rate is no higher than before, until it rises by itself.
+    brake.observe_usage(&used(85), at(1), at(1));
+    assert_eq!(brake.factor_at(at(1)), FULL / 20);
+    assert_eq!(brake.factor_at(at(30)), FULL);
+}
+
+#[test]
+fn a_limit_that_is_used_up_holds_until_the_provider_expects_to_take_messages_again() {
+    for (usage, hold) in [
+        (used(100), USED_UP_HOLD),
+        (used(250), USED_UP_HOLD),
+        (Usage { percent: 100, regain_after_ms: Some(120_000) }, Span::from_secs(120)),
+        (Usage { percent: 3, regain_after_ms: Some(5_000) }, Span::from_secs(5)),
+        (Usage { percent: 100, regain_after_ms: Some(u64::MAX) }, MAX_HOLD),
+    ] {
+        let mut brake = Brake::default();
+        brake.observe_usage(&usage, at(0), at(0));
+        assert_eq!(brake.hold_until, at(0) + hold, "{usage:?}");
+        assert_eq!(brake.factor_at(at(0)), if usage.percent >= 100 { FLOOR } else { FULL });
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_answers_say_the_rate_stays_within_its_bounds_and_below_what_is_left(
+        answers in prop::collection::vec((0_u32..130, any::<bool>(), 0_i64..3_000), 1..60),
+    ) {
+        let mut brake = Brake::default();
+        let mut now = at(0);
+        for (percent, is_throttled, pause) in answers {
+            now = now + Span::from_millis(pause);
+            if is_throttled {
+                brake.observe(&throttled(None), &seen(now, now, now));
+            }
+            let before = brake.factor_at(now);
+            brake.observe_usage(&used(percent), now, now);
+            let after = brake.factor_at(now);
+            prop_assert!((FLOOR..=FULL).contains(&after));
+            prop_assert!(after <= before, "{percent} % raised {before} to {after}");
+            if percent >= SLOWED_FROM {
+                let left = FULL * i64::from(USED_UP.saturating_sub(percent)) / i64::from(USED_UP - SLOWED_FROM);
+                prop_assert!(after <= left.max(FLOOR), "{percent} %: {after}");
+            } else {
+                prop_assert_eq!(after, before);
+            }
+            prop_assert!(brake.hold_until <= now + MAX_HOLD);
+        }
+    }
+}
+
+/// A provider that counts the requests of each sliding minute, those it refuses too, and a sender that asks for slots four
+/// times a second. Returns how many were accepted and how many refused in ten minutes.
+fn minutes_of_a_quota(quota: usize, rate: u32, tells: bool) -> (usize, usize) {
+    let ceiling = Rate::new(rate, 1);
+    let mut brake = Brake::default();
+    let mut window: VecDeque<Timestamp> = VecDeque::new();
+    let (mut accepted, mut refused, mut next_slot, mut now) = (0, 0, at(0), at(0));
+    while now < at(600) {
+        let start = next_slot.max(now).max(brake.hold_until);
+        let interval = brake.interval(ceiling, start);
+        let group = (250_000_000 / interval.0).max(1);
+        next_slot = start + interval * group;
+        let mut worst: Option<Usage> = None;
+        for number in 0..group {
+            now = start + interval * number;
+            window.push_back(now);
+            while window.front().is_some_and(|first| *first <= now - Span::from_secs(60)) {
+                window.pop_front();
+            }
+            if window.len() > quota {
+                refused += 1;
+                brake.observe(&throttled(None), &Seen { slot: now, now, next_slot, ceiling });
+            } else {
+                accepted += 1;
+            }
+            let usage = used((window.len() * 100 / quota) as u32);
+            worst = Some(worst.map_or(usage, |before| before.worse(usage)));
+        }
+        if let Some(usage) = worst.filter(|_| tells) {
+            brake.observe_usage(&usage, now, next_slot);
+        }
+        now = now.max(next_slot.min(now + Span::from_millis(250)));
+    }
+    (accepted, refused)
+}
+
+#[test]
+fn a_provider_that_says_how_much_is_used_is_hardly_ever_met_and_used_well() {
+    for (quota, rate) in [(600, 40), (2_000, 40), (3_000, 100), (6_000, 1_000)] {
+        let (accepted, refused) = minutes_of_a_quota(quota, rate, true);
+        let (_, refused_untold) = minutes_of_a_quota(quota, rate, false);
+        let told =
+            format!("{quota} a minute at {rate}/s: {accepted} accepted, {refused} refused, {refused_untold} untold");
+        // Where a quarter of a second is much of the quota, some are on their way when it is nearly used.
+        assert!(refused * 500 <= accepted, "{told}");
+        assert!(refused_untold > 10 * refused.max(1), "{told}");
+        assert!(accepted * 100 >= quota * 10 * 80, "{told}");
     }
 }

@@ -41,3 +41,4 @@ pub mod recipient;
 pub mod refusal_streak;
 pub mod time;
 pub mod unanswered;
+pub mod usage;

@@ -8,6 +8,7 @@ use crate::api::Content;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::usage::Usage;
 
 /// How long a claim lasts without renewal. Liveness only: no safety rests on it.
 pub const LEASE: Span = Span::from_secs(15);
@@ -58,6 +59,9 @@ pub struct ExchangeRequest {
     /// Slots pass unused, because the provider owes as many answers as may be on the wire.
     #[serde(default)]
     pub held_up: bool,
+    /// How much of the provider's limit is used, as its answers since the last request said; absent where it does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// The credentials that the provider refused are worth another try: opens the account until the next refusal.
     #[serde(default)]
     pub retry_credentials: bool,

@@ -21,6 +21,8 @@ pub struct AccountSnapshot {
     pub effective_per_second: f64,
     /// The brake: no slot before.
     pub throttled_until: Option<Timestamp>,
+    /// How much of its own limit is used, in percent, as the provider has said lately.
+    pub usage_percent: Option<u32>,
     /// The provider's words when it refused the credentials.
     pub stop_message: Option<String>,
     /// Whether the provider has taken a message through it.

@@ -77,6 +77,8 @@ pub struct BroadcastSnapshot {
     pub effective_per_second: f64,
     /// The brake: no slot before.
     pub throttled_until: Option<Timestamp>,
+    /// How much of the provider's own limit is used, in percent, as it has said lately.
+    pub usage_percent: Option<u32>,
     /// The claim that is renewed last runs out then; `None` when no sender holds one.
     pub lease_until: Option<Timestamp>,
     /// The provider answers more slowly than the rate asks for, so slots pass unused.

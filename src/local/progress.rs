@@ -127,7 +127,11 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     }
     let (effective, full) = (snapshot.effective_per_second, snapshot.rate.per_second());
     if effective < full * SLOWED {
-        text.push_str(&format!(", slowed to {} of {}/s after throttling or failures", figure(effective), figure(full)));
+        let why = match snapshot.usage_percent {
+            Some(percent) => format!("as {percent} % of the provider's own limit is used"),
+            None => "after throttling or failures".to_owned(),
+        };
+        text.push_str(&format!(", slowed to {} of {}/s {why}", figure(effective), figure(full)));
     }
     if let Some(failing) = &snapshot.failing {
         text.push_str(&format!("; {failing}"));

@@ -16,7 +16,9 @@ use super::verdict::Verdict;
 use crate::audience::canonical_id;
 use crate::content::{MessagePart, Rendered};
 use crate::delivery::outcome::Outcome;
-use crate::provider::{EncodeError, Message};
+use crate::ledger::clock::{Clock as _, SystemClock};
+use crate::ledger::random::random_id;
+use crate::provider::{Attempt, EncodeError, Message};
 use crate::sender::Transport;
 use crate::sender::assembly::{self, Part};
 
@@ -96,8 +98,12 @@ fn encode(
     rendered: &Rendered,
     vars: &BTreeMap<String, String>,
 ) -> Result<Vec<Request<Bytes>>, EncodeError> {
+    // Each test is a message of its own: an endpoint that remembers ids would take the second for a copy.
+    let test = format!("test_{}", random_id());
     let encode = |(number, part): (usize, MessagePart<'_>)| {
-        order.provider.encode(&Message::of(id, &part, vars, &format!("{CORRELATION}:{number}")))
+        let (correlation, message_id) = (format!("{CORRELATION}:{number}"), format!("{test}_{number}"));
+        let attempt = Attempt { correlation: &correlation, message_id: &message_id, at: SystemClock.now() };
+        order.provider.encode(&Message::of(id, &part, vars, attempt))
     };
     (0..rendered.parts).filter_map(|number| rendered.part(number)).enumerate().map(encode).collect()
 }
@@ -113,7 +119,7 @@ async fn send(
         if part > 1 {
             tokio::time::sleep(order.declaration.account_rate.interval().to_duration()).await;
         }
-        outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await;
+        outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await.outcome;
         if !matches!(outcome, Outcome::Accepted { .. }) {
             return (outcome, Some((part, parts)).filter(|_| parts > 1));
         }

@@ -29,6 +29,7 @@ use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};
 use crate::content::{Extras, MessagePart};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::time::Timestamp;
+use crate::delivery::usage::Usage;
 
 /// The first bytes of an answer that are kept for classification; the rest is read and dropped. Real answers have a
 /// few hundred bytes.
@@ -53,6 +54,22 @@ pub struct Message<'a> {
     pub vars: &'a BTreeMap<String, String>,
     /// `<broadcast id>:<seq>:<attempt>:<part>`; given to the provider where it returns it.
     pub correlation: &'a str,
+    /// The same for each attempt at this message, and no other's: visible ASCII without a dot. For receivers that take a key
+    /// of idempotency.
+    pub id: &'a str,
+    /// When the attempt is begun, on the ledger's clock.
+    pub at: Timestamp,
+}
+
+/// One attempt at a message, as the provider is told of it.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// [`Message::correlation`].
+    pub correlation: &'a str,
+    /// [`Message::id`].
+    pub message_id: &'a str,
+    /// [`Message::at`].
+    pub at: Timestamp,
 }
 
 impl<'a> Message<'a> {
@@ -61,10 +78,11 @@ impl<'a> Message<'a> {
         recipient: &'a str,
         part: &MessagePart<'a>,
         vars: &'a BTreeMap<String, String>,
-        correlation: &'a str,
+        attempt: Attempt<'a>,
     ) -> Message<'a> {
         let MessagePart { text, extras, attachments, is_last } = *part;
-        Message { recipient, text, extras, attachments, is_last, vars, correlation }
+        let Attempt { correlation, message_id, at } = attempt;
+        Message { recipient, text, extras, attachments, is_last, vars, correlation, id: message_id, at }
     }
 }
 
@@ -137,6 +155,12 @@ pub trait Provider: Send + Sync {
 
     /// Gives a complete answer its class. Total: every answer has one, [`Outcome::Unknown`] in doubt.
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
+
+    /// How much of its own limit is used, where an answer says so in its headers.
+    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        let _ = answer;
+        None
+    }
 }
 
 /// A header value that is never shown by `Debug` and not indexed by HTTP/2.

@@ -34,6 +34,13 @@ pub(super) fn redact(text: &str, secrets: &[SecretString]) -> String {
     redacted
 }
 
+/// The text without mail addresses, and whatever else holds an `@`.
+pub(super) fn without_addresses(text: &str) -> String {
+    let text: String = text.chars().take(MAX_INPUT).collect();
+    let shown = |word: &str| if word.contains('@') { STRUCK_OUT.to_owned() } else { word.to_owned() };
+    text.split(' ').map(shown).collect::<Vec<_>>().join(" ")
+}
+
 fn may_be_secret(word: &str) -> bool {
     let longest_digits = word.split(|character: char| !character.is_ascii_digit()).map(str::len).max().unwrap_or(0);
     word.len() >= SHORTEST_TOKEN || longest_digits >= SHORTEST_ID
@@ -55,6 +62,12 @@ mod tests {
     fn a_foreign_token_is_struck_out_by_its_length() {
         let text = format!("Cannot parse access token {}", "EAAJabc".repeat(20));
         assert_eq!(redact(&text, &[]), "Cannot parse access token […]");
+    }
+
+    #[test]
+    fn a_mail_address_is_struck_out_with_what_clings_to_it() {
+        let text = "no mailbox <ana@example.com>, try again";
+        assert_eq!(without_addresses(text), "no mailbox […] try again");
     }
 
     #[test]

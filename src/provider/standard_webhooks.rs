@@ -155,6 +155,7 @@ mod tests {
         format!("whsec_{}", STANDARD.encode(vec![fill; length]))
     }
 
+    /// The reference implementation looks at the machine's clock.
     fn now() -> Timestamp {
         SystemClock.now()
     }

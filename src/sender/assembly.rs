@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::api::channel::{
-    ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel, SLACK_BOT_TOKEN,
-    SlackChannel, TELEGRAM_BOT_TOKEN, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TelegramChannel,
-    TwilioChannel, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WhatsAppChannel,
+    ChannelAccount as _, ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel,
+    SLACK_BOT_TOKEN, SlackChannel, TELEGRAM_BOT_TOKEN, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN,
+    TelegramChannel, TwilioChannel, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WhatsAppChannel,
 };
-use crate::api::header::{HeaderPiece, header_pieces};
 use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
 use crate::audience::{MaterialKind, Source};
 use crate::ledger::AudienceList;
-use crate::provider::http::{Http, HttpEndpoint};
+use crate::provider::http::Http;
 use crate::provider::messenger::{Messenger, MessengerAccount};
 use crate::provider::slack::{Slack, SlackAccount};
 use crate::provider::telegram::{Telegram, TelegramAccount};
@@ -116,23 +115,9 @@ fn telegram(channel: &TelegramChannel, credentials: &dyn Credentials) -> Result<
 }
 
 fn http(channel: &HttpChannel, credentials: &dyn Credentials) -> Result<Http, ChannelError> {
-    let headers = channel
-        .headers
-        .iter()
-        .map(|header| Ok((header.name.clone(), header_value(&header.value, credentials)?)))
-        .collect::<Result<Vec<_>, ChannelError>>()?;
-    Ok(Http::new(HttpEndpoint { url: channel.url.clone(), headers })?)
-}
-
-fn header_value(value: &str, credentials: &dyn Credentials) -> Result<SecretString, ChannelError> {
-    let mut filled = String::new();
-    for piece in header_pieces(value) {
-        match piece {
-            HeaderPiece::Text(text) => filled.push_str(text),
-            HeaderPiece::SecretKey(key) => filled.push_str(required(credentials, key)?.expose_secret()),
-        }
-    }
-    Ok(SecretString::from(filled))
+    let keys = channel.required_secret_keys().into_iter();
+    let secrets = keys.map(|key| Ok((key.clone(), required(credentials, &key)?)));
+    Ok(Http::new(channel, secrets.collect::<Result<_, ChannelError>>()?)?)
 }
 
 /// The value of a key that need not be there.

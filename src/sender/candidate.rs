@@ -6,13 +6,17 @@ use super::planner::PlanError;
 use crate::audience::{Place, Recipient};
 use crate::content::{MessagePart, MessageTemplate, RenderError};
 use crate::delivery::plural::counted;
+use crate::delivery::time::Timestamp;
 use crate::ledger::plan::PlanRow;
-use crate::provider::{EncodeError, Message, Provider};
+use crate::provider::{Attempt, EncodeError, Message, Provider};
 
 /// Causes of refusal that are told apart; further ones are counted together.
 const MAX_CAUSES: usize = 20;
 /// Places named for each cause of refusal.
 const MAX_PLACES: usize = 3;
+
+/// Of what is tried out and not sent.
+const REHEARSED: Attempt<'static> = Attempt { correlation: "0:0:0:0", message_id: "msg_0_0", at: Timestamp::EPOCH };
 
 /// A recipient on the way to the ledger.
 pub(super) struct Candidate {
@@ -42,7 +46,7 @@ impl Candidate {
         let cause = match template.render(&row.vars) {
             Ok(rendered) => {
                 let encode = |part: MessagePart<'_>| {
-                    provider.encode(&Message::of(&row.recipient, &part, &row.vars, "0:0:0:0")).err().map(encode_cause)
+                    provider.encode(&Message::of(&row.recipient, &part, &row.vars, REHEARSED)).err().map(encode_cause)
                 };
                 (0..rendered.parts).filter_map(|number| rendered.part(number)).find_map(encode)
             }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::clock::Local;
-use super::transport::Transport;
+use super::transport::{Attempted, Transport};
 use crate::content::MessageTemplate;
 use crate::delivery::correlation::Correlation;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
+use crate::delivery::usage::Usage;
 use crate::ledger::exchange::{Assignment, BroadcastId};
-use crate::provider::{Message, Provider};
+use crate::provider::{Attempt, Message, Provider};
 
 /// What is to be handed over.
 pub struct Flight {
@@ -26,6 +27,8 @@ pub struct Flight {
 /// What became of it, and how long it took.
 pub struct Landing {
     pub outcome: Outcome,
+    /// What the provider said of its limit.
+    pub usage: Option<Usage>,
     pub took: Span,
 }
 
@@ -33,11 +36,11 @@ impl Flight {
     pub async fn fly(self) -> Landing {
         let begun = Local::now();
         // The last moment before the request is handed over: a stall may lie between the decision and here.
-        let outcome = match begun > self.start_by {
-            true => Outcome::NotBegun,
+        let Attempted { outcome, usage } = match begun > self.start_by {
+            true => Outcome::NotBegun.into(),
             false => self.transport.attempt(self.provider.as_ref(), self.request, self.request_timeout).await,
         };
-        Landing { outcome: outcome.cut(), took: Local::now() - begun }
+        Landing { outcome: outcome.cut(), usage, took: Local::now() - begun }
     }
 }
 
@@ -54,6 +57,9 @@ pub fn request(
     let part = rendered.part(row.part).ok_or_else(|| failed(&"the message has no such part"))?;
     let correlation =
         Correlation { broadcast: broadcast.0, seq: row.seq, attempt: row.attempt, part: row.part }.to_string();
-    let message = Message::of(&row.recipient, &part, &row.vars, &correlation);
+    // The ledger's number of a broadcast is random: no other ledger's messages have the same.
+    let message_id = format!("msg_{}_{}_{}", broadcast.0, row.seq, row.part);
+    let attempt = Attempt { correlation: &correlation, message_id: &message_id, at: row.slot };
+    let message = Message::of(&row.recipient, &part, &row.vars, attempt);
     provider.encode(&message).map_err(|error| failed(&error))
 }

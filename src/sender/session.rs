@@ -20,6 +20,7 @@ use crate::delivery::gate::Closed;
 use crate::delivery::outcome::{Outcome, PermanentScope};
 use crate::delivery::pacing;
 use crate::delivery::time::Span;
+use crate::delivery::usage::Usage;
 use crate::ledger::exchange::{
     Assignment, BroadcastId, CONNECT_TIMEOUT, Directive, ExchangeReply, ExchangeRequest, PlannedContent, Report,
     START_TOLERANCE,
@@ -134,6 +135,8 @@ struct Running<L> {
     retry: Retry,
     template: Option<PlannedTemplate>,
     interval: Span,
+    /// What the provider's answers said of its limit since the last request.
+    usage: Option<Usage>,
     request_timeout: Span,
     ended: Option<Ended>,
     /// When a stopped sender gives up recording.
@@ -161,6 +164,7 @@ impl<L: SenderLedger> Running<L> {
             retry,
             template: None,
             interval: Span::ZERO,
+            usage: None,
             request_timeout: Span::ZERO,
             ended: None,
             give_up_at: None,
@@ -300,6 +304,9 @@ impl<L: SenderLedger> Running<L> {
         let now = Local::now();
         let written = self.session.journal.ended(&self.session.holder, seq, attempt, &landing.outcome);
         self.connections.landed(&landing, now);
+        if let Some(usage) = landing.usage.filter(Usage::matters) {
+            self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
+        }
         let next_part_is_due = goes_on && matches!(landing.outcome, Outcome::Accepted { .. });
         self.holding.ended(Report { seq, attempt, outcome: landing.outcome }, now);
         if next_part_is_due {
@@ -411,6 +418,7 @@ impl<L: SenderLedger> Running<L> {
             known_revision: self.known_revision,
             held_up: self.holding.is_held_up(Local::now()),
             content_of: self.template.as_ref().map(|template| template.plan),
+            usage: self.usage.take(),
             retry_credentials: self.session.retry_credentials && self.number == 1,
             leaving,
         }

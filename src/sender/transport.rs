@@ -14,6 +14,7 @@ use http::{StatusCode, Uri};
 use super::spare::{Putting, Stock, Stocked, Taking};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
+use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
 use crate::provider::{Answer, MAX_ANSWER_BODY, Provider};
@@ -57,6 +58,19 @@ struct Opener {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to set up the HTTP client: {0}")]
 pub struct TransportError(#[from] reqwest::Error);
+
+/// What became of an attempt, and what the provider said of its limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    pub outcome: Outcome,
+    pub usage: Option<Usage>,
+}
+
+impl From<Outcome> for Attempted {
+    fn from(outcome: Outcome) -> Attempted {
+        Attempted { outcome, usage: None }
+    }
+}
 
 struct Received {
     status: StatusCode,
@@ -102,29 +116,32 @@ impl Transport {
         provider: &dyn Provider,
         request: http::Request<Bytes>,
         request_timeout: Span,
-    ) -> Outcome {
+    ) -> Attempted {
         let (here, there) = (&self.opener.endpoint, request.uri());
         if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
             // The stock holds connections to this provider alone.
-            return not_sent("the request is meant for another provider".to_owned());
+            return not_sent("the request is meant for another provider".to_owned()).into();
         }
         let mut request = match reqwest::Request::try_from(request) {
             Ok(request) => request,
-            Err(error) => return not_sent(describe(error)),
+            Err(error) => return not_sent(describe(error)).into(),
         };
         *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
         // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
         tracing::trace!("{HANDED_OVER}");
         match self.receive(request).await {
-            Ok(received) => provider.classify(&Answer {
-                status: received.status,
-                headers: &received.headers,
-                body: &received.body,
-                body_truncated: received.truncated,
-                received_at: SystemClock.now(),
-            }),
-            Err(Broken::NotSent(message)) => not_sent(message),
-            Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },
+            Ok(received) => {
+                let answer = Answer {
+                    status: received.status,
+                    headers: &received.headers,
+                    body: &received.body,
+                    body_truncated: received.truncated,
+                    received_at: SystemClock.now(),
+                };
+                Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
+            }
+            Err(Broken::NotSent(message)) => not_sent(message).into(),
+            Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) }.into(),
         }
     }
 

@@ -8,9 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::content::{Extras, Rendered};
-use crate::provider::Message;
-use crate::provider::http::{Http, HttpEndpoint};
+use crate::delivery::time::Timestamp;
+use crate::provider::http::Http;
 use crate::provider::telegram::{Telegram, TelegramAccount};
+use crate::provider::{Attempt, Message};
 use crate::sender::clock::Local;
 use crate::sender::flight::Flight;
 
@@ -62,7 +63,7 @@ async fn provider(silent_for: Duration) -> (Http, Arc<Seen>) {
             tokio::spawn(serve(stream, seen_by_it.clone(), silent_for));
         }
     });
-    (Http::new(HttpEndpoint { url, headers: Vec::new() }).unwrap(), seen)
+    (endpoint(&url), seen)
 }
 
 async fn serve(mut stream: TcpStream, seen: Arc<Seen>, silent_for: Duration) {
@@ -80,6 +81,12 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>, silent_for: Duration) {
     seen.closed.fetch_add(1, Ordering::SeqCst);
 }
 
+const ATTEMPT: Attempt<'static> = Attempt { correlation: "1:1:1:0", message_id: "msg_1_1", at: Timestamp::EPOCH };
+
+fn endpoint(url: &str) -> Http {
+    Http::new(&serde_json::from_value(serde_json::json!({ "url": url })).unwrap(), Default::default()).unwrap()
+}
+
 fn rendered() -> Rendered {
     Rendered { text: "Hello".into(), extras: Extras::None, attachments: Vec::new(), parts: 1 }
 }
@@ -87,12 +94,12 @@ fn rendered() -> Rendered {
 fn request(provider: &Http) -> http::Request<Bytes> {
     let rendered = rendered();
     let vars = Default::default();
-    let message = Message::of("1", &rendered.part(0).unwrap(), &vars, "1:1:1:0");
+    let message = Message::of("1", &rendered.part(0).unwrap(), &vars, ATTEMPT);
     provider.encode(&message).unwrap()
 }
 
 async fn send(transport: &Transport, provider: &Http) -> Outcome {
-    transport.attempt(provider, request(provider), REQUEST_TIMEOUT).await
+    transport.attempt(provider, request(provider), REQUEST_TIMEOUT).await.outcome
 }
 
 fn accepted() -> Outcome {
@@ -152,7 +159,7 @@ async fn a_provider_that_cannot_be_connected_to_is_tried_once_and_not_for_every_
     let (plain, seen) = provider(SHORT).await;
     // It does not answer handshakes.
     let url = plain.endpoint().to_string().replace("http:", "https:");
-    let provider = Http::new(HttpEndpoint { url, headers: Vec::new() }).unwrap();
+    let provider = endpoint(&url);
     let transport = Transport::new(provider.endpoint()).unwrap();
     transport.open(100).await;
     assert_eq!(seen.counts().0, 1);
@@ -220,9 +227,9 @@ async fn no_fault_of_a_request_holds_the_token_of_its_path() {
     let rendered = rendered();
     let attempt = async || {
         let vars = Default::default();
-        let request = telegram.encode(&Message::of("1", &rendered.part(0).unwrap(), &vars, "1:1:1:0")).unwrap();
+        let request = telegram.encode(&Message::of("1", &rendered.part(0).unwrap(), &vars, ATTEMPT)).unwrap();
         assert!(request.uri().path().contains("canary"));
-        transport.attempt(&telegram, request, REQUEST_TIMEOUT).await
+        transport.attempt(&telegram, request, REQUEST_TIMEOUT).await.outcome
     };
     for answer in answers {
         let serve = async {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::{Decision, hash};
 use super::record::Delivery;
+use super::settings::Quota;
 
 /// The most deliveries and recipients that are told apart, so that memory stays below some 500 MB. What comes beyond
 /// is answered and recorded, but not counted as a recipient, and the summary says so.
@@ -68,6 +69,8 @@ pub struct Book {
     summary: Summary,
     /// Arrivals within the last second: bounded by what one core can answer in a second.
     last_second: VecDeque<u64>,
+    /// Arrivals within the window of the quota: bounded as the last second is, by the longest window.
+    quota_window: VecDeque<u64>,
     deliveries: ByHash<Seen>,
     recipients_accepted: ByHash<()>,
 }
@@ -118,6 +121,16 @@ impl Book {
         Arrival { in_last_second, earlier, number: summary.requests, delivery: key, recipient }
     }
 
+    /// Counts a request against a quota; returns how many came within its window, this one included.
+    pub fn count_against(&mut self, quota: Quota, time_ns: u64) -> usize {
+        let window = u64::from(quota.seconds) * NANOS_PER_SECOND;
+        while self.quota_window.front().is_some_and(|first| first + window <= time_ns) {
+            self.quota_window.pop_front();
+        }
+        self.quota_window.push_back(time_ns);
+        self.quota_window.len()
+    }
+
     /// Notes what was decided.
     pub fn settle(&mut self, arrival: &Arrival, decision: &Decision) {
         self.summary.throttled += u64::from(decision.throttled);
@@ -162,6 +175,14 @@ mod tests {
         assert_eq!([at(0), at(500), at(999), at(1000), at(1499), at(1500), at(9000)], [1, 2, 3, 3, 4, 4, 1]);
         assert_eq!(book.summary().worst_second, 4);
         assert_eq!((book.summary().first_time_ns, book.summary().last_time_ns), (Some(0), Some(9_000_000_000)));
+    }
+
+    #[test]
+    fn the_window_of_a_quota_is_half_open_and_slides() {
+        let mut book = Book::default();
+        let quota = Quota { requests: 2, seconds: 10 };
+        let mut at = |seconds: u64| book.count_against(quota, seconds * NANOS_PER_SECOND);
+        assert_eq!([at(0), at(9), at(10), at(18), at(19), at(100)], [1, 2, 2, 3, 3, 1]);
     }
 
     #[test]

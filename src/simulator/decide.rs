@@ -17,6 +17,8 @@ pub struct Circumstances {
     pub earlier: u32,
     /// Requests within the last second, this one included.
     pub in_last_second: usize,
+    /// Requests within the window of the quota, this one included; 0 without one.
+    pub in_quota: usize,
     /// When it came.
     pub now: jiff::Timestamp,
 }
@@ -52,6 +54,16 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What the caller gets to see, if anything.
+    fn response_mut(&mut self) -> Option<&mut Response> {
+        match self {
+            Reply::Answer(response) | Reply::HalfOf(response) | Reply::Dribbled(response) | Reply::Padded(response) => {
+                Some(response)
+            }
+            Reply::Close | Reply::Silence => None,
+        }
+    }
+
     /// The status that the caller gets to see, if any.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -63,8 +75,22 @@ impl Reply {
     }
 }
 
-/// Decides. First what any provider does (token, parameters, rate), then a lost connection, then failures.
+/// Decides, and says how much of the quota is used where that is asked for.
 pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -> Decision {
+    let mut decision = outcome(settings, call, circumstances);
+    if let Some(quota) = settings.quota.filter(|_| settings.usage) {
+        let percent = circumstances.in_quota as u64 * 100 / u64::from(quota.requests);
+        if let (Some((name, value)), Some(response)) =
+            (call.played.play().usage(call, percent), decision.reply.response_mut())
+        {
+            response.headers.push((name, value));
+        }
+    }
+    decision
+}
+
+/// First what any provider does (token, parameters, rate), then a lost connection, then failures.
+fn outcome(settings: &Settings, call: &Call, circumstances: &Circumstances) -> Decision {
     let draw = |what: Draw| draw(settings.seed, &call.recipient, circumstances.earlier, what);
     let latency = settings.latency.at(draw(Draw::Latency));
     let refused = |code: String, response: Response| Decision {
@@ -80,7 +106,8 @@ pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -
         let (code, response) = provider.refuse(refusal);
         return refused(code, response);
     }
-    if settings.rate_limit > 0 && circumstances.in_last_second > settings.rate_limit as usize {
+    let too_quick = settings.rate_limit > 0 && circumstances.in_last_second > settings.rate_limit as usize;
+    if too_quick || settings.quota.is_some_and(|quota| circumstances.in_quota > quota.requests as usize) {
         let (code, response) = provider.throttle(&settings.retry_after, circumstances.now);
         return Decision { throttled: true, ..refused(code, response) };
     }

@@ -8,6 +8,8 @@ use super::played::Played;
 #[derive(Clone, Copy, Debug)]
 pub struct Posted<'a> {
     pub path: &'a str,
+    /// What follows the question mark; empty without one.
+    pub query: &'a str,
     /// The header `authorization`.
     pub authorization: Option<&'a str>,
     /// The header `x-herald-correlation`.
@@ -31,6 +33,20 @@ pub struct Call {
     pub callback: Option<String>,
     /// Why the provider would refuse it, whoever the recipient is.
     pub refusal: Option<Refusal>,
+}
+
+impl Call {
+    /// Whether the provider takes messages by this method. A plain endpoint takes one by GET where it says whom it is for:
+    /// others look whether anything is there.
+    pub fn is_sent_by(&self, method: &http::Method) -> bool {
+        use http::Method;
+        match *method {
+            Method::POST => true,
+            Method::PUT | Method::PATCH => self.played == Played::Http,
+            Method::GET => self.played == Played::Http && self.refusal.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// A request that no provider would take.
@@ -79,6 +95,38 @@ pub(super) fn is_link(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
+/// The first field of this name of a form or query that is not empty.
+pub(super) fn field(form: &str, name: &str) -> Option<String> {
+    fields(form, name).next()
+}
+
+/// The fields of this name that are not empty.
+pub(super) fn fields<'a>(form: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+    let values = pairs.filter(move |(given, _)| *given == name).map(|(_, value)| unescaped(&value.replace('+', " ")));
+    values.filter(|text| !text.is_empty())
+}
+
+/// The text that is percent-encoded.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// A body that should be JSON.
 pub(super) struct Body(Option<Value>);
 
@@ -110,7 +158,7 @@ mod tests {
         br#"{"recipient":{"id":"24"},"messaging_type":"UPDATE","message":{"text":"hi","metadata":"b:1:1:0"}}"#;
 
     fn read(path: &str, authorization: Option<&str>, correlation: Option<&str>, body: &[u8]) -> Call {
-        super::read(&Posted { path, authorization, correlation, body })
+        super::read(&Posted { path, query: "", authorization, correlation, body })
     }
 
     #[test]
@@ -139,10 +187,35 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_unescaped() {
+        let form = "To=%2B1425&Body=a+b%20%C3%BC%26c&From=&Odd=%2&Toll=1";
+        assert_eq!(field(form, "To").as_deref(), Some("+1425"));
+        assert_eq!(field(form, "Body").as_deref(), Some("a b ü&c"));
+        assert_eq!(field(form, "Odd").as_deref(), Some("%2"));
+        assert_eq!((field(form, "From"), field(form, "Nobody")), (None, None));
+    }
+
+    #[test]
     fn http_requests_are_read_without_a_token() {
         let call = read("/send", None, Some("b:1:1:0"), br#"{"id":"24","text":"hi","vars":{}}"#);
         assert_eq!((call.recipient.as_str(), call.text.as_str()), ("24", "hi"));
         assert_eq!((call.correlation.as_deref(), call.refusal), (Some("b:1:1:0"), None));
+    }
+
+    #[test]
+    fn http_requests_say_in_many_ways_whom_they_are_for() {
+        let asked = |path, query, body: &str| {
+            let call =
+                super::read(&Posted { path, query, authorization: None, correlation: None, body: body.as_bytes() });
+            (call.account, call.recipient, call.text, call.refusal.is_some())
+        };
+        let known = |account: &str| (account.to_owned(), "+1 4".to_owned(), "hi & bye".to_owned(), false);
+        assert_eq!(asked("/send", "", r#"{"to":"+1 4","message":"hi & bye"}"#), known("/send"));
+        assert_eq!(asked("/send", "", "to=%2B1%204&text=hi+%26+bye"), known("/send"));
+        assert_eq!(asked("/send", "key=1&to=%2B1%204&text=hi%20%26%20bye", ""), known("/send"));
+        assert_eq!(asked("/v1/to/%2B1%204/send", "", r#"{"text":"hi & bye"}"#), known("/v1/to"));
+        assert!(asked("/send", "", "to=").3);
+        assert!(asked("/send/to", "", "{}").3);
     }
 
     #[test]
@@ -182,6 +255,7 @@ mod tests {
             let authorization = if path.starts_with("/2010") { "Basic t" } else { "Bearer t" };
             let read = |link: &str| {
                 super::super::request::read(&Posted {
+                    query: "",
                     path,
                     authorization: Some(authorization),
                     correlation: None,

@@ -200,16 +200,17 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
     if let Some(control) = path.strip_prefix("/_simulator/") {
         return Ok(control_answer(&head.method, control, &body, shared));
     }
-    if head.method != Method::POST {
-        return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
-    }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let call = request::read(&Posted {
         path,
+        query: head.uri.query().unwrap_or_default(),
         authorization: header(AUTHORIZATION.as_str()),
         correlation: header(CORRELATION_HEADER.as_str()),
         body: &body,
     });
+    if !call.is_sent_by(&head.method) {
+        return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
+    }
     let decision = match shared.take(&call) {
         Ok(decision) => decision,
         Err(error) => {
@@ -331,6 +332,7 @@ impl Shared {
             number: arrival.number,
             earlier: arrival.earlier,
             in_last_second: arrival.in_last_second,
+            in_quota: state.settings.quota.map_or(0, |quota| state.book.count_against(quota, time_ns)),
             now: jiff::Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or_default(),
         };
         let decision = decide(&state.settings, call, &circumstances);

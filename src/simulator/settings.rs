@@ -12,6 +12,9 @@ use super::played::Played;
 /// The longest latency in milliseconds: far beyond any request timeout.
 pub const MAX_LATENCY_MS: u64 = 600_000;
 
+/// The longest window of a quota: Meta's is an hour.
+pub const MAX_QUOTA_SECONDS: u32 = 3_600;
+
 /// The most failures at once: more than there are codes in a provider's table.
 pub const MAX_FAILURES: usize = 100;
 
@@ -26,13 +29,20 @@ pub struct Settings {
     /// too, as they do at Meta. 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate_limit: u32,
+    /// Above so many requests in any sliding window of so many seconds the provider's own throttle answer, e.g. `200/10`
+    #[arg(long, value_name = "N/SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// Messenger and WhatsApp say with each answer how much of the quota is used, as Meta does
+    #[arg(long)]
+    pub usage: bool,
     /// How long a throttled sender is asked to wait, in seconds; with `:date` a plain endpoint names the date. Messenger
     /// and WhatsApp have no such wish, Telegram and Slack only whole seconds
     #[arg(long, value_name = "SECONDS[:date]", default_value = "1")]
     pub retry_after: RetryAfter,
     /// Fail this fraction of requests with a provider's own error, e.g. `551=0.01`, `10/2018278=0.05` (Messenger),
     /// `131026=0.1` (WhatsApp), `403/blocked by the user=0.1` (Telegram), `is_archived=0.1` (Slack), `21610=0.1` (Twilio),
-    /// with `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`,
+    /// `error:blocked=0.1` (a code in the answer of a plain endpoint), with `http:500=0.1`, or one of `garbage`, `half-body`, `huge-body`,
     /// `redirect`, `never`, `slow`; repeatable
     #[arg(long, value_name = "CODE=FRACTION")]
     pub fail: Vec<Failure>,
@@ -56,6 +66,8 @@ pub enum SettingError {
     Failure(String),
     #[error("{0:?} is no fraction: give a number from 0 to 1")]
     Fraction(String),
+    #[error("{0:?} is no quota: give N/SECONDS such as 200/10, at most {MAX_QUOTA_SECONDS} seconds")]
+    Quota(String),
     #[error("{0:?} is no wish to wait: give seconds such as 30 or 0.5, or whole ones as a date such as 30:date")]
     RetryAfter(String),
     #[error("{0:?} does not say when to drop: give FRACTION, FRACTION:before or FRACTION:after")]
@@ -113,6 +125,33 @@ impl fmt::Display for Latency {
             true => write!(f, "{}", self.low_ms),
             false => write!(f, "{}-{}", self.low_ms, self.high_ms),
         }
+    }
+}
+
+/// So many requests in any window of so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Quota {
+    pub requests: u32,
+    pub seconds: u32,
+}
+
+impl FromStr for Quota {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Quota, SettingError> {
+        let parts =
+            text.split_once('/').and_then(|(requests, seconds)| Some((requests.parse().ok()?, seconds.parse().ok()?)));
+        match parts {
+            Some((requests @ 1.., seconds @ 1..=MAX_QUOTA_SECONDS)) => Ok(Quota { requests, seconds }),
+            _ => Err(SettingError::Quota(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.requests, self.seconds)
     }
 }
 
@@ -328,7 +367,7 @@ macro_rules! text_in_json {
     )*};
 }
 
-text_in_json!(Latency, RetryAfter, Failure, Dropping);
+text_in_json!(Latency, Quota, RetryAfter, Failure, Dropping);
 
 #[cfg(test)]
 mod tests {
@@ -341,6 +380,7 @@ mod tests {
         }
         for failure in [
             "551=0.1",
+            "error:opted_out=0.1",
             "10/2018278=1",
             "-1=0.5",
             "http:500=0",
@@ -353,6 +393,7 @@ mod tests {
         ] {
             assert_eq!(failure.parse::<Failure>().unwrap().to_string(), failure);
         }
+        assert_eq!("200/10".parse::<Quota>().unwrap().to_string(), "200/10");
         assert_eq!("0.05".parse::<Dropping>().unwrap().to_string(), "0.05:after");
         assert_eq!("0.05:before".parse::<Dropping>().unwrap().to_string(), "0.05:before");
     }
@@ -362,7 +403,10 @@ mod tests {
         for latency in ["", "fast", "-5", "10-5", "1-2-3", "600001"] {
             assert_eq!(latency.parse::<Latency>(), Err(SettingError::Latency(latency.into())));
         }
-        for failure in ["551", "oops=0.1", "http:=0.1", "http:99=0.1", "10/=0.1", "=0.1"] {
+        for quota in ["", "200", "0/10", "200/0", "200/3601", "-1/1", "a/b"] {
+            assert_eq!(quota.parse::<Quota>(), Err(SettingError::Quota(quota.into())));
+        }
+        for failure in ["551", "oops=0.1", "http:=0.1", "http:99=0.1", "10/=0.1", "=0.1", "error:=0.1"] {
             assert_eq!(failure.parse::<Failure>(), Err(SettingError::Failure(failure.into())));
         }
         for share in ["", "1.1", "-0.1", "NaN", "half"] {
@@ -384,7 +428,7 @@ mod tests {
 
     #[test]
     fn json_has_the_names_of_the_flags() {
-        let json = r#"{"latency":"50-170","rate-limit":40,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
+        let json = r#"{"latency":"50-170","rate-limit":40,"quota":"200/10","usage":true,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
         let settings: Settings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
         assert!(serde_json::from_str::<Settings>(r#"{"rate_limit":40}"#).is_err());

@@ -353,6 +353,7 @@ fn request(caller: &Caller, outcomes: Vec<Report>, wants: u32, leaving: bool) ->
         held_up: false,
         known_revision: 0,
         content_of: Some(1),
+        usage: None,
         retry_credentials: false,
         leaving,
     }

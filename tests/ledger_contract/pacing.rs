@@ -4,8 +4,9 @@ use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::{BULK_WEIGHT, NORMAL_WEIGHT, URGENT_WEIGHT};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
+use herald::delivery::usage::Usage;
 use herald::ledger::Declaration;
-use herald::ledger::exchange::{BroadcastId, Directive};
+use herald::ledger::exchange::{BroadcastId, Directive, ExchangeRequest};
 
 use super::world::*;
 
@@ -198,6 +199,50 @@ pub async fn what_was_given_away_before_the_brake_does_not_brake_again<L: Backen
     }
     let effective = world.snapshot(broadcast).await.effective_per_second;
     assert!((effective - 50.0).abs() < 1.0, "{effective}");
+}
+
+/// Tells how much is used, without an outcome.
+async fn tell_usage<L: Backend>(world: &World<L>, sender: &mut Sender, usage: Usage) {
+    let request = ExchangeRequest { usage: Some(usage), ..sender.request(vec![], 0) };
+    world.exchange(&request).await.unwrap();
+    // Its answer was lost: the repeated one must tell nothing anew.
+    world.pass(Span::from_secs(1));
+    let repeated = ExchangeRequest { usage: Some(Usage { percent: 99, regain_after_ms: Some(60_000) }), ..request };
+    world.exchange(&repeated).await.unwrap();
+}
+
+pub async fn an_account_slows_down_as_the_provider_says_that_its_limit_is_used<L: Backend>(world: &World<L>) {
+    let (one, two) = pair(world, declaration("two")).await;
+    let mut sender = Sender::proven(world, "one", one).await;
+    tell_usage(world, &mut sender, Usage { percent: 79, regain_after_ms: None }).await;
+    let seen = world.snapshot(two).await;
+    assert_eq!((seen.effective_per_second, seen.usage_percent), (100.0, None));
+    for (percent, per_second) in [(85, 75.0), (90, 50.0), (88, 50.0)] {
+        tell_usage(world, &mut sender, Usage { percent, regain_after_ms: None }).await;
+        let seen = world.snapshot(two).await;
+        assert!((seen.effective_per_second - per_second).abs() < 0.1, "{percent} %: {}", seen.effective_per_second);
+        assert_eq!((seen.usage_percent, seen.throttled_until), (Some(percent), None));
+    }
+    let account = world.ledger.account(&declaration("one").account).await.unwrap().unwrap();
+    assert_eq!(account.usage_percent, Some(88));
+    let rows = sender.take(world, 5).await;
+    assert!(fewest_apart(&rows.iter().map(|row| row.slot).collect::<Vec<_>>()) >= Span::from_millis(19));
+    world.pass(Span::from_secs(60));
+    let later = world.snapshot(two).await;
+    assert_eq!((later.effective_per_second, later.usage_percent), (100.0, None), "nobody said so any more");
+}
+
+pub async fn an_account_holds_where_its_limit_is_used_up<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let told_at = world.now();
+    tell_usage(world, &mut sender, Usage { percent: 100, regain_after_ms: Some(120_000) }).await;
+    let seen = world.snapshot(broadcast).await;
+    assert_eq!(seen.throttled_until, Some(told_at + Span::from_secs(120)));
+    assert!((seen.effective_per_second - 1.0).abs() < 0.1, "{}", seen.effective_per_second);
+    assert_eq!(sender.take(world, 5).await, []);
+    world.pass(Span::from_secs(119));
+    assert_eq!(sender.take(world, 5).await.len(), 1, "one asks anew");
 }
 
 pub async fn the_brake_is_the_accounts_and_not_the_broadcasts<L: Backend>(world: &World<L>) {

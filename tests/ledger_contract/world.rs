@@ -240,6 +240,7 @@ impl Sender {
             known_revision: 0,
             held_up: false,
             content_of: Some(1),
+            usage: None,
             retry_credentials: false,
             leaving: false,
         }

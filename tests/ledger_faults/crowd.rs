@@ -330,6 +330,7 @@ impl Worker {
             held_up: false,
             known_revision: 0,
             content_of: Some(1),
+            usage: None,
             retry_credentials: false,
             leaving: false,
         };

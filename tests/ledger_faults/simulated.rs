@@ -270,6 +270,7 @@ impl<L: Backend> World<L> {
                 held_up: false,
                 known_revision: sender.known_revision,
                 content_of: Some(1),
+                usage: None,
                 retry_credentials: false,
                 leaving: false,
             }

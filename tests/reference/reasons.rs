@@ -34,7 +34,7 @@ const ARMS_IN: [&str; 6] = [
     "sender/mounts.rs",
     "audience/source.rs",
     "audience/source_fault.rs",
-    "provider/http.rs",
+    "provider/http/answers.rs",
 ];
 
 fn root() -> PathBuf {

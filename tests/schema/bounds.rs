@@ -140,14 +140,15 @@ fn a_list_or_map_is_taken_up_to_its_bound_and_refused_beyond_it() {
         if let Some(most) = field.schema["maxItems"].as_u64() {
             let item = field.document.pointer(&format!("{}/0", field.pointer)).unwrap();
             let words = field.schema["items"]["enum"].as_array();
+            let key = field.schema["x-kubernetes-list-map-keys"][0].as_str().unwrap_or("name");
             let list = |count: u64| {
                 (0..count)
                     .map(|index| {
                         if let Some(words) = words {
                             // Where each may stand once, there are as many as may stand there.
                             words[index as usize % words.len()].clone()
-                        } else if item.get("name").is_some() {
-                            with(item.clone(), "/name", json!(format!("n{index}")))
+                        } else if item.get(key).is_some() {
+                            with(item.clone(), &format!("/{key}"), json!(format!("n{index}")))
                         } else {
                             item.clone()
                         }

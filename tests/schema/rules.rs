@@ -18,7 +18,14 @@ pub fn creations() -> Vec<(Value, &'static str)> {
     let channel = |pointer, value| with(messenger_channel(), pointer, value);
     let http = |pointer, value| with(http_channel(), pointer, value);
     let message = |pointer, value| with(broadcast(), pointer, value);
-    let plain_header = http("/spec/http/headers", json!([{"name": "X-Team", "value": "growth {ok}"}]));
+    let unsigned = http("/spec/http/signing", NULL);
+    let plain_header = with(
+        unsigned.clone(),
+        "/spec/http/headers",
+        json!([{"name": "X-Team", "value": "growth {ok} {{ vars.secret }}"}]),
+    );
+    let without_secret =
+        |pointer, value| with(with(plain_header.clone(), pointer, value), "/spec/credentialsSecretRef", NULL);
     vec![
         (message("/metadata/name", json!("a".repeat(52))), ""),
         (
@@ -335,9 +342,75 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (http("/spec/rate", NULL), "spec.rate: Required value: this provider has no default rate"),
         (
             http("/spec/credentialsSecretRef", NULL),
-            "spec.credentialsSecretRef: Required value: a header names a key of the channel's Secret",
+            "spec.credentialsSecretRef: Required value: the signature, or a template, needs a key of the channel's Secret",
         ),
-        (with(plain_header.clone(), "/spec/credentialsSecretRef", NULL), ""),
+        (without_secret("/spec/http/method", json!("PATCH")), ""),
+        (
+            without_secret("/spec/http/signing", json!("StandardWebhooks")),
+            "spec.credentialsSecretRef: Required value: the signature, or a template",
+        ),
+        (
+            without_secret("/spec/http/url", json!("https://gateway.example/{{ secret.path }}")),
+            "spec.credentialsSecretRef: Required value: the signature, or a template",
+        ),
+        (
+            without_secret("/spec/http/body", json!("{\n  \"key\": {{ secret['api-key'] }}\n}")),
+            "spec.credentialsSecretRef: Required value: the signature, or a template",
+        ),
+        (with(unsigned, "/spec/credentialsSecretRef", NULL), "spec.credentialsSecretRef: Required value: "),
+        (http("/spec/http/url", json!("https://{{ id }}.example/")), "spec.http.url: Invalid value: "),
+        (http("/spec/http/url", json!("https://gateway.example/send?a={{ vars.a | default('x') }}")), ""),
+        (
+            http("/spec/http/method", json!("GET")),
+            "spec.http.body: Invalid value: \"{\\\"text\\\": {{ text }}}\": a GET has no body",
+        ),
+        (
+            with(
+                with(http("/spec/http/method", json!("GET")), "/spec/http/body", NULL),
+                "/spec/http/contentType",
+                NULL,
+            ),
+            "",
+        ),
+        (
+            http("/spec/http/method", json!("DELETE")),
+            "spec.http.method: Unsupported value: \"DELETE\": supported values: ",
+        ),
+        (
+            http("/spec/http/body", NULL),
+            "spec.http.contentType: Invalid value: \"application/json\": contentType describes a body of your own",
+        ),
+        (http("/spec/http/contentType", json!("text/plain; charset=utf-8")), ""),
+        (
+            http("/spec/http/headers", json!([{"name": "Webhook-Id", "value": "1"}])),
+            "spec.http.headers: Invalid value: \"array\": signing sets the headers webhook-id",
+        ),
+        (with(plain_header.clone(), "/spec/http/headers", json!([{"name": "Webhook-Id", "value": "1"}])), ""),
+        (http("/spec/http/response/codes", NULL), ""),
+        (
+            http("/spec/http/response/errorCodePointer", NULL),
+            "spec.http.response.errorCodePointer: Required value: codes are looked for where errorCodePointer leads",
+        ),
+        (
+            http(
+                "/spec/http/response/codes",
+                json!([{"code": "1", "class": "Auth"}, {"code": "1", "class": "Blocked"}]),
+            ),
+            "spec.http.response.codes[1]: Duplicate value: ",
+        ),
+        (http("/spec/http/response/statuses/0/statuses", json!(["409", "500-500"])), ""),
+        (
+            http("/spec/http/response/statuses/0/statuses", json!(["409", "599-500"])),
+            "spec.http.response.statuses[0].statuses: Invalid value: \"array\": a range begins with the lower status",
+        ),
+        (
+            http("/spec/http/response/statuses/0/statuses/0", json!("5xx")),
+            "spec.http.response.statuses[0].statuses[0]: Invalid value: ",
+        ),
+        (
+            http("/spec/http/response/statuses/0/class", json!("Failed")),
+            "spec.http.response.statuses[0].class: Unsupported value: \"Failed\": supported values: \"Accepted\"",
+        ),
         (http("/spec/http/headers", NULL), ""),
         (
             http("/spec/http/headers/0/name", json!("content-Length")),
@@ -350,10 +423,6 @@ pub fn creations() -> Vec<(Value, &'static str)> {
                 json!([{"name": "X-Team", "value": "1"}, {"name": "x-team", "value": "2"}]),
             ),
             "spec.http.headers: Invalid value: \"array\": names of headers must be unique, whatever their case",
-        ),
-        (
-            http("/spec/http/headers/0/value", json!("{{ env.HOME }}")),
-            "spec.http.headers[0].value: Invalid value: spec.http.headers[0].value in body should match",
         ),
         (
             with(plain_header, "/spec/http/headers/0/value", json!("two\nlines")),
@@ -484,6 +553,9 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
             "spec.http.url: Forbidden: immutable; for another endpoint",
         ),
         (http_channel(), with(http_channel(), "/spec/http/headers/0/value", json!("Basic {{ secret.pair }}")), ""),
+        (http_channel(), with(http_channel(), "/spec/http/response", NULL), ""),
+        (http_channel(), with(http_channel(), "/spec/http/method", json!("POST")), ""),
+        (http_channel(), with(http_channel(), "/spec/http/signing", NULL), ""),
         (batch(), batch(), ""),
         (batch(), with(batch(), "/spec/recipientCount", json!(501)), "spec: Forbidden: a MessageBatch is immutable"),
     ]

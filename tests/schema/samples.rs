@@ -129,8 +129,19 @@ pub fn http_channel() -> Value {
         "metadata": {"name": "gateway"},
         "spec": {
             "http": {
-                "url": "https://gateway.example/send",
+                "url": "https://gateway.example/to/{{ id }}",
+                "method": "PUT",
                 "headers": [{"name": "Authorization", "value": "Bearer {{ secret.token }}"}],
+                "contentType": "application/json",
+                "body": "{\"text\": {{ text }}}",
+                "response": {
+                    "statuses": [{"statuses": ["500-599"], "class": "Transient"}],
+                    "messageIDPointer": "/data/id",
+                    "errorCodePointer": "/error/code",
+                    "errorMessagePointer": "/error/message",
+                    "codes": [{"code": "opted_out", "class": "PermanentRecipient"}],
+                },
+                "signing": "StandardWebhooks",
             },
             "credentialsSecretRef": {"name": "gateway"},
             "rate": {"messages": 10, "periodSeconds": 2},

@@ -13,6 +13,11 @@ pub fn host(url: &str) -> String {
     }
 }
 
+/// The part of a URL that is the same for every message.
+pub fn before_templates(url: &str) -> &str {
+    ["{{", "{%", "{#"].into_iter().filter_map(|begin| url.find(begin)).min().map_or(url, |begin| &url[..begin])
+}
+
 /// Host, port and path.
 pub fn host_and_path(url: &str) -> String {
     let path = url.parse::<Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
@@ -35,5 +40,17 @@ mod tests {
     #[test]
     fn the_account_of_an_endpoint_is_host_and_path_without_the_query() {
         assert_eq!(host_and_path("https://Gate.example:8443/send?key=hunter2"), "gate.example:8443/send");
+    }
+
+    #[test]
+    fn a_template_and_what_follows_it_name_no_account() {
+        for (url, constant) in [
+            ("https://gate.example/to/{{ id }}/send", "https://gate.example/to/"),
+            ("https://gate.example/{% if vars.vip %}vip{% endif %}", "https://gate.example/"),
+            ("https://gate.example/send?to={{ id }}", "https://gate.example/send?to="),
+            ("https://gate.example/{send}", "https://gate.example/{send}"),
+        ] {
+            assert_eq!(before_templates(url), constant);
+        }
     }
 }

@@ -4,6 +4,7 @@ mod account;
 pub mod address;
 mod graph;
 mod http;
+mod http_response;
 mod messenger;
 mod receiver;
 mod slack;
@@ -16,7 +17,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use account::{ChannelAccount, ChannelMember, ChannelProvider};
-pub use http::{HttpChannel, HttpHeader, MAX_HEADERS};
+pub use http::{HTTP_SIGNING_SECRET, HttpChannel, HttpHeader, HttpMethod, HttpSigning, MAX_HEADERS};
+pub use http_response::{HttpClass, HttpCodeClass, HttpResponse, HttpStatusClass, MAX_CODES, MAX_STATUSES};
 pub use messenger::{MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MESSENGER_RATE, MessengerChannel};
 pub use receiver::{
     CALLBACKS, META_VERIFY_TOKEN, Receiver, ReceiverStatus, SLACK_SIGNING_SECRET, TELEGRAM_WEBHOOK_SECRET,
@@ -98,9 +100,11 @@ const BASE_URL: &str = r"^https?://[^ \t\r\n?#@]+$";
         .message("this provider has no default rate; say how many messages per period its receiver takes")
         .field_path(".rate").reason(Reason::FieldValueRequired),
     validation = Rule::new(
-        "!has(self.http) || !has(self.http.headers) || has(self.credentialsSecretRef) \
-         || !self.http.headers.exists(h, h.value.contains('{{'))"
-    ).message("a header names a key of the channel's Secret, so the Secret must be given")
+        "!has(self.http) || has(self.credentialsSecretRef) \
+         || !(has(self.http.signing) || self.http.url.matches('[{][{%](|.*[^.a-zA-Z0-9_])secret *[^ a-zA-Z0-9_]') \
+         || (has(self.http.body) && self.http.body.matches('(?s)[{][{%](|.*[^.a-zA-Z0-9_])secret *[^ a-zA-Z0-9_]')) \
+         || (has(self.http.headers) && self.http.headers.exists(h, h.value.matches('[{][{%](|.*[^.a-zA-Z0-9_])secret *[^ a-zA-Z0-9_]'))))"
+    ).message("the signature, or a template, needs a key of the channel's Secret, so the Secret must be given")
         .field_path(".credentialsSecretRef").reason(Reason::FieldValueRequired),
     validation = Rule::new("!has(self.receiver) || !self.receiver.enabled || !has(self.http)")
         .message("a channel of http has no call-backs").field_path(".receiver.enabled")
@@ -132,8 +136,8 @@ pub struct MessageChannelSpec {
     /// Any HTTP endpoint that takes one message per request. Exactly one provider must be set; which one is immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpChannel>,
-    /// The Secret of the same namespace with the credentials. For `http`: required where a header names one of its keys. For
-    /// all others: required. Its keys: `accessToken` (the access token of `messenger` or `whatsapp`) and, if the app demands
+    /// The Secret of the same namespace with the credentials. For `http`: required where a template names one of its keys, or
+    /// `signing` needs its key `signingSecret`. For all others: required. Its keys: `accessToken` (the access token of `messenger` or `whatsapp`) and, if the app demands
     /// proof, `appSecret`; `botToken` for `telegram` and `slack`; for `twilio` `apiKeySID` and `apiKeySecret`, or
     /// `authToken`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -255,6 +259,11 @@ pub struct ChannelRateStatus {
     /// What may be sent now, in messages per minute: lower than the ceiling after the provider throttled.
     #[schemars(range(min = 0))]
     pub effective_per_minute: i64,
+    /// How much of its own limit is used, in percent, as the provider's answers said within the last minute: from 80 on
+    /// sending slows down, at 100 it holds. Absent for less, and for providers that do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub usage_percent: Option<u32>,
     /// Nothing is sent before this instant, because the provider asked to hold; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]

@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
+use flate2::read::MultiGzDecoder;
 use reqwest::Response;
 use tokio::runtime::Handle;
 
 use super::exchange::{Answer, Exchange};
 use super::waiting::wait;
-use crate::audience::source_fault::SourceFault;
+use crate::audience::source_fault::{FaultKind, SourceFault};
 
 /// What a body leaves behind for who reads through it: why it ended early, and how much is read of all pages.
 #[derive(Clone, Default)]
@@ -20,6 +21,8 @@ pub struct Trace(Arc<Mutex<Traced>>);
 struct Traced {
     fault: Option<SourceFault>,
     bytes: u64,
+    /// Of compressed pages, as they were before.
+    unpacked: u64,
 }
 
 impl Trace {
@@ -40,6 +43,16 @@ impl Trace {
         traced.bytes
     }
 
+    fn count_unpacked(&self, bytes: usize) -> u64 {
+        let mut traced = self.lock();
+        traced.unpacked += bytes as u64;
+        traced.unpacked
+    }
+
+    fn has_failed(&self) -> bool {
+        self.lock().fault.is_some()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Traced> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,6 +66,8 @@ pub struct Body {
     trace: Trace,
     /// See [`Answer::end_is_marked`].
     pub end_is_marked: bool,
+    /// See [`Answer::is_gzip`].
+    pub is_gzip: bool,
     /// What is left of the piece that is read.
     current: Bytes,
     ahead: VecDeque<Bytes>,
@@ -67,6 +82,7 @@ impl Body {
             place: place.to_owned(),
             trace,
             end_is_marked: answer.end_is_marked,
+            is_gzip: answer.is_gzip,
             current: Bytes::new(),
             ahead: answer.ahead,
             rest: answer.rest,
@@ -110,5 +126,34 @@ impl Read for Body {
         let taken = self.current.len().min(buffer.len());
         self.current.copy_to_slice(&mut buffer[..taken]);
         Ok(taken)
+    }
+}
+
+/// A compressed page as it was before, within the same bounds: little may unpack to very much.
+pub struct Unpacked(MultiGzDecoder<Body>);
+
+impl Unpacked {
+    pub fn new(body: Body) -> Unpacked {
+        Unpacked(MultiGzDecoder::new(body))
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer);
+        let Body { trace, exchange, place, .. } = self.0.get_ref();
+        match read {
+            Ok(read) if trace.count_unpacked(read) > exchange.limits.bytes => {
+                Err(trace.fail(exchange.too_large(place)))
+            }
+            // Why the page broke off is known better than what it looked like then.
+            Err(error) if trace.has_failed() => Err(error),
+            Err(_) => {
+                let problem = "the answer is not the gzip that its Content-Encoding says, or not all of it";
+                let remedy = "look at the server, or at a proxy before it";
+                Err(trace.fail(SourceFault::new(FaultKind::Invalid, place, problem, remedy)))
+            }
+            read => read,
+        }
     }
 }

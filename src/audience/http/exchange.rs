@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use reqwest::{Response, StatusCode, Url};
 
@@ -20,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const ACCEPTED: HeaderValue =
     HeaderValue::from_static("application/x-ndjson, text/csv, application/json;q=0.9, */*;q=0.1");
+
+/// The one coding that is asked for.
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// Asks for the pages of one source.
 pub struct Exchange {
@@ -36,6 +40,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Whether an answer that is cut short is told from a whole one: by its length, by its last chunk, or by TLS.
     pub end_is_marked: bool,
+    /// It is compressed.
+    pub is_gzip: bool,
     pub ahead: VecDeque<Bytes>,
     /// What is left to read; `None` where all of it was read ahead.
     pub rest: Option<Response>,
@@ -120,7 +126,8 @@ impl Exchange {
 
     async fn send(&self, url: &Url, place: &str, leading: &str) -> Result<Response, Failed> {
         let headers = self.permission.headers_for(url, place, leading).map_err(Failed::ForGood)?;
-        let request = self.client.get(url.clone()).header(ACCEPT, ACCEPTED).headers(headers);
+        let request =
+            self.client.get(url.clone()).header(ACCEPT, ACCEPTED).header(ACCEPT_ENCODING, GZIP).headers(headers);
         let Some(patience) = self.patience() else { return Err(Failed::ForGood(self.too_slow(place))) };
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
@@ -132,13 +139,7 @@ impl Exchange {
     /// Takes an answer that is no redirect: its status first, then so much of it as is read ahead.
     async fn begin(&self, url: Url, mut response: Response, place: &str) -> Result<Answer, Failed> {
         refuse_status(&response, place)?;
-        if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-        {
-            let remedy = "let the server answer without a Content-Encoding where none is asked for";
-            let fault = SourceFault::new(FaultKind::Invalid, place, "the answer is compressed", remedy);
-            return Err(Failed::ForGood(fault));
-        }
+        let is_gzip = is_gzip(&response, place)?;
         let declared = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: u64| length > self.limits.bytes) {
             return Err(Failed::ForGood(self.too_large(place)));
@@ -152,12 +153,12 @@ impl Exchange {
                     read += piece.len();
                     ahead.push_back(piece);
                 }
-                Ok(None) => return Ok(Answer { url, headers, end_is_marked, ahead, rest: None }),
+                Ok(None) => return Ok(Answer { url, headers, end_is_marked, is_gzip, ahead, rest: None }),
                 Err(fault) if fault.kind == FaultKind::BrokenOff => return Err(for_now(place, fault.problem)),
                 Err(fault) => return Err(Failed::ForGood(fault)),
             }
         }
-        Ok(Answer { url, headers, end_is_marked, ahead, rest: Some(response) })
+        Ok(Answer { url, headers, end_is_marked, is_gzip, ahead, rest: Some(response) })
     }
 
     /// The process ends while somebody waits.
@@ -187,6 +188,22 @@ impl Exchange {
 fn for_now(place: &str, problem: String) -> Failed {
     let remedy = "check the URL, the server, and that this machine may reach it";
     Failed::ForNow(SourceFault::new(FaultKind::Unreachable, place, problem, remedy), None)
+}
+
+/// See [`Answer::is_gzip`]. Other codings were not asked for.
+fn is_gzip(response: &Response, place: &str) -> Result<bool, Failed> {
+    let Some(coding) = response.headers().get(CONTENT_ENCODING) else { return Ok(false) };
+    let is = |names: &[&[u8]]| names.iter().any(|name| coding.as_bytes().eq_ignore_ascii_case(name));
+    if is(&[GZIP.as_bytes(), b"x-gzip"]) {
+        return Ok(true);
+    }
+    if is(&[b"identity"]) {
+        return Ok(false);
+    }
+    let remedy = "let the server answer with gzip or without a Content-Encoding, as it is asked to";
+    let fault =
+        SourceFault::new(FaultKind::Invalid, place, "the answer is compressed in a way that is not known", remedy);
+    Err(Failed::ForGood(fault))
 }
 
 /// See [`Answer::end_is_marked`]. Without a length and without chunks an answer ends where its connection does (RFC 9112,

@@ -412,11 +412,13 @@ fn an_answer_in_no_known_form_is_refused_with_what_to_set() {
     let server = ScriptedServer::start(|asked, _| match asked.target.as_str() {
         "/html" => answer("200 OK", &[kind("text/html")], "<p>hunter2</p>"),
         "/gzip" => answer("200 OK", &[kind("text/csv"), "content-encoding: gzip".to_owned()], "hunter2"),
+        "/zstd" => answer("200 OK", &[kind("text/csv"), "content-encoding: zstd".to_owned()], "hunter2"),
         "/part" => answer("206 Partial Content", &[kind("text/csv")], "id\n1\n"),
         "/csv" => answer("200 OK", &[kind("text/csv")], "id\n1\n"),
         "/object" => answer("200 OK", &[kind("application/json")], r#"{"people": {"hunter2": 1}}"#),
         "/broken" => answer("200 OK", &[kind("application/json")], r#"{"people": [{"id": 1}], hunter2}"#),
         "/cursor" => answer("200 OK", &[kind("application/json")], r#"{"people": [], "next": {"hunter2": 1}}"#),
+        "/paged" => answer("200 OK", &[kind("application/json")], r#"{"people": [{"id": 1}], "meta": {"next": 2}}"#),
         other => panic!("{other}"),
     });
     let next = |pointer: &str| Some(NextPage { pointer: pointer.to_owned(), parameter: None });
@@ -426,7 +428,11 @@ fn an_answer_in_no_known_form_is_refused_with_what_to_set() {
     };
     let cases = [
         (read("/html", "", None), "its content type \"text/html\" tells no format; set format"),
-        (read("/gzip", "", None), "the answer is compressed"),
+        (read("/gzip", "", None), "the answer is not the gzip that its Content-Encoding says"),
+        (
+            read("/zstd", "", None),
+            "the answer is compressed in a way that is not known; let the server answer with gzip",
+        ),
         (read("/csv", "/d", next("/next")), "the answer is no JSON, which nextPage points into"),
         (read("/object", "", None), "an object where recipientsPointer points, not a list"),
         (read("/object", "/people", None), "an object where recipientsPointer points, not a list"),
@@ -434,6 +440,10 @@ fn an_answer_in_no_known_form_is_refused_with_what_to_set() {
         (read("/broken", "/people", None), "the answer is not JSON: key must be a string"),
         (read("/cursor", "/people", next("/next")), "no text or number where nextPage.pointer points"),
         (read("/cursor", "/people", next("/people/0/id")), "leads through what the other points at"),
+        (
+            read("/paged", "/people", next("/mta/next")),
+            "nextPage.pointer \"/mta/next\" leads through what the answer does not",
+        ),
         (read("/cursor", "", next("/next")), "leads through what the other points at"),
     ];
     for (outcome, expected) in cases {
@@ -470,4 +480,36 @@ fn an_answer_that_only_its_connection_ends_is_refused_unless_it_says_itself_wher
     assert_eq!(ids(&source(server.url("/json"))), ["1"]);
     assert_eq!(ids(&source(server.url("/chunked"))), ["1"]);
     assert_eq!(ids(&source(server.url("/none"))), Vec::<String>::new());
+}
+
+/// An answer of these bytes, compressed; without its last ones where it is cut.
+fn compressed(kind: &str, text: &str, cut: usize) -> Answer {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let mut packed = encoder.finish().unwrap();
+    packed.truncate(packed.len() - cut);
+    let headers = [format!("content-type: {kind}"), "content-encoding: gzip".to_owned()];
+    let mut bytes = head("200 OK", &headers, packed.len(), "");
+    bytes.extend(packed);
+    Answer::Bytes(bytes)
+}
+
+#[test]
+fn compressed_answers_are_read_as_what_they_were_within_the_same_bounds() {
+    let people: String = (0..20_000).map(|number| format!("{number}\n")).collect();
+    let csv = format!("id\n{people}");
+    let server = ScriptedServer::start(move |asked, _| match asked.target.as_str() {
+        "/csv" => compressed("text/csv", &csv, 0),
+        "/json" => compressed("application/json", r#"[{"id": "7001"}]"#, 0),
+        "/cut" => compressed("text/csv", &csv, 9),
+        other => panic!("{other}"),
+    });
+    let read = |limits: Limits, target: &str| read_within(limits, &source(server.url(target)), &Secrets::default());
+    assert_eq!(read(limits(), "/csv").unwrap().len(), 20_000);
+    assert_eq!(read(limits(), "/json").unwrap()[0].0, "7001");
+    refused(read(limits(), "/cut"), FaultKind::Invalid, &["or not all of it"]);
+    // More than it looks like on the way.
+    let narrow = Limits { bytes: 100_000, ..limits() };
+    refused(read(narrow, "/csv"), FaultKind::TooLarge, &["there are more than 100000 bytes"]);
 }

@@ -40,6 +40,8 @@ pub struct JsonRows {
 pub struct Outcome {
     /// The text at the pointer to the next page.
     pub next: Option<String>,
+    /// There are rows, and nothing that could hold what the pointer to the next page names.
+    pub lost_next: bool,
 }
 
 /// Where to look in an answer.
@@ -92,8 +94,17 @@ fn parse(
 ) -> Result<Outcome, String> {
     let budget = Budget::default();
     let input = Bounded { input: BufReader::with_capacity(READ_BYTES, input), budget: budget.clone() };
-    let mut found =
-        Found { shown, budget, sender, group: Vec::new(), group_bytes: 0, count: 0, list: false, next: None };
+    let mut found = Found {
+        shown,
+        budget,
+        sender,
+        group: Vec::new(),
+        group_bytes: 0,
+        count: 0,
+        list: false,
+        next: None,
+        holds_next: false,
+    };
     let mut json = serde_json::Deserializer::from_reader(input);
     let walk = Walk { list: Some(&pointers.list), next: pointers.next.as_deref(), found: &mut found };
     walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| not_json(&error))?;
@@ -102,7 +113,8 @@ fn parse(
     }
     // Nobody takes rows any more: then nobody asks for the end either.
     let _ = found.hand_over();
-    Ok(Outcome { next: found.next })
+    let lost_next = pointers.next.is_some() && !found.holds_next && found.count > 0;
+    Ok(Outcome { next: found.next, lost_next })
 }
 
 fn not_json(error: &serde_json::Error) -> String {
@@ -167,6 +179,8 @@ struct Found {
     count: usize,
     list: bool,
     next: Option<String>,
+    /// What could hold the next page is there, with it or without.
+    holds_next: bool,
 }
 
 impl Found {
@@ -201,6 +215,11 @@ impl<'a> Walk<'a> {
         way.and_then(<[String]>::split_first).filter(|(first, _)| *first == member).map(|(_, rest)| rest)
     }
 
+    /// Whether the way ends with a member of this value.
+    fn is_before(way: Option<&[String]>) -> bool {
+        way.is_some_and(|way| way.len() == 1)
+    }
+
     fn is_at(way: Option<&[String]>) -> bool {
         way.is_some_and(<[String]>::is_empty)
     }
@@ -232,6 +251,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             return Err(A::Error::custom("the answer has an object where recipientsPointer points, not a list"));
         }
         let Walk { list, next, found } = self;
+        found.holds_next |= Self::is_before(next);
         found.budget.renew();
         while let Some(name) = map.next_key::<String>()? {
             let (list, next) = (Self::beyond(list, &name), Self::beyond(next, &name));
@@ -249,6 +269,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Walk { list, next, found } = self;
+        found.holds_next |= Self::is_before(next);
         found.budget.renew();
         if Self::is_at(list) {
             found.list = true;
@@ -280,6 +301,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     /// Some servers write a list without items so.
     fn visit_unit<E>(self) -> Result<(), E> {
         self.found.list |= Self::is_at(self.list);
+        self.found.holds_next |= self.next.is_some();
         Ok(())
     }
 

@@ -40,6 +40,27 @@ fn the_list_and_the_next_page_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn a_pointer_to_the_next_page_that_leads_nowhere_is_told_from_a_last_page() {
+    let lost = |text: &str| {
+        let mut rows = JsonRows::new("list", std::io::Cursor::new(text.to_owned()), pointers("/d", Some("/m/next")));
+        rows.by_ref().for_each(drop);
+        rows.finish().unwrap().lost_next
+    };
+    for (text, expected) in [
+        (r#"{"d": [{"id": 1}]}"#, true),
+        (r#"{"d": [{"id": 1}], "meta": {"next": "2"}}"#, true),
+        (r#"{"d": [{"id": 1}], "m": 7}"#, true),
+        (r#"{"d": [{"id": 1}], "m": {}}"#, false),
+        (r#"{"d": [{"id": 1}], "m": null}"#, false),
+        (r#"{"d": [{"id": 1}], "m": {"next": null}}"#, false),
+        (r#"{"m": {"next": "2"}, "d": [{"id": 1}]}"#, false),
+        (r#"{"d": []}"#, false),
+    ] {
+        assert_eq!(lost(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_answer_is_told_without_its_words() {
     let deep = format!("{{\"d\": {}", "[".repeat(500));
     let cases = [

@@ -142,6 +142,12 @@ impl HttpRows {
             let remedy = "check format, recipientsPointer and nextPage against what the server answers";
             SourceFault::new(FaultKind::Invalid, place, problem, remedy)
         })?;
+        // Taken for the last page, it would leave out everybody of the others.
+        if let Some(next) = self.follow.by_member.as_ref().filter(|_| self.pages == 1 && ended.lost_member) {
+            let problem = format!("nextPage.pointer {:?} leads through what the answer does not hold", next.pointer);
+            let remedy = "correct it, or remove nextPage where the list has one page";
+            return Err(SourceFault::new(FaultKind::Invalid, place, problem, remedy));
+        }
         self.next = self.follow.next(&self.first, &ended, place)?;
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! The rows of one page, by how it is written, and what follows it.
 
+use std::io::Read;
+
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
-use super::body::Body;
-use super::json::{JsonRows, Pointers};
+use super::body::{Body, Unpacked};
+use super::json::{JsonRows, Outcome, Pointers};
 use super::link::next_link;
 use crate::api::{HttpFormat, NextPage};
 use crate::audience::csv::CsvRows;
@@ -44,6 +46,8 @@ pub struct Ended {
     from: Url,
     link: Option<String>,
     member: Option<String>,
+    /// There are rows, and nothing that could hold the member.
+    pub lost_member: bool,
 }
 
 impl Page {
@@ -75,13 +79,14 @@ impl Page {
             let remedy = "let the server send Content-Length or Transfer-Encoding: chunked, or use https or JSON";
             return Err(SourceFault::new(FaultKind::Invalid, place, problem, remedy));
         }
+        let input: Box<dyn Read + Send> = if body.is_gzip { Box::new(Unpacked::new(body)) } else { Box::new(body) };
         let rows = match format {
-            HttpFormat::Csv => PageRows::Csv(CsvRows::new(Lines::new(place, Box::new(body)))),
-            HttpFormat::Ndjson => PageRows::Ndjson(NdjsonRows::new(Lines::new(place, Box::new(body)))),
+            HttpFormat::Csv => PageRows::Csv(CsvRows::new(Lines::new(place, input))),
+            HttpFormat::Ndjson => PageRows::Ndjson(NdjsonRows::new(Lines::new(place, input))),
             HttpFormat::Json => {
                 let list = form.pointers.list.join("/");
                 let shown = if list.is_empty() { format!("{place} ") } else { format!("{place} /{list}") };
-                PageRows::Json(JsonRows::new(&shown, body, form.pointers.clone()))
+                PageRows::Json(JsonRows::new(&shown, input, form.pointers.clone()))
             }
         };
         Ok(Page { rows, from, headers })
@@ -89,11 +94,11 @@ impl Page {
 
     /// What the page says of the next one, once its rows are taken. The text says why it was no page as it should be.
     pub fn end(self) -> Result<Ended, String> {
-        let member = match self.rows {
-            PageRows::Json(mut rows) => rows.finish()?.next,
-            PageRows::Csv(_) | PageRows::Ndjson(_) => None,
+        let Outcome { next: member, lost_next: lost_member } = match self.rows {
+            PageRows::Json(mut rows) => rows.finish()?,
+            PageRows::Csv(_) | PageRows::Ndjson(_) => Outcome::default(),
         };
-        Ok(Ended { from: self.from, link: next_link(&self.headers), member })
+        Ok(Ended { from: self.from, link: next_link(&self.headers), member, lost_member })
     }
 }
 

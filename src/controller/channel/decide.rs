@@ -81,6 +81,7 @@ fn rate(observation: &ChannelObservation) -> Option<ChannelRateStatus> {
     Some(ChannelRateStatus {
         configured_per_minute: per_minute(configured),
         effective_per_minute: per_minute(if effective >= configured * FULL { configured } else { effective }),
+        usage_percent: account.and_then(|account| account.usage_percent),
         throttled_until_time: account.and_then(|account| account.throttled_until).and_then(instant),
     })
 }
@@ -144,7 +145,10 @@ fn transitions(before: Option<&MessageChannelStatus>, after: &MessageChannelStat
     }
     if reduced(&now) && !reduced(&earlier) {
         let (reduced, full) = (now.effective_per_minute, now.configured_per_minute);
-        let note = format!("{reduced} of {full} messages a minute; it rises again by itself");
+        let why = now
+            .usage_percent
+            .map_or(String::new(), |percent| format!(", because {percent} % of the provider's own limit is used"));
+        let note = format!("{reduced} of {full} messages a minute{why}; it rises again by itself");
         transitions.push(Transition { warning: false, reason: "RateReduced", note });
     }
     let stalled = |status: &MessageChannelStatus| Condition::find(&status.conditions, "Stalled").is_some();

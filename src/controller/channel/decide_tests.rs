@@ -20,6 +20,7 @@ fn account() -> AccountSnapshot {
     AccountSnapshot {
         ceiling: Rate::new(40, 1),
         effective_per_second: 40.0,
+        usage_percent: None,
         throttled_until: None,
         stop_message: None,
         verified: false,
@@ -90,6 +91,12 @@ fn the_rate_is_the_account_s_and_its_fall_is_told_once() {
     let rate = status.rate.clone().unwrap();
     assert_eq!(rate.effective_per_minute, 1_200);
     assert!(rate.throttled_until_time.is_some());
+
+    let told = Some(AccountSnapshot { effective_per_second: 16.0, usage_percent: Some(92), ..account() });
+    let told = decide(&ChannelObservation { account: told, ..seen.clone() });
+    let [reduced] = &told.transitions[..] else { panic!("{:?}", told.transitions) };
+    assert!(reduced.note.contains("because 92 % of the provider's own limit is used"), "{}", reduced.note);
+    assert_eq!(told.status.unwrap().rate.unwrap().usage_percent, Some(92));
 
     seen.object.status = Some(status);
     seen.account = Some(AccountSnapshot { effective_per_second: 30.0, ..account() });

@@ -1,15 +1,16 @@
--- $1-$23 broadcast, $24-$34 account, $35-$38 sender, $39 what is told, $40 now.
+-- $1-$23 broadcast, $24-$36 account, $37-$40 sender, $41 what is told, $42 now.
 WITH account AS (
     UPDATE account SET next_slot = $25, virtual_time = $26, seen_at = $27, stopped_message = $28, brake_factor = $29,
-        brake_since = $30, brake_hold_until = $31, brake_lowered_at = $32, brake_recent = $33, brake_footing = $34
+        brake_since = $30, brake_hold_until = $31, brake_lowered_at = $32, brake_recent = $33, brake_footing = $34,
+        brake_usage_percent = $35, brake_usage_at = $36
     WHERE id = $24
 ), sender AS (
-    UPDATE sender SET last_number = $36, proven = $37, closed = $38 WHERE id = $35
+    UPDATE sender SET last_number = $38, proven = $39, closed = $40 WHERE id = $37
 ), told AS (
     INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, reason, message, pending, inflight, sent, failed,
         skipped, unknown)
-    SELECT $1, event, occurrence, endpoint, $40, reason, message, $2, $3, $4, $5, $6, $7
-    FROM json_to_recordset(CAST($39 AS json))
+    SELECT $1, event, occurrence, endpoint, $42, reason, message, $2, $3, $4, $5, $6, $7
+    FROM json_to_recordset(CAST($41 AS json))
         AS news (event text, occurrence bigint, endpoint text, reason text, message text)
     ON CONFLICT DO NOTHING
 )

@@ -56,12 +56,16 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
 
     loss::heard_of(store, &mut broadcast, request.known_revision).await?;
 
-    let asking = Asking { braked: recorded.braked, ..asking(&broadcast, &sender, request.number, now) };
+    let mut braked = recorded.braked;
+    if let Some(usage) = request.usage.as_ref().filter(|_| !repeated) {
+        braked |= broadcast.tell_usage(usage, now);
+    }
+    let asking = Asking { braked, ..asking(&broadcast, &sender, request.number, now) };
     let zones = broadcast.zones()?;
     let open = (broadcast.parts() > 1).then(|| zones.at(now, START_TOLERANCE).open);
     let survey = store.survey(&asking, open.as_deref()).await?;
     let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, now };
-    if recorded.braked {
+    if braked {
         turn.give_slots_again();
     }
     let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };

@@ -18,6 +18,7 @@ use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::refusal_streak::RefusalStreak;
 use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::usage::Usage;
 use crate::ledger::brief::{ToldTrouble, Trouble};
 use crate::ledger::exchange::{BroadcastId, CONNECT_TIMEOUT, DEADLINE_GRACE, LEASE, SLOW_FOR, START_TOLERANCE};
 
@@ -166,6 +167,8 @@ pub struct BrakeColumns {
     pub brake_lowered_at: i64,
     pub brake_recent: i64,
     pub brake_footing: i64,
+    pub brake_usage_percent: i64,
+    pub brake_usage_at: i64,
 }
 
 impl BrakeColumns {
@@ -177,6 +180,8 @@ impl BrakeColumns {
             lowered_at: Timestamp(self.brake_lowered_at),
             recent: self.brake_recent,
             footing: Footing::from_code(self.brake_footing),
+            usage_percent: self.brake_usage_percent,
+            usage_at: Timestamp(self.brake_usage_at),
         }
     }
 }
@@ -208,7 +213,7 @@ fn select_broadcast(clock: &str, suffix: &str) -> String {
     format!(
         "SELECT {clock} AS clock, broadcast.*, account.rate_messages AS account_messages, \
          account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, seen_at, brake_factor, \
-         brake_since, brake_hold_until, brake_lowered_at, brake_recent, brake_footing, stopped_message, \
+         brake_since, brake_hold_until, brake_lowered_at, brake_recent, brake_footing, brake_usage_percent, brake_usage_at, stopped_message, \
          sender.id AS sender_id, sender.last_number, sender.proven, sender.closed \
          FROM broadcast JOIN account ON account.id = broadcast.account_id \
          LEFT JOIN sender ON sender.broadcast_id = broadcast.id AND sender.holder = $2 \
@@ -429,7 +434,7 @@ impl BroadcastRow {
     }
 
     pub fn set_brake(&mut self, brake: &Brake) {
-        let Brake { factor, since, hold_until, lowered_at, recent, footing } = *brake;
+        let Brake { factor, since, hold_until, lowered_at, recent, footing, usage_percent, usage_at } = *brake;
         self.account.brake = BrakeColumns {
             brake_factor: factor,
             brake_since: since.0,
@@ -437,7 +442,18 @@ impl BroadcastRow {
             brake_lowered_at: lowered_at.0,
             brake_recent: recent,
             brake_footing: footing.code(),
+            brake_usage_percent: usage_percent,
+            brake_usage_at: usage_at.0,
         };
+    }
+
+    /// What the provider says of its limit; returns whether the account's rate was lowered.
+    pub fn tell_usage(&mut self, usage: &Usage, now: Timestamp) -> bool {
+        let mut brake = self.brake();
+        let before = brake.lowered_at;
+        brake.observe_usage(usage, now, self.pace().next_slot);
+        self.set_brake(&brake);
+        brake.lowered_at != before
     }
 
     pub fn pace(&self) -> Pace {

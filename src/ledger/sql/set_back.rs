@@ -20,6 +20,7 @@ const STATEMENTS: [&str; 5] = [
      WHERE account_id = $1 AND flow_hungry_until > $2",
     "UPDATE account SET seen_at = $2, \
      brake_since = CASE WHEN brake_since > $2 THEN $2 ELSE brake_since END, \
+     brake_usage_at = CASE WHEN brake_usage_at > $2 THEN $2 ELSE brake_usage_at END, \
      brake_lowered_at = CASE WHEN brake_lowered_at > $2 THEN $2 ELSE brake_lowered_at END, \
      brake_hold_until = CASE WHEN brake_hold_until > $2 THEN brake_hold_until - $3 ELSE brake_hold_until END \
      WHERE id = $1",

@@ -65,6 +65,8 @@ pub fn of_account(broadcast: &BroadcastRow) -> Vec<Value> {
         brake.brake_lowered_at,
         brake.brake_recent,
         brake.brake_footing,
+        brake.brake_usage_percent,
+        brake.brake_usage_at,
     ]
 }
 

@@ -341,5 +341,5 @@ const TELL: &str = "INSERT INTO outbox (broadcast_id, event, occurrence, endpoin
     FROM json_each($3) WHERE TRUE ON CONFLICT DO NOTHING";
 const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
     brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
-    brake_footing = $11 WHERE id = $1";
+    brake_footing = $11, brake_usage_percent = $12, brake_usage_at = $13 WHERE id = $1";
 const SAVE_SENDER: &str = "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1";

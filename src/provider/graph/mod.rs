@@ -2,19 +2,21 @@
 
 pub mod callback;
 pub mod errors;
+mod usage;
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use self::errors::GraphErrorRow;
+pub(super) use self::usage::usage;
 use super::answer::{integer, unknown};
 use super::redact::redact;
-use super::{AccountError, Answer, EncodeError, MAX_RETRY_AFTER_MS, absolute_url, base_url, bearer, post_json};
+use super::{AccountError, Answer, EncodeError, absolute_url, base_url, bearer, post_json};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::provider::retry_after::retry_after_ms;
 
@@ -111,7 +113,8 @@ pub(super) fn classify_error(
     let fault = |reason: &str| Fault::new(reason, Some(shown_code.clone()), error_text(error, secrets));
     match errors::find(table, code, subcode, error_type) {
         Some(row) => {
-            let wish = retry_after_ms(answer.headers, answer.received_at).or_else(|| regain_access_ms(answer.headers));
+            let wish =
+                retry_after_ms(answer.headers, answer.received_at).or_else(|| usage(answer.headers)?.regain_after_ms);
             row.class.outcome(wish, fault(row.reason))
         }
         None => match error.get("is_transient").and_then(Value::as_bool) {
@@ -132,19 +135,4 @@ fn error_text(error: &Value, secrets: &[SecretString]) -> String {
         }
         _ => text,
     }
-}
-
-/// The longest `estimated_time_to_regain_access` (minutes) of `X-Business-Use-Case-Usage`: `{"<id>":[{…}]}`, clamped
-/// like `Retry-After`, which Graph does not document (developers.facebook.com/docs/graph-api/overview/rate-limiting).
-fn regain_access_ms(headers: &HeaderMap) -> Option<u64> {
-    let usage = headers.get("x-business-use-case-usage")?;
-    let usage: Value = serde_json::from_slice(usage.as_bytes()).ok()?;
-    let minutes = usage
-        .as_object()?
-        .values()
-        .filter_map(Value::as_array)
-        .flatten()
-        .filter_map(|entry| entry.get("estimated_time_to_regain_access")?.as_u64())
-        .max()?;
-    (minutes > 0).then(|| minutes.saturating_mul(60_000).min(MAX_RETRY_AFTER_MS))
 }

@@ -24,6 +24,7 @@ use crate::api::content::{
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
+use crate::delivery::usage::Usage;
 
 /// The longest text in characters. One page of the documentation says "less than 2,000 characters", another "2,000
 /// character limit"; this is what both allow.
@@ -286,6 +287,10 @@ impl Provider for Messenger {
             }
             _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor message and recipient ids"),
         }
+    }
+
+    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        graph::usage(answer.headers)
     }
 }
 

@@ -29,6 +29,8 @@ fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a>
         is_last: true,
         vars,
         correlation: "7f3a:42:1:0",
+        id: "msg_7_42",
+        at: Timestamp::EPOCH,
     }
 }
 

@@ -236,6 +236,8 @@ mod tests {
             is_last: true,
             vars: &vars,
             correlation: "7f3a:42:1:0",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
         };
         slack("https://slack.com", "xoxb-canary").unwrap().encode(&message)
     }
@@ -288,6 +290,8 @@ mod tests {
                 is_last: true,
                 vars: &vars,
                 correlation: "7f3a:42:1:0",
+                id: "msg_7_42",
+                at: Timestamp::EPOCH,
             };
             let request = slack("https://slack.com", "xoxb-canary").unwrap().encode(&message);
             request.map(|request| serde_json::from_slice::<Value>(request.body()).unwrap())

@@ -27,8 +27,17 @@ fn encode(
     extras: &Extras,
 ) -> Result<Request<Bytes>, EncodeError> {
     let vars = BTreeMap::new();
-    let message =
-        Message { recipient, text, extras, attachments: &[], is_last: true, vars: &vars, correlation: "7f3a:42:1:0" };
+    let message = Message {
+        recipient,
+        text,
+        extras,
+        attachments: &[],
+        is_last: true,
+        vars: &vars,
+        correlation: "7f3a:42:1:0",
+        id: "msg_7_42",
+        at: Timestamp::EPOCH,
+    };
     Telegram::new(account).unwrap().encode(&message)
 }
 
@@ -229,6 +238,8 @@ fn media_go_by_their_link_to_the_method_of_their_kind_with_the_buttons_below_the
             is_last,
             vars: &vars,
             correlation: "7f3a:42:2:1",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
         };
         Telegram::new(account()).unwrap().encode(&message).unwrap()
     };

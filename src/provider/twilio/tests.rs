@@ -35,6 +35,8 @@ fn encode(account: TwilioAccount, recipient: &str, text: &str) -> Result<Request
         is_last: true,
         vars: &vars,
         correlation: "7f3a:42:1:0",
+        id: "msg_7_42",
+        at: Timestamp::EPOCH,
     };
     Twilio::new(account).unwrap().encode(&message)
 }
@@ -164,6 +166,8 @@ fn attachments_are_links_beside_the_text_in_one_form() {
             is_last: true,
             vars: &vars,
             correlation: "7f3a:42:1:0",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
         };
         let request = Twilio::new(account()).unwrap().encode(&message);
         request.map(|request| String::from_utf8(request.body().to_vec()).unwrap())

@@ -25,6 +25,7 @@ use crate::api::content::{
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
+use crate::delivery::usage::Usage;
 
 /// The longest text in characters.
 pub const MAX_TEXT: usize = 4_096;
@@ -278,6 +279,10 @@ impl Provider for WhatsApp {
             (Some(_), Some(_)) => unknown("ContradictoryAnswer", status, "the answer holds a message id and an error"),
             _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor a message id"),
         }
+    }
+
+    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        graph::usage(answer.headers)
     }
 }
 

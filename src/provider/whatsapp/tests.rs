@@ -19,8 +19,17 @@ fn account() -> WhatsAppAccount {
 
 fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
     let vars = BTreeMap::new();
-    let message =
-        Message { recipient, text, extras, attachments: &[], is_last: true, vars: &vars, correlation: "7f3a:42:1:0" };
+    let message = Message {
+        recipient,
+        text,
+        extras,
+        attachments: &[],
+        is_last: true,
+        vars: &vars,
+        correlation: "7f3a:42:1:0",
+        id: "msg_7_42",
+        at: Timestamp::EPOCH,
+    };
     WhatsApp::new(account()).unwrap().encode(&message)
 }
 
@@ -122,6 +131,8 @@ fn media_become_the_documented_request_by_their_link() {
             is_last: true,
             vars: &vars,
             correlation: "7f3a:42:2:1",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
         };
         body(&WhatsApp::new(account()).unwrap().encode(&message).unwrap())
     };
@@ -163,6 +174,8 @@ fn the_limits_of_text_and_callback_data_are_kept() {
         is_last: true,
         vars: &vars,
         correlation: &correlation,
+        id: "msg_7_42",
+        at: Timestamp::EPOCH,
     };
     assert!(matches!(WhatsApp::new(account()).unwrap().encode(&message), Err(EncodeError::Request(_))));
 }

@@ -17,6 +17,8 @@ fn call(played: Played, recipient: &str) -> Call {
 
 fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
     Settings {
+        quota: None,
+        usage: false,
         latency: latency.parse().unwrap(),
         rate_limit: 0,
         retry_after: RetryAfter::default(),
@@ -27,7 +29,7 @@ fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
 }
 
 const FIRST: Circumstances =
-    Circumstances { number: 1, earlier: 0, in_last_second: 1, now: jiff::Timestamp::UNIX_EPOCH };
+    Circumstances { number: 1, earlier: 0, in_last_second: 1, in_quota: 1, now: jiff::Timestamp::UNIX_EPOCH };
 
 /// How many of so many recipients meet the code.
 fn count(settings: &Settings, code: &str, recipients: usize) -> usize {
@@ -154,4 +156,24 @@ fn a_call_without_a_token_gets_190_whatever_the_settings() {
     let decision = decide(&settings("0", &["551=1"], "1"), &refused, &FIRST);
     assert_eq!(decision.code.as_deref(), Some("190"));
     assert_eq!(decision.reply.status(), Some(400));
+}
+
+#[test]
+fn a_quota_throttles_beyond_it_and_meta_says_how_much_is_used() {
+    let quota = Some("10/60".parse().unwrap());
+    let told = Settings { quota, usage: true, ..Settings::default() };
+    let used = |settings: &Settings, played, in_quota| {
+        let decision = decide(settings, &call(played, "24"), &Circumstances { in_quota, ..FIRST });
+        let Reply::Answer(response) = decision.reply else { panic!() };
+        let header = response.headers.into_iter().find(|(name, _)| *name == "x-business-use-case-usage");
+        (decision.throttled, header.map(|(_, value)| value))
+    };
+    for played in [Played::Messenger, Played::WhatsApp] {
+        let (throttled, header) = used(&told, played, 8);
+        assert!(!throttled && header.unwrap().contains("\"call_count\":80"));
+        let (throttled, header) = used(&told, played, 11);
+        assert!(throttled && header.unwrap().contains("\"call_count\":110"));
+    }
+    assert_eq!(used(&told, Played::Http, 11), (true, None));
+    assert_eq!(used(&Settings { usage: false, ..told }, Played::Messenger, 8), (false, None));
 }

@@ -29,6 +29,18 @@ pub(super) fn hex(tag: &hmac::Tag) -> String {
     })
 }
 
+/// How much of the use case's hour is used. The wait is not known before all of it is.
+pub(super) fn usage(use_case: &str, account: &str, percent: u64) -> (&'static str, String) {
+    let counted = json!({
+        "type": use_case,
+        "call_count": percent,
+        "total_cputime": percent / 4,
+        "total_time": percent / 4,
+        "estimated_time_to_regain_access": 0,
+    });
+    ("x-business-use-case-usage", json!({account: [counted]}).to_string())
+}
+
 pub(super) fn error(status: u16, code: i64, subcode: Option<i64>, message: &str) -> Response {
     let mut error = json!({"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "Simulated00"});
     if let Some(subcode) = subcode {

@@ -95,6 +95,10 @@ impl Play for Messenger {
         graph::sign(secret, body)
     }
 
+    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
+        Some(graph::usage("messenger", &call.account, percent))
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         match refusal {
             Refusal::NoToken => ("190".into(), error(190, None, "")),

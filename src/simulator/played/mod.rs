@@ -65,6 +65,12 @@ pub trait Play: Sync {
         Vec::new()
     }
 
+    /// The header that says how much of its quota is used, in percent; `None` for a provider that has none.
+    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
+        let _ = (call, percent);
+        None
+    }
+
     /// The answer to a request that would be refused whoever the recipient is, with its code for the record.
     fn refuse(&self, refusal: &Refusal) -> (String, Response);
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::twilio::callback::CORRELATION_FIELD;
 use crate::provider::twilio::errors::find;
+use crate::simulator::request::{field, fields};
 use crate::simulator::telling::Telling;
 
 const MAX_TEXT: usize = 1_600;
@@ -25,10 +26,11 @@ impl Play for Twilio {
             ["2010-04-01", "Accounts", account, "Messages.json"] => account,
             _ => return None,
         };
-        let field = |name: &str| field(request.body, name);
+        let form = std::str::from_utf8(request.body).unwrap_or_default();
+        let field = |name: &str| field(form, name);
         let sender = field("From").or_else(|| field("MessagingServiceSid"));
         let (recipient, text) = (field("To"), field("Body"));
-        let links: Vec<String> = fields(request.body, "MediaUrl").collect();
+        let links: Vec<String> = fields(form, "MediaUrl").collect();
         let callback = field("StatusCallback");
         let bad = |code: &str| Some(Refusal::BadParameter(code.to_owned()));
         let has_credentials = request.authorization.is_some_and(|value| value.starts_with("Basic "));
@@ -112,7 +114,7 @@ impl Play for Twilio {
     /// The URL and every field, sorted by name.
     fn sign(&self, secret: &str, url: &str, body: &str, _: i64) -> Vec<(&'static str, String)> {
         let names = ["AccountSid", "ApiVersion", "From", "MessageSid", "MessageStatus", "SmsSid", "SmsStatus", "To"];
-        let said = names.map(|name| format!("{name}{}", field(body.as_bytes(), name).unwrap_or_default())).concat();
+        let said = names.map(|name| format!("{name}{}", field(body, name).unwrap_or_default())).concat();
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
         let tag = hmac::sign(&key, format!("{url}{said}").as_bytes());
         vec![("x-twilio-signature", STANDARD.encode(tag.as_ref()))]
@@ -144,43 +146,5 @@ fn error(code: i64) -> Response {
 /// What a sender puts into the URL that it is told at.
 fn correlation(callback: &str) -> Option<String> {
     let (_, query) = callback.split_once('?')?;
-    field(query.as_bytes(), CORRELATION_FIELD)
-}
-
-/// A field of a form that is not empty.
-fn field(body: &[u8], name: &str) -> Option<String> {
-    fields(body, name).next()
-}
-
-/// The fields of this name that are not empty.
-fn fields<'a>(body: &'a [u8], name: &'a str) -> impl Iterator<Item = String> + 'a {
-    let body = std::str::from_utf8(body).unwrap_or_default();
-    body.split('&').filter_map(move |pair| unescaped(pair.strip_prefix(name)?.strip_prefix('=')?))
-}
-
-fn unescaped(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = || u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok();
-        match (first, escaped()) {
-            (b'%', Some(byte)) => (bytes.push(byte), rest = &after[2..]),
-            (b'+', _) => (bytes.push(b' '), rest = after),
-            _ => (bytes.push(*first), rest = after),
-        };
-    }
-    String::from_utf8(bytes).ok().filter(|value| !value.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn fields_are_unescaped() {
-        let body = b"To=%2B1425&Body=a+b%20%C3%BC%26c&From=";
-        assert_eq!(field(body, "To").as_deref(), Some("+1425"));
-        assert_eq!(field(body, "Body").as_deref(), Some("a b ü&c"));
-        assert_eq!((field(body, "From"), field(body, "Nobody")), (None, None));
-    }
+    field(query, CORRELATION_FIELD)
 }

@@ -108,6 +108,10 @@ impl Play for WhatsApp {
         graph::sign(secret, body)
     }
 
+    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
+        Some(graph::usage("whatsapp", &call.account, percent))
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         match refusal {
             Refusal::NoToken => ("190".into(), error(190, None, "Invalid OAuth access token.")),

@@ -102,6 +102,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         retries: 0,
         rate: Rate::new(100, 1),
         effective_per_second: 100.0,
+        usage_percent: None,
         throttled_until: None,
         lease_until: None,
         provider_slow: false,
