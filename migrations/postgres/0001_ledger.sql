@@ -101,6 +101,8 @@ CREATE TABLE broadcast (
     failed BIGINT NOT NULL DEFAULT 0,
     skipped BIGINT NOT NULL DEFAULT 0,
     unknown BIGINT NOT NULL DEFAULT 0,
+    pace TEXT,                          -- what happened when: JSON of PaceHistory; NULL before anything did
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     first_attempt_at BIGINT,
     finished_at BIGINT,
     revision BIGINT NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
@@ -156,6 +158,7 @@ CREATE TABLE batch (
     skipped BIGINT NOT NULL DEFAULT 0,
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
+    requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
     reclaims BIGINT NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,

@@ -12,6 +12,8 @@
 //! | [`failure_streak`] | when people are told that nothing gets through |
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
+//! | [`histogram`] | how long answers took |
+//! | [`pace_history`] | how fast it went over time |
 //! | [`counts`] | sums that always hold |
 //! | [`batch`] | how recipients are cut into batches |
 //! | [`plural`] | nothing: how numbers are told to people |
@@ -23,8 +25,10 @@ pub mod brake;
 pub mod counts;
 pub mod failure_streak;
 pub mod gate;
+pub mod histogram;
 pub mod likeness;
 pub mod outcome;
+pub mod pace_history;
 pub mod pacing;
 pub mod plural;
 pub mod quiet_hours;

@@ -9,7 +9,7 @@ use super::transport::Transport;
 use crate::content::MessageTemplate;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
-use crate::ledger::exchange::{Assignment, BroadcastId};
+use crate::ledger::exchange::{Assignment, BroadcastId, Report};
 use crate::provider::{Message, Provider};
 
 /// What is to be handed over.
@@ -26,6 +26,15 @@ pub struct Flight {
 pub struct Landing {
     pub outcome: Outcome,
     pub took: Span,
+}
+
+impl Landing {
+    /// As the ledger is told of it. What was not begun took no time.
+    pub fn report(self, seq: i64, attempt: u32) -> Report {
+        let begun = self.outcome != Outcome::NotBegun;
+        let took_ms = begun.then(|| self.took.as_millis().max(0) as u64);
+        Report { seq, attempt, outcome: self.outcome, took_ms }
+    }
 }
 
 impl Flight {

@@ -8,8 +8,8 @@ use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastW
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
-    Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, OptedOut, Outcomes, Owner,
-    ResultsPage, ResultsQuery, SenderLedger, Trouble,
+    Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported, Ledger, LedgerError, OptedOut, Outcomes,
+    Owner, ResultsPage, ResultsQuery, SenderLedger, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -176,6 +176,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
 
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         self.retry().answered(|| self.ledger.results(query)).await
+    }
+
+    async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {
+        self.retry().answered(|| self.ledger.figures(broadcast)).await
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

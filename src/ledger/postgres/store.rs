@@ -173,6 +173,7 @@ impl Store for PostgresStore {
             .bind(planned_at)
             .bind(tags)
             .bind(rows.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>())
+            .bind(count(|delta| delta.requests))
             .execute(self.connection())
             .await?;
         Ok(())

@@ -18,6 +18,7 @@ use crate::ledger::contacts::{
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::figures::Figures;
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::results::{ResultsPage, ResultsQuery};
@@ -261,6 +262,10 @@ impl<D: Database> Ledger for D {
 
     async fn results(&self, query: &ResultsQuery) -> Result<ResultsPage> {
         read!(self, |store| results::page(store, query))?.ok_or(LedgerError::UnknownBroadcast)
+    }
+
+    async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {
+        read!(self, |store| read::figures(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

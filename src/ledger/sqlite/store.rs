@@ -322,7 +322,8 @@ const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, 
     unknown = $7, first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
     CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
     refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, flow_hungry_until = $17, \
-    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22 WHERE id = $1";
+    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22, \
+    pace = coalesce($23, pace), latency = coalesce($24, latency) WHERE id = $1";
 const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
     brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
     brake_footing = $11 WHERE id = $1";

@@ -25,6 +25,8 @@ pub const EXCHANGE: &str = "/v1/exchange";
 pub const LAST_WORDS: &str = "/v1/last-words";
 /// For people, with tokens of their own.
 pub const RESULTS: &str = "/v1/results";
+/// For people as well.
+pub const FIGURES: &str = "/v1/figures";
 
 /// The longest name of a sender: the random ones are a quarter of it.
 pub const MAX_HOLDER: usize = 128;
@@ -42,6 +44,17 @@ pub const MAX_RESULTS_BODY: usize = 16 * 1024;
 /// The longest page of results: an id has 256 characters, of which JSON makes six bytes each at worst, and what the
 /// provider says about it is bounded as well.
 pub const MAX_RESULTS_ANSWER: usize = MAX_RESULTS_PAGE as usize * 8 * 1024;
+
+/// The longest answer with figures: 500 batches of some 400 bytes, 256 spans and 64 classes of numbers, and 200 causes whose
+/// reasons and codes are bounded as well.
+pub const MAX_FIGURES_ANSWER: usize = 1024 * 1024;
+
+/// Asks for the figures of a BroadcastMessage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiguresRequest {
+    pub namespace: String,
+    pub name: String,
+}
 
 /// Asks for results of a BroadcastMessage, from a sequence number on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
