@@ -1,12 +1,13 @@
 //! The command line of `herald`: parse, wire, run.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, ResultsOptions, RunOptions};
+use herald::local::{self, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
@@ -34,13 +35,20 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunOptions),
+    Preview(PreviewOptions),
     Results(ResultsOptions),
+    Report(ReportOptions),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
     /// Plays the APIs of providers, for trials and tests.
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
     Crds,
+    /// Prints the script by which a shell completes `herald`.
+    Completion {
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+    },
 }
 
 impl Command {
@@ -48,7 +56,13 @@ impl Command {
     pub fn log_filter(&self) -> &'static str {
         match self {
             Command::Operator(_) | Command::Sender(_) => "warn,herald=info",
-            Command::Run(_) | Command::Results(_) | Command::Simulator(_) | Command::Crds => "warn",
+            Command::Run(_)
+            | Command::Preview(_)
+            | Command::Results(_)
+            | Command::Report(_)
+            | Command::Simulator(_)
+            | Command::Crds
+            | Command::Completion { .. } => "warn",
         }
     }
 
@@ -56,8 +70,13 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Preview(options) => Ok(ExitCode::from(local::preview(&options, stop).await.exit_code())),
             Command::Results(options) => {
                 local::results::write(options).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Report(options) => {
+                local::report::write(options).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Operator(options) => {
@@ -72,6 +91,14 @@ impl Command {
             Command::Crds => {
                 print!("{}", herald::api::crds_yaml());
                 Ok(ExitCode::SUCCESS)
+            }
+            Command::Completion { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "herald", &mut script);
+                match io::stdout().lock().write_all(&script) {
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+                    _ => Ok(ExitCode::SUCCESS),
+                }
             }
         }
     }

@@ -13,6 +13,7 @@
 //! | [`ledger`] | the truth: what happened to each recipient |
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
 //! | [`controller`] | the operator: observe, decide, apply, report |
+//! | [`report`] | figures of a broadcast, for people and files |
 //! | [`local`] | `herald run`: all of it in one process |
 //! | [`simulator`] | plays the providers |
 //! | [`plugin`] | `kubectl broadcast`: what people do by hand |
@@ -26,5 +27,6 @@ pub mod ledger;
 pub mod local;
 pub mod plugin;
 pub mod provider;
+pub mod report;
 pub mod sender;
 pub mod simulator;
