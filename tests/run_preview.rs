@@ -91,7 +91,7 @@ fn whom_another_broadcast_has_left_no_preview_can_know() {
     let stage = Stage::open(&[]);
     let spec = "  audience: {sources: [{name: missed, broadcast: {name: winter, outcomes: [Failed]}}]}\n  content: {text: Again}\n";
     stage.documents(100, &[broadcast("again", spec)]);
-    preview(&stage, &[]).exits(1).says(&["only a ledger knows whom the broadcast `winter` has left", "spec.suspend"]);
+    preview(&stage, &[]).exits(1).says(&["only a ledger knows the recipients of winter", "spec.suspend"]);
 }
 
 #[test]

@@ -25,7 +25,8 @@ use crate::sender::{PlanError, planner};
 /// Shows what `herald run` would send, without a ledger and without asking the provider for anything.
 ///
 /// The audience is read, de-duplicated and rendered as for a run: how many recipients there are, in which batches, how long it
-/// takes, what five messages look like, or what is wrong and where. What is in the ledger of earlier runs is not looked at.
+/// takes, what five messages look like, or what is wrong and where. What is in the ledger of earlier
+/// runs is not looked at, so that whoever has opted out there is counted.
 /// Exit codes: 0 everything could be planned; 1 something is refused; 3 interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PreviewOptions {
@@ -89,9 +90,9 @@ async fn look_ahead(
     order: &Order,
     stop: &watch::Receiver<bool>,
 ) -> Result<Option<Outlook>, Refusal> {
-    if let Some(name) = other_broadcast(order) {
+    if let Some(shown) = known_elsewhere(order) {
         let message = format!(
-            "only a ledger knows whom the broadcast `{name}` has left, and a preview has none; set spec.suspend: true and use herald run, which shows the same"
+            "only a ledger knows {shown}, and a preview has none; set spec.suspend: true and use herald run, which shows the same"
         );
         return Ok(Some(told(Refused::audience(order, "AudienceNotFound", message, SystemClock.now()))));
     }
@@ -117,11 +118,11 @@ fn told(refused: Refused) -> Outlook {
     Outlook::Refused { reason: refused.reason().to_owned(), message: refused.to_string() }
 }
 
-/// The other broadcast whose recipients a part of the audience is.
-fn other_broadcast(order: &Order) -> Option<String> {
+/// The part of the audience that only a ledger knows, for messages.
+fn known_elsewhere(order: &Order) -> Option<String> {
     let spec = order.plan_spec();
     spec.sources.into_iter().chain(spec.exclude).find_map(|part| match part {
-        Part::Broadcast { name, .. } => Some(name),
+        Part::Known { shown, .. } => Some(shown),
         Part::Read(_) => None,
     })
 }
