@@ -1,12 +1,13 @@
 //! The command line of `herald`: parse, wire, run.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, ResultsOptions, RunOptions};
+use herald::local::{self, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
 use herald::receiver::{self, ReceiverOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
@@ -35,7 +36,9 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunOptions),
+    Preview(PreviewOptions),
     Results(ResultsOptions),
+    Report(ReportOptions),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
     Receiver(Box<ReceiverOptions>),
@@ -43,6 +46,11 @@ pub enum Command {
     Simulator(SimulatorOptions),
     /// Prints the CustomResourceDefinitions.
     Crds,
+    /// Prints the script by which a shell completes `herald`.
+    Completion {
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+    },
 }
 
 impl Command {
@@ -50,7 +58,13 @@ impl Command {
     pub fn log_filter(&self) -> &'static str {
         match self {
             Command::Operator(_) | Command::Sender(_) | Command::Receiver(_) => "warn,herald=info",
-            Command::Run(_) | Command::Results(_) | Command::Simulator(_) | Command::Crds => "warn",
+            Command::Run(_)
+            | Command::Preview(_)
+            | Command::Results(_)
+            | Command::Report(_)
+            | Command::Simulator(_)
+            | Command::Crds
+            | Command::Completion { .. } => "warn",
         }
     }
 
@@ -58,8 +72,13 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
+            Command::Preview(options) => Ok(ExitCode::from(local::preview(&options, stop).await.exit_code())),
             Command::Results(options) => {
                 local::results::write(options).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Report(options) => {
+                local::report::write(options).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Operator(options) => {
@@ -78,6 +97,14 @@ impl Command {
             Command::Crds => {
                 print!("{}", herald::api::crds_yaml());
                 Ok(ExitCode::SUCCESS)
+            }
+            Command::Completion { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "herald", &mut script);
+                match io::stdout().lock().write_all(&script) {
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+                    _ => Ok(ExitCode::SUCCESS),
+                }
             }
         }
     }

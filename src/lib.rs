@@ -14,6 +14,7 @@
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
 //! | [`receiver`] | call-backs of providers: verified, and told to the ledger |
 //! | [`controller`] | the operator: observe, decide, apply, report |
+//! | [`report`] | figures of a broadcast, for people and files |
 //! | [`local`] | `herald run`: all of it in one process |
 //! | [`simulator`] | plays the providers |
 //! | [`plugin`] | `kubectl broadcast`: what people do by hand |
@@ -28,5 +29,6 @@ pub mod local;
 pub mod plugin;
 pub mod provider;
 pub mod receiver;
+pub mod report;
 pub mod sender;
 pub mod simulator;

@@ -20,9 +20,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sender", &["api", "delivery", "content", "audience", "provider", "ledger"]),
     ("controller", &["api", "delivery", "content", "ledger"]),
     ("receiver", &["api", "delivery", "provider", "ledger", "sender"]),
-    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender", "receiver"]),
+    ("report", &["api", "delivery", "ledger"]),
+    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender", "receiver", "report"]),
     ("simulator", &["delivery", "provider"]),
-    ("plugin", &["api", "delivery", "ledger"]),
+    ("plugin", &["api", "delivery", "content", "ledger", "report", "local"]),
 ];
 
 /// Rooms in which `now` and seeds are parameters. Files named `decide*.rs` are pure wherever they stand.
@@ -88,13 +89,14 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("ring", &["provider", "ledger", "sender", "receiver", "controller", "simulator", "plugin"]),
     ("rustls", &["sender", "controller", "plugin"]),
     ("tokio_rustls", &["plugin"]),
-    ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "simulator", "plugin"]),
+    ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "report", "simulator", "plugin"]),
     ("clap", &["sender", "receiver", "controller", "local", "simulator", "plugin"]),
+    ("clap_complete", &["plugin"]),
     ("serde_saphyr", &["api", "controller", "local", "plugin"]),
 ];
 
 /// The command line and the program's start name these as well: there the flags are read and the crypto provider is set.
-const WIRING: &[&str] = &["clap", "ring", "rustls"];
+const WIRING: &[&str] = &["clap", "clap_complete", "ring", "rustls"];
 
 /// A file that grows past this wants splitting by what it does.
 const MAX_LINES: usize = 600;

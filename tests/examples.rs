@@ -77,14 +77,15 @@ fn every_example_loads_with_the_flags_its_comment_names() {
         let options = CommandLine::try_parse_from(&words).unwrap_or_else(|error| panic!("{error}")).run;
         // The two for a cluster are one broadcast in two files.
         let name = example.strip_prefix(root()).unwrap();
-        assert!(options.files.iter().any(|file| file == name), "{words:?}");
-        let inputs: Vec<_> = options.files.iter().cloned().map(ManifestInput::File).collect();
+        assert!(options.documents.files.iter().any(|file| file == name), "{words:?}");
+        let inputs: Vec<_> = options.documents.files.iter().cloned().map(ManifestInput::File).collect();
         let secrets: Vec<_> = options
+            .documents
             .secrets
             .iter()
             .map(|flag| format!("{}/{}={}", flag.name, flag.key, token.path().display()).parse().unwrap())
             .collect();
-        let manifest = Manifest::load(&inputs, &options.config_maps, &secrets);
+        let manifest = Manifest::load(&inputs, &options.documents.config_maps, &secrets);
         let manifest = manifest.unwrap_or_else(|faults| panic!("{}: {faults}", example.display()));
         assert_eq!(manifest.broadcasts.len(), 1, "{}", example.display());
     }
@@ -230,6 +231,38 @@ async fn the_example_of_contacts_reaches_whom_the_channel_knows() {
     assert_eq!((code, &status["recipients"]["sent"], &counted["accepted"]), (0, &3.into(), &6.into()), "{status}");
     drop(stop);
     playing.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_list_in_a_secret_reaches_all_three() {
+    reaches_all_three("secret-list.yaml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_campaign_reaches_its_first_part_less_those_who_opted_out_and_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    // The example is quiet at night; a test has to run then, too.
+    let hour = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() / 3_600 % 24;
+    let later = |hours: u64| format!("{:02}:00", (hour + hours) % 24);
+    let quiet = format!("{{start: \"{}\", end: \"{}\", timeZone: UTC}}", later(8), later(16));
+    let others = [("{start: \"21:00\", end: \"08:00\", timeZone: Europe/Berlin}", quiet.as_str())];
+    let (code, status, counted) = run_with(&folder, &[], "campaign.yaml", &others).await;
+    assert_eq!(
+        (code, &status["plan"]["excluded"], &status["recipients"]["sent"]),
+        (0, &3.into(), &500.into()),
+        "{status}"
+    );
+    assert_eq!((&counted["recipients_accepted"], &counted["accepted_twice"]), (&500.into(), &0.into()));
+
+    let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
+    let page = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
+        .args(["report", "-f", "examples/campaign.yaml", "-o", "html", "--ledger", &ledger])
+        .current_dir(root())
+        .output()
+        .await
+        .unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(page.contains("default/summer-collection") && page.matches("<svg").count() == 3, "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

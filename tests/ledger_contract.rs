@@ -13,6 +13,8 @@ mod clocks;
 mod contacts;
 #[path = "ledger_contract/dead_senders.rs"]
 mod dead_senders;
+#[path = "ledger_contract/figures.rs"]
+mod figures;
 #[path = "ledger_contract/gates.rs"]
 mod gates;
 #[path = "ledger_contract/losses.rs"]
@@ -364,6 +366,14 @@ macro_rules! contract {
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
+                }
+                figures {
+                    what_happened_is_counted_when_its_request_was_due
+                    a_request_counts_once_however_often_it_is_told
+                    who_was_not_asked_costs_nothing
+                    a_lost_sender_is_counted_as_unknown_and_its_late_answer_as_what_it_was
+                    a_long_broadcast_takes_no_more_room_than_a_short_one
+                    an_unknown_broadcast_has_no_figures
                 }
                 unanswered {
                     a_lost_answer_is_followed_by_a_resend_after_deadline_and_grace

@@ -155,7 +155,7 @@ impl World {
                     sender.holding.begun(local(now));
                     self.begun.push(now);
                     let outcome = Outcome::Accepted { provider_id: None };
-                    let report = Report { seq: held.row.seq, attempt: held.row.attempt, outcome };
+                    let report = Report::new(held.row.seq, held.row.attempt, outcome);
                     sender.flights.push((now + self.latency + jitter, report));
                 }
                 Due::NotBefore(instant) => return ledger_time(instant),

@@ -78,7 +78,7 @@ async fn ledger() -> (Arc<SqliteLedger>, BroadcastId, AccountKey) {
     };
     let rows = ledger.exchange(&request(1, Vec::new(), 1)).await.unwrap().rows;
     let outcome = Outcome::Unknown { fault: Fault::new("NoAnswer", None, "words") };
-    let report = Report { seq: rows[0].seq, attempt: rows[0].attempt, outcome };
+    let report = Report { seq: rows[0].seq, attempt: rows[0].attempt, outcome, took_ms: None };
     ledger.exchange(&request(2, vec![report], 0)).await.unwrap();
     assert_eq!(ledger.snapshot(id).await.unwrap().counts.unknown, 1);
     (Arc::new(ledger), id, account)

@@ -110,6 +110,8 @@ CREATE TABLE broadcast (
     receipts_delivered BIGINT NOT NULL DEFAULT 0,     -- what providers told of messages that they took
     receipts_read BIGINT NOT NULL DEFAULT 0,
     receipts_undelivered BIGINT NOT NULL DEFAULT 0,
+    pace TEXT,                          -- what happened when: JSON of PaceHistory; NULL before anything did
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     first_attempt_at BIGINT,
     finished_at BIGINT,
     revision BIGINT NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
@@ -165,6 +167,7 @@ CREATE TABLE batch (
     skipped BIGINT NOT NULL DEFAULT 0,
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
+    requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
     reclaims BIGINT NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,

@@ -110,6 +110,8 @@ CREATE TABLE broadcast (
     receipts_delivered INTEGER NOT NULL DEFAULT 0,     -- what providers told of messages that they took
     receipts_read INTEGER NOT NULL DEFAULT 0,
     receipts_undelivered INTEGER NOT NULL DEFAULT 0,
+    pace TEXT,                          -- what happened when: JSON of PaceHistory; NULL before anything did
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     first_attempt_at INTEGER,
     finished_at INTEGER,
     revision INTEGER NOT NULL DEFAULT 0,        -- grows with every commit that changes it or a delivery
@@ -165,6 +167,7 @@ CREATE TABLE batch (
     skipped INTEGER NOT NULL DEFAULT 0,
     unknown INTEGER NOT NULL DEFAULT 0,
     retries INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL DEFAULT 0,    -- that the provider was asked
     reclaims INTEGER NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,

@@ -8,7 +8,7 @@ use herald::plugin;
 fn main() -> ExitCode {
     let cli = plugin::Cli::parse();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: plugin::Cli) -> anyhow::Result<()> {
+fn run(cli: plugin::Cli) -> anyhow::Result<u8> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;

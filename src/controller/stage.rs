@@ -188,7 +188,7 @@ impl Stage {
         };
         let rows = self.ledger.exchange(&request).await.unwrap().rows;
         let outcome = Outcome::Accepted { provider_id: None };
-        let report = |row: &Assignment| Report { seq: row.seq, attempt: row.attempt, outcome: outcome.clone() };
+        let report = |row: &Assignment| Report::new(row.seq, row.attempt, outcome.clone());
         let outcomes: Vec<_> = rows.iter().map(report).collect();
         assert_eq!(outcomes.len(), 1);
         let last = ExchangeRequest { number: 2, outcomes, wants: 0, leaving: true, ..request };

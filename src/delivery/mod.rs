@@ -13,6 +13,8 @@
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
 //! | [`notification`] | what endpoints are told, each change once |
+//! | [`histogram`] | how long answers took |
+//! | [`pace_history`] | how fast it went over time |
 //! | [`counts`] | sums that always hold |
 //! | [`correlation`] | which request of ours a provider speaks of |
 //! | [`provider_event`] | nothing: what providers tell by call-backs |
@@ -28,9 +30,11 @@ pub mod correlation;
 pub mod counts;
 pub mod failure_streak;
 pub mod gate;
+pub mod histogram;
 pub mod likeness;
 pub mod notification;
 pub mod outcome;
+pub mod pace_history;
 pub mod pacing;
 pub mod plural;
 pub mod provider_event;

@@ -35,6 +35,17 @@ pub struct Report {
     pub seq: i64,
     pub attempt: u32,
     pub outcome: Outcome,
+    /// How many milliseconds passed from handing the request over until its end was known; `None` where none was handed over,
+    /// or nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+}
+
+impl Report {
+    /// Without a request that was measured.
+    pub fn new(seq: i64, attempt: u32, outcome: Outcome) -> Report {
+        Report { seq, attempt, outcome, took_ms: None }
+    }
 }
 
 /// One numbered request. A sender repeats it until it is answered and holds at most one unanswered.

@@ -12,6 +12,7 @@ pub mod contacts;
 pub mod declaration;
 pub mod error;
 pub mod exchange;
+pub mod figures;
 pub mod hold;
 pub mod location;
 pub mod notification;
@@ -43,6 +44,7 @@ pub use contacts::{Contact, ContactRow, Contacts, ContactsFilter, ContactsPage, 
 pub use declaration::{AccountKey, Declaration};
 pub use error::LedgerError;
 pub use exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+pub use figures::Figures;
 pub use notification::{
     Notification, NotificationKey, NotificationPage, NotificationReport, NotificationTotals, Outbox, Posted,
     ReportNotifications, TakeNotifications,
@@ -221,6 +223,12 @@ pub trait Ledger: SenderLedger + ReceiverLedger + Contacts {
     /// # Errors
     /// [`LedgerError::UnknownBroadcast`].
     fn results(&self, query: &ResultsQuery) -> impl Future<Output = Result<ResultsPage>> + Send;
+
+    /// What became of a broadcast in figures.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownBroadcast`].
+    fn figures(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Figures>> + Send;
 
     /// Recipients of all broadcasts by state, and those that failed, were skipped or are unknown by reason too; the
     /// largest [`snapshot::MAX_TOTALS`] kinds.

@@ -137,6 +137,8 @@ pub struct BatchSnapshot {
     pub renewed_at: Option<Timestamp>,
     pub counts: Counts,
     pub retries: i64,
+    /// That the provider was asked.
+    pub requests: i64,
     pub reclaims: i64,
     pub last_error: Option<(Fault, Timestamp)>,
     pub started_at: Option<Timestamp>,

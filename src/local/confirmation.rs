@@ -52,7 +52,7 @@ pub fn not_confirmed() -> Refusal {
 
 /// Where a person can be asked: standard input, unless it brought the documents.
 fn terminal(options: &RunOptions) -> Option<Box<dyn Read + Send>> {
-    let from_documents = options.files.iter().any(|file| file == Path::new("-"));
+    let from_documents = options.documents.files.iter().any(|file| file == Path::new("-"));
     if options.yes {
         None
     } else if from_documents {

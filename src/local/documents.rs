@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::manifest::Manifest;
 use super::manifest_document::{MAX_MANIFEST_BYTES, ManifestInput};
-use super::options::RunOptions;
+use super::options::DocumentOptions;
 use super::order::{Order, orders};
 use super::refusal::{Refusal, refuse_all};
 
 /// Reads everything the flags name and makes every broadcast ready. Blocks for as long as standard input or a pipe does.
-pub fn read(options: &RunOptions) -> Result<Vec<Order>, Refusal> {
+pub fn read(options: &DocumentOptions) -> Result<Vec<Order>, Refusal> {
     let inputs = inputs(&options.files)?;
     let manifest =
         Manifest::load(&inputs, &options.config_maps, &options.secrets).map_err(|faults| refuse_all(&faults.0))?;

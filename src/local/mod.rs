@@ -18,12 +18,18 @@
 //! | `transports` | the HTTP clients |
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
+//! | `earlier_run` | one broadcast of an earlier run, and the ledger that it is in |
+//! | [`mod@preview`] | `herald preview`: what a run would send |
+//! | [`row_options`] | the flags of results, here and of a cluster |
+//! | [`report`] | `herald report`: what became of a broadcast, in figures |
+//! | [`report_options`] | how a report is written, here and of a cluster |
 //! | [`results`] | `herald results`: recipients with what became of each |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod call_backs;
 pub mod confirmation;
 pub mod documents;
+mod earlier_run;
 mod fixed_plan;
 pub mod interruption;
 pub mod ledger_path;
@@ -36,18 +42,24 @@ mod manifest_references;
 mod manifest_tests;
 pub mod options;
 pub mod order;
+pub mod preview;
 pub mod progress;
 pub mod recovery;
 pub mod refusal;
 pub mod refused;
 pub mod rehearsal;
+pub mod report;
+pub mod report_options;
 pub mod results;
+pub mod row_options;
 pub mod run;
 mod telling;
 mod transports;
 pub mod verdict;
 
 pub use options::RunOptions;
+pub use preview::{PreviewOptions, preview};
+pub use report::ReportOptions;
 pub use results::ResultsOptions;
 pub use run::run;
 pub use verdict::Verdict;

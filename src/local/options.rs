@@ -1,4 +1,4 @@
-//! The flags of `herald run`.
+//! The flags of `herald run`, and those that other commands have of it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,18 +16,8 @@ use crate::ledger::location::LedgerLocation;
 /// wins: 1, 4, 3, 2, 0.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
-    /// A file of BroadcastMessage, MessageChannel, Secret and ConfigMap documents; `-` is standard input. Repeatable.
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-
-    /// Adds a file to a ConfigMap. Its key is the file's own name without folders: spring-list=lists/people.csv is
-    /// `configMapKeyRef: {name: spring-list, key: people.csv}` of an audience. Repeatable.
-    #[arg(long = "config-map", value_name = "NAME=FILE")]
-    pub config_maps: Vec<ConfigMapFlag>,
-
-    /// Gives a key of a Secret, e.g. acme-page/accessToken=token.txt or acme-page/accessToken=env:TOKEN. Repeatable.
-    #[arg(long = "secret", value_name = "NAME/KEY=FILE|env:VAR")]
-    pub secrets: Vec<SecretFlag>,
+    #[command(flatten)]
+    pub documents: DocumentOptions,
 
     /// Where the ledger is kept: what happened to each recipient. By default one file for this user, whatever the folder.
     /// Other users of this machine see flags: give the password of a server by the variable, or by PGPASSWORD.
@@ -50,6 +40,23 @@ pub struct RunOptions {
     /// Sends one message of each broadcast to this recipient only, outside the plan and the ledger, and ends.
     #[arg(long = "test", value_name = "ID")]
     pub test: Option<String>,
+}
+
+/// The documents of broadcasts, and what they refer to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DocumentOptions {
+    /// A file of BroadcastMessage, MessageChannel, Secret and ConfigMap documents; `-` is standard input. Repeatable.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Adds a file to a ConfigMap. Its key is the file's own name without folders: spring-list=lists/people.csv is
+    /// `configMapKeyRef: {name: spring-list, key: people.csv}` of an audience. Repeatable.
+    #[arg(long = "config-map", value_name = "NAME=FILE")]
+    pub config_maps: Vec<ConfigMapFlag>,
+
+    /// Gives a key of a Secret, e.g. acme-page/accessToken=token.txt or acme-page/accessToken=env:TOKEN. Repeatable.
+    #[arg(long = "secret", value_name = "NAME/KEY=FILE|env:VAR")]
+    pub secrets: Vec<SecretFlag>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

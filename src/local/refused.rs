@@ -33,6 +33,11 @@ impl Refused {
         Refused::new(order, Verdict::CouldNotRun, field, error.reason(), error.to_string(), at)
     }
 
+    /// An audience that cannot be read here.
+    pub fn audience(order: &Order, reason: &'static str, message: String, at: Timestamp) -> Refused {
+        Refused::new(order, Verdict::CouldNotRun, "spec.audience", reason, message, at)
+    }
+
     /// A key that stands for another message already.
     pub fn key(order: &Order, error: &LedgerError, at: Timestamp) -> Refused {
         let field =
@@ -50,6 +55,11 @@ impl Refused {
     ) -> Refused {
         let object = format!("BroadcastMessage {}/{}", order.declaration.namespace, order.declaration.name);
         Refused { verdict, place: order.lines.of(field), object, field, reason, message, at }
+    }
+
+    /// CamelCase, from a fixed set.
+    pub fn reason(&self) -> &'static str {
+        self.reason
     }
 
     /// Puts the refusal into a status.

@@ -54,8 +54,8 @@ pub async fn run(options: RunOptions, stop: watch::Receiver<bool>) -> Verdict {
 async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Verdict, Refusal> {
     // On a thread of its own: a pipe may keep it waiting for ever.
     let reading = tokio::task::spawn_blocking({
-        let options = options.clone();
-        move || documents::read(&options)
+        let documents = options.documents.clone();
+        move || documents::read(&documents)
     });
     let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;

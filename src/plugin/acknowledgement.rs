@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, call};
 use super::failure::PluginError;
-use super::words::{clean, holds};
+use super::words::holds;
 use crate::api::broadcast_status::BroadcastMessageStatus;
+use crate::report::words::clean;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -11,7 +11,7 @@ use kube::{Api, Client, Config};
 use super::failure::PluginError;
 use super::options::Target;
 use crate::api::batch::MAX_BATCHES;
-use crate::api::{BroadcastMessage, MessageBatch};
+use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
 
 /// How long one call may take: longer than an API server under load.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -58,6 +58,12 @@ impl Cluster {
     pub async fn broadcast(&self, name: &str) -> Result<BroadcastMessage, PluginError> {
         let found = call(format!("get the BroadcastMessage {name}"), self.broadcasts().get_opt(name)).await?;
         found.ok_or_else(|| self.no_such(name))
+    }
+
+    /// `None` where it is not there.
+    pub async fn channel(&self, name: &str) -> Result<Option<MessageChannel>, PluginError> {
+        let api: Api<MessageChannel> = Api::namespaced(self.client.clone(), &self.namespace);
+        call(format!("get the MessageChannel {name}"), api.get_opt(name)).await
     }
 
     /// Its batches, in order.

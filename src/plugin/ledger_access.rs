@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, call};
@@ -17,8 +19,10 @@ use super::ledger_route::Route;
 use super::options::AccessOptions;
 use crate::api::ledger_access::{AUTHORITY_KEY, CONFIG_MAP, SERVER_NAME_KEY};
 use crate::api::mount::TOKEN_AUDIENCE;
-use crate::ledger::ResultsPage;
-use crate::ledger::wire::message::{Cause, MAX_RESULTS_ANSWER, RESULTS, Refusal, ResultsRequest};
+use crate::ledger::wire::message::{
+    Cause, FIGURES, FiguresRequest, MAX_FIGURES_ANSWER, MAX_RESULTS_ANSWER, RESULTS, Refusal, ResultsRequest,
+};
+use crate::ledger::{Figures, ResultsPage};
 
 /// The shortest life that Kubernetes gives a token.
 const TOKEN_SECONDS: i64 = 600;
@@ -60,6 +64,13 @@ impl From<PluginError> for Failed {
     }
 }
 
+/// What is asked of the ledger, and how long its answer may be.
+struct Question<'a, B> {
+    path: &'static str,
+    body: &'a B,
+    most: usize,
+}
+
 /// See the [module](self).
 pub struct LedgerAccess<R: Route> {
     client: Client,
@@ -86,8 +97,18 @@ impl<R: Route> LedgerAccess<R> {
         })
     }
 
-    /// One page. What is lost is asked for again: nothing changes by it.
+    /// One page.
     pub async fn results(&mut self, request: &ResultsRequest) -> Result<ResultsPage, PluginError> {
+        self.read(&Question { path: RESULTS, body: request, most: MAX_RESULTS_ANSWER }).await
+    }
+
+    /// The figures of a broadcast.
+    pub async fn figures(&mut self, request: &FiguresRequest) -> Result<Figures, PluginError> {
+        self.read(&Question { path: FIGURES, body: request, most: MAX_FIGURES_ANSWER }).await
+    }
+
+    /// What is lost is asked for again: nothing changes by it.
+    async fn read<B: Serialize, A: DeserializeOwned>(&mut self, question: &Question<'_, B>) -> Result<A, PluginError> {
         let mut wait = FIRST_WAIT;
         let mut failed = String::new();
         let mut token_was_new = false;
@@ -96,8 +117,8 @@ impl<R: Route> LedgerAccess<R> {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
-            match self.ask(request).await {
-                Ok(page) => return Ok(page),
+            match self.ask(question).await {
+                Ok(answer) => return Ok(answer),
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::Token(words)) if token_was_new => return Err(PluginError::Refused(words)),
                 Err(Failed::Token(words)) => {
@@ -112,15 +133,15 @@ impl<R: Route> LedgerAccess<R> {
         Err(PluginError::Refused(format!("{failed}; tried {MAX_TRIES} times")))
     }
 
-    async fn ask(&mut self, request: &ResultsRequest) -> Result<ResultsPage, Failed> {
+    async fn ask<B: Serialize, A: DeserializeOwned>(&mut self, question: &Question<'_, B>) -> Result<A, Failed> {
         let token = self.token().await?;
         if self.connection.is_none() {
             let (stream, keeper) = self.route.open().await?;
             self.connection = Some(Connection::open(stream, keeper, &self.trust).await?);
         }
         let Some(connection) = &mut self.connection else { return Err(Failed::ForNow("no connection".to_owned())) };
-        let body = serde_json::to_vec(request).map_err(|error| refused(error.to_string()))?;
-        let (status, answer) = connection.post(RESULTS, &token, body, MAX_RESULTS_ANSWER).await?;
+        let body = serde_json::to_vec(question.body).map_err(|error| refused(error.to_string()))?;
+        let (status, answer) = connection.post(question.path, &token, body, question.most).await?;
         if status.is_success() {
             let place = |error: serde_json::Error| {
                 refused(format!("the ledger's answer is not of this version, at column {}", error.column()))

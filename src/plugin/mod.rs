@@ -10,11 +10,14 @@
 //! | `retry`, `decide_retry` | a new broadcast to those whom another did not reach |
 //! | `results` | recipients, page by page, as lines |
 //! | `ledger_access`, `ledger_route`, `ledger_connection` | the way to the ledger: token, port-forward, TLS |
-//! | `report`, `report_text` | what became of a broadcast, for files and people |
-//! | `table`, `words` | text for a terminal |
+//! | `preview` | what would be sent |
+//! | `completion` | completion of the command line |
+//! | `report` | what became of a broadcast, in figures |
+//! | `words` | what a status says |
 
 mod acknowledgement;
 mod cluster;
+mod completion;
 mod confirmation;
 mod decide_retry;
 mod failure;
@@ -22,20 +25,22 @@ mod ledger_access;
 mod ledger_connection;
 mod ledger_route;
 pub mod options;
+mod preview;
 mod report;
-mod report_text;
 mod results;
 mod results_tests;
 mod retry;
 mod status;
 mod status_text;
-mod table;
 mod wish;
 mod words;
 
 pub use failure::PluginError;
 pub use options::Cli;
 
+use tokio::sync::watch;
+
+use crate::local::{self, PreviewOptions};
 use cluster::Cluster;
 use options::Command;
 use wish::Wish;
@@ -43,11 +48,26 @@ use wish::Wish;
 /// The field manager of everything that the plugin writes.
 const FIELD_MANAGER: &str = "herald-cli";
 
-/// Runs one command.
+/// Runs one command and returns the exit code: 0, or what a preview of documents ended with.
 ///
 /// # Errors
 /// Whatever kept it from doing what it was told, for people.
-pub async fn run(cli: Cli) -> Result<(), PluginError> {
+pub async fn run(cli: Cli) -> Result<u8, PluginError> {
+    match &cli.command {
+        Command::Completion(options) => completion::script(options.shell)?,
+        Command::Complete { words } => completion::complete(words)?,
+        Command::Preview(options) if options.name.is_none() => {
+            let options = PreviewOptions { documents: options.documents.clone(), output: options.output };
+            // ^C ends the process: nothing is kept that had to be put in order.
+            let (_never, stop) = watch::channel(false);
+            return Ok(local::preview(&options, stop).await.exit_code());
+        }
+        _ => with_cluster(cli).await?,
+    }
+    Ok(0)
+}
+
+async fn with_cluster(cli: Cli) -> Result<(), PluginError> {
     let cluster = Cluster::connect(&cli.target).await?;
     match cli.command {
         Command::Pause(options) => wish::express(&cluster, Wish::Pause, &options).await,
@@ -57,5 +77,10 @@ pub async fn run(cli: Cli) -> Result<(), PluginError> {
         Command::Retry(options) => retry::retry(&cluster, &options).await,
         Command::Results(options) => results::write(&cluster, &options).await,
         Command::Report(options) => report::write(&cluster, &options).await,
+        Command::Preview(options) => match &options.name {
+            Some(name) => preview::show(&cluster, name, options.output).await,
+            None => Ok(()),
+        },
+        Command::Completion(_) | Command::Complete { .. } => Ok(()),
     }
 }

@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::audience::AudienceOutcome;
 use crate::api::ledger_access::{OPERATOR_NAMESPACE, READER_ACCOUNT};
-use crate::ledger::result_lines::ResultFormat;
-use crate::ledger::results::ResultOutcome;
+use crate::local::options::{DocumentOptions, Output};
+use crate::local::report_options::FormatOptions;
+use crate::local::row_options::RowOptions;
 
 /// Looks at broadcasts, and stops, goes on with and repeats them.
 #[derive(Debug, Parser)]
@@ -50,8 +51,45 @@ pub enum Command {
     Retry(RetryOptions),
     /// Writes recipients with what became of each, from the ledger. Personal data.
     Results(ResultsOptions),
-    /// Writes what became of a broadcast, in figures.
     Report(ReportOptions),
+    Preview(Box<PreviewOptions>),
+    /// Prints the script by which a shell completes `kubectl-broadcast`.
+    ///
+    /// For `kubectl broadcast …` itself kubectl asks a program `kubectl_complete-broadcast` in the PATH, which is two lines:
+    /// `#!/bin/sh` and `kubectl broadcast __complete "$@"`.
+    Completion(CompletionOptions),
+    /// What kubectl asks for: candidates for the last word, a line each, and then what else the shell may offer.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// Shows what would be sent, and sends nothing: of documents, or of an object in the cluster.
+///
+/// Of documents: plans them as the operator would, without the cluster, a ledger or any message, and shows how many recipients
+/// there are, in which batches, how long it takes, and what five messages look like. What their channel and audience refer to
+/// has to be in the files or flags. Exit code 1 where a plan is refused. Of an object: shows the plan that its status has.
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("files", |arg| arg.required(false)))]
+pub struct PreviewOptions {
+    /// The BroadcastMessage in the cluster.
+    #[arg(value_name = "NAME", required_unless_present = "files", conflicts_with = "files")]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    pub documents: DocumentOptions,
+
+    /// How it is printed on standard output; messages for people go to standard error.
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CompletionOptions {
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -137,18 +175,8 @@ pub struct ResultsOptions {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Only those who stand so: Sent, Failed, Skipped, Unknown or Pending. Repeatable, or separated by commas. By default
-    /// everybody.
-    #[arg(long = "outcome", value_name = "OUTCOME", value_delimiter = ',')]
-    pub outcomes: Vec<ResultOutcome>,
-
-    /// Only those for whom this is the reason, e.g. RetriesExhausted.
-    #[arg(long, value_name = "REASON")]
-    pub reason: Option<String>,
-
-    /// How they are written. The CSV can be the audience of another broadcast.
-    #[arg(short = 'o', long, value_enum, default_value_t = RowOutput::Csv)]
-    pub output: RowOutput,
+    #[command(flatten)]
+    pub rows: RowOptions,
 
     #[command(flatten)]
     pub access: AccessOptions,
@@ -167,40 +195,20 @@ pub struct AccessOptions {
     pub operator_namespace: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RowOutput {
-    /// With a header row.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-impl From<RowOutput> for ResultFormat {
-    fn from(output: RowOutput) -> ResultFormat {
-        match output {
-            RowOutput::Csv => ResultFormat::Csv,
-            RowOutput::Ndjson => ResultFormat::Ndjson,
-        }
-    }
-}
-
+/// Writes what became of a broadcast, in figures.
+///
+/// Outcomes by cause, rate over time, how long the provider took to answer, retries, batches, and the cost in API calls. Nobody
+/// is named. Outcomes, retries and batches are from its objects; the rest is read from the ledger, as by `results`. Where that may not
+/// be read, standard error says so and the rest is left out.
 #[derive(Clone, Debug, Args)]
 pub struct ReportOptions {
     /// The BroadcastMessage.
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// How it is written.
-    #[arg(short = 'o', long, value_enum, default_value_t = ReportOutput::Json)]
-    pub output: ReportOutput,
-}
+    #[command(flatten)]
+    pub format: FormatOptions,
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportOutput {
-    /// One object.
-    Json,
-    /// One row for each outcome and reason.
-    Csv,
-    /// A page of its own.
-    Html,
+    #[command(flatten)]
+    pub access: AccessOptions,
 }

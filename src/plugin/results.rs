@@ -7,10 +7,8 @@ use super::failure::PluginError;
 use super::ledger_access::LedgerAccess;
 use super::ledger_route::{PodRoute, Route};
 use super::options::ResultsOptions;
-use super::words::clean;
-use crate::ledger::result_lines::ResultFormat;
-use crate::ledger::results::ResultsFilter;
 use crate::ledger::wire::message::ResultsRequest;
+use crate::report::words::clean;
 
 pub async fn write(cluster: &Cluster, options: &ResultsOptions) -> Result<(), PluginError> {
     let route = PodRoute { client: cluster.client.clone(), namespace: options.access.operator_namespace.clone() };
@@ -28,8 +26,7 @@ pub async fn write_to<R: Route>(
     mut out: impl Write,
     is_terminal: bool,
 ) -> Result<(), PluginError> {
-    let format = ResultFormat::from(options.output);
-    let filter = ResultsFilter { outcomes: options.outcomes.clone(), reason: options.reason.clone() };
+    let (format, filter) = (options.rows.format(), options.rows.filter());
     let (namespace, name) = (namespace.to_owned(), options.name.clone());
     let mut request = ResultsRequest { namespace, name, filter, from: 0 };
     let mut is_first = true;

@@ -18,7 +18,8 @@ use super::cluster::Cluster;
 use super::failure::PluginError;
 use super::ledger_access::LedgerAccess;
 use super::ledger_route::Route;
-use super::options::{AccessOptions, ResultsOptions, RowOutput};
+use super::options::{AccessOptions, ReportOptions, ResultsOptions};
+use super::report::text_of;
 use super::results::write_to;
 use crate::controller::fake_cluster::FakeCluster;
 use crate::delivery::time::Timestamp;
@@ -27,6 +28,8 @@ use crate::ledger::plan::PlanRow;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::wire::{NotReadable, Reader, ReaderGate, results_router};
 use crate::ledger::{AccountKey, BroadcastId, Declaration, Ledger, SenderLedger};
+use crate::local::report_options::{FormatOptions, ReportOutput, ReportTable};
+use crate::local::row_options::{RowOptions, RowOutput};
 
 const CONFIG_MAP: &str = "/api/v1/namespaces/herald-system/configmaps/herald-ledger";
 const TOKEN: &str = "/api/v1/namespaces/marketing/serviceaccounts/herald-reader/token";
@@ -182,14 +185,18 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, api: axum::Router, answ
 fn options(name: &str) -> ResultsOptions {
     ResultsOptions {
         name: name.to_owned(),
-        outcomes: vec![],
-        reason: None,
-        output: RowOutput::Csv,
+        rows: RowOptions { outcomes: vec![], reason: None, output: RowOutput::Csv },
         access: AccessOptions {
             service_account: "herald-reader".to_owned(),
             operator_namespace: "herald-system".to_owned(),
         },
     }
+}
+
+fn asking(change: impl FnOnce(&mut RowOptions)) -> ResultsOptions {
+    let mut options = options("spring");
+    change(&mut options.rows);
+    options
 }
 
 #[tokio::test]
@@ -210,12 +217,11 @@ async fn everybody_comes_once_and_in_order_by_a_token_for_the_ledger_alone() {
 #[tokio::test]
 async fn ndjson_has_the_same_rows_and_a_filter_leaves_out_the_others() {
     let world = World::new(3, usize::MAX).await;
-    let text = world.read(&ResultsOptions { output: RowOutput::Ndjson, ..options("spring") }).await.unwrap();
+    let text = world.read(&asking(|rows| rows.output = RowOutput::Ndjson)).await.unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[2]["id"], "person-2");
-    let outcomes = vec!["failed".parse().unwrap()];
-    let text = world.read(&ResultsOptions { outcomes, ..options("spring") }).await.unwrap();
+    let text = world.read(&asking(|rows| rows.outcomes = vec!["failed".parse().unwrap()])).await.unwrap();
     assert_eq!(text, "id,outcome,reason,code,parts_done,provider_id,delivered_time,read_time\n");
 }
 
@@ -288,4 +294,44 @@ async fn a_reader_of_the_output_that_has_seen_enough_ends_it() {
     let world = World::new(2_500, usize::MAX).await;
     let mut access = world.access().await.unwrap();
     write_to(&mut access, "marketing", &options("spring"), Closed, false).await.unwrap();
+}
+
+const SPRING: &str = "/apis/herald.dev/v1alpha1/namespaces/marketing/broadcastmessages/spring";
+
+fn reporting(output: ReportOutput) -> ReportOptions {
+    let format = FormatOptions { output, table: ReportTable::Outcomes };
+    ReportOptions { name: "spring".to_owned(), format, access: options("spring").access }
+}
+
+/// The status of the broadcast, as the operator would have written it.
+fn put_status(world: &World) {
+    world.cluster.put(
+        SPRING,
+        json!({"apiVersion": "herald.dev/v1alpha1", "kind": "BroadcastMessage",
+            "metadata": {"name": "spring", "namespace": "marketing"},
+            "spec": {"channelRef": {"name": "page"}, "audience": {"recipients": [{"id": "1"}]}, "content": {"text": "Hi"}},
+            "status": {"state": "Sending",
+                "recipients": {"planned": 3, "pending": 3, "sent": 0, "failed": 0, "skipped": 0, "unknown": 0}}}),
+    );
+}
+
+impl World {
+    async fn report(&self, output: ReportOutput) -> Result<String, PluginError> {
+        let cluster = Cluster { client: self.cluster.client(), namespace: "marketing".to_owned() };
+        text_of(&cluster, &reporting(output), Loopback(self.address)).await
+    }
+}
+
+#[tokio::test]
+async fn a_report_has_the_figures_of_the_ledger_where_it_may_be_read() {
+    let world = World::new(3, usize::MAX).await;
+    put_status(&world);
+    let report: Value = serde_json::from_str(&world.report(ReportOutput::Json).await.unwrap()).unwrap();
+    assert_eq!((&report["requests"], &report["recipients"]["planned"]), (&0.into(), &3.into()), "{report}");
+    assert_eq!(report["batches"].as_array().unwrap().len(), 1, "of the ledger: the cluster shows none");
+    assert!(world.report(ReportOutput::Html).await.unwrap().starts_with("<!doctype html>"));
+    // Who may not is told what the objects say.
+    world.cluster.refuse(Method::POST, TOKEN, 403, "Forbidden", "you may not create tokens");
+    let report: Value = serde_json::from_str(&world.report(ReportOutput::Json).await.unwrap()).unwrap();
+    assert_eq!((&report["requests"], &report["recipients"]["planned"]), (&Value::Null, &3.into()), "{report}");
 }

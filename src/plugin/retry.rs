@@ -8,8 +8,8 @@ use super::confirmation::confirm;
 use super::decide_retry::decide;
 use super::failure::PluginError;
 use super::options::{RetryOptions, RetryOutcome};
-use super::words::number;
 use crate::api::BroadcastMessage;
+use crate::report::words::number;
 
 pub async fn retry(cluster: &Cluster, options: &RetryOptions) -> Result<(), PluginError> {
     let ended = cluster.broadcast(&options.name).await?;

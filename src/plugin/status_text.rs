@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::table::table;
-use super::words::{balance, clean, duration, holds, line, number};
+use super::words::{balance, holds};
 use crate::api::batch::BatchState;
 use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome, ReceiptSums};
 use crate::api::condition::ConditionStatus;
 use crate::api::{BroadcastMessage, MessageBatch};
+use crate::report::table::table;
+use crate::report::words::{clean, duration, line, number};
 
 /// The most batches that are shown without being asked for.
 const MAX_BATCH_ROWS: usize = 12;

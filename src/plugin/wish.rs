@@ -13,7 +13,8 @@ use super::cluster::{Cluster, call};
 use super::confirmation::confirm;
 use super::failure::PluginError;
 use super::options::{CancelOptions, WishOptions};
-use super::words::{balance, number};
+use super::words::balance;
+use crate::report::words::number;
 
 /// Field managers of people at a shell: what they set, no sync puts back.
 const BY_HAND: [&str; 4] = [FIELD_MANAGER, "kubectl-patch", "kubectl-edit", "kubectl-create"];

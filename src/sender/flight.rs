@@ -11,7 +11,7 @@ use crate::delivery::correlation::Correlation;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
-use crate::ledger::exchange::{Assignment, BroadcastId};
+use crate::ledger::exchange::{Assignment, BroadcastId, Report};
 use crate::provider::{Attempt, Message, Provider};
 
 /// What is to be handed over.
@@ -30,6 +30,15 @@ pub struct Landing {
     /// What the provider said of its limit.
     pub usage: Option<Usage>,
     pub took: Span,
+}
+
+impl Landing {
+    /// As the ledger is told of it. What was not begun took no time.
+    pub fn report(self, seq: i64, attempt: u32) -> Report {
+        let begun = self.outcome != Outcome::NotBegun;
+        let took_ms = begun.then(|| self.took.as_millis().max(0) as u64);
+        Report { seq, attempt, outcome: self.outcome, took_ms }
+    }
 }
 
 impl Flight {

@@ -259,7 +259,7 @@ impl Holding {
 
     /// Gives a recipient back that was not begun.
     pub fn give_back(&mut self, held: Held, now: Local) {
-        let report = Report { seq: held.row.seq, attempt: held.row.attempt, outcome: Outcome::NotBegun };
+        let report = Report::new(held.row.seq, held.row.attempt, Outcome::NotBegun);
         self.report(report, now);
         self.urgent = true;
     }

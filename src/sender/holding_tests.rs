@@ -42,7 +42,7 @@ fn holding(count: i64, interval: i64) -> Holding {
 }
 
 fn outcome(seq: i64, outcome: Outcome) -> Report {
-    Report { seq, attempt: 1, outcome }
+    Report::new(seq, 1, outcome)
 }
 
 fn accepted(seq: i64) -> Report {
@@ -248,7 +248,7 @@ fn reports_beyond_one_requests_worth_are_kept_for_the_next() {
 }
 
 fn no_answer(seq: i64) -> Report {
-    Report { seq, attempt: 1, outcome: Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, "timed out") } }
+    Report::new(seq, 1, Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, "timed out") })
 }
 
 /// Ten requests on the wire at 10 a second.

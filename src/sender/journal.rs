@@ -42,8 +42,8 @@ enum Entry<'a> {
     Sender(Cow<'a, str>, BroadcastId),
     /// A request is about to be handed over: sender, recipient, attempt.
     Begun(Cow<'a, str>, i64, u32),
-    /// Its answer was classified.
-    Ended(Cow<'a, str>, i64, u32, Cow<'a, Outcome>),
+    /// Its answer was classified, after so many milliseconds.
+    Ended(Cow<'a, str>, i64, u32, Cow<'a, Outcome>, Option<u64>),
     /// What a broadcast is called outside the ledger: an older copy of it may not have it at all.
     Name(BroadcastId, Cow<'a, str>),
     /// The ledger has replied that it is at this revision of the broadcast.
@@ -59,7 +59,10 @@ pub struct Journal {
     _lock: File,
 }
 
-type Flights = HashMap<(i64, u32), Option<Outcome>>;
+/// What became of a request, and after how many milliseconds.
+type End = (Outcome, Option<u64>);
+
+type Flights = HashMap<(i64, u32), Option<End>>;
 
 struct State {
     file: File,
@@ -160,10 +163,11 @@ impl Journal {
     }
 
     /// Notes what became of it.
-    pub fn ended(&self, holder: &str, seq: i64, attempt: u32, outcome: &Outcome) -> Result<(), JournalError> {
+    pub fn ended(&self, holder: &str, report: &Report) -> Result<(), JournalError> {
+        let Report { seq, attempt, outcome, took_ms } = report;
         let mut state = self.state();
-        state.flights(holder).insert((seq, attempt), Some(outcome.clone()));
-        self.write(&mut state, &Entry::Ended(holder.into(), seq, attempt, Cow::Borrowed(outcome)))
+        state.flights(holder).insert((*seq, *attempt), Some((outcome.clone(), *took_ms)));
+        self.write(&mut state, &Entry::Ended(holder.into(), *seq, *attempt, Cow::Borrowed(outcome), *took_ms))
     }
 
     /// Notes that the ledger has recorded these, and shortens the file when it has grown.
@@ -216,10 +220,10 @@ impl Journal {
             entries.push(Entry::Revision(known.broadcast, known.revision));
         }
         for (holder, flights) in &state.open {
-            for ((seq, attempt), outcome) in flights {
+            for ((seq, attempt), end) in flights {
                 entries.push(Entry::Begun(holder.into(), *seq, *attempt));
-                if let Some(outcome) = outcome {
-                    entries.push(Entry::Ended(holder.into(), *seq, *attempt, Cow::Borrowed(outcome)));
+                if let Some((outcome, took_ms)) = end {
+                    entries.push(Entry::Ended(holder.into(), *seq, *attempt, Cow::Borrowed(outcome), *took_ms));
                 }
             }
         }
@@ -309,9 +313,9 @@ fn left_behind(file: File, boot: &str) -> std::io::Result<Left> {
             Entry::Begun(holder, seq, attempt) => {
                 senders.entry(holder.into_owned()).or_default().flights.insert((seq, attempt), None);
             }
-            Entry::Ended(holder, seq, attempt, outcome) => {
+            Entry::Ended(holder, seq, attempt, outcome, took_ms) => {
                 let flights = &mut senders.entry(holder.into_owned()).or_default().flights;
-                flights.insert((seq, attempt), Some(outcome.into_owned()));
+                flights.insert((seq, attempt), Some((outcome.into_owned(), took_ms)));
             }
             Entry::Name(broadcast, name) => known.name(broadcast, &name),
             Entry::Revision(broadcast, revision) => drop(known.learn(broadcast, revision)),
@@ -325,15 +329,15 @@ fn left_behind(file: File, boot: &str) -> std::io::Result<Left> {
 #[derive(Default)]
 struct Heard {
     broadcast: Option<BroadcastId>,
-    flights: BTreeMap<(i64, u32), Option<Outcome>>,
+    flights: BTreeMap<(i64, u32), Option<End>>,
 }
 
 fn words(holder: String, heard: Heard, complete: bool, known: &KnownRevisions) -> LastWords {
     let known_revision = heard.broadcast.map_or(0, |broadcast| known.of(broadcast));
     let mut words = LastWords { holder, outcomes: Vec::new(), begun: Vec::new(), complete, known_revision };
-    for ((seq, attempt), outcome) in heard.flights {
-        match outcome {
-            Some(outcome) => words.outcomes.push(Report { seq, attempt, outcome }),
+    for ((seq, attempt), end) in heard.flights {
+        match end {
+            Some((outcome, took_ms)) => words.outcomes.push(Report { seq, attempt, outcome, took_ms }),
             None => words.begun.push((seq, attempt)),
         }
     }
@@ -349,7 +353,7 @@ mod tests {
     }
 
     fn report(seq: i64) -> Report {
-        Report { seq, attempt: 1, outcome: accepted() }
+        Report { took_ms: Some(120), ..Report::new(seq, 1, accepted()) }
     }
 
     fn words_left(path: &Path) -> Vec<LastWords> {
@@ -368,7 +372,7 @@ mod tests {
         for seq in 1..=3 {
             journal.begun("one", seq, 1).unwrap();
         }
-        journal.ended("one", 2, 1, &accepted()).unwrap();
+        journal.ended("one", &report(2)).unwrap();
         journal.learned(BroadcastId(1), 9).unwrap();
         drop(journal);
         let idle =
@@ -457,7 +461,7 @@ mod tests {
         journal.begun("one", 0, 1).unwrap();
         for seq in 1..60_000 {
             journal.begun("one", seq, 1).unwrap();
-            journal.ended("one", seq, 1, &accepted()).unwrap();
+            journal.ended("one", &report(seq)).unwrap();
             journal.acknowledged("one", &[report(seq)]).unwrap();
         }
         drop(journal);

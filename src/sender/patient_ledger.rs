@@ -10,7 +10,7 @@ use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastW
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
-    Contacts, ContactsFilter, ContactsPage, Declaration, Imported, Ledger, LedgerError, NotificationPage,
+    Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported, Ledger, LedgerError, NotificationPage,
     NotificationTotals, OptedOut, Outcomes, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
     ResultsQuery, SenderLedger, TakeNotifications, Trouble,
 };
@@ -202,6 +202,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
 
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         self.retry().answered(|| self.ledger.notification_totals()).await
+    }
+
+    async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {
+        self.retry().answered(|| self.ledger.figures(broadcast)).await
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

@@ -276,7 +276,7 @@ impl<L: SenderLedger> Running<L> {
             Err(fault) => {
                 let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
                 self.holding.begun(now);
-                self.holding.ended(Report { seq: held.row.seq, attempt: held.row.attempt, outcome }, now);
+                self.holding.ended(Report::new(held.row.seq, held.row.attempt, outcome), now);
                 return Ok(());
             }
         };
@@ -302,13 +302,14 @@ impl<L: SenderLedger> Running<L> {
     fn land(&mut self, flown: Result<Flown, JoinError>) -> Result<(), SessionError> {
         let Flown { seq, attempt, goes_on, landing } = flown?;
         let now = Local::now();
-        let written = self.session.journal.ended(&self.session.holder, seq, attempt, &landing.outcome);
         self.connections.landed(&landing, now);
         if let Some(usage) = landing.usage.filter(Usage::matters) {
             self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
         }
         let next_part_is_due = goes_on && matches!(landing.outcome, Outcome::Accepted { .. });
-        self.holding.ended(Report { seq, attempt, outcome: landing.outcome }, now);
+        let report = landing.report(seq, attempt);
+        let written = self.session.journal.ended(&self.session.holder, &report);
+        self.holding.ended(report, now);
         if next_part_is_due {
             self.holding.expect_the_next_part(now);
         }

@@ -96,8 +96,12 @@ fn recipients_are_read_by_who_may_and_sent_to_again_once() {
         stage.record().iter().filter(|line| line.accepted).map(|line| line.recipient.to_string()).collect();
     assert!(ids.len() == failed && ids.iter().all(|id| id.starts_with("sale-") && !accepted.contains(*id)), "{csv}");
 
-    let report: Value = serde_json::from_str(&broadcast(&stage, &["report", "sale"]).unwrap()).unwrap();
+    let report: Value = serde_json::from_str(&broadcast(&stage, &["report", "sale", "-o", "json"]).unwrap()).unwrap();
     assert_eq!(report["recipients"], status["recipients"]);
+    // Read from the ledger, by the same right as recipients.
+    let spans = report["pace"]["spans"].as_array().unwrap();
+    let sent: i64 = spans.iter().map(|span| span["sent"].as_i64().unwrap()).sum();
+    assert_eq!(sent, status["recipients"]["sent"].as_i64().unwrap(), "{report}");
 
     stage.settings(r#"{"fail": []}"#);
     let yaml = broadcast(&stage, &["retry", "sale", "--dry-run"]).unwrap();

@@ -17,7 +17,7 @@ use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRe
 use herald::ledger::plan::PlanRow;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Contacts, Declaration, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
+use herald::ledger::{Clock, Contacts, Declaration, Figures, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
 
 use super::model::{Answer, BATCH, MAX_TRIES, Model, PARTS, PEOPLE, Says, View};
 use super::operations::{Operation, SENDERS, Tell};
@@ -91,7 +91,7 @@ pub struct Case<'a> {
 }
 
 /// Everything that may be seen of a broadcast; what only the ledgers know comes last.
-type Seen = (View, Vec<Outcomes>, i64);
+type Seen = (View, Vec<Outcomes>, i64, Figures);
 
 impl<'a> Case<'a> {
     pub async fn begin(ledgers: &'a Ledgers, probation: bool) -> Case<'a> {
@@ -295,7 +295,8 @@ impl<'a> Case<'a> {
     fn reports(&self, sender: usize, told: &[Tell]) -> Vec<Report> {
         let report = |tell: &Tell| {
             let (seq, attempt) = self.one_given(sender % 2, tell.which)?;
-            Some(Report { seq, attempt, outcome: tell.outcome.clone() })
+            // Different times, so that there is something to count.
+            Some(Report { took_ms: Some(seq as u64 * 10), ..Report::new(seq, attempt, tell.outcome.clone()) })
         };
         told.iter().filter_map(report).collect()
     }
@@ -413,5 +414,10 @@ async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
         rows: rows.into_iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
         batches: batches.into_iter().map(|batch| (batch.epoch, batch.holder, batch.reclaims, batch.retries)).collect(),
     };
-    (view, snapshot.outcomes, snapshot.revision)
+    let figures = ledger.figures(broadcast).await.unwrap();
+    let told = figures.pace.sum();
+    assert_eq!((told.sent as i64, told.failed as i64), (snapshot.counts.sent, snapshot.counts.failed), "{figures:?}");
+    let requests: i64 = figures.batches.iter().map(|batch| batch.requests).sum();
+    assert_eq!((told.requests, told.requests as i64), (figures.latency.total(), requests), "{figures:?}");
+    (view, snapshot.outcomes, snapshot.revision, figures)
 }

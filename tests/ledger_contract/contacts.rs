@@ -134,7 +134,7 @@ pub async fn whoever_is_sent_to_becomes_a_contact_with_tags_and_nobody_else<L: B
     // A late answer is an outcome too.
     let attempt = world.row(broadcast, 2).await.attempt;
     let mut late = Sender::new("late", broadcast);
-    let outcome = herald::ledger::exchange::Report { seq: 2, attempt, outcome: accepted() };
+    let outcome = herald::ledger::exchange::Report::new(2, attempt, accepted());
     late.tell(world, vec![outcome]).await;
     assert_eq!(contact(world, "person-2").await.tags.len(), 2);
 }

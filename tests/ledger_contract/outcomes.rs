@@ -144,7 +144,7 @@ pub async fn an_outcome_of_an_older_attempt_changes_nothing<L: Backend>(world: &
 pub async fn an_outcome_for_nobody_of_the_plan_changes_nothing<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 2).await;
     let mut sender = Sender::new("sender", broadcast);
-    let stray = |seq| Report { seq, attempt: 1, outcome: accepted() };
+    let stray = |seq| Report::new(seq, 1, accepted());
     sender.tell(world, vec![stray(0), stray(2), stray(-1), stray(i64::MAX)]).await;
     assert_eq!(world.counts(broadcast).await.pending, 2);
 }

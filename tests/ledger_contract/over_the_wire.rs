@@ -23,9 +23,9 @@ use herald::ledger::wire::{
 };
 use herald::ledger::{
     AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
-    ContactsFilter, ContactsPage, Declaration, DeliveryView, Imported, Inspect, Ledger, LedgerError, NotificationPage,
-    NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage, ResultsQuery,
-    SenderLedger, TakeNotifications, Trouble,
+    ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect, Ledger, LedgerError,
+    NotificationPage, NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
+    ResultsQuery, SenderLedger, TakeNotifications, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -266,6 +266,10 @@ impl Ledger for OverTheWire {
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         self.behind.notification_totals().await
     }
+
+    async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {
+        self.behind.figures(broadcast).await
+    }
     async fn totals(&self) -> Result<Vec<Outcomes>> {
         self.behind.totals().await
     }
@@ -380,7 +384,7 @@ async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
     let fault = Fault { reason: "no word".to_owned(), code: None, message: "x".repeat(MAX_FAULT_MESSAGE + 1) };
     let outcome = Outcome::Unknown { fault };
     request.number += 1;
-    request.outcomes = vec![Report { seq: 0, attempt: 1, outcome }];
+    request.outcomes = vec![Report::new(0, 1, outcome)];
     client.exchange(&request).await.unwrap();
     let (fault, _) = world.batch(broadcast, 0).await.last_error.unwrap();
     assert_eq!((fault.reason.as_str(), fault.message.len()), ("SenderFault", MAX_FAULT_MESSAGE));

@@ -84,7 +84,7 @@ pub async fn a_crash_between_parts_repeats_none<L: Backend>(world: &World<L>) {
     assert_eq!(parts(&rows), [(0, 1)]);
     // The second part was held and never begun; the outcome of the first is told again, as a journal does.
     let again = LastWords {
-        outcomes: vec![herald::ledger::exchange::Report { seq: 0, attempt: 1, outcome: accepted() }],
+        outcomes: vec![herald::ledger::exchange::Report::new(0, 1, accepted())],
         ..words("sender", Vec::new())
     };
     world.settle_dead(&again).await;

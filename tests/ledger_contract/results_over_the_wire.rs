@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use herald::ledger::results::{ResultOutcome, ResultsFilter};
-use herald::ledger::wire::message::{EXCHANGE, RESULTS, ResultsRequest};
+use herald::ledger::wire::message::{EXCHANGE, FIGURES, FiguresRequest, RESULTS, ResultsRequest};
 use herald::ledger::wire::{NotReadable, Reader, ReaderGate, results_router, router};
-use herald::ledger::{BroadcastId, ResultsPage};
+use herald::ledger::{BroadcastId, Figures, Ledger, ResultsPage};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -69,9 +69,30 @@ impl Served {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
+    async fn figures(&self, token: &str, of: BroadcastId) -> (u16, Value) {
+        let asked = FiguresRequest { namespace: "default".into(), name: of.0.to_string() };
+        self.post(FIGURES, Some(token), &serde_json::to_value(asked).unwrap()).await
+    }
+
     async fn results(&self, token: &str, of: BroadcastId) -> (u16, Value) {
         self.post(RESULTS, Some(token), &question(of)).await
     }
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_figures_of_its_broadcast_and_no_recipient() {
+    let world = Api::new().await;
+    let own = world.planned(&declaration("own"), 3).await;
+    let mut sender = Sender::proven(&world, "sender", own).await;
+    let rows = sender.take(&world, 2).await;
+    sender.tell(&world, reports(&rows, &accepted())).await;
+    let served = Served::before(&world).await;
+    let (status, body) = served.figures(&format!("reader of {}", own.0), own).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(!body.to_string().contains("person-"), "{body}");
+    let told: Figures = serde_json::from_value(body).unwrap();
+    assert_eq!(told, world.ledger.behind().figures(own).await.unwrap());
+    assert_eq!(told.pace.sum().sent, 3);
 }
 
 fn question(of: BroadcastId) -> Value {
@@ -106,6 +127,8 @@ async fn whoever_is_no_reader_of_it_gets_nobody() {
         ("nonsense", own, 401, "Unauthorized"),
     ] {
         let (found, body) = served.results(token, of).await;
+        assert_eq!((found, &body["reason"]), (status, &json!(reason)), "{token}: {body}");
+        let (found, body) = served.figures(token, of).await;
         assert_eq!((found, &body["reason"]), (status, &json!(reason)), "{token}: {body}");
         assert!(!body.to_string().contains("person-"), "{body}");
     }

@@ -345,7 +345,7 @@ impl Worker {
         if !matches!(outcome, Outcome::Unknown { .. }) {
             self.crowd.book.definite(self.broadcast, row.seq, row.attempt);
         }
-        self.reports.push(Report { seq: row.seq, attempt: row.attempt, outcome });
+        self.reports.push(Report::new(row.seq, row.attempt, outcome));
     }
 
     fn ask_provider(&mut self, row: &Assignment) -> Outcome {

@@ -456,7 +456,7 @@ impl<L: Backend> World<L> {
 }
 
 fn report(row: &Assignment, outcome: Outcome) -> Report {
-    Report { seq: row.seq, attempt: row.attempt, outcome }
+    Report::new(row.seq, row.attempt, outcome)
 }
 
 #[derive(Default)]

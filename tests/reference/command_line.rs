@@ -16,14 +16,37 @@ pub const HERALD: Program = Program {
     binary: env!("CARGO_BIN_EXE_herald"),
     name: "herald",
     title: "The command line",
-    commands: &[&[], &["run"], &["results"], &["operator"], &["sender"], &["receiver"], &["simulator"], &["crds"]],
+    commands: &[
+        &[],
+        &["run"],
+        &["preview"],
+        &["results"],
+        &["report"],
+        &["operator"],
+        &["sender"],
+        &["receiver"],
+        &["simulator"],
+        &["crds"],
+        &["completion"],
+    ],
 };
 
 pub const PLUGIN: Program = Program {
     binary: env!("CARGO_BIN_EXE_kubectl-broadcast"),
     name: "kubectl broadcast",
     title: "kubectl broadcast",
-    commands: &[&[], &["pause"], &["resume"], &["cancel"], &["status"], &["retry"], &["results"], &["report"]],
+    commands: &[
+        &[],
+        &["pause"],
+        &["resume"],
+        &["cancel"],
+        &["status"],
+        &["retry"],
+        &["results"],
+        &["report"],
+        &["preview"],
+        &["completion"],
+    ],
 };
 
 /// The page.

@@ -176,6 +176,7 @@ impl Store for PostgresStore {
             .bind(rows.iter().map(|row| row.opted_out.clone()).collect::<Vec<_>>())
             .bind(told)
             .bind(NotificationEvent::BatchCompleted.as_str())
+            .bind(count(|delta| delta.requests))
             .execute(self.connection())
             .await?;
         Ok(())

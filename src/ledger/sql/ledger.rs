@@ -21,6 +21,7 @@ use crate::ledger::contacts::{
 use crate::ledger::declaration::{AccountKey, Declaration};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
+use crate::ledger::figures::Figures;
 use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::people::{Deeds, OPTED_OUT};
@@ -314,6 +315,10 @@ impl<D: Database> Ledger for D {
 
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         read!(self, |store| outbox::totals(store))
+    }
+
+    async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {
+        read!(self, |store| read::figures(store, broadcast))?.ok_or(LedgerError::UnknownBroadcast)
     }
 
     async fn totals(&self) -> Result<Vec<Outcomes>> {

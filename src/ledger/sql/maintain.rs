@@ -81,7 +81,7 @@ async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
 }
 
 fn unknown(seq: i64, attempt: u32, message: &str) -> Report {
-    Report { seq, attempt, outcome: Outcome::Unknown { fault: Fault::new(SENDER_LOST, None, message) } }
+    Report::new(seq, attempt, Outcome::Unknown { fault: Fault::new(SENDER_LOST, None, message) })
 }
 
 /// Settles a slice of everybody in flight, and gives up all claims when nobody is left; returns how many.
@@ -126,11 +126,7 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     let lost = on_the_wire
         .into_iter()
         .map(|(seq, attempt)| unknown(seq, attempt as u32, "the sender ended while the request was on the wire"));
-    let kept = never_begun.into_iter().map(|(seq, attempt)| Report {
-        seq,
-        attempt: attempt as u32,
-        outcome: Outcome::NotBegun,
-    });
+    let kept = never_begun.into_iter().map(|(seq, attempt)| Report::new(seq, attempt as u32, Outcome::NotBegun));
     let reports: Vec<Report> = lost.chain(kept).collect();
     record(store, &mut broadcast, &reports, now, Evidence::Concluded).await?;
     store

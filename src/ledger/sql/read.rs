@@ -16,6 +16,7 @@ use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::{AccountKey, Told, digest};
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::figures::{BatchFigures, CauseFigures, Figures, MAX_CAUSE_FIGURES};
 use crate::ledger::hold;
 use crate::ledger::owner::AccountSnapshot;
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Failing, MAX_REASONS, MAX_TOTALS, Outcomes};
@@ -67,7 +68,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         parts: broadcast.parts(),
         counts,
         receipts: ReceiptCounts::from(&broadcast.receipts),
-        outcomes: outcomes(store, id).await?,
+        outcomes: outcomes(store, id, MAX_REASONS).await?,
         batches_total: totals.total,
         batches_active: totals.active,
         batches_complete: totals.complete,
@@ -195,15 +196,26 @@ pub async fn account<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<
     }))
 }
 
-async fn outcomes<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Vec<Outcomes>> {
+async fn outcomes<S: Store>(store: &mut S, id: BroadcastId, most: i64) -> sqlx::Result<Vec<Outcomes>> {
     let rows: Vec<(i64, String, String, i64)> = store
         .all(
             "SELECT state, reason, code, count FROM tally WHERE broadcast_id = $1 AND count > 0 \
              ORDER BY count DESC, reason, code, state LIMIT $2",
-            args![id.0, MAX_REASONS],
+            args![id.0, most],
         )
         .await?;
     Ok(rows.into_iter().filter_map(named).collect())
+}
+
+/// `None` for a broadcast that is not there.
+pub async fn figures<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<Figures>> {
+    let Some(broadcast) = rows::read(store, id).await? else { return Ok(None) };
+    Ok(Some(Figures {
+        pace: broadcast.pace_history()?,
+        latency: broadcast.latency()?,
+        causes: outcomes(store, id, MAX_CAUSE_FIGURES).await?.into_iter().map(CauseFigures::from).collect(),
+        batches: batches(store, id).await?.into_iter().map(BatchFigures::from).collect(),
+    }))
 }
 
 fn named((state, reason, code, count): (i64, String, String, i64)) -> Option<Outcomes> {
@@ -247,6 +259,7 @@ struct BatchRow {
     #[sqlx(flatten)]
     counts: CountColumns,
     retries: i64,
+    requests: i64,
     reclaims: i64,
     error_reason: Option<String>,
     error_code: Option<String>,
@@ -281,6 +294,7 @@ impl BatchRow {
             renewed_at: self.renewed_at.map(Timestamp),
             counts: Counts::from(&self.counts),
             retries: self.retries,
+            requests: self.requests,
             reclaims: self.reclaims,
             last_error: fault.zip(self.error_at.map(Timestamp)),
             started_at: self.started_at.map(Timestamp),

@@ -283,7 +283,7 @@ impl HeardRow {
         }
         self.heard = self.attempt;
         let outcome = Outcome::Accepted { provider_id: self.provider_id.clone() };
-        let report = Report { seq: self.seq, attempt: self.attempt as u32, outcome };
+        let report = Report { seq: self.seq, attempt: self.attempt as u32, outcome, took_ms: None };
         (self.state() != Some(RecipientState::Inflight)).then_some(report)
     }
 

@@ -9,6 +9,7 @@ use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::failure_streak::FailureStreak;
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
+use crate::delivery::pace_history::Deeds;
 use crate::delivery::recipient::{
     Circumstances, RecipientState, Settled, SkipReason, Standing, is_a_part, settle, verdict,
 };
@@ -160,6 +161,15 @@ struct Book {
     tally: Tally,
     failures: FailureStreak,
     recorded: Recorded,
+    /// By when the slot of their request was: a pace is that of requests, not of transactions.
+    deeds: BTreeMap<Timestamp, Deeds>,
+    /// Of each request that the provider was asked.
+    took_ms: Vec<u64>,
+}
+
+/// How long a request took, if the provider was asked one.
+fn asked(report: &Report) -> Option<u64> {
+    report.took_ms.filter(|_| !matches!(report.outcome, Outcome::NotBegun | Outcome::NotSent { .. }))
 }
 
 impl Book {
@@ -173,6 +183,8 @@ impl Book {
             tally: Tally::default(),
             failures: FailureStreak::default(),
             recorded: Recorded::default(),
+            deeds: BTreeMap::new(),
+            took_ms: Vec::new(),
         }
     }
 
@@ -214,6 +226,11 @@ impl Book {
                 delta.error = Some(fault.clone());
             }
         }
+        if seen && let Some(took_ms) = asked(report) {
+            delta.requests += 1;
+            self.took_ms.push(took_ms);
+            self.deeds_of(row).requests += 1;
+        }
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
             self.failures.observe(&report.outcome, self.now);
@@ -229,6 +246,13 @@ impl Book {
         }
     }
 
+    /// What happened by the request that was last meant for a recipient.
+    fn deeds_of(&mut self, row: &DeliveryRow) -> &mut Deeds {
+        let slot = row.slot.map_or(self.now, Timestamp);
+        // What lies ahead is of a clock that was set back.
+        self.deeds.entry(slot.min(self.now)).or_default()
+    }
+
     /// A sender that was given up tells that it does not know either.
     fn confirm(&mut self, broadcast: &BroadcastRow, row: &mut DeliveryRow, report: &Report) {
         let Some(before) = row.standing() else { return };
@@ -238,6 +262,11 @@ impl Book {
         let Some(after) = confirmed else { return };
         let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
         delta.retries += i64::from(after.resend);
+        if let Some(took_ms) = asked(report) {
+            delta.requests += 1;
+            self.took_ms.push(took_ms);
+            self.deeds_of(row).requests += 1;
+        }
         self.change(broadcast, row, before.state, after);
     }
 
@@ -258,6 +287,13 @@ impl Book {
         delta.retries -= i64::from(row.resend);
         delta.counts.shift(from, after.state);
         self.counts.shift(from, after.state);
+        match after.state {
+            _ if after.state == from => {}
+            RecipientState::Sent => self.deeds_of(row).sent += 1,
+            RecipientState::Failed => self.deeds_of(row).failed += 1,
+            RecipientState::Unknown => self.deeds_of(row).unknown += 1,
+            RecipientState::Pending | RecipientState::Inflight | RecipientState::Skipped => {}
+        }
         if from == RecipientState::Unknown {
             self.tally.change(from, row.reason.as_deref().unwrap_or_default(), row.code.as_deref(), -1);
         }
@@ -306,6 +342,7 @@ impl Book {
             return Ok(self.recorded);
         }
         broadcast.set_counts(self.counts);
+        broadcast.count(&self.deeds, &self.took_ms)?;
         let rows = self.rows.into_values().collect();
         store.record(&entries(broadcast, self.now, rows, self.batches, self.tally)?).await?;
         Ok(self.recorded)

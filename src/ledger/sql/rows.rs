@@ -1,6 +1,9 @@
 //! Rows as the database holds them, and the way into the domain's own values and back.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
 use super::outbox::NewRow;
@@ -12,7 +15,9 @@ use crate::delivery::brake::{Brake, Footing};
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::FailureStreak;
 use crate::delivery::gate::{Block, Gate, Loss};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::pace_history::{Deeds, PaceHistory};
 use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
@@ -25,6 +30,12 @@ use crate::ledger::exchange::{BroadcastId, CONNECT_TIMEOUT, DEADLINE_GRACE, LEAS
 /// A value as the text of a column or parameter.
 pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
     serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// A value of a column of text; its default where there is none.
+fn stored<T: DeserializeOwned + Default>(text: Option<&str>) -> sqlx::Result<T> {
+    let value = text.map(serde_json::from_str).transpose();
+    value.map(Option::unwrap_or_default).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 #[derive(Clone, Debug, FromRow)]
@@ -136,6 +147,11 @@ pub struct BroadcastRow {
     pub counts: CountColumns,
     #[sqlx(flatten)]
     pub receipts: ReceiptColumns,
+    pub pace: Option<String>,
+    pub latency: Option<String>,
+    /// One of the two has changed since it was read: else neither is written, as they may be some kilobytes.
+    #[sqlx(skip)]
+    pub has_counted: bool,
     pub first_attempt_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub revision: i64,
@@ -362,6 +378,31 @@ impl BroadcastRow {
         self.failed_at = streak.last.as_ref().map(|(_, at)| at.0);
         self.failed_in_a_row = i64::from(streak.length);
         Ok(())
+    }
+
+    /// Counts what happened when, and how long the answers took.
+    pub fn count(&mut self, deeds: &BTreeMap<Timestamp, Deeds>, took_ms: &[u64]) -> sqlx::Result<()> {
+        if !deeds.is_empty() {
+            let mut pace = self.pace_history()?;
+            deeds.iter().for_each(|(at, deeds)| pace.add(*at, deeds));
+            self.pace = Some(json(&pace)?);
+            self.has_counted = true;
+        }
+        if !took_ms.is_empty() {
+            let mut latency = self.latency()?;
+            took_ms.iter().for_each(|took| latency.add(*took));
+            self.latency = Some(json(&latency)?);
+            self.has_counted = true;
+        }
+        Ok(())
+    }
+
+    pub fn pace_history(&self) -> sqlx::Result<PaceHistory> {
+        stored(self.pace.as_deref())
+    }
+
+    pub fn latency(&self) -> sqlx::Result<Histogram> {
+        stored(self.latency.as_deref())
     }
 
     /// Whether somebody makes the plan: a planner that is silent for a lease is dead.

@@ -113,6 +113,8 @@ pub struct Change {
 pub struct BatchDelta {
     pub counts: Counts,
     pub retries: i64,
+    /// That the provider was asked.
+    pub requests: i64,
     /// Somebody has survived it.
     pub proof: bool,
     pub error: Option<Fault>,

@@ -31,6 +31,8 @@ pub fn of_broadcast(broadcast: &BroadcastRow) -> Vec<Value> {
         broadcast.failed_in_a_row,
         broadcast.failed_at,
         &broadcast.notified,
+        broadcast.pace.clone().filter(|_| broadcast.has_counted),
+        broadcast.latency.clone().filter(|_| broadcast.has_counted),
     ]
 }
 

@@ -57,6 +57,14 @@ impl SqliteLedger {
         SqliteLedger::connect(PathBuf::from(":memory:"), options, clock, None).await
     }
 
+    /// A ledger in a file without a name, which is gone with the process whatever ends it: for what is looked at and not
+    /// kept. Little of it is in memory, however long its plans are.
+    pub async fn temporary(clock: Arc<dyn Clock>) -> Result<SqliteLedger> {
+        // SQLite's own way to say so.
+        let options = SqliteConnectOptions::new().filename("").create_if_missing(true);
+        SqliteLedger::connect(PathBuf::from("(temporary)"), options, clock, None).await
+    }
+
     async fn connect(
         path: PathBuf,
         options: SqliteConnectOptions,

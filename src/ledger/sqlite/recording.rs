@@ -85,10 +85,11 @@ impl SqliteStore {
         delta: &BatchDelta,
         now: Timestamp,
     ) -> sqlx::Result<()> {
-        let BatchDelta { counts, retries, proof, error } = delta;
+        let BatchDelta { counts, retries, requests, proof, error } = delta;
         self.run(
             "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
              failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
+             requests = requests + $15, \
              probation = CASE WHEN $10 THEN FALSE ELSE probation END, \
              error_reason = coalesce($11, error_reason), \
              error_code = CASE WHEN $11 IS NULL THEN error_code ELSE $12 END, \
@@ -111,7 +112,8 @@ impl SqliteStore {
                 error.as_ref().map(|fault| fault.reason.clone()),
                 error.as_ref().and_then(|fault| fault.code.clone()),
                 error.as_ref().map(|fault| fault.message.clone()),
-                now
+                now,
+                *requests
             ],
         )
         .await?;

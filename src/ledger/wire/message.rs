@@ -29,6 +29,8 @@ pub const REPORT_NOTIFICATIONS: &str = "/v1/notifications/report";
 pub const LAST_WORDS: &str = "/v1/last-words";
 /// For people, with tokens of their own.
 pub const RESULTS: &str = "/v1/results";
+/// For people as well.
+pub const FIGURES: &str = "/v1/figures";
 
 /// For receivers of call-backs, with tokens of their own.
 pub const RECEIVE: &str = "/v1/receive";
@@ -58,6 +60,17 @@ pub const MAX_RECEIVE_BODY: usize = MAX_EVENTS * 4 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveRequest {
     pub events: Vec<ProviderEvent>,
+}
+
+/// The longest answer with figures: 500 batches of some 400 bytes, 256 spans and 64 classes of numbers, and 200 causes whose
+/// reasons and codes are bounded as well.
+pub const MAX_FIGURES_ANSWER: usize = 1024 * 1024;
+
+/// Asks for the figures of a BroadcastMessage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiguresRequest {
+    pub namespace: String,
+    pub name: String,
 }
 
 /// Asks for results of a BroadcastMessage, from a sequence number on.

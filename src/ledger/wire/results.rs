@@ -1,4 +1,4 @@
-//! The part of the ledger API that people read: what became of recipients. It has a gate of its own, and takes nothing
+//! The part of the ledger API that people read: what became of recipients, one by one and in figures. It has a gate of its own, and takes nothing
 //! from senders: two pages are read at once at most.
 
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
-use tokio::sync::Semaphore;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::gatekeeper::{NotReadable, ReaderGate};
-use super::message::{Cause, MAX_RESULTS_BODY, RESULTS, ResultsRequest};
+use super::message::{Cause, FIGURES, FiguresRequest, MAX_RESULTS_BODY, RESULTS, ResultsRequest};
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
 use crate::ledger::Ledger;
+use crate::ledger::exchange::BroadcastId;
 use crate::ledger::results::ResultsQuery;
 
 /// Pages read at once: each is a transaction that senders may have to wait for.
@@ -33,33 +35,76 @@ struct Reading<L, R> {
     pages: Semaphore,
 }
 
-/// One path: a POST with a bearer token and a body of JSON.
+/// Two paths: a POST with a bearer token and a body of JSON each.
 pub fn results_router<L: Ledger, R: ReaderGate>(ledger: Arc<L>, gate: Arc<R>) -> Router {
     let (readers, pages) = (Semaphore::new(MAX_READERS), Semaphore::new(PAGES_AT_ONCE));
     let reading = Reading { ledger, gate, readers, pages };
     Router::new()
         .route(RESULTS, post(results::<L, R>))
+        .route(FIGURES, post(figures::<L, R>))
         .method_not_allowed_fallback(no_such_path)
         .with_state(Arc::new(reading))
+}
+
+/// A question about a BroadcastMessage.
+trait Question: DeserializeOwned {
+    fn about(&self) -> (&str, &str);
+}
+
+impl Question for ResultsRequest {
+    fn about(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
+impl Question for FiguresRequest {
+    fn about(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
+/// What a question that was let in may read, and its places, which it gives up with this.
+struct LetIn<'a, Q> {
+    asked: Q,
+    broadcast: BroadcastId,
+    _place: SemaphorePermit<'a>,
+    _turn: SemaphorePermit<'a>,
 }
 
 async fn results<L: Ledger, R: ReaderGate>(
     State(reading): State<Arc<Reading<L, R>>>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let missing = || NotReadable::Unauthorized("the request has none".to_owned());
-    let token = bearer(request.headers()).ok_or_else(missing)?;
-    reading.gate.glance(&token)?;
-    let length = announced_length(request.headers(), MAX_RESULTS_BODY)?;
-    let asked: ResultsRequest = read(request, length, READ_TIMEOUT).await?;
-    // Only now: whoever brings no such token, or is slow to ask, takes no reader's place.
-    let full = || Refused::for_now("too many questions at once");
-    let _place = reading.readers.try_acquire().map_err(|_| full())?;
-    let reader = reading.gate.admit(&token, &asked.namespace, &asked.name).await?;
-    let turn = tokio::time::timeout(PATIENCE, reading.pages.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(full()) };
-    let query = ResultsQuery { broadcast: reader.broadcast, filter: asked.filter, from: asked.from };
+    let reader = reading.let_in::<ResultsRequest>(request).await?;
+    let ResultsRequest { filter, from, .. } = reader.asked.clone();
+    let query = ResultsQuery { broadcast: reader.broadcast, filter, from };
     Ok(answer(reading.ledger.results(&query).await))
+}
+
+async fn figures<L: Ledger, R: ReaderGate>(
+    State(reading): State<Arc<Reading<L, R>>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let reader = reading.let_in::<FiguresRequest>(request).await?;
+    Ok(answer(reading.ledger.figures(reader.broadcast).await))
+}
+
+impl<L: Ledger, R: ReaderGate> Reading<L, R> {
+    async fn let_in<Q: Question>(&self, request: Request) -> Result<LetIn<'_, Q>, Refused> {
+        let missing = || NotReadable::Unauthorized("the request has none".to_owned());
+        let token = bearer(request.headers()).ok_or_else(missing)?;
+        self.gate.glance(&token)?;
+        let length = announced_length(request.headers(), MAX_RESULTS_BODY)?;
+        let asked: Q = read(request, length, READ_TIMEOUT).await?;
+        // Only now: whoever brings no such token, or is slow to ask, takes no reader's place.
+        let full = || Refused::for_now("too many questions at once");
+        let place = self.readers.try_acquire().map_err(|_| full())?;
+        let (namespace, name) = asked.about();
+        let broadcast = self.gate.admit(&token, namespace, name).await?.broadcast;
+        let turn = tokio::time::timeout(PATIENCE, self.pages.acquire()).await;
+        let Ok(Ok(turn)) = turn else { return Err(full()) };
+        Ok(LetIn { asked, broadcast, _place: place, _turn: turn })
+    }
 }
 
 impl From<NotReadable> for Refused {

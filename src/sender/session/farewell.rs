@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::super::clock::Local;
-use super::super::flight::Landing;
 use super::super::holding::Held;
 use super::{Ended, Exchanged, Flown, Running, SessionError};
 use crate::ledger::SenderLedger;
-use crate::ledger::exchange::Report;
 
 impl<L: SenderLedger> Running<L> {
     /// The last request: the claim is handed back.
@@ -36,9 +34,10 @@ impl<L: SenderLedger> Running<L> {
     pub(super) async fn wind_up(&mut self) {
         self.holding.leave(Local::now());
         while let Some(flown) = self.flights.join_next().await {
-            if let Ok(Flown { seq, attempt, landing: Landing { outcome, .. }, .. }) = flown {
-                let _ = self.session.journal.ended(&self.session.holder, seq, attempt, &outcome);
-                self.holding.ended(Report { seq, attempt, outcome }, Local::now());
+            if let Ok(Flown { seq, attempt, landing, .. }) = flown {
+                let report = landing.report(seq, attempt);
+                let _ = self.session.journal.ended(&self.session.holder, &report);
+                self.holding.ended(report, Local::now());
             }
         }
         if let Some(exchange) = self.exchange.take()

@@ -384,6 +384,7 @@ pub fn batch(index: i64, first: i64, last: i64) -> BatchSnapshot {
         renewed_at: None,
         counts: Counts { pending: last - first + 1, ..Counts::default() },
         retries: 0,
+        requests: 0,
         reclaims: 0,
         last_error: None,
         started_at: None,

@@ -1,0 +1,165 @@
+//! A report as a page that needs nothing else: no script, and nothing from elsewhere.
+
+use jiff::Timestamp;
+
+use super::plot::{Bar, Curve, Label, bars, curves};
+use super::summary::{BatchRow, Latency, Pace, Report};
+use super::words::{duration, escaped, number};
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
+table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.25rem 1.5rem .25rem 0;border-bottom:1px solid #ddd}\
+td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}\
+figure{margin:2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#555}\
+svg rect{fill:#2563a8}svg polyline{fill:none;stroke-width:1.5}svg .grid{stroke:#e4e4e4}svg line.mark{stroke:#b3261e;stroke-dasharray:4 3}svg text.mark{fill:#b3261e;paint-order:stroke;stroke:#fff;stroke-width:3px}\
+polyline.requests{stroke:#2563a8}polyline.sent{stroke:#2e7d32}polyline.lost{stroke:#b3261e}\
+.key{font-weight:400;margin-left:1rem}.key::before{content:\"\";display:inline-block;width:.8em;height:.2em;margin-right:.4em;vertical-align:middle;background:currentColor}\
+.key.requests{color:#2563a8}.key.sent{color:#2e7d32}.key.lost{color:#b3261e}\
+@media print{body{margin:0}}";
+
+/// The whole page. A browser that is shown it fetches nothing.
+pub fn html(report: &Report) -> String {
+    let title = escaped(&format!("{}/{}", report.namespace, report.name));
+    let mut body = format!("<h1>{title}</h1>\n{}{}", facts(report), outcomes(report));
+    if let Some(pace) = report.pace.as_ref().filter(|pace| !pace.spans.is_empty()) {
+        body.push_str(&rates(pace));
+    }
+    body.push_str(&report.latency.as_ref().map(latencies).unwrap_or_default());
+    body.push_str(&batches(report));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head>\n\
+         <body>\n{body}</body>\n</html>\n"
+    )
+}
+
+fn facts(report: &Report) -> String {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let speeds = report.speeds();
+    let latency = report.latency.as_ref();
+    let facts = [
+        ("Key", report.idempotency_key.clone()),
+        ("Channel", report.channel.clone()),
+        ("State", report.state.clone()),
+        ("End", report.end.clone().unwrap_or_default()),
+        ("First attempt", time(report.first_attempt_time)),
+        ("Completed", time(report.completion_time)),
+        ("Duration", report.duration_seconds.map(duration).unwrap_or_default()),
+        ("Planned", number(report.recipients.planned)),
+        ("Named more than once", number(report.duplicates)),
+        ("Left out", number(report.excluded)),
+        ("API calls", report.requests.map(|requests| number(requests as i64)).unwrap_or_default()),
+        (
+            "API calls for each message sent",
+            report.requests_per_sent().map(|each| format!("{each:.3}")).unwrap_or_default(),
+        ),
+        ("Requests a second, on average", speeds.map(|(average, _)| format!("{average:.1}")).unwrap_or_default()),
+        ("Requests a second, at most", speeds.map(|(_, most)| format!("{most:.1}")).unwrap_or_default()),
+        (
+            "Answers, p50 / p95 / p99",
+            latency.map(|told| format!("{} / {} / {} ms", told.p50_ms, told.p95_ms, told.p99_ms)).unwrap_or_default(),
+        ),
+        ("Attempts beyond the first", number(report.retries)),
+        ("Batches", report.batches.len().to_string()),
+        ("Batches taken over from lost senders", number(report.reclaims)),
+    ];
+    let rows = facts.iter().filter(|(_, value)| !value.is_empty());
+    let rows: String =
+        rows.map(|(name, value)| format!("<tr><th>{name}</th><td>{}</td></tr>\n", escaped(value))).collect();
+    format!("<table>\n{rows}</table>\n")
+}
+
+fn outcomes(report: &Report) -> String {
+    let row = |row: &super::summary::OutcomeRow| {
+        let (reason, code) = (escaped(&row.reason), escaped(&row.code));
+        let (outcome, count, share) = (row.outcome, number(row.count), report.share(row.count));
+        format!(
+            "<tr><td>{outcome}</td><td>{reason}</td><td>{code}</td><td class=\"number\">{count}</td><td class=\"number\">{share}</td></tr>\n"
+        )
+    };
+    let rows: String = report.outcomes.iter().map(row).collect();
+    format!(
+        "<table>\n<tr><th>Outcome</th><th>Reason</th><th>Code</th><th class=\"number\">Recipients</th><th class=\"number\">Share</th></tr>\n{rows}</table>\n"
+    )
+}
+
+fn rates(pace: &Pace) -> String {
+    let length = pace.span_seconds.max(1) as f64;
+    let curve = |name, style, figure: fn(&super::summary::PaceSpan) -> u64| Curve {
+        name,
+        style,
+        values: pace.spans.iter().map(|span| figure(span) as f64 / length).collect(),
+    };
+    let three = [
+        curve("requests", "requests", |span| span.requests),
+        curve("sent", "sent", |span| span.sent),
+        curve("failed or unknown", "lost", |span| span.failed + span.unknown),
+    ];
+    let at = |place: usize| pace.spans.get(place).map(|span| span.begin.strftime("%F %T UTC").to_string());
+    let last = pace.spans.len() - 1;
+    let places = [(0.0, 0), (0.5, last / 2), (1.0, last)];
+    let labels: Vec<Label> = places.into_iter().filter_map(|(place, span)| Some((place, at(span)?))).collect();
+    let title = format!("A second, over spans of {}", duration(pace.span_seconds));
+    curves(&title, &three, if last == 0 { &labels[..1] } else { &labels })
+}
+
+fn latencies(latency: &Latency) -> String {
+    let classes = &latency.classes;
+    let told = |class: &super::summary::LatencyClass| Bar {
+        value: class.count as f64,
+        told: format!("{} to {} ms: {}", class.from_ms, class.below_ms, number(class.count as i64)),
+    };
+    let all: Vec<Bar> = classes.iter().map(told).collect();
+    // Classes are equally wide in the picture, so a place is counted in classes.
+    let place = |milliseconds: u64| {
+        let class = classes.iter().position(|class| milliseconds < class.below_ms).unwrap_or(classes.len());
+        let within = classes.get(class).map_or(0.0, |class| {
+            let width = (class.below_ms - class.from_ms).max(1) as f64;
+            (milliseconds.saturating_sub(class.from_ms) as f64 / width).clamp(0.0, 1.0)
+        });
+        (class as f64 + within) / classes.len().max(1) as f64
+    };
+    let marks = [("p50", latency.p50_ms), ("p95", latency.p95_ms), ("p99", latency.p99_ms)]
+        .map(|(name, at)| (place(at), name.to_owned()));
+    let ends = [classes.first().map(|class| class.from_ms), classes.last().map(|class| class.below_ms)];
+    let labels: Vec<Label> =
+        [0.0, 1.0].into_iter().zip(ends).filter_map(|(place, at)| Some((place, format!("{} ms", at?)))).collect();
+    bars("Answers by the time they took", &all, &labels, &marks)
+}
+
+fn batches(report: &Report) -> String {
+    let complete: Vec<&BatchRow> = report.batches.iter().filter(|batch| batch.per_second.is_some()).collect();
+    let told = |batch: &&BatchRow| Bar {
+        value: batch.per_second.unwrap_or_default(),
+        told: format!(
+            "batch {} of {}: {} in {:.1} s",
+            batch.index,
+            number(batch.recipients),
+            format_args!("{:.1} a second", batch.per_second.unwrap_or_default()),
+            batch.seconds.unwrap_or_default()
+        ),
+    };
+    let mut text = String::new();
+    if let (Some(first), Some(last)) = (complete.first(), complete.last()) {
+        let all: Vec<Bar> = complete.iter().map(told).collect();
+        let labels = [(0.0, format!("batch {}", first.index)), (1.0, format!("batch {}", last.index))];
+        let labels = if complete.len() == 1 { &labels[..1] } else { &labels[..] };
+        text.push_str(&bars("Recipients settled a second, by batch", &all, labels, &[]));
+    }
+    let row = |size: &super::summary::SizeRow| {
+        format!(
+            "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1}</td><td class=\"number\">{:.1}</td></tr>\n",
+            number(size.recipients),
+            number(size.batches),
+            size.seconds,
+            size.per_second
+        )
+    };
+    let rows: String = report.batch_sizes.iter().map(row).collect();
+    if !rows.is_empty() {
+        text.push_str(&format!(
+            "<table>\n<tr><th class=\"number\">Batch size</th><th class=\"number\">Batches</th><th class=\"number\">Seconds each</th><th class=\"number\">Settled a second</th></tr>\n{rows}</table>\n"
+        ));
+    }
+    text
+}

@@ -1,0 +1,161 @@
+//! All forms of one report.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::delivery::pace_history::Deeds;
+use crate::delivery::time::{Span, Timestamp as At};
+use crate::report::csv::{Table, csv};
+use crate::report::html::html;
+use crate::report::json;
+
+fn status() -> BroadcastMessageStatus {
+    serde_json::from_value(json!({
+        "state": "Complete", "idempotencyKey": "spring-2026",
+        "conditions": [{"type": "Finished", "status": "True", "reason": "DeliveredWithFailures", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        "recipients": {"planned": 100, "pending": 0, "sent": 88, "failed": 9, "skipped": 1, "unknown": 2},
+        "reasons": [{"outcome": "Failed", "reason": "NoSuchUser", "code": "5,51", "count": 6},
+            {"outcome": "Skipped", "reason": "Expired", "count": 1},
+            {"outcome": "Unknown", "reason": "NoAnswer", "code": "<b>\u{1b}[2J", "count": 2}],
+        "plan": {"hash": "sha256:1", "duplicates": 3, "excluded": 4, "samples": ["Hi Ana"]},
+        "firstAttemptTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:01:05Z",
+    }))
+    .unwrap()
+}
+
+fn batches() -> Vec<BatchFigures> {
+    let begun = At::from_secs(1_767_225_600);
+    let batch = |index: i64, retries: i64| BatchFigures {
+        index,
+        recipients: 50,
+        sent: 44,
+        failed: 6,
+        requests: 55,
+        retries,
+        reclaims: 1,
+        started_at: Some(begun),
+        completed_at: Some(begun + Span::from_secs(20)),
+        ..BatchFigures::default()
+    };
+    vec![batch(0, 2), batch(1, 3)]
+}
+
+fn of(source: Source) -> Report {
+    let status = status();
+    Report::of(Subject { namespace: "marketing", name: "spring", channel: "page", status: &status }, &source).unwrap()
+}
+
+pub fn from_batches() -> Report {
+    of(Source::Batches(batches()))
+}
+
+/// 110 requests in 64 seconds, two in each but for the last ones.
+pub fn from_ledger() -> Report {
+    let mut figures = Figures { causes: of_status(&status().reasons), batches: batches(), ..Figures::default() };
+    for request in 0..110 {
+        let deeds = Deeds { requests: 1, sent: u64::from(request < 88), ..Deeds::default() };
+        figures.pace.add(At::from_secs(1_767_225_600 + request / 2 + request / 109 * 9), &deeds);
+        figures.latency.add(100 + request as u64);
+    }
+    of(Source::Ledger(Box::new(figures)))
+}
+
+#[test]
+fn everybody_planned_is_in_one_row_though_only_some_reasons_are_told_apart() {
+    for report in [from_batches(), from_ledger()] {
+        let rows: Vec<(&str, &str, i64)> =
+            report.outcomes.iter().map(|row| (row.outcome, row.reason.as_str(), row.count)).collect();
+        let expected = [
+            ("Sent", "", 88),
+            ("Failed", "NoSuchUser", 6),
+            ("Failed", "", 3),
+            ("Skipped", "Expired", 1),
+            ("Unknown", "NoAnswer", 2),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(report.outcomes.iter().map(|row| row.count).sum::<i64>(), report.recipients.planned);
+        assert_eq!((report.retries, report.reclaims, report.duration_seconds), (5, 2, Some(65)));
+    }
+}
+
+#[test]
+fn what_the_ledger_has_counted_becomes_rates_quantiles_and_cost() {
+    let report = from_ledger();
+    assert_eq!(report.requests, Some(110));
+    let latency = report.latency.as_ref().unwrap();
+    // Within its class, of which a bound is a quarter more than the other at most.
+    assert!((140..=170).contains(&latency.p50_ms) && (190..=224).contains(&latency.p99_ms), "{latency:?}");
+    assert!(latency.p50_ms <= latency.p95_ms && latency.p95_ms <= latency.p99_ms);
+    assert_eq!(latency.classes.iter().map(|class| class.count).sum::<u64>(), 110);
+    let pace = report.pace.as_ref().unwrap();
+    assert_eq!((pace.span_seconds, pace.spans.len()), (1, 64));
+    assert_eq!(pace.spans.iter().map(|span| span.sent).sum::<u64>(), 88);
+    assert_eq!(report.batches[1].per_second, Some(2.5));
+    assert_eq!(report.batch_sizes, [SizeRow { recipients: 50, batches: 2, seconds: 20.0, per_second: 2.5 }]);
+    let without = from_batches();
+    assert_eq!((without.requests, without.latency, without.pace), (None, None, None));
+    assert_eq!((without.batches[0].requests, without.batch_sizes), (None, report.batch_sizes));
+}
+
+#[test]
+fn all_forms_say_the_same_and_none_names_a_recipient() {
+    let report = from_ledger();
+    let (json, page) = (json(&report), html(&report));
+    let tables = [Table::Outcomes, Table::Pace, Table::Latency, Table::Batches].map(|table| csv(&report, table));
+    let back: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&back["recipients"]["sent"], &back["requests"]), (&88.into(), &110.into()));
+    assert_eq!(back["end"], "DeliveredWithFailures");
+    assert_eq!(
+        back["pace"]["spans"][0],
+        json!({"begin": "2026-01-01T00:00:00Z", "requests": 2, "sent": 2, "failed": 0, "unknown": 0})
+    );
+    assert_eq!(tables[0].lines().nth(2), Some("Failed,NoSuchUser,\"5,51\",6"));
+    assert_eq!(tables[1].lines().nth(1), Some("2026-01-01T00:00:00Z,1,2,2,0,0"));
+    assert_eq!(tables[3].lines().nth(2).unwrap().split(',').nth(7), Some("55"));
+    for table in &tables {
+        let width = |line: &str| csv_width(line);
+        assert!(
+            table.lines().count() > 1 && table.lines().all(|line| width(line) == width(table.lines().next().unwrap()))
+        );
+    }
+    assert!(page.contains("<td>Failed</td><td>NoSuchUser</td><td>5,51</td>"), "{page}");
+    assert!(page.contains("&lt;b&gt;") && !page.contains("<b>"), "what others wrote is text");
+    for text in tables.iter().chain([&json, &page]) {
+        assert!(!text.contains("Hi Ana"), "{text}");
+    }
+}
+
+fn csv_width(line: &str) -> usize {
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+    reader.records().next().unwrap().unwrap().len()
+}
+
+#[test]
+fn a_page_has_its_plots_and_asks_nobody_for_anything() {
+    let page = html(&from_ledger());
+    for part in
+        ["A second, over spans of 1 s", "Answers by the time they took", "Recipients settled a second, by batch"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert_eq!(page.matches("<polyline").count(), 3);
+    assert!(
+        [">p50<", ">p95<", ">p99<", "<td>110</td>", "<td>1.250</td>"].iter().all(|part| page.contains(part)),
+        "{page}"
+    );
+    assert_eq!(page.matches("<rect").count(), from_ledger().latency.unwrap().classes.len() + 2);
+    for elsewhere in ["http://", "https://", "//", "src=", "href=", "url(", "@import", "<script", "<link", "<iframe"] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+    let without = html(&from_batches());
+    assert_eq!(without.matches("<svg").count(), 1, "batches alone");
+}
+
+#[test]
+fn before_there_is_a_plan_there_is_no_report() {
+    let status = BroadcastMessageStatus::default();
+    let subject = Subject { namespace: "marketing", name: "spring", channel: "page", status: &status };
+    assert_eq!(Report::of(subject, &Source::Batches(vec![])), None);
+}
