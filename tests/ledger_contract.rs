@@ -355,6 +355,7 @@ macro_rules! contract {
                     a_call_back_before_the_senders_report_stands_over_it
                     a_call_back_before_the_senders_silence_stands_over_it
                     a_call_back_stands_over_a_refusal_that_would_try_again
+                    a_call_back_after_a_refusal_that_would_try_again_stands_over_it
                     whoever_waits_to_be_resent_is_not_sent_to_again
                     a_call_back_of_a_part_lets_the_next_one_follow
                     call_backs_of_other_attempts_accounts_and_people_change_nothing

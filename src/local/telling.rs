@@ -18,7 +18,8 @@ use crate::sender::Notifier;
 use crate::sender::notifier::Notifying;
 
 /// So long a run that has sent everything waits for endpoints; what they have not taken by then is left to the next run.
-const GRACE: Duration = Duration::from_secs(10);
+/// Longer than an answer may take: runs that never waited for one would tell the same again and again.
+const GRACE: Duration = Duration::from_secs(30);
 /// A run that is told to stop waits no longer than for what is on the way.
 const STOPPED_GRACE: Duration = Duration::from_secs(2);
 

@@ -127,9 +127,12 @@ impl<L: SenderLedger> Notifier<L> {
         let keys = self.keys(&page).await;
         let tries: Vec<_> =
             page.notifications.iter().map(|told| self.tell(client, &page, told, &keys, taken)).collect();
-        let reports = futures::stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
-        let told = ReportNotifications { broadcast: self.broadcast, holder: self.holder.clone(), reports };
-        self.ledger.report_notifications(&told).await?;
+        // A few at a time: whoever is ended in the midst of a page has told of what was taken before.
+        let mut answered = futures::stream::iter(tries).buffer_unordered(AT_ONCE).chunks(AT_ONCE);
+        while let Some(reports) = answered.next().await {
+            let told = ReportNotifications { broadcast: self.broadcast, holder: self.holder.clone(), reports };
+            self.ledger.report_notifications(&told).await?;
+        }
         Ok(Page::Told)
     }
 

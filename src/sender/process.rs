@@ -42,8 +42,8 @@ const MAX_ROUNDS: u32 = 100;
 const TAKE_OVER_GRACE: Duration = Duration::from_secs(10);
 
 /// What comes last is told to endpoints for so long, with what comes due again meanwhile; the rest is left to a wave of its
-/// own.
-const TELLING_GRACE: Duration = Duration::from_secs(10);
+/// own. Longer than an answer may take: a wave that never waited for one would tell the same again and again.
+const TELLING_GRACE: Duration = Duration::from_secs(30);
 /// A process that is stopped has little time left; what is on the way then is told again.
 const STOPPED_GRACE: Duration = Duration::from_secs(2);
 

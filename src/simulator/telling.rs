@@ -28,6 +28,8 @@ const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 /// So long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// Where a URL of http names none.
+const HTTP_PORT: u16 = 80;
 
 /// Where call-backs go, and what they are signed with.
 #[derive(Clone, Debug, clap::Args)]
@@ -140,7 +142,10 @@ async fn post(connection: &mut Connection, told: &Told, telling: &Telling, secre
 }
 
 async fn connect(authority: &str) -> io::Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(authority).await?;
+    let stream = match authority.contains(':') {
+        true => TcpStream::connect(authority).await?,
+        false => TcpStream::connect((authority, HTTP_PORT)).await?,
+    };
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // It ends with the sender.

@@ -14,8 +14,9 @@ use super::stage::{SYSTEM, Stage};
 const AUDIT_LOG: &str = "HERALD_TEST_AUDIT_LOG";
 /// As whom the chart lets the operator speak.
 const OPERATOR: &str = "system:serviceaccount:herald-system:herald";
-/// Rights that no request shows: this one is looked at while a child with `blockOwnerDeletion` is made.
-const UNSEEN: [&str; 1] = ["update herald.dev/broadcastmessages/finalizers"];
+/// Rights that no request shows: these are looked at while a child with `blockOwnerDeletion` is made.
+const UNSEEN: [&str; 2] =
+    ["update herald.dev/broadcastmessages/finalizers", "update herald.dev/messagechannels/finalizers"];
 
 /// What the operator has asked for, and of that what it was refused, as `verb group/resource`.
 fn asked() -> (BTreeSet<String>, BTreeSet<String>) {

@@ -116,6 +116,22 @@ pub async fn a_call_back_stands_over_a_refusal_that_would_try_again<L: Backend>(
     assert_eq!(states, (Sent, Pending));
 }
 
+/// The provider took what it answered with an error, and tells so before the next attempt.
+pub async fn a_call_back_after_a_refusal_that_would_try_again_stands_over_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    sender.tell(world, reports(&rows, &transient())).await;
+    let received = receive(world, &[told(broadcast, &rows[0], News::Delivered, world.now())]).await;
+    assert_eq!(received.resolved, 1);
+    let states = (world.state(broadcast, rows[0].seq).await, world.state(broadcast, rows[1].seq).await);
+    assert_eq!(states, (Sent, Pending));
+    world.pass(Span::from_secs(120));
+    let again = sender.take(world, 5).await;
+    assert_eq!(again.iter().map(|row| row.seq).collect::<Vec<_>>(), [rows[1].seq]);
+    world.sums_hold().await;
+}
+
 pub async fn whoever_waits_to_be_resent_is_not_sent_to_again<L: Backend>(world: &World<L>) {
     let retry = RetryPolicy { after_unknown: true, ..RetryPolicy::default() };
     let broadcast = world.planned(&Declaration { retry, ..declaration("one") }, 2).await;

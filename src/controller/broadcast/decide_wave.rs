@@ -267,7 +267,9 @@ fn tend(
     let grace = begun_at(active).map(|at| at + START_GRACE);
     let late = grace.is_some_and(|until| until <= observation.now);
     let tells = job::told_at_start(active).is_some();
-    if !began && (old || (ended && late && !tells)) {
+    // Where no pod can start, the next wave tells no better.
+    let in_vain = begun_at(active).is_some_and(|at| at + LONGEST_BACKOFF <= observation.now);
+    if !began && (old || (ended && late && (!tells || in_vain))) {
         return Next::act(delete(active));
     }
     if lost_its_pods(active, &observation.pods) && start(active) != *reached {

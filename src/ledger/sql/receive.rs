@@ -36,6 +36,8 @@ pub struct Told {
     seq: i64,
     /// Of our correlation; `None` where the row was found otherwise.
     attempt: Option<u32>,
+    /// The same.
+    part: Option<u32>,
     recipient: Option<String>,
     provider_id: Option<String>,
     news: News,
@@ -95,9 +97,17 @@ pub async fn find<S: Store>(store: &mut S, account: &AccountKey, events: &[Provi
             Which::One { provider_id, .. } => provider_id.as_deref().map(|id| plain(id, MAX_PROVIDER_ID)),
             Which::UpTo(_) => None,
         };
-        let told = Told { seq: 0, attempt: None, recipient: recipient.clone(), provider_id, news: cut(news), at: *at };
+        let told = Told {
+            seq: 0,
+            attempt: None,
+            part: None,
+            recipient: recipient.clone(),
+            provider_id,
+            news: cut(news),
+            at: *at,
+        };
         if let Which::One { correlation: Some(ours), .. } = which {
-            let told = Told { seq: ours.seq, attempt: Some(ours.attempt), ..told };
+            let told = Told { seq: ours.seq, attempt: Some(ours.attempt), part: Some(ours.part), ..told };
             found.broadcasts.entry(ours.broadcast).or_default().push(told);
             continue;
         }
@@ -252,11 +262,14 @@ impl HeardRow {
         RecipientState::from_code(self.state)
     }
 
-    /// An attempt that was followed by another, or that has ended otherwise, is past.
+    /// An attempt that was followed by another, or that has ended otherwise, is past. One that is to be tried again is not: the
+    /// provider may have taken what it answered with an error. Of a part that was taken before, this says nothing new.
     fn is_meant(&self, told: &Told) -> bool {
         let may_be_taken = match self.state() {
             Some(RecipientState::Sent | RecipientState::Inflight | RecipientState::Unknown) => true,
-            Some(RecipientState::Pending) => self.resend,
+            Some(RecipientState::Pending) => {
+                self.resend || self.attempt > 0 && told.part.is_some_and(|part| i64::from(part) == self.parts_done)
+            }
             _ => false,
         };
         let is_latest = told.attempt.is_none_or(|attempt| i64::from(attempt) == self.attempt);

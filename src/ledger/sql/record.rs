@@ -205,9 +205,11 @@ impl Book {
     }
 
     fn enter(&mut self, broadcast: &mut BroadcastRow, row: &mut DeliveryRow, report: &Report, evidence: Evidence) {
-        let Some(before) = row.standing() else { return };
+        let Some(mut before) = row.standing() else { return };
         let around = self.around(broadcast, row);
         let seen = evidence == Evidence::Seen;
+        // That it was taken is known for certain, whatever its answer has said.
+        before.resend |= evidence == Evidence::Heard && before.state == RecipientState::Pending;
         let heard = row.heard(report);
         let outcome = heard.as_ref().unwrap_or(&report.outcome);
         let Some(after) = settle(before, report.attempt, outcome, &around) else {
