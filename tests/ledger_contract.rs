@@ -128,6 +128,7 @@ macro_rules! contract {
                     whose_window_has_closed_is_skipped_and_not_given_out
                     a_window_that_closes_before_the_slot_is_closed
                     who_writes_while_they_wait_is_messaged
+                    whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
                     a_contacts_activity_counts_where_a_row_says_less
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
                     tags_come_and_go_by_hand

@@ -17,6 +17,7 @@ use herald::ledger::{
 };
 
 use super::owners::orders;
+use super::quiet_hours::quiet;
 use super::world::*;
 
 const DAY: Span = Span::from_secs(24 * 60 * 60);
@@ -346,6 +347,30 @@ pub async fn who_writes_while_they_wait_is_messaged<L: Backend>(world: &World<L>
     assert_eq!((sender.number, world.state(broadcast, 1).await), (2, Sent));
     world.maintain_all().await;
     assert_eq!(world.state(broadcast, 0).await, Skipped);
+}
+
+fn last_active(number: usize, at: Timestamp) -> PlanRow {
+    PlanRow { vars: vars(&[("last_active_time", &herald::delivery::activity::shown(at))]), ..person(number) }
+}
+
+pub async fn whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet<L: Backend>(world: &World<L>) {
+    let closed = last_active(0, world.now() - DAY - SECOND);
+    // More than are looked at in one call.
+    let mut waiting = Vec::new();
+    for number in 0..60 {
+        let quiet_hours = quiet("21:00", "08:00");
+        let waits = Declaration { quiet_hours, ..windowed(&format!("quiet-{number}")) };
+        waiting.push(world.declare(&waits).await.id);
+        plan_rows(world, waiting[number], std::slice::from_ref(&closed)).await;
+    }
+    let broadcast = world.declare(&windowed("open")).await.id;
+    plan_rows(world, broadcast, &[closed, person(1)]).await;
+    for _ in 0..30 {
+        world.pass(SECOND);
+        world.maintain().await;
+    }
+    assert_eq!(states(world, broadcast).await, [Skipped, Pending]);
+    assert_eq!(states(world, waiting[0]).await, [Pending], "they may write until the quiet hours end");
 }
 
 pub async fn a_contacts_activity_counts_where_a_row_says_less<L: Backend>(world: &World<L>) {
