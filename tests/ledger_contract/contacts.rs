@@ -353,6 +353,26 @@ fn last_active(number: usize, at: Timestamp) -> PlanRow {
     PlanRow { vars: vars(&[("last_active_time", &herald::delivery::activity::shown(at))]), ..person(number) }
 }
 
+pub async fn a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&windowed("one")).await.id;
+    let closes_soon = world.now() - DAY + SECOND * 5;
+    plan_rows(world, broadcast, &[person(0), person(1), last_active(2, closes_soon), person(3)]).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let request = sender.request(vec![], 5);
+    let first = world.exchange(&request).await.unwrap().rows;
+    assert_eq!(seqs(&first), [1, 2, 3]);
+    opt_out(world, [1]).await;
+    world.pass(SECOND * 6);
+    let again = world.exchange(&request).await.unwrap().rows;
+    assert_eq!(again[..2], first[..2], "they keep the slot that has passed");
+    assert!(again[2].seq == 3 && again[2].slot > world.now(), "{again:?}");
+    sender.tell(world, reports(&again[..2], &Outcome::NotBegun)).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Sent, Skipped, Skipped, Inflight]);
+    assert_eq!(world.tally(broadcast, Skipped, "OptedOut").await, 1);
+    assert_eq!(world.tally(broadcast, Skipped, "WindowClosed").await, 1);
+}
+
 pub async fn whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet<L: Backend>(world: &World<L>) {
     let closed = last_active(0, world.now() - DAY - SECOND);
     // More than are looked at in one call.
