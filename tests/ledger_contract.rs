@@ -135,6 +135,7 @@ macro_rules! contract {
                     tags_come_and_go_by_hand
                     what_is_out_of_bounds_is_refused_and_changes_nothing
                     a_contacts_source_gives_whom_it_asks_for
+                    an_excluded_contacts_source_excludes_who_has_opted_out_too
                     a_tag_of_a_message_is_an_audience_at_once
                     contacts_longer_than_a_page_come_whole_and_nobody_twice
                 }

@@ -393,6 +393,25 @@ pub async fn whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is
     assert_eq!(states(world, waiting[0]).await, [Pending], "they may write until the quiet hours end");
 }
 
+pub async fn an_excluded_contacts_source_excludes_who_has_opted_out_too<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    world.ledger.tag(&account, &ids(0..3), &texts(&["vip"])).await.unwrap();
+    opt_out(world, [1]).await;
+    let audience = r#"{"sources": [{"name": "all", "contacts": {}}],
+        "exclude": {"sources": [{"name": "vips", "contacts": {"tags": ["vip"]}}]}}"#;
+    let audience: Audience = serde_json::from_str(audience).unwrap();
+    let declared = Declaration { orders: Some(Orders { audience, ..orders() }), ..declaration("one") };
+    let broadcast = world.declare(&declared).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    for (list, source, expected) in
+        [(AudienceList::Included, "all", set([0, 2])), (AudienceList::Excluded, "vips", set(0..3))]
+    {
+        let query = AudienceQuery { ticket, list, source: source.into(), from: AudiencePosition::Start };
+        let rows = world.ledger.audience_page(&query).await.unwrap().rows;
+        assert_eq!(rows.into_iter().map(|row| row.recipient).collect::<BTreeSet<_>>(), expected, "{source}");
+    }
+}
+
 pub async fn a_contacts_activity_counts_where_a_row_says_less<L: Backend>(world: &World<L>) {
     let account = declaration("any").account;
     world.ledger.heard_from(&account, &[("person-0".into(), world.now() - DAY)]).await.unwrap();
