@@ -353,6 +353,25 @@ fn last_active(number: usize, at: Timestamp) -> PlanRow {
     PlanRow { vars: vars(&[("last_active_time", &herald::delivery::activity::shown(at))]), ..person(number) }
 }
 
+pub async fn who_is_imported_as_active_while_they_wait_is_messaged<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let start_at = Some(world.now() + DAY);
+    let broadcast = world.declare(&Declaration { start_at, ..windowed("one") }).await.id;
+    let then = world.now() - SECOND;
+    plan_rows(world, broadcast, &[last_active(0, then), last_active(1, then)]).await;
+    world.pass(DAY);
+    let row = ContactRow {
+        recipient: person(1).recipient,
+        vars: BTreeMap::new(),
+        active_at: Some(world.now() - SECOND),
+        tags: Default::default(),
+    };
+    world.ledger.import_contacts(&account, &[row]).await.unwrap();
+    Sender::proven(world, "sender", broadcast).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Skipped, Sent]);
+}
+
 pub async fn a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile<L: Backend>(world: &World<L>) {
     let broadcast = world.declare(&windowed("one")).await.id;
     let closes_soon = world.now() - DAY + SECOND * 5;
