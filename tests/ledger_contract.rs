@@ -128,11 +128,15 @@ macro_rules! contract {
                     whose_window_has_closed_is_skipped_and_not_given_out
                     a_window_that_closes_before_the_slot_is_closed
                     who_writes_while_they_wait_is_messaged
+                    who_is_imported_as_active_while_they_wait_is_messaged
+                    a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile
+                    whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
                     a_contacts_activity_counts_where_a_row_says_less
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
                     tags_come_and_go_by_hand
                     what_is_out_of_bounds_is_refused_and_changes_nothing
                     a_contacts_source_gives_whom_it_asks_for
+                    an_excluded_contacts_source_excludes_who_has_opted_out_too
                     a_tag_of_a_message_is_an_audience_at_once
                     contacts_longer_than_a_page_come_whole_and_nobody_twice
                 }
@@ -177,6 +181,7 @@ macro_rules! contract {
                     whoever_is_cancelled_between_parts_is_skipped_and_the_results_say_what_was_taken
                     a_picture_refused_for_everybody_holds_the_broadcast_though_every_text_is_taken
                     the_next_part_comes_before_whoever_is_later_also_across_the_end_of_a_batch
+                    a_batch_is_kept_while_only_the_next_part_of_a_closed_window_waits
                 }
                 gates {
                     refused_credentials_stop_every_broadcast_of_the_account_until_lifted

@@ -17,6 +17,7 @@ use herald::ledger::{
 };
 
 use super::owners::orders;
+use super::quiet_hours::quiet;
 use super::world::*;
 
 const DAY: Span = Span::from_secs(24 * 60 * 60);
@@ -346,6 +347,88 @@ pub async fn who_writes_while_they_wait_is_messaged<L: Backend>(world: &World<L>
     assert_eq!((sender.number, world.state(broadcast, 1).await), (2, Sent));
     world.maintain_all().await;
     assert_eq!(world.state(broadcast, 0).await, Skipped);
+}
+
+fn last_active(number: usize, at: Timestamp) -> PlanRow {
+    PlanRow { vars: vars(&[("last_active_time", &herald::delivery::activity::shown(at))]), ..person(number) }
+}
+
+pub async fn who_is_imported_as_active_while_they_wait_is_messaged<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let start_at = Some(world.now() + DAY);
+    let broadcast = world.declare(&Declaration { start_at, ..windowed("one") }).await.id;
+    let then = world.now() - SECOND;
+    plan_rows(world, broadcast, &[last_active(0, then), last_active(1, then)]).await;
+    world.pass(DAY);
+    let row = ContactRow {
+        recipient: person(1).recipient,
+        vars: BTreeMap::new(),
+        active_at: Some(world.now() - SECOND),
+        tags: Default::default(),
+    };
+    world.ledger.import_contacts(&account, &[row]).await.unwrap();
+    Sender::proven(world, "sender", broadcast).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Skipped, Sent]);
+}
+
+pub async fn a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&windowed("one")).await.id;
+    let closes_soon = world.now() - DAY + SECOND * 5;
+    plan_rows(world, broadcast, &[person(0), person(1), last_active(2, closes_soon), person(3)]).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let request = sender.request(vec![], 5);
+    let first = world.exchange(&request).await.unwrap().rows;
+    assert_eq!(seqs(&first), [1, 2, 3]);
+    opt_out(world, [1]).await;
+    world.pass(SECOND * 6);
+    let again = world.exchange(&request).await.unwrap().rows;
+    assert_eq!(again[..2], first[..2], "they keep the slot that has passed");
+    assert!(again[2].seq == 3 && again[2].slot > world.now(), "{again:?}");
+    sender.tell(world, reports(&again[..2], &Outcome::NotBegun)).await;
+    world.maintain_all().await;
+    assert_eq!(states(world, broadcast).await, [Sent, Skipped, Skipped, Inflight]);
+    assert_eq!(world.tally(broadcast, Skipped, "OptedOut").await, 1);
+    assert_eq!(world.tally(broadcast, Skipped, "WindowClosed").await, 1);
+}
+
+pub async fn whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet<L: Backend>(world: &World<L>) {
+    let closed = last_active(0, world.now() - DAY - SECOND);
+    // More than are looked at in one call.
+    let mut waiting = Vec::new();
+    for number in 0..60 {
+        let quiet_hours = quiet("21:00", "08:00");
+        let waits = Declaration { quiet_hours, ..windowed(&format!("quiet-{number}")) };
+        waiting.push(world.declare(&waits).await.id);
+        plan_rows(world, waiting[number], std::slice::from_ref(&closed)).await;
+    }
+    let broadcast = world.declare(&windowed("open")).await.id;
+    plan_rows(world, broadcast, &[closed, person(1)]).await;
+    for _ in 0..30 {
+        world.pass(SECOND);
+        world.maintain().await;
+    }
+    assert_eq!(states(world, broadcast).await, [Skipped, Pending]);
+    assert_eq!(states(world, waiting[0]).await, [Pending], "they may write until the quiet hours end");
+}
+
+pub async fn an_excluded_contacts_source_excludes_who_has_opted_out_too<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    world.ledger.tag(&account, &ids(0..3), &texts(&["vip"])).await.unwrap();
+    opt_out(world, [1]).await;
+    let audience = r#"{"sources": [{"name": "all", "contacts": {}}],
+        "exclude": {"sources": [{"name": "vips", "contacts": {"tags": ["vip"]}}]}}"#;
+    let audience: Audience = serde_json::from_str(audience).unwrap();
+    let declared = Declaration { orders: Some(Orders { audience, ..orders() }), ..declaration("one") };
+    let broadcast = world.declare(&declared).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    for (list, source, expected) in
+        [(AudienceList::Included, "all", set([0, 2])), (AudienceList::Excluded, "vips", set(0..3))]
+    {
+        let query = AudienceQuery { ticket, list, source: source.into(), from: AudiencePosition::Start };
+        let rows = world.ledger.audience_page(&query).await.unwrap().rows;
+        assert_eq!(rows.into_iter().map(|row| row.recipient).collect::<BTreeSet<_>>(), expected, "{source}");
+    }
 }
 
 pub async fn a_contacts_activity_counts_where_a_row_says_less<L: Backend>(world: &World<L>) {

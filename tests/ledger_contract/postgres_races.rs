@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herald::api::Content;
-use herald::delivery::time::Timestamp;
+use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
 use herald::ledger::postgres::PostgresLedger;
-use herald::ledger::{Declaration, Ledger, LedgerError, SenderLedger};
+use herald::ledger::{Contacts, Declaration, Ledger, LedgerError, SenderLedger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::world::*;
@@ -86,4 +86,37 @@ async fn an_owner_of_several_is_released_while_those_are_judged() {
         declared.unwrap();
         released.unwrap();
     }
+}
+
+#[tokio::test]
+async fn who_writes_while_a_planner_is_at_work_is_known_as_active_in_its_plan() {
+    let schema = fresh_schema();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
+    let ledger = PostgresLedger::open_in(&server(), &schema, Some(clock.clone())).await.unwrap();
+    let world = World { ledger, clock };
+    let windowed = Declaration { reply_window: Some(Span::from_secs(86_400)), ..declaration("one") };
+    let broadcast = world.declare(&windowed).await.id;
+    let mut planner = PgConnection::connect(&server()).await.unwrap();
+    // What a planner does that has looked up who its people are.
+    for statement in [
+        format!("SET search_path TO {schema}"),
+        "BEGIN".to_owned(),
+        format!("SELECT id FROM broadcast WHERE id = {} FOR NO KEY UPDATE", broadcast.0),
+        format!(
+            "INSERT INTO delivery (broadcast_id, seq, recipient, vars, active_at) VALUES ({}, 0, 'person-0', '{{}}', 1)",
+            broadcast.0
+        ),
+    ] {
+        planner.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    let heard = [("person-0".to_owned(), world.now())];
+    let writes = world.ledger.heard_from(&windowed.account, &heard);
+    let goes_on = async {
+        tokio::time::sleep(A_WHILE).await;
+        planner.execute("COMMIT").await.unwrap();
+    };
+    let (written, ()) = tokio::join!(writes, goes_on);
+    written.unwrap();
+    let known: i64 = sqlx::query_scalar("SELECT active_at FROM delivery").fetch_one(&mut planner).await.unwrap();
+    assert_eq!(known, world.now().0);
 }

@@ -10,7 +10,7 @@ use herald::ledger::exchange::Directive;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{BroadcastId, Declaration, ExchangeReply, LastWords, Ledger, Recollection, SenderLedger};
 
-use super::quiet_hours::{plan_in_zones, quiet};
+use super::quiet_hours::{in_zone, plan_in_zones, quiet};
 use super::world::*;
 
 const SMALL: usize = 2_000;
@@ -158,6 +158,50 @@ async fn no_call_of_a_sender_costs_more_in_a_larger_broadcast() {
 #[tokio::test]
 async fn nor_where_it_is_quiet_for_most_of_them() {
     compare(Hours::Quiet).await;
+}
+
+/// What a step of upkeep costs where everybody's window has closed, but for one, and it is quiet for all of them.
+async fn upkeep_where_windows_closed_in_quiet_hours(people: usize) -> Duration {
+    let world = World::<SqliteLedger>::new().await;
+    let day = Span::from_secs(24 * 60 * 60);
+    let windowed = Declaration {
+        reply_window: Some(day),
+        batch_size: Some(people as u32),
+        quiet_hours: quiet("21:00", "08:00"),
+        ..declaration("windowed")
+    };
+    let broadcast = world.declare(&windowed).await.id;
+    let closed = herald::delivery::activity::shown(world.now() - day * 2);
+    let row = |number: usize| {
+        let mut row = in_zone(number, Some(if number == 0 { "America/New_York" } else { "Asia/Tokyo" }));
+        row.vars.extend((number > 0).then(|| ("last_active_time".to_owned(), closed.clone())));
+        row
+    };
+    let rows: Vec<_> = (0..people).map(row).collect();
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
+        world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
+    }
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let mut costs = vec![];
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        assert!(
+            !world.ledger.maintain().await.unwrap(),
+            "whoever waits for the end of quiet hours may write until then"
+        );
+        costs.push(start.elapsed());
+    }
+    assert_eq!(world.ledger.snapshot(broadcast).await.unwrap().counts.pending, people as i64);
+    median(costs)
+}
+
+#[tokio::test]
+async fn nor_does_upkeep_where_windows_closed_in_quiet_hours() {
+    let small = upkeep_where_windows_closed_in_quiet_hours(SMALL).await;
+    let large = upkeep_where_windows_closed_in_quiet_hours(LARGE).await;
+    println!("{large:?} with {LARGE} recipients, {small:?} with {SMALL}");
+    assert!(large.as_secs_f64() < TOLERANCE * small.as_secs_f64(), "{large:?} and {small:?}");
 }
 
 async fn compare(hours: Hours) {

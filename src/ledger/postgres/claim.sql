@@ -16,7 +16,7 @@ WITH back AS (
     SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
             SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 AND (active_at IS NULL OR active_at > $16)
+            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
             ORDER BY seq LIMIT 1) AS of_zone
@@ -35,7 +35,7 @@ WITH back AS (
     CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
             SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6 AND (active_at IS NULL OR active_at > $16)
+            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
             ORDER BY seq LIMIT $7) AS of_zone

@@ -1,6 +1,6 @@
 -- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered,
 -- $8 where messages have several parts the open zones, $9 whether there are endpoints to be told, $10 the latest wait and $11
--- the latest lease of their events.
+-- the latest lease of their events, $12 whoever was active last then, or earlier, is not taken.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -20,6 +20,7 @@ SELECT held.*,
             SELECT 1 FROM UNNEST($8::bigint[]) AS zones (zone) CROSS JOIN LATERAL (
                 SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0
                 AND delivery.zone = zones.zone AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4
+                AND coalesce(active_at, 9223372036854775807) > $12
                 AND (SELECT opted_out_at FROM contact
                      WHERE contact.account_id = $6 AND contact.recipient = delivery.recipient) IS NULL
                 LIMIT 1) AS waiting)) AS part_waits,

@@ -6,7 +6,7 @@ WITH picked AS (
     SELECT seq, row_number() OVER (ORDER BY seq) - 1 AS place
     FROM (SELECT of_zone.seq FROM UNNEST($14::bigint[]) AS zones (zone) CROSS JOIN LATERAL (
               SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-              AND seq BETWEEN $3 AND $4 AND not_before <= $5 AND (active_at IS NULL OR active_at > $16)
+              AND seq BETWEEN $3 AND $4 AND not_before <= $5 AND coalesce(active_at, 9223372036854775807) > $16
               AND (SELECT opted_out_at FROM contact
                    WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
               ORDER BY seq LIMIT $6) AS of_zone

@@ -28,6 +28,7 @@ pub async fn survey(
         .bind(asking.notifies)
         .bind(latest_wait.0)
         .bind(latest_lease.0)
+        .bind(asking.inactive_since_now().0)
         .fetch_one(connection)
         .await?;
     let rivals = row

@@ -9,7 +9,7 @@ use super::value::args;
 use crate::api::audience::{AudienceOutcome, ContactsSource};
 use crate::delivery::recipient::RecipientState;
 use crate::ledger::audience::{
-    AudiencePage, AudiencePosition, AudienceQuery, LedgerSource, MAX_LOOKED_THROUGH, MAX_PAGE,
+    AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerSource, MAX_LOOKED_THROUGH, MAX_PAGE,
 };
 use crate::ledger::brief::Orders;
 use crate::ledger::error::LedgerError;
@@ -33,7 +33,7 @@ pub async fn page<S: Store>(store: &mut S, query: &AudienceQuery) -> sqlx::Resul
             Ok(other) => Ok(Ok(read(store, &other, &wanted.outcomes, first(&query.from)).await?)),
             Err(refused) => Ok(Err(refused)),
         },
-        Some(LedgerSource::Contacts(wanted)) => contacts(store, &own, wanted, &query.from).await.map(Ok),
+        Some(LedgerSource::Contacts(wanted)) => contacts(store, &own, wanted, query).await.map(Ok),
         None => {
             let message = format!("its audience has no source `{}` that the ledger knows", query.source);
             Ok(Err(LedgerError::Forbidden { message }))
@@ -48,18 +48,20 @@ fn first(position: &AudiencePosition) -> i64 {
     }
 }
 
-/// Contacts that come in while pages are read may be in them; whoever was there from the first page to the last is.
+/// Contacts that come in while pages are read may be in them; whoever was there from the first page to the last is. Who has
+/// opted out is left out of whom a source includes, but not of whom it excludes: they may opt in again.
 async fn contacts<S: Store>(
     store: &mut S,
     own: &BroadcastRow,
     source: &ContactsSource,
-    from: &AudiencePosition,
+    query: &AudienceQuery,
 ) -> sqlx::Result<AudiencePage> {
-    let (after, now) = match from {
+    let (after, now) = match &query.from {
         AudiencePosition::After { recipient, now } => (recipient.as_str(), *now),
         AudiencePosition::Start | AudiencePosition::Seq(_) => ("", store.now().await?),
     };
-    let search = Search { account: own.account_id, after, source, opted_out: false, now, limit: MAX_PAGE };
+    let opted_out = query.list == AudienceList::Excluded;
+    let search = Search { account: own.account_id, after, source, opted_out, now, limit: MAX_PAGE };
     let (found, last) = contact_pages::find(store, &search).await?;
     let rows = found.into_iter().map(FoundContact::into_plan_row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
     Ok(AudiencePage { rows, next: last.map(|recipient| AudiencePosition::After { recipient, now }) })

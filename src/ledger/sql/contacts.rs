@@ -199,6 +199,10 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
         }
     }
     write(store, account, &written, false).await?;
+    let is_newly_active =
+        |one: &Standing| one.active_at > known.get(&one.recipient).and_then(|before| before.active_at);
+    written.retain(is_newly_active);
+    reopen(store, account, &written).await?;
     Ok(Ok(imported))
 }
 
@@ -307,18 +311,19 @@ pub async fn heard_from<S: Store>(store: &mut S, key: &AccountKey, heard: &[(Str
     reopen(store, account, &written).await
 }
 
-/// Lets what is pending for people know that they were active.
+/// Lets what is pending for people know that they were active. Broadcasts that are planned or may be are locked with those that
+/// are open, in the order in which opting out locks them: a planner that has looked its chunk up before this has written it by
+/// then, and one that comes later sees it.
 async fn reopen<S: Store>(store: &mut S, account: i64, people: &[Standing]) -> sqlx::Result<()> {
     if people.is_empty() {
         return Ok(());
     }
-    let open: Vec<(i64,)> = store
-        .all(
-            "SELECT id FROM broadcast WHERE account_id = $1 AND reply_window IS NOT NULL AND NOT cancelled \
-             AND (first_attempt_at IS NULL OR pending + inflight + unknown > 0)",
-            args![account],
-        )
-        .await?;
+    let open = format!(
+        "SELECT id FROM broadcast WHERE account_id = $1 AND reply_window IS NOT NULL AND NOT cancelled \
+         AND (first_attempt_at IS NULL OR pending + inflight + unknown > 0) ORDER BY id{}",
+        S::FOR_UPDATE
+    );
+    let open: Vec<(i64,)> = store.all(&open, args![account]).await?;
     let statement = format!(
         "UPDATE delivery SET active_at = (SELECT contact.active_at FROM contact \
              WHERE contact.account_id = $2 AND contact.recipient = delivery.recipient) \

@@ -129,7 +129,8 @@ impl<S: Store> Turn<'_, S> {
     /// passed, if there are any; never anything released, since the first answer may have arrived after all.
     async fn repeat(&mut self) -> sqlx::Result<(Vec<Assignment>, Directive)> {
         let mut given = take::given_before(self).await?;
-        let passed = given.iter().filter(|(row, _)| row.slot < self.now + pacing::GUARD).count() as u32;
+        let (earliest, inactive_since) = (self.now + pacing::GUARD, self.asking().inactive_since_now());
+        let passed = given.iter().filter(|one| one.may_move(earliest, inactive_since)).count() as u32;
         if passed > 0 && self.broadcast.gate().closed(self.now).is_none() {
             let ask = self.ask(passed);
             if let Usable::Slots(slots, zones) = self.usable(&ask) {
@@ -140,7 +141,7 @@ impl<S: Store> Turn<'_, S> {
             }
         }
         let closed = self.broadcast.gate().closed(self.now);
-        let assignments = given.into_iter().map(|(row, _)| row).collect();
+        let assignments = given.into_iter().map(|one| one.assignment).collect();
         Ok((assignments, closed.map_or(Directive::Continue, |reason| self.stop_or_wait(reason))))
     }
 

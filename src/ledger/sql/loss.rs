@@ -126,7 +126,7 @@ pub async fn settle_at_risk<S: Store>(store: &mut S) -> sqlx::Result<bool> {
     let found: Option<(i64,)> = store.optional(&statement, args![]).await?;
     let Some((id,)) = found else { return Ok(false) };
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
-        return Ok(false);
+        return Ok(true);
     };
     let Some(from) = broadcast.risk_from else { return Ok(true) };
     let to = (from + SLICE).min(broadcast.planned);

@@ -17,6 +17,10 @@ use crate::ledger::exchange::{BroadcastId, DEADLINE_GRACE, LEASE, LastWords, Rep
 /// Bulk changes go in slices of this many rows, so that no transaction holds the ledger for long.
 pub const SLICE: i64 = 5_000;
 
+/// What a step has done at least once it has locked an account: another process may have done the rest before it, but with the
+/// lock held no other step may lock another account.
+pub const LOCKED: u64 = 1;
+
 pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Option<Timestamp>) -> sqlx::Result<bool> {
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
@@ -65,7 +69,7 @@ async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
         .await?;
     let Some((id,)) = found else { return Ok(0) };
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
-        return Ok(0);
+        return Ok(LOCKED);
     };
     let statement = format!(
         "SELECT seq, attempt FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND deadline <= $2 LIMIT $3",
@@ -76,8 +80,7 @@ async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
         overdue.into_iter().map(|(seq, attempt)| unknown(seq, attempt as u32, message)).collect();
     record(store, &mut broadcast, &reports, now, Evidence::Concluded).await?;
     broadcast.save(store, None, now).await?;
-    // Another maintainer may have settled them meanwhile: there was something to do all the same.
-    Ok(reports.len().max(1) as u64)
+    Ok((reports.len() as u64).max(LOCKED))
 }
 
 fn unknown(seq: i64, attempt: u32, message: &str) -> Report {
@@ -174,9 +177,9 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
     let ended: Option<(i64,)> = store.optional(&statement, args![now]).await?;
     let Some((id,)) = ended else { return Ok(0) };
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
-        return Ok(0);
+        return Ok(LOCKED);
     };
-    let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(0) };
+    let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(LOCKED) };
     let statement = format!(
         "UPDATE delivery SET state = $2, reason = $3, code = NULL WHERE broadcast_id = $1 AND seq IN \
          (SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND NOT resend ORDER BY zone, seq LIMIT $4) \
@@ -188,5 +191,5 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
     let skipped: Vec<_> = rows.into_iter().map(|(seq,)| (seq, RecipientState::Pending)).collect();
     count_moved(store, &mut broadcast, &skipped, RecipientState::Skipped, reason.as_str(), now).await?;
     broadcast.save(store, None, now).await?;
-    Ok(skipped.len() as u64)
+    Ok((skipped.len() as u64).max(LOCKED))
 }

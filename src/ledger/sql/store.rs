@@ -171,8 +171,16 @@ pub struct Asking {
 impl Asking {
     /// Whoever was active last at this instant, or earlier, gets none of these slots: their window may close before the last.
     pub fn inactive_since(&self, slots: &Slots) -> Timestamp {
-        self.reply_window
-            .map_or(Timestamp(i64::MIN), |window| slots.at(slots.count.max(1) - 1) + START_TOLERANCE - window)
+        self.inactive_before(slots.at(slots.count.max(1) - 1))
+    }
+
+    /// The same of the earliest slot that there may be.
+    pub fn inactive_since_now(&self) -> Timestamp {
+        self.inactive_before(self.now)
+    }
+
+    fn inactive_before(&self, slot: Timestamp) -> Timestamp {
+        self.reply_window.map_or(Timestamp(i64::MIN), |window| slot + START_TOLERANCE - window)
     }
 }
 
@@ -208,12 +216,16 @@ pub struct Taken {
     pub start_by: i64,
 }
 
-/// A recipient in flight, with the number of their time zone.
+/// A recipient in flight, with the number of their time zone, and what may bar them by now.
 #[derive(Debug, FromRow)]
 pub struct Given {
     #[sqlx(flatten)]
     pub taken: Taken,
     pub zone: i64,
+    /// When last active, as far as is known.
+    pub active_at: Option<i64>,
+    /// Wants no messages of the account.
+    pub opted_out: bool,
 }
 
 /// Another slot for a recipient in flight.

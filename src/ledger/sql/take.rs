@@ -1,7 +1,7 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
 use super::exchange::Turn;
-use super::store::{BatchRow, Claimed, Given, Moved, Store, Taken, Wanted};
+use super::store::{BatchRow, Claimed, Given, Moved, Store, Taken, Wanted, has_opted_out};
 use super::value::args;
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};
@@ -107,30 +107,54 @@ fn assignment(row: Taken) -> sqlx::Result<Assignment> {
     })
 }
 
-/// What the first answer to this request gave and nobody has reported since, each with the number of their time zone.
-pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<(Assignment, i64)>> {
-    let statement = format!(
-        "SELECT seq, attempt, parts_done, recipient, vars, slot, start_by, zone FROM delivery{} \
-         WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
-        S::indexed_by("delivery_inflight")
-    );
-    let arguments = args![turn.broadcast.id, turn.sender.id, turn.number as i64];
-    let rows: Vec<Given> = turn.store.all(&statement, arguments).await?;
-    rows.into_iter().map(|given| Ok((assignment(given.taken)?, given.zone))).collect()
+/// An assignment that was given before.
+pub struct GivenAgain {
+    pub assignment: Assignment,
+    /// The number of the recipient's time zone.
+    zone: i64,
+    active_at: Option<i64>,
+    opted_out: bool,
 }
 
-/// Gives new slots to assignments whose slots have passed and whose time zone is open then; returns how many.
+impl GivenAgain {
+    /// Its slot has passed, and the recipient may have another one: has not opted out since, and was active later than then.
+    /// All others keep the slot that has passed, come back as not begun, and are skipped.
+    pub fn may_move(&self, earliest: Timestamp, inactive_since: Timestamp) -> bool {
+        let is_reachable = !self.opted_out && self.active_at.is_none_or(|at| at > inactive_since.0);
+        self.assignment.slot < earliest && is_reachable
+    }
+}
+
+/// What the first answer to this request gave and nobody has reported since.
+pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<GivenAgain>> {
+    let statement = format!(
+        "SELECT seq, attempt, parts_done, recipient, vars, slot, start_by, zone, active_at, {} AS opted_out \
+         FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
+        has_opted_out("$4"),
+        S::indexed_by("delivery_inflight")
+    );
+    let arguments = args![turn.broadcast.id, turn.sender.id, turn.number as i64, turn.broadcast.account_id];
+    let rows: Vec<Given> = turn.store.all(&statement, arguments).await?;
+    let again = |Given { taken, zone, active_at, opted_out }| {
+        Ok(GivenAgain { assignment: assignment(taken)?, zone, active_at, opted_out })
+    };
+    rows.into_iter().map(again).collect()
+}
+
+/// Gives new slots to assignments that may have them and whose time zone is open then; returns how many.
 pub async fn move_slots<S: Store>(
     turn: &mut Turn<'_, S>,
-    assignments: &mut [(Assignment, i64)],
+    given: &mut [GivenAgain],
     slots: &Slots,
     zones: &ZonesNow,
 ) -> sqlx::Result<u32> {
     let allowed = turn.broadcast.allowed();
     let earliest = turn.now + GUARD;
     let mut moved = Vec::new();
-    let passed = assignments.iter_mut().filter(|(row, zone)| row.slot < earliest && zones.open.contains(zone));
-    for (row, _) in passed.take(slots.count as usize) {
+    let inactive_since = turn.asking().inactive_since(slots);
+    let passed =
+        given.iter_mut().filter(|one| one.may_move(earliest, inactive_since) && zones.open.contains(&one.zone));
+    for GivenAgain { assignment: row, .. } in passed.take(slots.count as usize) {
         row.slot = slots.at(moved.len() as u32);
         row.start_by = row.slot + START_TOLERANCE;
         let deadline = row.slot + allowed;
@@ -139,6 +163,6 @@ pub async fn move_slots<S: Store>(
     if !moved.is_empty() {
         turn.store.move_slots(turn.broadcast.id, &moved).await?;
     }
-    assignments.sort_by_key(|(row, _)| row.slot);
+    given.sort_by_key(|one| one.assignment.slot);
     Ok(moved.len() as u32)
 }

@@ -1,6 +1,6 @@
 //! Whoever is unknown, or waits to be resent, follows the policy of its broadcast when that changes, and its end.
 
-use super::maintain::SLICE;
+use super::maintain::{LOCKED, SLICE};
 use super::record::follow_policy;
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{DELIVERY_COLUMNS as COLUMNS, DeliveryRow, Store, has_opted_out};
@@ -11,7 +11,7 @@ use crate::ledger::exchange::BroadcastId;
 /// A slice of one broadcast that somebody of has to follow; returns how many did.
 pub async fn follow_any<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
     match find(store, now).await? {
-        Some(id) => follow(store, id).await,
+        Some(id) => Ok(follow(store, id).await?.max(LOCKED)),
         None => Ok(0),
     }
 }

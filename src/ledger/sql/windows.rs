@@ -9,27 +9,18 @@ use super::record::{count_moved, follow_policy};
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
 use super::value::{Value, args};
+use crate::delivery::backoff::scatter;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, START_TOLERANCE};
 
-/// So many broadcasts are looked at for one that has somebody to skip: those of all accounts that are being sent and have
-/// somebody whose window is closed, who waits for the end of quiet hours mostly.
-const MAX_LOOKED_AT: i64 = 200;
+/// So many broadcasts are looked at for one that has somebody to skip, each by two statements: a few dozen milliseconds of a
+/// server. Where there are more, another time others are looked at.
+const MAX_LOOKED_AT: i64 = 50;
 
 /// Skips a slice of one broadcast; returns whether there was anybody.
 pub async fn skip_closed<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<bool> {
-    let statement = format!(
-        "SELECT id FROM broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL AND reply_window IS NOT NULL \
-         AND NOT suspended AND NOT cancelled AND NOT released AND loss IS NULL AND block_reason IS NULL \
-         AND duplicate_of IS NULL AND (start_at IS NULL OR start_at <= $1) \
-         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 0 AND active_at IS NOT NULL \
-                     AND active_at <= $1 - broadcast.reply_window) ORDER BY id LIMIT $2",
-        S::indexed_by("broadcast_open"),
-        S::indexed_by("delivery_active")
-    );
-    let candidates: Vec<(i64,)> = store.all(&statement, args![now, MAX_LOOKED_AT]).await?;
-    for (id,) in candidates {
+    for id in candidates(store, now).await? {
         let Some(broadcast) = rows::read(store, BroadcastId(id)).await? else { continue };
         let Some(closed) = closed::<S>(&broadcast, now)? else { continue };
         let found: Vec<(i64,)> = store.all(&format!("{closed} LIMIT $4"), arguments(&broadcast, now, 1)).await?;
@@ -40,20 +31,44 @@ pub async fn skip_closed<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Resul
     Ok(false)
 }
 
+/// Broadcasts of all accounts that are being sent to people whose windows close. Begun anywhere among them, another place at
+/// each instant, and round: there may be many that have nobody to skip, as those where it is quiet, and they must not keep the
+/// others from being looked at.
+async fn candidates<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Vec<i64>> {
+    let open = format!("broadcast{} WHERE pending > 0 AND plan_sealed_at IS NOT NULL", S::indexed_by("broadcast_open"));
+    let (last,): (Option<i64>,) = store.one(&format!("SELECT max(id) FROM {open}"), args![]).await?;
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let first = (scatter(now.0 as u64) % (last as u64 + 1)) as i64;
+    let mut found: Vec<i64> = Vec::new();
+    for which in ["id >= $2", "id < $2"] {
+        let statement = format!(
+            "SELECT id FROM {open} AND reply_window IS NOT NULL AND NOT suspended AND NOT cancelled AND NOT released \
+             AND loss IS NULL AND risk_from IS NULL AND block_reason IS NULL AND duplicate_of IS NULL \
+             AND (start_at IS NULL OR start_at <= $1) \
+             AND (SELECT stopped_message FROM account WHERE account.id = broadcast.account_id) IS NULL \
+             AND {which} ORDER BY id LIMIT $3"
+        );
+        let left = MAX_LOOKED_AT - found.len() as i64;
+        let some: Vec<(i64,)> = store.all(&statement, args![now, first, left]).await?;
+        found.extend(some.into_iter().map(|(id,)| id));
+    }
+    Ok(found)
+}
+
 async fn skip<S: Store>(store: &mut S, id: i64) -> sqlx::Result<bool> {
     let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
-        return Ok(false);
+        return Ok(true);
     };
     let Some(closed) = closed::<S>(&broadcast, now)? else { return Ok(true) };
     let statement = format!(
-        "SELECT {DELIVERY_COLUMNS}, FALSE AS opted_out FROM delivery WHERE broadcast_id = $1 \
-         AND seq IN ({closed} AND resend LIMIT $4)"
+        "SELECT {DELIVERY_COLUMNS}, FALSE AS opted_out FROM delivery WHERE broadcast_id = $1 AND resend \
+         AND seq IN ({closed} LIMIT $4)"
     );
     let resent: Vec<DeliveryRow> = store.all(&statement, arguments(&broadcast, now, SLICE)).await?;
     let (state, reason) = (RecipientState::Skipped, SkipReason::WindowClosed);
     let statement = format!(
-        "UPDATE delivery SET state = {}, reason = '{}', code = NULL WHERE broadcast_id = $1 \
-         AND seq IN ({closed} AND NOT resend LIMIT $4) RETURNING seq",
+        "UPDATE delivery SET state = {}, reason = '{}', code = NULL WHERE broadcast_id = $1 AND NOT resend \
+         AND seq IN ({closed} LIMIT $4) RETURNING seq",
         state.code(),
         reason.as_str()
     );
@@ -66,7 +81,8 @@ async fn skip<S: Store>(store: &mut S, id: i64) -> sqlx::Result<bool> {
     Ok(true)
 }
 
-/// The numbers of those who could be taken now, but for their window, as a query; `None` where nobody could be taken.
+/// The numbers of those who could be taken now, but for their window, as a query that the index answers, zone by zone; `None`
+/// where nobody could be taken.
 fn closed<S: Store>(broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Option<String>> {
     let zones = broadcast.zones()?.at(now, START_TOLERANCE);
     if broadcast.gate().closed(now).is_some() || zones.open.is_empty() {
@@ -74,8 +90,8 @@ fn closed<S: Store>(broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Op
     }
     let open: Vec<String> = zones.open.iter().map(i64::to_string).collect();
     Ok(Some(format!(
-        "SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND active_at IS NOT NULL AND active_at <= $2 \
-         AND not_before <= $3 AND zone IN ({})",
+        "SELECT seq FROM delivery{} WHERE broadcast_id = $1 AND state = 0 AND zone IN ({}) \
+         AND active_at IS NOT NULL AND active_at <= $2 AND not_before <= $3",
         S::indexed_by("delivery_active"),
         open.join(", ")
     )))

@@ -303,11 +303,13 @@ impl SqliteStore {
              AND sender_id IS NULL AND NOT probation \
              AND EXISTS (SELECT 1 FROM json_each($3) AS zones CROSS JOIN delivery INDEXED BY delivery_between_parts \
                          WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0 AND zone = zones.value \
-                         AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4 AND NOT {}))",
+                         AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $4 \
+                         AND (active_at IS NULL OR active_at > $6) AND NOT {}))",
             has_opted_out("$5")
         );
-        let (waits,): (bool,) =
-            self.one(&statement, args![asking.broadcast, before, json(zones)?, asking.now, asking.account]).await?;
+        let inactive_since = asking.inactive_since_now();
+        let arguments = args![asking.broadcast, before, json(zones)?, asking.now, asking.account, inactive_since];
+        let (waits,): (bool,) = self.one(&statement, arguments).await?;
         Ok(waits)
     }
 

@@ -39,6 +39,17 @@ struct Search<'a> {
     inactive_since: Timestamp,
 }
 
+/// Pending recipients of a broadcast, `$1`, in some zones: `waiting` has what the index says of them, and `delivery` the row.
+/// A table without row ids is looked at for each entry of an index as soon as anything is asked that the index does not know;
+/// so the index is walked by itself, and only the rows of those who may be taken are read.
+fn waiting(zones: &str) -> String {
+    format!(
+        "json_each({zones}) AS zones CROSS JOIN delivery AS waiting INDEXED BY delivery_pending \
+         ON waiting.broadcast_id = $1 AND waiting.state = 0 AND waiting.zone = zones.value \
+         CROSS JOIN delivery ON delivery.broadcast_id = $1 AND delivery.seq = waiting.seq"
+    )
+}
+
 impl SqliteStore {
     /// See [`Store::claim`]. Each round but the last takes at least one recipient, so there are at most as many rounds as
     /// slots, and one.
@@ -98,12 +109,12 @@ impl SqliteStore {
                      SELECT idx FROM batch AS free WHERE free.broadcast_id = $1 AND free.pending > 0 \
                      AND free.last_seq >= $7 \
                      AND (free.sender_id IS NULL OR free.lease_until <= $3) \
-                     AND EXISTS (SELECT 1 FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
-                                 WHERE delivery.broadcast_id = $1 AND state = 0 AND zone = zones.value \
-                                 AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $5 \
-                                 AND (active_at IS NULL OR active_at > $9) AND NOT {}) \
+                     AND EXISTS (SELECT 1 FROM {} WHERE waiting.seq BETWEEN free.first_seq AND free.last_seq \
+                                 AND waiting.not_before <= $5 \
+                                 AND (waiting.active_at IS NULL OR waiting.active_at > $9) AND NOT {}) \
                      ORDER BY idx LIMIT 1) \
                  RETURNING idx, first_seq, last_seq, epoch, probation",
+            waiting("$6"),
             has_opted_out("$8")
         );
         self.optional(
@@ -131,10 +142,10 @@ impl SqliteStore {
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Vec<Taken>> {
         let statement = format!(
-            "SELECT seq, attempt, parts_done, recipient, vars \
-             FROM json_each($6) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
-             WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND seq BETWEEN $2 AND $3 \
-             AND not_before <= $4 AND (active_at IS NULL OR active_at > $8) AND NOT {} LIMIT $5",
+            "SELECT delivery.seq, delivery.attempt, delivery.parts_done, delivery.recipient, delivery.vars FROM {} \
+             WHERE waiting.seq BETWEEN $2 AND $3 \
+             AND waiting.not_before <= $4 AND (waiting.active_at IS NULL OR waiting.active_at > $8) AND NOT {} LIMIT $5",
+            waiting("$6"),
             has_opted_out("$7")
         );
         let mut candidates: Vec<Candidate> = self
