@@ -124,6 +124,8 @@ macro_rules! contract {
                     who_opts_out_while_a_plan_is_made_is_skipped_in_it
                     who_opts_in_again_is_messaged_by_what_is_planned_then
                     an_answer_that_means_opt_out_keeps_everybody_else_of_the_account_from_writing
+                    who_was_given_up_is_not_sent_to_again_for_what_they_do_later
+                    a_plan_without_variables_makes_known_ones_no_newer
                     nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time
                     whose_window_has_closed_is_skipped_and_not_given_out
                     a_window_that_closes_before_the_slot_is_closed
@@ -153,6 +155,7 @@ macro_rules! contract {
                 }
                 outcomes {
                     each_outcome_leads_where_the_table_says
+                    how_it_ended_does_not_go_by_the_causes_that_are_shown
                     causes_are_counted_by_the_providers_code_and_a_late_answer_takes_its_own_away
                     a_provider_that_makes_codes_up_is_counted_by_reason_beyond_the_first_hundred
                     totals_count_everybody_of_all_broadcasts
@@ -180,6 +183,7 @@ macro_rules! contract {
                     a_failed_part_is_tried_by_itself_and_as_often_as_the_first
                     whoever_is_cancelled_between_parts_is_skipped_and_the_results_say_what_was_taken
                     a_picture_refused_for_everybody_holds_the_broadcast_though_every_text_is_taken
+                    people_who_cannot_be_reached_do_not_hide_a_picture_that_is_refused
                     the_next_part_comes_before_whoever_is_later_also_across_the_end_of_a_batch
                     a_batch_is_kept_while_only_the_next_part_of_a_closed_window_waits
                 }

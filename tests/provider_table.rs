@@ -114,7 +114,7 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         400,
         r##"{"message":"(#551) This person isn't available right now.","type":"OAuthException","code":551,"error_subcode":1545041,"fbtrace_id":"G3GRmtpZiq6"}"##,
-        "OptedOut",
+        "Recipient",
         "PersonUnavailable",
     ),
     (
@@ -266,13 +266,13 @@ const GRAPH_SAMPLES: &[GraphSample] = &[
     (
         400,
         r##"{"message":"(#551) This person isn't available right now.","type":"OAuthException","code":551}"##,
-        "OptedOut",
+        "Recipient",
         "PersonUnavailable",
     ),
     (
         400,
         r##"{"message":"(#200) This person isn't receiving messages from you right now.","type":"OAuthException","code":200,"error_subcode":1545041}"##,
-        "OptedOut",
+        "Recipient",
         "PersonUnavailable",
     ),
     (

@@ -46,8 +46,8 @@ fn who_was_sent_to_is_found_by_the_tag_and_left_out_by_it() {
 }
 
 #[test]
-fn who_has_blocked_the_page_is_skipped_by_the_next_broadcast_without_a_call() {
-    let stage = Stage::open(&["--fail", "551=1"]);
+fn who_takes_no_messages_of_the_page_is_skipped_by_the_next_broadcast_without_a_call() {
+    let stage = Stage::open(&["--fail", "10/2018108=1"]);
     send(&stage, broadcast("blocked", &people(1, 2)), 2);
     assert_eq!(asked(&stage, "Hello").len(), 2);
     stage.settings("{\"fail\": []}");

@@ -76,8 +76,7 @@ CREATE TABLE broadcast (
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
     block_message TEXT,
     block_generation BIGINT,           -- the wish that was blocked: a later one may lift it
-    refused_fault TEXT,                 -- the last refusal of the message itself
-    refused_in_a_row BIGINT NOT NULL DEFAULT 0,
+    refusals TEXT,                      -- of the message itself, in a row, by part: JSON; NULL for none
     failed_fault TEXT,                  -- the last of the requests in a row that did not get through
     failed_in_a_row BIGINT NOT NULL DEFAULT 0,
     failed_at BIGINT,
@@ -210,6 +209,7 @@ CREATE TABLE delivery (
     start_by BIGINT,
     deadline BIGINT,
     resend BOOLEAN NOT NULL DEFAULT FALSE,    -- pending, and nobody knows the outcome of its latest attempt
+    resend_barred BOOLEAN NOT NULL DEFAULT FALSE,    -- unknown, and opted out before: not resent to after an opt-in either
     provider_id TEXT,
     reason TEXT,
     code TEXT,
@@ -233,7 +233,7 @@ CREATE INDEX delivery_active ON delivery (broadcast_id, zone, active_at, not_bef
 CREATE INDEX delivery_between_parts ON delivery (broadcast_id, zone, seq, not_before, coalesce(active_at, 9223372036854775807))
     WHERE state = 0 AND parts_done > 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
-CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
+CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5 AND NOT resend_barred;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;
 CREATE INDEX delivery_given_up ON delivery (broadcast_id, sender_id)
     WHERE reason = 'SenderLost' AND (state = 5 OR resend);

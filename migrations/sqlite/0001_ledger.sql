@@ -76,8 +76,7 @@ CREATE TABLE broadcast (
     block_reason TEXT,                  -- what the provider's answers have closed until a person has looked
     block_message TEXT,
     block_generation INTEGER,           -- the wish that was blocked: a later one may lift it
-    refused_fault TEXT,                 -- the last refusal of the message itself
-    refused_in_a_row INTEGER NOT NULL DEFAULT 0,
+    refusals TEXT,                      -- of the message itself, in a row, by part: JSON; NULL for none
     failed_fault TEXT,                  -- the last of the requests in a row that did not get through
     failed_in_a_row INTEGER NOT NULL DEFAULT 0,
     failed_at INTEGER,
@@ -209,6 +208,7 @@ CREATE TABLE delivery (
     start_by INTEGER,
     deadline INTEGER,
     resend INTEGER NOT NULL DEFAULT 0,    -- pending, and nobody knows the outcome of its latest attempt
+    resend_barred INTEGER NOT NULL DEFAULT 0,    -- unknown, and opted out before: not resent to after an opt-in either
     provider_id TEXT,
     reason TEXT,
     code TEXT,
@@ -230,7 +230,7 @@ CREATE INDEX delivery_active ON delivery (broadcast_id, zone, active_at, not_bef
 -- Few: whoever has got a part of the message and waits for the next one.
 CREATE INDEX delivery_between_parts ON delivery (broadcast_id, zone, seq, not_before) WHERE state = 0 AND parts_done > 0;
 CREATE INDEX delivery_inflight ON delivery (broadcast_id, deadline) WHERE state = 1;
-CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5;
+CREATE INDEX delivery_unknown ON delivery (broadcast_id, tries) WHERE state = 5 AND NOT resend_barred;
 CREATE INDEX delivery_resend ON delivery (broadcast_id) WHERE resend;
 CREATE INDEX delivery_given_up ON delivery (broadcast_id, sender_id)
     WHERE reason = 'SenderLost' AND (state = 5 OR resend);

@@ -76,6 +76,12 @@ impl MessageTemplate {
         Ok(MessageTemplate { text, extras, texts, attachments, links, parts: parts::parts(content, provider) })
     }
 
+    /// What anybody who reads the broadcast is shown of a message: its words as they are, and its attachments as they are
+    /// written, since a link with a recipient's variables may open something that is for that recipient alone.
+    pub fn sample(&self, rendered: &Rendered) -> String {
+        Rendered { attachments: self.attachments.clone(), ..rendered.clone() }.preview()
+    }
+
     /// In how many parts the message is sent to everybody.
     pub fn parts(&self) -> u32 {
         self.parts
@@ -136,7 +142,7 @@ fn compile(place: &str, text: &str, markup: Markup) -> Result<Template, ContentE
 }
 
 impl Rendered {
-    /// What people are shown of it: the text, or where there is none what was filled in, and the attachments.
+    /// What its recipient is shown of it: the text, or where there is none what was filled in, and the attachments.
     pub fn preview(&self) -> String {
         let mut shown: Vec<String> = match self.text.is_empty() {
             false => vec![self.text.clone()],

@@ -117,6 +117,7 @@ fn links_of_attachments_are_filled_in_and_previewed_and_refused_by_their_place()
     assert_eq!(template.parts(), 2);
     let rendered = template.render(&vars(&[("code", "7")])).unwrap();
     assert_eq!(rendered.preview(), "Hi | Image https://a.example/7.png");
+    assert_eq!(template.sample(&rendered), "Hi | Image https://a.example/{{ code }}.png", "nobody's own link is shown");
     assert_eq!(template.render(&vars(&[])), Err(RenderError::MissingVariables(vec!["code".into()])));
     assert_eq!(compile("https://a.example/{{ code").unwrap_err().field, "spec.content.attachments[0].url");
 }

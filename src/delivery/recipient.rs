@@ -76,6 +76,14 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    pub const ALL: [SkipReason; 5] = [
+        SkipReason::Cancelled,
+        SkipReason::Expired,
+        SkipReason::Missed,
+        SkipReason::OptedOut,
+        SkipReason::WindowClosed,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             SkipReason::Cancelled => "Cancelled",

@@ -1,12 +1,16 @@
 //! Many refusals of the message itself in a row: whoever comes next would be refused alike.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use super::outcome::{Cap, Outcome, PermanentScope};
 
 /// So many equal refusals in a row are the message's fault and not that of so many people.
 pub const LONGEST_STREAK: u32 = 20;
 
 /// How often in a row the provider has refused the message with the same words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalStreak {
     /// Reason and code of the last refusal; `None` after anything else.
     pub fault: Option<String>,
@@ -31,6 +35,28 @@ impl RefusalStreak {
             _ => *self = RefusalStreak::default(),
         }
         self.length >= LONGEST_STREAK
+    }
+}
+
+/// The streaks of a message, one for each of its parts: what is said of a text, be it taken or not, says nothing of the
+/// picture after it, which may be refused for everybody. At most as many as a message has parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RefusalStreaks(BTreeMap<u32, RefusalStreak>);
+
+impl RefusalStreaks {
+    /// Takes an outcome of this part in; returns whether the message is to be held as rejected.
+    pub fn observe(&mut self, part: u32, outcome: &Outcome) -> bool {
+        let streak = self.0.entry(part).or_default();
+        let rejected = streak.observe(outcome);
+        if *streak == RefusalStreak::default() {
+            self.0.remove(&part);
+        }
+        rejected
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -75,6 +101,20 @@ mod tests {
             assert!(!streak.observe(&Outcome::Transient { cap, fault: Fault::new("Undecided", None, "") }));
         }
         assert!(streak.observe(&refused("Undecided")));
+    }
+
+    #[test]
+    fn each_part_has_a_streak_of_its_own() {
+        let gone = Outcome::Permanent { scope: PermanentScope::Recipient, fault: Fault::new("Gone", None, "") };
+        let mut streaks = RefusalStreaks::default();
+        for _ in 0..19 {
+            assert!(!streaks.observe(1, &refused("AttachmentFailed")));
+            assert!(!streaks.observe(0, &gone));
+            assert!(!streaks.observe(0, &Outcome::Accepted { provider_id: None }));
+        }
+        assert!(streaks.observe(1, &refused("AttachmentFailed")));
+        assert!(!streaks.observe(1, &Outcome::Accepted { provider_id: None }));
+        assert!(streaks.is_empty(), "the part is taken");
     }
 
     #[test]

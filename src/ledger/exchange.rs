@@ -87,6 +87,7 @@ pub struct Assignment {
     /// Of this part alone: it stands for the part wherever an outcome is told.
     pub attempt: u32,
     /// Which part, from 0 on; those before it the provider has taken.
+    #[serde(default)]
     pub part: u32,
     pub recipient: String,
     pub vars: BTreeMap<String, String>,

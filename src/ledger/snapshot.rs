@@ -14,7 +14,7 @@ use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
-use crate::delivery::recipient::RecipientState;
+use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::Timestamp;
 
 /// The most causes of a snapshot: as many as a status holds.
@@ -67,6 +67,8 @@ pub struct BroadcastSnapshot {
     pub receipts: ReceiptCounts,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
+    /// How many were skipped, by why: all of them, also where the outcomes are cut. Each reason once.
+    pub skipped: Vec<(SkipReason, i64)>,
     pub batches_total: i64,
     pub batches_active: i64,
     pub batches_complete: i64,

@@ -6,6 +6,7 @@ use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
 use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecipientSums};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
+use crate::delivery::counts::Counts;
 use crate::delivery::gate::Closed;
 use crate::delivery::notification::{Cause, Standing};
 use crate::delivery::receipt::ReceiptCounts;
@@ -78,28 +79,22 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
         Some(Closed::Cancelled) if unsealed || counts.open() == 0 => Some(End::Cancelled),
         Some(Closed::Expired) if unsealed => Some(End::Expired),
         Some(Closed::Missed) if unsealed => Some(End::Missed),
-        Some(Closed::Complete) if skipped_for(snapshot, SkipReason::Missed) => Some(End::Missed),
-        Some(Closed::Complete) if counts.skipped > skipped_one_by_one(snapshot) => Some(End::Expired),
-        Some(Closed::Complete) if counts.failed + counts.unknown > 0 => Some(End::DeliveredWithFailures),
-        // They were to be reached and are not, as if the provider had said so.
-        Some(Closed::Complete) if skipped_for(snapshot, SkipReason::WindowClosed) => Some(End::DeliveredWithFailures),
-        Some(Closed::Complete) => Some(End::Delivered),
+        Some(Closed::Complete) => Some(completed(counts, &snapshot.skipped)),
         _ => None,
     }
 }
 
-fn skipped_for(snapshot: &BroadcastSnapshot, reason: SkipReason) -> bool {
-    count_skipped(snapshot, reason) > 0
-}
-
-fn count_skipped(snapshot: &BroadcastSnapshot, reason: SkipReason) -> i64 {
-    let so = |row: &&super::snapshot::Outcomes| row.state == RecipientState::Skipped && row.reason == reason.as_str();
-    snapshot.outcomes.iter().filter(so).map(|row| row.count).sum()
-}
-
-/// How many were skipped for a reason of their own, while the broadcast went on.
-fn skipped_one_by_one(snapshot: &BroadcastSnapshot) -> i64 {
-    [SkipReason::OptedOut, SkipReason::WindowClosed].map(|reason| count_skipped(snapshot, reason)).iter().sum()
+/// How one ended of which nobody is open, and which was not cancelled; `skipped` as in [`BroadcastSnapshot::skipped`].
+pub fn completed(counts: &Counts, skipped: &[(SkipReason, i64)]) -> End {
+    let skipped_for = |reason| skipped.iter().filter(|(why, _)| *why == reason).map(|(_, count)| count).sum::<i64>();
+    // They were to be reached and are not, as if the provider had said so.
+    let unreached = skipped_for(SkipReason::WindowClosed);
+    match () {
+        () if skipped_for(SkipReason::Missed) > 0 => End::Missed,
+        () if counts.skipped > skipped_for(SkipReason::OptedOut) + unreached => End::Expired,
+        () if counts.failed + counts.unknown + unreached > 0 => End::DeliveredWithFailures,
+        () => End::Delivered,
+    }
 }
 
 /// The whole status. `before` keeps the times of conditions that have not changed.

@@ -334,7 +334,7 @@ impl<L: SenderLedger> Planner<'_, L> {
         if self.samples.len() < SAMPLES
             && let Ok(rendered) = template.render(&row.vars)
         {
-            self.samples.push(rendered.preview().chars().take(SAMPLE_CHARACTERS).collect());
+            self.samples.push(template.sample(&rendered).chars().take(SAMPLE_CHARACTERS).collect());
         }
     }
 }

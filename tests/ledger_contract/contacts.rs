@@ -287,6 +287,53 @@ pub async fn an_answer_that_means_opt_out_keeps_everybody_else_of_the_account_fr
     assert_eq!((world.counts(third).await.pending, world.counts(third).await.skipped), (2, 1));
 }
 
+pub async fn who_was_given_up_is_not_sent_to_again_for_what_they_do_later<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let retry = RetryPolicy { after_unknown: true, max_tries: 5, ..RetryPolicy::default() };
+    let resending = |key: &str| Declaration { retry, ..windowed(key) };
+    let at = herald::delivery::activity::shown(world.now() - DAY + SECOND * 120);
+    let active = |number| PlanRow { vars: vars(&[("last_active_time", &at)]), ..person(number) };
+    // One that ends with them, and one that goes on.
+    let ended = world.declare(&resending("ended")).await.id;
+    plan_rows(world, ended, &[person(0), active(1)]).await;
+    let open = world.declare(&Declaration { start_at: None, ..resending("open") }).await.id;
+    plan_rows(world, open, &[person(0), active(1), person(2), person(3)]).await;
+    for broadcast in [ended, open] {
+        let mut sender = Sender::new(&format!("sender-{}", broadcast.0), broadcast);
+        for _ in 0..2 {
+            let rows = sender.take(world, 1).await;
+            sender.tell(world, reports(&rows, &unknown())).await;
+            world.pass(INTERVAL * 2);
+        }
+    }
+    opt_out(world, [0]).await;
+    world.pass(SECOND * 200);
+    world.maintain_all().await;
+    assert_eq!(states(world, ended).await, [Unknown, Unknown]);
+    assert_eq!(states(world, open).await, [Unknown, Unknown, Pending, Pending]);
+    world.ledger.opt_in(&account, &ids([0])).await.unwrap();
+    world.ledger.heard_from(&account, &[("person-1".into(), world.now())]).await.unwrap();
+    world.maintain_all().await;
+    assert_eq!(states(world, ended).await, [Unknown, Unknown], "it has ended");
+    assert!(world.snapshot(ended).await.finished_at.is_some());
+    assert_eq!(states(world, open).await, [Unknown, Unknown, Pending, Pending], "they were given up");
+}
+
+pub async fn a_plan_without_variables_makes_known_ones_no_newer<L: Backend>(world: &World<L>) {
+    let (early, bare) = (world.declare(&declaration("early")).await.id, world.declare(&declaration("bare")).await.id);
+    let first = world.declare(&declaration("first")).await.id;
+    let row = |name: &str| PlanRow { vars: vars(&[("first_name", name)]), ..person(0) };
+    plan_rows(world, first, &[row("Ana")]).await;
+    world.pass(SECOND);
+    plan_rows(world, early, &[row("Anna")]).await;
+    world.pass(SECOND);
+    plan_rows(world, bare, &[person(0)]).await;
+    for broadcast in [first, bare, early] {
+        send(world, broadcast, |_| accepted()).await;
+    }
+    assert_eq!(contact(world, "person-0").await.vars["first_name"], "Anna", "its plan is newer than that of Ana");
+}
+
 pub async fn nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 3).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;

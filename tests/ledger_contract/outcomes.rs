@@ -3,12 +3,39 @@
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Unknown};
+use herald::delivery::recipient::SkipReason;
 use herald::delivery::time::Span;
 use herald::ledger::Declaration;
 use herald::ledger::exchange::{CONNECT_TIMEOUT, DEADLINE_GRACE, LEASE, Report};
-use herald::ledger::snapshot::MAX_CAUSES;
+use herald::ledger::snapshot::{MAX_CAUSES, MAX_REASONS};
+use herald::ledger::status::{self, End};
 
 use super::world::*;
+
+/// One of many who fail by causes of their own.
+fn failed_by(seq: i64) -> Outcome {
+    failed_with(&seq.to_string())
+}
+
+pub async fn how_it_ended_does_not_go_by_the_causes_that_are_shown<L: Backend>(world: &World<L>) {
+    const PEOPLE: usize = 2 * MAX_REASONS as usize + 3;
+    let broadcast = world.planned(&declaration("one"), PEOPLE).await;
+    let account = declaration("one").account;
+    world.ledger.opt_out(&account, &[person(PEOPLE - 1).recipient], "asked us to stop").await.unwrap();
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    while world.snapshot(broadcast).await.finished_at.is_none() {
+        let rows = sender.take(world, 5).await;
+        // Each cause but the skipped one's twice, so that it is the last of them.
+        let told = rows.iter().map(|row| report(row, &failed_by(row.seq / 2))).collect();
+        sender.tell(world, told).await;
+        world.pass(INTERVAL * 5);
+    }
+    let ended = world.snapshot(broadcast).await;
+    assert_eq!(ended.outcomes.len(), MAX_REASONS as usize);
+    assert!(ended.outcomes.iter().all(|row| row.reason == "Refused"), "the rare cause is not among them");
+    assert_eq!(ended.skipped, [(SkipReason::OptedOut, 1)]);
+    assert_eq!(status::end(&ended), Some(End::DeliveredWithFailures));
+}
 
 pub async fn each_outcome_leads_where_the_table_says<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 10).await;

@@ -210,6 +210,28 @@ pub async fn a_picture_refused_for_everybody_holds_the_broadcast_though_every_te
     assert_eq!(closed, Some(herald::delivery::gate::Closed::MessageRejected));
 }
 
+pub async fn people_who_cannot_be_reached_do_not_hide_a_picture_that_is_refused<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&in_three_parts("one"), 60).await;
+    let mut sender = Sender::new("sender", broadcast);
+    let mut rows = sender.take(world, 1).await;
+    let (mut refused, mut gone) = (0, 0);
+    while !rows.is_empty() {
+        let outcome = |row: &Assignment| match row.part {
+            0 if row.seq % 2 == 0 => permanent(),
+            0 => accepted(),
+            _ => rejected(),
+        };
+        refused += rows.iter().filter(|row| row.part > 0).count();
+        gone += rows.iter().filter(|row| row.part == 0 && row.seq % 2 == 0).count();
+        let told = rows.iter().map(|row| report(row, &outcome(row))).collect();
+        world.pass(INTERVAL * 3);
+        rows = sender.exchange(world, told, 3).await.rows;
+    }
+    assert!((20..24).contains(&refused) && gone > 15, "{refused} were refused before it was held, {gone} in between");
+    let closed = world.snapshot(broadcast).await.closed;
+    assert_eq!(closed, Some(herald::delivery::gate::Closed::MessageRejected));
+}
+
 pub async fn the_next_part_comes_before_whoever_is_later_also_across_the_end_of_a_batch<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&in_three_parts("one"), 30).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;

@@ -29,7 +29,9 @@ pub struct MessengerChannel {
     #[schemars(length(max = 7), regex(pattern = GRAPH_VERSION))]
     pub api_version: String,
     /// Where the Graph API is: an http(s) URL without query, at most 2048 characters, default
-    /// `https://graph.facebook.com`. For a proxy or the simulator. Mutable.
+    /// `https://graph.facebook.com`. For a proxy or the simulator. Mutable;
+    /// but an account is one at its host: with another host a new account begins, which has none of the contacts, tags and
+    /// opt-outs of the one before.
     #[serde(rename = "baseURL", default = "graph_base_url")]
     #[schemars(length(max = MAX_URL), regex(pattern = BASE_URL))]
     pub base_url: String,

@@ -22,7 +22,9 @@ pub struct SlackChannel {
         .message("immutable; for another workspace make another MessageChannel").reason(Reason::FieldValueForbidden))]
     pub team_id: String,
     /// Where the Web API is: an http(s) URL without query, at most 2048 characters, default `https://slack.com`. For a
-    /// proxy or the simulator. Mutable.
+    /// proxy or the simulator. Mutable;
+    /// but an account is one at its host: with another host a new account begins, which has none of the contacts, tags and
+    /// opt-outs of the one before.
     #[serde(rename = "baseURL", default = "base_url")]
     #[schemars(length(max = MAX_URL), regex(pattern = BASE_URL))]
     pub base_url: String,

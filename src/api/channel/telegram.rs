@@ -29,7 +29,9 @@ pub struct TelegramChannel {
     #[serde(default)]
     pub allow_paid_broadcast: bool,
     /// Where the Bot API is: an http(s) URL without query, at most 2048 characters, default `https://api.telegram.org`.
-    /// For a Bot API server of your own or the simulator. Mutable.
+    /// For a Bot API server of your own or the simulator. Mutable;
+    /// but an account is one at its host: with another host a new account begins, which has none of the contacts, tags and
+    /// opt-outs of the one before.
     #[serde(rename = "baseURL", default = "base_url")]
     #[schemars(length(max = MAX_URL), regex(pattern = BASE_URL))]
     pub base_url: String,

@@ -43,7 +43,9 @@ pub struct TwilioChannel {
     #[schemars(length(min = 34, max = 34), regex(pattern = "^MG[0-9a-f]{32}$"))]
     pub messaging_service_sid: Option<String>,
     /// Where the REST API is: an http(s) URL without query, at most 2048 characters, default `https://api.twilio.com`. For
-    /// another region, a proxy or the simulator. Mutable.
+    /// another region, a proxy or the simulator. Mutable;
+    /// but an account is one at its host: with another host a new account begins, which has none of the contacts, tags and
+    /// opt-outs of the one before.
     #[serde(rename = "baseURL", default = "base_url")]
     #[schemars(length(max = MAX_URL), regex(pattern = BASE_URL))]
     pub base_url: String,

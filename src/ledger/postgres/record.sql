@@ -19,7 +19,8 @@ WITH recipients AS (
     FROM recipients WHERE state = 2 OR opted_out IS NOT NULL
     ON CONFLICT (account_id, recipient) DO UPDATE SET
         vars = CASE WHEN excluded.vars_at < known.vars_at OR excluded.vars = '{}' THEN known.vars ELSE excluded.vars END,
-        vars_at = greatest(known.vars_at, excluded.vars_at),
+        -- Without variables nothing is newer: an earlier plan that has some may still come.
+        vars_at = CASE WHEN excluded.vars = '{}' THEN known.vars_at ELSE greatest(known.vars_at, excluded.vars_at) END,
         active_at = greatest(known.active_at, excluded.active_at),
         opted_out_at = coalesce(known.opted_out_at, excluded.opted_out_at),
         opted_out_reason = CASE WHEN known.opted_out_at IS NULL THEN excluded.opted_out_reason

@@ -202,7 +202,7 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
     let is_newly_active =
         |one: &Standing| one.active_at > known.get(&one.recipient).and_then(|before| before.active_at);
     written.retain(is_newly_active);
-    reopen(store, account, &written).await?;
+    reopen(store, account, &written, now).await?;
     Ok(Ok(imported))
 }
 
@@ -283,12 +283,39 @@ pub async fn opt_in<S: Store>(store: &mut S, key: &AccountKey, recipients: &[Str
     }
     // Whoever has opted out until now was not messaged: what is pending for them is skipped first.
     opt_outs::sweep_all(store, account).await?;
+    bar_resends(store, account, recipients).await?;
     let statement = format!(
         "UPDATE contact SET opted_out_at = NULL, opted_out_reason = NULL \
          WHERE account_id = $1 AND opted_out_at IS NOT NULL AND recipient IN ({})",
         places(2, recipients.len())
     );
     store.run(&statement, with(account, recipients.iter().map(String::as_str))).await
+}
+
+/// Who has opted out until now was not resent to, and is not from now on: nobody knows whether they got the message, and
+/// they have asked for none since.
+async fn bar_resends<S: Store>(store: &mut S, account: i64, recipients: &[String]) -> sqlx::Result<()> {
+    let resending: Vec<(i64,)> = store
+        .all(
+            "SELECT id FROM broadcast WHERE account_id = $1 AND resend_unknown AND unknown > 0 AND NOT cancelled",
+            args![account],
+        )
+        .await?;
+    let statement = format!(
+        "UPDATE delivery SET resend_barred = TRUE WHERE broadcast_id = $1 AND seq IN ( \
+             SELECT (SELECT seq FROM delivery AS theirs{} WHERE theirs.broadcast_id = $1 \
+                     AND theirs.recipient = contact.recipient AND theirs.state = 5) \
+             FROM contact WHERE contact.account_id = $2 AND contact.opted_out_at IS NOT NULL \
+             AND contact.recipient IN ({}))",
+        S::indexed_by("delivery_recipient"),
+        places(3, recipients.len())
+    );
+    for (id,) in resending {
+        store
+            .run(&statement, args![id, account].into_iter().chain(recipients.iter().map(Value::from)).collect())
+            .await?;
+    }
+    Ok(())
 }
 
 pub async fn heard_from<S: Store>(store: &mut S, key: &AccountKey, heard: &[(String, Timestamp)]) -> sqlx::Result<()> {
@@ -308,36 +335,40 @@ pub async fn heard_from<S: Store>(store: &mut S, key: &AccountKey, heard: &[(Str
         }
     }
     write(store, account, &written, false).await?;
-    reopen(store, account, &written).await
+    reopen(store, account, &written, now).await
 }
 
 /// Lets what is pending for people know that they were active. Broadcasts that are planned or may be are locked with those that
 /// are open, in the order in which opting out locks them: a planner that has looked its chunk up before this has written it by
-/// then, and one that comes later sees it.
-async fn reopen<S: Store>(store: &mut S, account: i64, people: &[Standing]) -> sqlx::Result<()> {
+/// then, and one that comes later sees it. Who is unknown where that is resent, and whose window has closed since, was given up
+/// and stays so.
+async fn reopen<S: Store>(store: &mut S, account: i64, people: &[Standing], now: Timestamp) -> sqlx::Result<()> {
     if people.is_empty() {
         return Ok(());
     }
     let open = format!(
-        "SELECT id FROM broadcast WHERE account_id = $1 AND reply_window IS NOT NULL AND NOT cancelled \
+        "SELECT id, CASE WHEN resend_unknown THEN reply_window END FROM broadcast \
+         WHERE account_id = $1 AND reply_window IS NOT NULL AND NOT cancelled \
          AND (first_attempt_at IS NULL OR pending + inflight + unknown > 0) ORDER BY id{}",
         S::FOR_UPDATE
     );
-    let open: Vec<(i64,)> = store.all(&open, args![account]).await?;
+    let open: Vec<(i64, Option<i64>)> = store.all(&open, args![account]).await?;
     let statement = format!(
         "UPDATE delivery SET active_at = (SELECT contact.active_at FROM contact \
              WHERE contact.account_id = $2 AND contact.recipient = delivery.recipient) \
          WHERE broadcast_id = $1 AND seq IN ( \
              SELECT (SELECT seq FROM delivery AS theirs{} WHERE theirs.broadcast_id = $1 \
-                     AND theirs.recipient = contact.recipient AND theirs.state IN (0, 1, 5) \
+                     AND theirs.recipient = contact.recipient AND (theirs.state IN (0, 1) OR (theirs.state = 5 \
+                          AND (theirs.active_at IS NULL OR theirs.active_at > $3))) \
                      AND (theirs.active_at IS NULL OR theirs.active_at < contact.active_at)) \
              FROM contact WHERE contact.account_id = $2 AND contact.recipient IN ({}))",
         S::indexed_by("delivery_recipient"),
-        places(3, people.len())
+        places(4, people.len())
     );
-    for (id,) in open {
+    for (id, resent_within) in open {
+        let given_up_until = resent_within.map_or(i64::MIN, |window| now.0 - window);
         let recipients = people.iter().map(|person| Value::from(&person.recipient));
-        store.run(&statement, args![id, account].into_iter().chain(recipients).collect()).await?;
+        store.run(&statement, args![id, account, given_up_until].into_iter().chain(recipients).collect()).await?;
     }
     Ok(())
 }

@@ -304,7 +304,7 @@ pub async fn lift_block<S: Store>(store: &mut S, broadcast: BroadcastId, generat
     store
         .run(
             "UPDATE broadcast SET block_reason = NULL, block_message = NULL, block_generation = NULL, \
-             refused_fault = NULL, refused_in_a_row = 0 \
+             refusals = NULL \
              WHERE id = $1 AND (block_generation IS NULL OR block_generation < $2)",
             args![broadcast.0, generation],
         )

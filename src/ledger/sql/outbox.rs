@@ -4,12 +4,12 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
+use super::read;
 use super::rows::{self, BroadcastRow, json};
 use super::store::Store;
 use super::value::args;
 use crate::api::broadcast_status::NotificationError;
 use crate::api::{NotificationEndpoint, NotificationEvent};
-use crate::delivery::gate::Gate;
 use crate::delivery::notification::{Cause, FORGOTTEN_AFTER, Occasion, Sight, Standing, Told};
 use crate::delivery::recipient::SkipReason;
 use crate::delivery::time::Timestamp;
@@ -65,28 +65,27 @@ impl BroadcastRow {
     }
 
     /// What the transaction that writes this row back has to tell of it. `finished_at` is that of the row by now.
-    pub fn take_in_standing(&mut self, now: Timestamp) -> sqlx::Result<()> {
+    /// The tally holds what the transaction has counted.
+    pub async fn take_in_standing<S: Store>(&mut self, store: &mut S, now: Timestamp) -> sqlx::Result<()> {
         if self.notifications.is_none() {
             return Ok(());
         }
         let words = self.account.stopped_message.as_ref().or(self.block_message.as_ref()).cloned().unwrap_or_default();
-        let finished = self.finished_at.map(|_| self.end(now).as_str());
+        let finished = match self.finished_at {
+            Some(_) => Some(self.end(store).await?.as_str()),
+            None => None,
+        };
         let standing =
             Standing::in_transaction(self.first_attempt_at.is_some(), self.gate().closed(now), &words, finished);
         self.step(&standing)
     }
 
-    /// How a broadcast ended of which nobody is open, without its tally: whoever was skipped was so for the end there is.
-    fn end(&self, now: Timestamp) -> End {
-        let counts = self.counts();
-        let why = || Gate { open_recipients: 1, ..self.gate() }.skip_reason(now);
-        match () {
-            () if self.cancelled => End::Cancelled,
-            () if counts.skipped > 0 && why() == Some(SkipReason::Missed) => End::Missed,
-            () if counts.skipped > 0 => End::Expired,
-            () if counts.failed + counts.unknown > 0 => End::DeliveredWithFailures,
-            () => End::Delivered,
+    async fn end<S: Store>(&self, store: &mut S) -> sqlx::Result<End> {
+        if self.cancelled {
+            return Ok(End::Cancelled);
         }
+        let skipped: Vec<(SkipReason, i64)> = read::skipped(store, self).await?;
+        Ok(status::completed(&self.counts(), &skipped))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
 use crate::delivery::receipt::ReceiptCounts;
-use crate::delivery::recipient::RecipientState;
+use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::{AccountKey, Told, digest};
 use crate::ledger::exchange::BroadcastId;
@@ -69,6 +69,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         counts,
         receipts: ReceiptCounts::from(&broadcast.receipts),
         outcomes: outcomes(store, id, MAX_REASONS).await?,
+        skipped: skipped(store, &broadcast).await?,
         batches_total: totals.total,
         batches_active: totals.active,
         batches_complete: totals.complete,
@@ -205,6 +206,24 @@ async fn outcomes<S: Store>(store: &mut S, id: BroadcastId, most: i64) -> sqlx::
         )
         .await?;
     Ok(rows.into_iter().filter_map(named).collect())
+}
+
+/// By why, of everybody: how a broadcast ended goes by it, so it is not cut as what is shown is.
+pub async fn skipped<S: Store>(store: &mut S, broadcast: &BroadcastRow) -> sqlx::Result<Vec<(SkipReason, i64)>> {
+    if broadcast.counts.skipped == 0 {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(String, i64)> = store
+        .all(
+            "SELECT reason, CAST(sum(count) AS BIGINT) FROM tally WHERE broadcast_id = $1 AND state = $2 \
+             GROUP BY reason ORDER BY reason",
+            args![broadcast.id, RecipientState::Skipped.code()],
+        )
+        .await?;
+    let known = |(name, count): (String, i64)| {
+        SkipReason::ALL.into_iter().find(|reason| reason.as_str() == name).map(|reason| (reason, count))
+    };
+    Ok(rows.into_iter().filter_map(known).filter(|(_, count)| *count > 0).collect())
 }
 
 /// `None` for a broadcast that is not there.

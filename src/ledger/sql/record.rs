@@ -13,6 +13,7 @@ use crate::delivery::pace_history::Deeds;
 use crate::delivery::recipient::{
     Circumstances, RecipientState, Settled, SkipReason, Standing, is_a_part, settle, verdict,
 };
+use crate::delivery::refusal_streak::RefusalStreaks;
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
@@ -50,13 +51,15 @@ pub async fn record<S: Store>(
     let seqs: Vec<i64> = reports.iter().map(|report| report.seq).collect();
     let rows = store.standing(broadcast.account_id, broadcast.id, &seqs).await?;
     let mut standing: BTreeMap<i64, DeliveryRow> = rows.into_iter().map(|row| (row.seq, row)).collect();
-    let mut book = Book { failures: broadcast.failure_streak()?, ..Book::new(broadcast, now) };
+    let mut book =
+        Book { failures: broadcast.failure_streak()?, refusals: broadcast.refusals()?, ..Book::new(broadcast, now) };
     for report in reports {
         if let Some(row) = standing.get_mut(&report.seq) {
             book.enter(broadcast, row, report, evidence);
         }
     }
     broadcast.set_failure_streak(&book.failures)?;
+    broadcast.set_refusals(&book.refusals)?;
     book.write(store, broadcast).await
 }
 
@@ -160,6 +163,7 @@ struct Book {
     batches: BTreeMap<i64, BatchDelta>,
     tally: Tally,
     failures: FailureStreak,
+    refusals: RefusalStreaks,
     recorded: Recorded,
     /// By when the slot of their request was: a pace is that of requests, not of transactions.
     deeds: BTreeMap<Timestamp, Deeds>,
@@ -182,6 +186,7 @@ impl Book {
             batches: BTreeMap::new(),
             tally: Tally::default(),
             failures: FailureStreak::default(),
+            refusals: RefusalStreaks::default(),
             recorded: Recorded::default(),
             deeds: BTreeMap::new(),
             took_ms: Vec::new(),
@@ -236,10 +241,9 @@ impl Book {
         if seen {
             self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
             self.failures.observe(&report.outcome, self.now);
-            // That a text is taken says nothing of the picture after it, which may be refused for everybody.
-            if !is_a_part(outcome, &after) {
-                broadcast.observe(&verdict(outcome, &after), Fault::to_string);
-            }
+            let verdict = verdict(outcome, &after);
+            let rejected = self.refusals.observe(before.parts_done, &verdict);
+            broadcast.observe(&verdict, rejected, Fault::to_string);
         }
         let opted_out = opt_out(&verdict(&report.outcome, &after));
         self.change(broadcast, row, before.state, after);

@@ -21,7 +21,7 @@ use crate::delivery::pace_history::{Deeds, PaceHistory};
 use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
-use crate::delivery::refusal_streak::RefusalStreak;
+use crate::delivery::refusal_streak::RefusalStreaks;
 use crate::delivery::time::{Span, Timestamp};
 use crate::delivery::usage::Usage;
 use crate::ledger::brief::{ToldTrouble, Trouble};
@@ -118,8 +118,7 @@ pub struct BroadcastRow {
     pub risk_from: Option<i64>,
     pub block_reason: Option<String>,
     pub block_message: Option<String>,
-    pub refused_fault: Option<String>,
-    pub refused_in_a_row: i64,
+    pub refusals: Option<String>,
     pub failed_fault: Option<String>,
     pub failed_in_a_row: i64,
     pub failed_at: Option<i64>,
@@ -347,11 +346,20 @@ impl BroadcastRow {
         }
     }
 
-    /// Takes an outcome in that says something about the message; closes the broadcast when it must be looked at.
-    pub fn observe(&mut self, outcome: &Outcome, describe: impl Fn(&Fault) -> String) {
-        let mut streak =
-            RefusalStreak { fault: self.refused_fault.take(), length: self.refused_in_a_row.max(0) as u32 };
-        let rejected = streak.observe(outcome);
+    /// The refusals of the message in a row until now.
+    pub fn refusals(&self) -> sqlx::Result<RefusalStreaks> {
+        let streaks = self.refusals.as_deref().map(serde_json::from_str).transpose();
+        Ok(streaks.map_err(|error| sqlx::Error::Decode(error.into()))?.unwrap_or_default())
+    }
+
+    pub fn set_refusals(&mut self, streaks: &RefusalStreaks) -> sqlx::Result<()> {
+        self.refusals = (!streaks.is_empty()).then(|| json(streaks)).transpose()?;
+        Ok(())
+    }
+
+    /// Takes an outcome in that says something about the message; closes the broadcast when it must be looked at, as where
+    /// the message is `rejected` by now.
+    pub fn observe(&mut self, outcome: &Outcome, rejected: bool, describe: impl Fn(&Fault) -> String) {
         let block = match outcome {
             Outcome::Blocked { fault } => Some((Block::Provider, fault)),
             Outcome::Permanent { fault, .. } if rejected => Some((Block::Message, fault)),
@@ -361,8 +369,6 @@ impl BroadcastRow {
             self.block_reason = Some(block.closed().as_str().to_owned());
             self.block_message = Some(describe(fault));
         }
-        self.refused_fault = streak.fault;
-        self.refused_in_a_row = i64::from(streak.length);
     }
 
     /// The failures in a row until now.
@@ -537,7 +543,7 @@ impl BroadcastRow {
         self.finished_at = finished.then(|| self.finished_at.unwrap_or(now.0));
         self.account.seen_at = self.account.seen_at.max(now.0);
         self.revision += 1;
-        self.take_in_standing(now)?;
+        self.take_in_standing(store, now).await?;
         store.save(self, sender, now).await
     }
 }

@@ -27,11 +27,13 @@ pub async fn follow<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<u6
     Ok(followed)
 }
 
+/// One that has finished goes on only where its declaration asks for it, which follows at once: not because of what people
+/// did long after.
 async fn find<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Option<BroadcastId>> {
     let resend = format!(
         "SELECT id FROM broadcast{} WHERE resend_unknown AND unknown > 0 AND NOT cancelled \
-         AND (end_at IS NULL OR end_at > $1) \
-         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 5 \
+         AND finished_at IS NULL AND (end_at IS NULL OR end_at > $1) \
+         AND EXISTS (SELECT 1 FROM delivery{} WHERE broadcast_id = broadcast.id AND state = 5 AND NOT resend_barred \
                      AND tries < broadcast.retry_max_tries - 1 AND NOT {} AND {REACHABLE}) LIMIT 1",
         S::indexed_by("broadcast_resending"),
         S::indexed_by("delivery_unknown"),
@@ -65,7 +67,8 @@ async fn concerned<S: Store>(
     let retry = broadcast.retry();
     if retry.after_unknown && broadcast.gate().ended(now).is_none() {
         let statement = format!(
-            "SELECT {COLUMNS}, FALSE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND state = 5 AND tries < $2 \
+            "SELECT {COLUMNS}, FALSE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND state = 5 AND NOT resend_barred \
+             AND tries < $2 \
              AND NOT {} AND (active_at IS NULL OR active_at > $5) LIMIT $3",
             S::indexed_by("delivery_unknown"),
             has_opted_out("$4")

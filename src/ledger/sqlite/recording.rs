@@ -54,7 +54,8 @@ impl SqliteStore {
              ON CONFLICT (account_id, recipient) DO UPDATE SET \
                  vars = CASE WHEN excluded.vars_at < known.vars_at OR excluded.vars = '{}' THEN known.vars \
                      ELSE excluded.vars END, \
-                 vars_at = max(known.vars_at, excluded.vars_at), \
+                 vars_at = CASE WHEN excluded.vars = '{}' THEN known.vars_at \
+                     ELSE max(known.vars_at, excluded.vars_at) END, \
                  active_at = CASE WHEN known.active_at IS NULL OR excluded.active_at > known.active_at \
                      THEN excluded.active_at ELSE known.active_at END, \
                  opted_out_at = coalesce(known.opted_out_at, excluded.opted_out_at), \

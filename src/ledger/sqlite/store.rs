@@ -332,10 +332,10 @@ impl SqliteStore {
 
 const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, sent = $4, failed = $5, skipped = $6, \
     unknown = $7, first_attempt_at = $8, finished_at = $9, block_reason = $10, block_message = $11, block_generation = \
-    CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refused_fault = $12, \
-    refused_in_a_row = $13, held_up_at = $14, trouble_reason = $15, flow_virtual_time = $16, flow_hungry_until = $17, \
-    own_next_slot = $18, revision = $19, failed_fault = $20, failed_in_a_row = $21, failed_at = $22, notified = $23, \
-    pace = coalesce($24, pace), latency = coalesce($25, latency) WHERE id = $1";
+    CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refusals = $12, \
+    held_up_at = $13, trouble_reason = $14, flow_virtual_time = $15, flow_hungry_until = $16, \
+    own_next_slot = $17, revision = $18, failed_fault = $19, failed_in_a_row = $20, failed_at = $21, notified = $22, \
+    pace = coalesce($23, pace), latency = coalesce($24, latency) WHERE id = $1";
 /// `$1` broadcast, `$2` now, `$3` what it tells, `$4` to `$9` its counts.
 const TELL: &str = "INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, reason, message, pending, \
     inflight, sent, failed, skipped, unknown) SELECT $1, value ->> 'event', value ->> 'occurrence', \

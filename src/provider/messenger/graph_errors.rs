@@ -52,10 +52,11 @@ pub const GRAPH_ERRORS: &[GraphErrorRow] = &[
     sub(10, 2_018_276, PermanentRecipient, "WindowClosed", CATALOG),
     sub(10, 2_534_022, PermanentRecipient, "WindowClosed", CHAT_ADAPTER),
     sub(10, 2_018_108, OptedOut, "MessagesNotAccepted", ERROR_PARSER),
-    // Who has blocked the page, turned its messages off, or is gone: none of them is written to again until they write.
-    row(551, OptedOut, "PersonUnavailable", CHAT_ADAPTER),
-    sub(551, 1_545_041, OptedOut, "PersonUnavailable", "microsoft/botframework-sdk#4556"),
-    sub(200, 1_545_041, OptedOut, "PersonUnavailable", CHAT_ADAPTER),
+    // Who has blocked the page, and also whose account is deactivated for now or is held as spam: the answer does not tell
+    // them apart, so it ends this message and is no opt-out.
+    row(551, PermanentRecipient, "PersonUnavailable", CHAT_ADAPTER),
+    sub(551, 1_545_041, PermanentRecipient, "PersonUnavailable", "microsoft/botframework-sdk#4556"),
+    sub(200, 1_545_041, PermanentRecipient, "PersonUnavailable", CHAT_ADAPTER),
     sub(100, 2_018_001, PermanentRecipient, "WrongPage", SEND_API_ERRORS),
     sub(100, 33, PermanentRecipient, "WrongPage", ERROR_LOOKUP),
     row(10303, PermanentRecipient, "AccountLinking", ERROR_PARSER),

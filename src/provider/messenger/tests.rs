@@ -299,7 +299,7 @@ fn a_code_without_a_row_is_transient_only_when_graph_says_so() {
 fn is_transient_does_not_win_over_a_known_code() {
     let body = br#"{"error":{"message":"x","code":551,"is_transient":true}}"#;
     let outcome = classify(400, &HeaderMap::new(), body);
-    assert!(matches!(outcome, Outcome::Permanent { scope: PermanentScope::OptedOut, .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Permanent { scope: PermanentScope::Recipient, .. }), "{outcome:?}");
 }
 
 #[test]

@@ -15,9 +15,6 @@ use crate::provider::callback::{Call, Callbacks, Heard, Refused, UNDELIVERED, Un
 use crate::provider::graph::callback::GraphSignature;
 use crate::provider::graph::errors;
 
-/// The person has stopped marketing messages of this business (Meta's page of error codes).
-const MARKETING_STOPPED: i64 = 131_050;
-
 /// The calls of one number's app.
 pub struct WhatsAppCallbacks {
     phone_number_id: String,
@@ -87,11 +84,9 @@ fn status(told: &Value, now: Timestamp) -> Vec<ProviderEvent> {
     };
     let at = seconds(told.get("timestamp")).unwrap_or(now);
     let recipient = person(told.get("recipient_id"));
-    let stopped = recipient.clone().filter(|_| news == undelivered(Some(MARKETING_STOPPED)));
     let correlation = text(told.get("biz_opaque_callback_data")).and_then(|data| data.parse().ok());
     let which = Which::One { correlation, provider_id: id(told.get("id")) };
-    let opted_out = stopped.map(|recipient| ProviderEvent::Person { recipient, deed: Deed::OptedOut, at });
-    std::iter::once(ProviderEvent::Message { which, recipient, news, at }).chain(opted_out).collect()
+    vec![ProviderEvent::Message { which, recipient, news, at }]
 }
 
 /// In the words of the table of answers: a failure is the same whether it is told at once or later.
@@ -151,10 +146,9 @@ mod tests {
             "15e4b8c9966b519555950aa902b0829b4925e6bbfeb3b193bd8293dc12fcea63",
             r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"statuses":[{"id":"wamid.TEST0002","status":"failed","timestamp":"1780000001","recipient_id":"16505551234","errors":[{"code":131050,"title":"User has stopped marketing messages","message":"User has stopped marketing messages","error_data":{"details":"Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your business."}}]}]},"field":"messages"}]}]}"#,
         );
-        let at = Timestamp::from_secs(1_780_000_001);
         let news = News::Undelivered { reason: "MarketingStopped".into(), code: Some("131050".into()) };
-        let opted_out = ProviderEvent::Person { recipient: "+16505551234".into(), deed: Deed::OptedOut, at };
-        assert_eq!(failed, [told(by_id("wamid.TEST0002"), news, 1_780_000_001), opted_out]);
+        // They still take templates of utility and authentication.
+        assert_eq!(failed, [told(by_id("wamid.TEST0002"), news, 1_780_000_001)]);
     }
 
     #[test]

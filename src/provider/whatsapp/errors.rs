@@ -1,7 +1,7 @@
 //! What each error of the WhatsApp Cloud API means for a broadcast, as data. Throttles come with HTTP 400, not 429.
 
 use crate::provider::error_table::ErrorClass::{
-    Auth, Blocked, OptedOut, PermanentMessage, PermanentRecipient, ThrottledRecipient, Transient,
+    Auth, Blocked, PermanentMessage, PermanentRecipient, ThrottledRecipient, Transient,
 };
 use crate::provider::graph::errors::{
     Codes, GraphError, GraphErrorRow, METHOD_EXCEPTION, THROTTLED, code, row, subcode,
@@ -34,7 +34,9 @@ pub const WHATSAPP_ERRORS: &[GraphErrorRow] = &[
     code(131_026, PermanentRecipient, "Undeliverable", ERROR_PAGE),
     code(131_047, PermanentRecipient, "WindowClosed", ERROR_PAGE),
     code(131_049, PermanentRecipient, "FrequencyCapped", ERROR_PAGE),
-    code(131_050, OptedOut, "MarketingStopped", ERROR_PAGE),
+    // They stopped marketing messages alone: templates of utility and authentication still reach them, and an answer does
+    // not say of which kind its template was. So it ends this message and is no opt-out.
+    code(131_050, PermanentRecipient, "MarketingStopped", ERROR_PAGE),
     code(130_472, PermanentRecipient, "InExperiment", ERROR_PAGE),
     code(131_030, PermanentRecipient, "NotInAllowedList", ERROR_PAGE),
     code(131_021, PermanentRecipient, "SenderIsRecipient", ERROR_PAGE),

@@ -7,8 +7,7 @@ use crate::api::{BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Block;
 use crate::delivery::outcome::Fault;
-use crate::delivery::recipient::RecipientState;
-use crate::ledger::Outcomes;
+use crate::delivery::recipient::SkipReason;
 use crate::ledger::snapshot::Failing;
 
 /// The rules kstatus has for a kind it does not know, in its order.
@@ -114,9 +113,7 @@ fn every_state_is_read_as_it_is_meant() {
             &[planned, |world| {
                 world.snapshot.gate.start_by = Some(START);
                 world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
-                let reason = "Missed".to_owned();
-                world.snapshot.outcomes =
-                    vec![Outcomes { state: RecipientState::Skipped, reason, code: None, count: 10 }];
+                world.snapshot.skipped = vec![(SkipReason::Missed, 10)];
                 world.sum();
             }],
             BroadcastState::Missed,

@@ -96,6 +96,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         counts: Counts::default(),
         receipts: Default::default(),
         outcomes: Vec::new(),
+        skipped: Vec::new(),
         batches_total: 0,
         batches_active: 0,
         batches_complete: 0,
