@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, ResultsOptions, RunOptions};
+use herald::local::{self, ContactsOptions, ResultsOptions, RunOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ pub enum LogFormat {
 pub enum Command {
     Run(RunOptions),
     Results(ResultsOptions),
+    Contacts(Box<ContactsOptions>),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
     /// Plays the APIs of providers, for trials and tests.
@@ -48,7 +49,9 @@ impl Command {
     pub fn log_filter(&self) -> &'static str {
         match self {
             Command::Operator(_) | Command::Sender(_) => "warn,herald=info",
-            Command::Run(_) | Command::Results(_) | Command::Simulator(_) | Command::Crds => "warn",
+            Command::Run(_) | Command::Results(_) | Command::Contacts(_) | Command::Simulator(_) | Command::Crds => {
+                "warn"
+            }
         }
     }
 
@@ -58,6 +61,10 @@ impl Command {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
             Command::Results(options) => {
                 local::results::write(options).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Contacts(options) => {
+                local::contacts::run(*options).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Operator(options) => {

@@ -11,6 +11,7 @@
 //! | [`audience`] | sources to a stream of recipients |
 //! | [`provider`] | one file per provider, pure: encode a request, classify an answer |
 //! | [`ledger`] | the truth: what happened to each recipient |
+//! | [`contacts`] | contacts, tags and opt-outs by hand, from files |
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
 //! | [`controller`] | the operator: observe, decide, apply, report |
 //! | [`local`] | `herald run`: all of it in one process |
@@ -19,6 +20,7 @@
 
 pub mod api;
 pub mod audience;
+pub mod contacts;
 pub mod content;
 pub mod controller;
 pub mod delivery;

@@ -17,11 +17,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("audience", &["api", "delivery", "content"]),
     ("provider", &["api", "delivery", "content"]),
     ("ledger", &["api", "delivery", "content", "audience", "provider"]),
+    ("contacts", &["api", "delivery", "audience", "ledger"]),
     ("sender", &["api", "delivery", "content", "audience", "provider", "ledger"]),
     ("controller", &["api", "delivery", "content", "ledger"]),
-    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender"]),
+    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "contacts", "sender"]),
     ("simulator", &["delivery", "provider"]),
-    ("plugin", &["api", "delivery", "ledger"]),
+    ("plugin", &["api", "delivery", "ledger", "contacts"]),
 ];
 
 /// Rooms in which `now` and seeds are parameters. Files named `decide*.rs` are pure wherever they stand.
@@ -88,7 +89,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustls", &["sender", "controller", "plugin"]),
     ("tokio_rustls", &["plugin"]),
     ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "simulator", "plugin"]),
-    ("clap", &["sender", "controller", "local", "simulator", "plugin"]),
+    ("clap", &["contacts", "sender", "controller", "local", "simulator", "plugin"]),
     ("serde_saphyr", &["api", "controller", "local", "plugin"]),
 ];
 

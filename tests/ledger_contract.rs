@@ -124,6 +124,8 @@ macro_rules! contract {
                     who_writes_while_they_wait_is_messaged
                     a_contacts_activity_counts_where_a_row_says_less
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
+                    an_import_opts_people_out_and_nobody_in
+                    what_was_exported_is_no_change_where_it_came_from
                     tags_come_and_go_by_hand
                     what_is_out_of_bounds_is_refused_and_changes_nothing
                     a_contacts_source_gives_whom_it_asks_for

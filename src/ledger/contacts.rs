@@ -27,7 +27,7 @@ pub const MAX_TAGS_OF_CONTACT: usize = 256;
 pub const MAX_OPT_OUT_REASON: usize = 128;
 
 /// A contact as it is brought in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactRow {
     pub recipient: String,
     /// In place of those that are known, unless there are none. `time_zone` is one of them.
@@ -36,18 +36,23 @@ pub struct ContactRow {
     pub active_at: Option<Timestamp>,
     /// Added to those that are known.
     pub tags: BTreeSet<String>,
+    /// That they want no more messages, and why, as by [`Contacts::opt_out`]. `None` says nothing: who has opted out stays so.
+    #[serde(default)]
+    pub opted_out: Option<String>,
 }
 
 /// What an import came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     pub new: u64,
     pub changed: u64,
     pub same: u64,
+    /// Deliveries that were pending for those who have opted out by it, and are skipped now.
+    pub skipped: u64,
 }
 
 /// What an opt-out came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OptedOut {
     /// Who had not opted out before.
     pub new: u64,
@@ -75,15 +80,17 @@ pub struct OptOut {
 }
 
 /// Which contacts are meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactsFilter {
+    #[serde(default)]
     pub source: ContactsSource,
     /// Those too who have opted out.
+    #[serde(default)]
     pub opted_out: bool,
 }
 
 /// Some contacts, by recipient.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactsPage {
     pub contacts: Vec<Contact>,
     /// After whom the next page begins; `None` after the last one.
@@ -98,7 +105,7 @@ pub struct ContactsPage {
 /// out of bounds. Nothing is changed then.
 pub trait Contacts: Send + Sync {
     /// Brings contacts in. Somebody who is known keeps tags, opt-out and the later activity; importing twice changes nothing
-    /// the second time. Of several rows of one recipient the last counts.
+    /// the second time. Who opts out by it does so in the same transaction, with all that [`Contacts::opt_out`] does. Of several rows of one recipient the last counts.
     fn import_contacts(
         &self,
         account: &AccountKey,
@@ -192,6 +199,7 @@ pub fn check_rows(rows: &[ContactRow]) -> Result<()> {
     check_recipients(rows.iter().map(|row| row.recipient.as_str()))?;
     for (place, row) in rows.iter().enumerate() {
         check_tags(row.tags.iter())?;
+        row.opted_out.as_deref().map_or(Ok(()), check_reason)?;
         let too_long = |text: &String, limit: usize| text.chars().count() > limit;
         let is_bad = |(name, value): (&String, &String)| {
             !crate::api::audience::is_variable_name(name)

@@ -18,9 +18,11 @@
 //! | [`progress`] | what people see while it runs |
 //! | [`verdict`] | exit codes and the last words |
 //! | [`results`] | `herald results`: recipients with what became of each |
+//! | [`contacts`] | `herald contacts`: contacts, tags and opt-outs by hand |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod confirmation;
+pub mod contacts;
 pub mod documents;
 mod fixed_plan;
 pub mod interruption;
@@ -44,6 +46,7 @@ pub mod run;
 mod transports;
 pub mod verdict;
 
+pub use contacts::ContactsOptions;
 pub use options::RunOptions;
 pub use results::ResultsOptions;
 pub use run::run;
