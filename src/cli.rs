@@ -64,8 +64,13 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Contacts(options) => {
-                local::contacts::run(*options).await?;
-                Ok(ExitCode::SUCCESS)
+                tokio::select! {
+                    done = local::contacts::run(*options) => done.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+                    () = stopped(stop) => {
+                        eprintln!("interrupted; repeat the command: what was done is not changed again");
+                        Ok(ExitCode::from(local::Verdict::Interrupted.exit_code()))
+                    }
+                }
             }
             Command::Operator(options) => {
                 controller::run(*options, stop).await?;

@@ -11,6 +11,8 @@ mod claims;
 mod clocks;
 #[path = "ledger_contract/contacts.rs"]
 mod contacts;
+#[path = "ledger_contract/contacts_over_the_wire.rs"]
+mod contacts_over_the_wire;
 #[path = "ledger_contract/dead_senders.rs"]
 mod dead_senders;
 #[path = "ledger_contract/gates.rs"]

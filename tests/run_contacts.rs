@@ -177,6 +177,20 @@ fn tags_and_opt_outs_come_and_go_by_arguments_and_files() {
 }
 
 #[test]
+fn an_import_that_is_interrupted_says_so_and_is_repeated() {
+    let stage = Stage::open(&[]);
+    stage.documents(200, &[]);
+    let access = ["--channel", "page", "-f", "run.yaml", "--ledger", "sqlite:ledger.sqlite"];
+    let arguments: Vec<&str> = ["contacts", "import", "-"].iter().chain(&access).copied().collect();
+    // Its input stays open.
+    let running = Running::spawn(&mut stage.herald(&arguments), Some(b""));
+    stage.await_file("ledger.sqlite", 1);
+    running.signal("INT");
+    running.wait().exits(3).says(&["interrupted; repeat the command"]);
+    assert_eq!(counts(contacts(&stage, &["import", "-", "-o", "json"], Some(PEOPLE)))["new"], 3);
+}
+
+#[test]
 fn a_command_that_means_nobody_or_nothing_is_refused() {
     let stage = Stage::open(&[]);
     stage.documents(200, &[]);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::audience::FormatError;
+use crate::delivery::plural::counted;
 
 /// See the [module](self). The messages hold no id, and no value that was refused.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +14,11 @@ pub enum ContactsError {
     #[error("{0}, or say it with --format")]
     Format(FormatError),
     /// Of a file, which was checked as a whole first.
-    #[error("{}\nerror: {count} rows were refused, nothing was changed; correct them and repeat the command", .shown.join("\nerror: "))]
+    #[error(
+        "{}\nerror: {} refused, nothing was changed; correct and repeat the command",
+        .shown.join("\nerror: "),
+        counted(*.count, "row was", "rows were")
+    )]
     Rows { shown: Vec<String>, count: u64 },
     /// Of what can be read only once.
     #[error(

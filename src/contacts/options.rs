@@ -133,8 +133,8 @@ pub struct Recipients {
     #[arg(value_name = "ID", required_unless_present = "ids", allow_negative_numbers = true)]
     pub recipients: Vec<String>,
 
-    /// A file of them in place of arguments: CSV or NDJSON with a column `id`, others are not looked at. It is checked as a
-    /// whole before anything is changed. `-` is standard input, which is taken as it comes.
+    /// A file of them in place of arguments, read like an audience, of which only `id` counts: CSV or NDJSON. It is checked
+    /// as a whole before anything is changed. `-` is standard input, which is taken as it comes.
     #[arg(long, value_name = "FILE", conflicts_with = "recipients")]
     pub ids: Option<PathBuf>,
 

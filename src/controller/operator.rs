@@ -161,7 +161,10 @@ fn ledger_api<L: Ledger>(client: &Client, ledger: &Arc<L>) -> Router {
     let (clock, strangers) = (Arc::new(SystemClock), Arc::new(Strangers::default()));
     let identity = Identity::new(client.clone(), ledger.clone(), clock.clone(), strangers.clone());
     let readers = Readers::new(client.clone(), ledger.clone(), clock, strangers);
-    wire::router(ledger.clone(), Arc::new(identity)).merge(wire::results_router(ledger.clone(), Arc::new(readers)))
+    let readers = Arc::new(readers);
+    wire::router(ledger.clone(), Arc::new(identity))
+        .merge(wire::results_router(ledger.clone(), readers.clone()))
+        .merge(wire::contacts_router(ledger.clone(), readers))
 }
 
 /// Tells people's tools how to trust the ledger API; goes on as long as the operator does.

@@ -9,6 +9,7 @@
 //! | `status`, `status_text` | how a broadcast stands |
 //! | `retry`, `decide_retry` | a new broadcast to those whom another did not reach |
 //! | `results` | recipients, page by page, as lines |
+//! | `contacts` | contacts, tags and opt-outs, through the operator |
 //! | `ledger_access`, `ledger_route`, `ledger_connection` | the way to the ledger: token, port-forward, TLS |
 //! | `report`, `report_text` | what became of a broadcast, for files and people |
 //! | `table`, `words` | text for a terminal |
@@ -16,6 +17,8 @@
 mod acknowledgement;
 mod cluster;
 mod confirmation;
+mod contacts;
+mod contacts_tests;
 mod decide_retry;
 mod failure;
 mod ledger_access;
@@ -57,5 +60,6 @@ pub async fn run(cli: Cli) -> Result<(), PluginError> {
         Command::Retry(options) => retry::retry(&cluster, &options).await,
         Command::Results(options) => results::write(&cluster, &options).await,
         Command::Report(options) => report::write(&cluster, &options).await,
+        Command::Contacts(command) => contacts::run(&cluster, &command).await,
     }
 }

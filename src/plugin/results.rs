@@ -4,17 +4,18 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use super::cluster::Cluster;
 use super::failure::PluginError;
-use super::ledger_access::LedgerAccess;
+use super::ledger_access::{LedgerAccess, Purpose};
 use super::ledger_route::{PodRoute, Route};
 use super::options::ResultsOptions;
 use super::words::clean;
+use crate::ledger::ResultsPage;
 use crate::ledger::result_lines::ResultFormat;
 use crate::ledger::results::ResultsFilter;
-use crate::ledger::wire::message::ResultsRequest;
+use crate::ledger::wire::message::{MAX_RESULTS_ANSWER, RESULTS, ResultsRequest};
 
 pub async fn write(cluster: &Cluster, options: &ResultsOptions) -> Result<(), PluginError> {
     let route = PodRoute { client: cluster.client.clone(), namespace: options.access.operator_namespace.clone() };
-    let mut access = LedgerAccess::new(cluster, &options.access, route).await?;
+    let mut access = LedgerAccess::new(cluster, Purpose::Results, &options.access, route).await?;
     let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
     write_to(&mut access, &cluster.namespace, options, BufWriter::new(stdout.lock()), is_terminal).await
@@ -34,7 +35,7 @@ pub async fn write_to<R: Route>(
     let mut request = ResultsRequest { namespace, name, filter, from: 0 };
     let mut is_first = true;
     loop {
-        let page = access.results(&request).await?;
+        let page: ResultsPage = access.call(RESULTS, &request, MAX_RESULTS_ANSWER).await?;
         let mut text = if is_first { format.header().to_owned() } else { String::new() };
         is_first = false;
         page.rows.iter().for_each(|row| text.push_str(&format.line(row)));

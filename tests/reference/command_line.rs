@@ -38,7 +38,23 @@ pub const PLUGIN: Program = Program {
     binary: env!("CARGO_BIN_EXE_kubectl-broadcast"),
     name: "kubectl broadcast",
     title: "kubectl broadcast",
-    commands: &[&[], &["pause"], &["resume"], &["cancel"], &["status"], &["retry"], &["results"], &["report"]],
+    commands: &[
+        &[],
+        &["pause"],
+        &["resume"],
+        &["cancel"],
+        &["status"],
+        &["retry"],
+        &["results"],
+        &["report"],
+        &["contacts"],
+        &["contacts", "import"],
+        &["contacts", "export"],
+        &["contacts", "tag"],
+        &["contacts", "untag"],
+        &["contacts", "opt-out"],
+        &["contacts", "opt-in"],
+    ],
 };
 
 /// The page.
