@@ -129,6 +129,7 @@ macro_rules! contract {
                     an_import_opts_people_out_and_nobody_in
                     what_was_exported_is_no_change_where_it_came_from
                     tags_come_and_go_by_hand
+                    a_page_of_long_contacts_is_cut_by_their_bytes
                     what_is_out_of_bounds_is_refused_and_changes_nothing
                     a_contacts_source_gives_whom_it_asks_for
                     a_tag_of_a_message_is_an_audience_at_once

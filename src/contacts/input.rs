@@ -28,8 +28,9 @@ pub struct Input<T> {
 pub fn contacts(path: &Path, format: Option<FileFormat>) -> Result<Input<ContactRow>, ContactsError> {
     let file = RowFile::named(path, format)?;
     file.input(row::contact, |row| {
+        let reason = row.opted_out.as_ref().map_or(0, String::len);
         let texts = row.vars.iter().map(|(name, value)| name.len() + value.len());
-        row.recipient.len() + texts.sum::<usize>() + row.tags.iter().map(String::len).sum::<usize>()
+        row.recipient.len() + reason + texts.sum::<usize>() + row.tags.iter().map(String::len).sum::<usize>()
     })
 }
 

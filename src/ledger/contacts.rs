@@ -20,6 +20,9 @@ use crate::delivery::time::Timestamp;
 pub const MAX_CONTACTS: usize = 1_000;
 /// The most contacts of one page.
 pub const MAX_CONTACTS_PAGE: u32 = 1_000;
+/// A page ends after so many bytes of ids and variables, and a hundred contacts more at most: whoever serves it has it in
+/// memory.
+pub const MAX_CONTACTS_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The most tags that a contact may be given by hand; `onSent` of a broadcast adds its own whatever there is, since its
 /// message was sent, and is bounded by itself.
 pub const MAX_TAGS_OF_CONTACT: usize = 256;

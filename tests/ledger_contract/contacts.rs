@@ -9,7 +9,7 @@ use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::audience::{MAX_LOOKED_THROUGH, MAX_PAGE};
-use herald::ledger::contacts::{MAX_CONTACTS, MAX_TAGS_OF_CONTACT, OptOut};
+use herald::ledger::contacts::{MAX_CONTACTS, MAX_CONTACTS_PAGE_BYTES, MAX_TAGS_OF_CONTACT, OptOut};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::{
     AudienceList, AudiencePosition, AudienceQuery, BroadcastId, Contact, ContactRow, ContactsFilter, Declaration,
@@ -430,6 +430,23 @@ pub async fn what_was_exported_is_no_change_where_it_came_from<L: Backend>(world
     let imported = world.ledger.import_contacts(&account, &[row]).await.unwrap();
     assert_eq!(imported, Imported { same: 1, ..Imported::default() });
     assert_eq!(contact(world, "person-0").await, known);
+}
+
+pub async fn a_page_of_long_contacts_is_cut_by_their_bytes<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let value = "x".repeat(4_096);
+    let long: BTreeMap<String, String> = (0..16).map(|number| (format!("v{number}"), value.clone())).collect();
+    let row =
+        |number: usize| ContactRow { recipient: person(number).recipient, vars: long.clone(), ..ContactRow::default() };
+    for first in (0..350).step_by(25) {
+        let rows: Vec<ContactRow> = (first..first + 25).map(row).collect();
+        world.ledger.import_contacts(&account, &rows).await.unwrap();
+    }
+    let first = world.ledger.contacts_page(&account, None, &ContactsFilter::default()).await.unwrap();
+    let bytes = first.contacts.len() * 16 * 4_096;
+    assert!(first.next.is_some() && bytes < MAX_CONTACTS_PAGE_BYTES + 101 * 16 * 4_096, "{bytes}");
+    let everybody: BTreeSet<String> = contacts(world).await.into_iter().map(|one| one.recipient).collect();
+    assert_eq!(everybody, set(0..350));
 }
 
 pub async fn tags_come_and_go_by_hand<L: Backend>(world: &World<L>) {

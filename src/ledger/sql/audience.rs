@@ -59,7 +59,15 @@ async fn contacts<S: Store>(
         AudiencePosition::After { recipient, now } => (recipient.as_str(), *now),
         AudiencePosition::Start | AudiencePosition::Seq(_) => ("", store.now().await?),
     };
-    let search = Search { account: own.account_id, after, source, opted_out: false, now, limit: MAX_PAGE };
+    let search = Search {
+        account: own.account_id,
+        after,
+        source,
+        opted_out: false,
+        now,
+        limit: MAX_PAGE,
+        looked_through: MAX_LOOKED_THROUGH,
+    };
     let (found, last) = contact_pages::find(store, &search).await?;
     let rows = found.into_iter().map(FoundContact::into_plan_row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
     Ok(AudiencePage { rows, next: last.map(|recipient| AudiencePosition::After { recipient, now }) })

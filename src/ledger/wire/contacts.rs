@@ -17,7 +17,7 @@ use super::message::{
     PageOfContacts, TagContacts,
 };
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
-use crate::ledger::contacts::ContactsPage;
+use crate::ledger::contacts::{ContactsPage, MAX_CONTACTS_PAGE_BYTES};
 use crate::ledger::{AccountKey, Ledger, Result as LedgerResult};
 
 /// Calls at once: each is a transaction that senders of its account have to wait for, and has a body of up to
@@ -29,9 +29,6 @@ const MAX_WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive, while it holds a turn.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest page, in bytes of text; one contact more may exceed it. The next page begins where this one was cut.
-const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
-
 struct Desk<L, G> {
     ledger: Arc<L>,
     gate: Arc<G>,
@@ -73,7 +70,7 @@ impl<L: Ledger, G> Desk<L, G> {
             ContactsCall::Page => {
                 let PageOfContacts { after, filter } = body(request, MAX_CONTACTS_QUESTION).await?;
                 let page = ledger.contacts_page(account, after.as_deref(), &filter).await;
-                answer(page.map(|page| cut(page, MAX_PAGE_BYTES)))
+                answer(page.map(|page| cut(page, MAX_CONTACTS_PAGE_BYTES)))
             }
             ContactsCall::Import => {
                 let ImportContacts { rows } = body(request, MAX_BODY).await?;
@@ -108,7 +105,7 @@ fn counted(count: LedgerResult<u64>) -> Response {
     answer(count.map(|count| Counted { count }))
 }
 
-/// The page up to so many bytes of text; what is left is the next one's.
+/// The page up to so many bytes of text, and one contact more: an answer has its bound. What is left is the next one's.
 fn cut(mut page: ContactsPage, most: usize) -> ContactsPage {
     let mut bytes = 0;
     let fits = page.contacts.iter().take_while(|contact| {
