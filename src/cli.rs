@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
+use herald::local::{self, ContactsOptions, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
 use herald::receiver::{self, ReceiverOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
@@ -39,6 +39,7 @@ pub enum Command {
     Preview(PreviewOptions),
     Results(ResultsOptions),
     Report(ReportOptions),
+    Contacts(Box<ContactsOptions>),
     Operator(Box<OperatorOptions>),
     Sender(SenderOptions),
     Receiver(Box<ReceiverOptions>),
@@ -62,6 +63,7 @@ impl Command {
             | Command::Preview(_)
             | Command::Results(_)
             | Command::Report(_)
+            | Command::Contacts(_)
             | Command::Simulator(_)
             | Command::Crds
             | Command::Completion { .. } => "warn",
@@ -80,6 +82,15 @@ impl Command {
             Command::Report(options) => {
                 local::report::write(options).await?;
                 Ok(ExitCode::SUCCESS)
+            }
+            Command::Contacts(options) => {
+                tokio::select! {
+                    done = local::contacts::run(*options) => done.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+                    () = stopped(stop) => {
+                        eprintln!("interrupted; repeat the command: what was done is not changed again");
+                        Ok(ExitCode::from(local::Verdict::Interrupted.exit_code()))
+                    }
+                }
             }
             Command::Operator(options) => {
                 controller::run(*options, stop).await?;

@@ -11,6 +11,7 @@
 //! | [`audience`] | sources to a stream of recipients |
 //! | [`provider`] | one file per provider, pure: encode a request, classify an answer |
 //! | [`ledger`] | the truth: what happened to each recipient |
+//! | [`contacts`] | contacts, tags and opt-outs by hand, from files |
 //! | [`sender`] | the loop: plan, exchange, pace, send, record |
 //! | [`receiver`] | call-backs of providers: verified, and told to the ledger |
 //! | [`controller`] | the operator: observe, decide, apply, report |
@@ -21,6 +22,7 @@
 
 pub mod api;
 pub mod audience;
+pub mod contacts;
 pub mod content;
 pub mod controller;
 pub mod delivery;

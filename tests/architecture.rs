@@ -17,13 +17,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("audience", &["api", "delivery", "content"]),
     ("provider", &["api", "delivery", "content"]),
     ("ledger", &["api", "delivery", "content", "audience", "provider"]),
+    ("contacts", &["api", "delivery", "audience", "ledger"]),
     ("sender", &["api", "delivery", "content", "audience", "provider", "ledger"]),
     ("controller", &["api", "delivery", "content", "ledger"]),
     ("receiver", &["api", "delivery", "provider", "ledger", "sender"]),
     ("report", &["api", "delivery", "ledger"]),
-    ("local", &["api", "delivery", "content", "audience", "provider", "ledger", "sender", "receiver", "report"]),
+    (
+        "local",
+        &["api", "delivery", "content", "audience", "provider", "ledger", "contacts", "sender", "receiver", "report"],
+    ),
     ("simulator", &["delivery", "provider"]),
-    ("plugin", &["api", "delivery", "content", "ledger", "report", "local"]),
+    ("plugin", &["api", "delivery", "content", "ledger", "contacts", "report", "local"]),
 ];
 
 /// Rooms in which `now` and seeds are parameters. Files named `decide*.rs` are pure wherever they stand.
@@ -90,7 +94,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustls", &["sender", "controller", "plugin"]),
     ("tokio_rustls", &["plugin"]),
     ("jiff", &["api", "content", "delivery", "provider", "ledger", "controller", "report", "simulator", "plugin"]),
-    ("clap", &["sender", "receiver", "controller", "local", "simulator", "plugin"]),
+    ("clap", &["contacts", "sender", "receiver", "controller", "local", "simulator", "plugin"]),
     ("clap_complete", &["plugin"]),
     ("serde_saphyr", &["api", "controller", "local", "plugin"]),
 ];

@@ -11,6 +11,8 @@ mod claims;
 mod clocks;
 #[path = "ledger_contract/contacts.rs"]
 mod contacts;
+#[path = "ledger_contract/contacts_over_the_wire.rs"]
+mod contacts_over_the_wire;
 #[path = "ledger_contract/dead_senders.rs"]
 mod dead_senders;
 #[path = "ledger_contract/figures.rs"]
@@ -135,7 +137,10 @@ macro_rules! contract {
                     whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
                     a_contacts_activity_counts_where_a_row_says_less
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
+                    an_import_opts_people_out_and_nobody_in
+                    what_was_exported_is_no_change_where_it_came_from
                     tags_come_and_go_by_hand
+                    a_page_of_long_contacts_is_cut_by_their_bytes
                     what_is_out_of_bounds_is_refused_and_changes_nothing
                     a_contacts_source_gives_whom_it_asks_for
                     an_excluded_contacts_source_excludes_who_has_opted_out_too

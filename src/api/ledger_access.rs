@@ -13,5 +13,8 @@ pub const LEDGER_PORT: &str = "ledger";
 /// The service account that readers of results have a token made of, unless they name another: one for this alone,
 /// since pods run under `default`.
 pub const READER_ACCOUNT: &str = "herald-reader";
+/// The service account for contacts, likewise: reading them needs the right to get the MessageChannel, changing them to update
+/// it, which readers of results need not have.
+pub const CONTACTS_ACCOUNT: &str = "herald-contacts";
 /// The namespace of the operator, unless it is told otherwise.
 pub const OPERATOR_NAMESPACE: &str = "herald-system";

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::lines::{Lines, MAX_ROW_BYTES, split_end, too_long};
 use super::place::{Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
+use super::recipient::{
+    Beside, ID, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
+};
 use super::record::Record;
 use crate::delivery::plural::counted;
 
@@ -17,6 +19,7 @@ const FOREIGN_SEPARATORS: [(char, &str); 3] = [(';', "\";\""), ('\t', "tabs"), (
 /// The recipients of a CSV source.
 pub(super) struct CsvRows {
     lines: Lines,
+    beside: Beside,
     header: Option<Header>,
     record: Record,
     /// The source ended, or an error left no way to tell where the next row starts.
@@ -31,7 +34,12 @@ struct Header {
 
 impl CsvRows {
     pub(super) fn new(lines: Lines) -> CsvRows {
-        CsvRows { lines, header: None, record: Record::default(), done: false }
+        CsvRows::beside(lines, &[])
+    }
+
+    /// Where columns of these names are no variables.
+    pub(super) fn beside(lines: Lines, beside: Beside) -> CsvRows {
+        CsvRows { lines, beside, header: None, record: Record::default(), done: false }
     }
 
     fn end(&mut self, error: RowError) -> Option<Result<Recipient, RowError>> {
@@ -45,7 +53,7 @@ impl CsvRows {
             let remedy = "begin it with a header row such as id,first_name";
             return Err(Refusal::new(Spot::Row, problem, remedy).at(self.lines.place(1)));
         };
-        let header = Header::accept(&self.record).map_err(|refusal| refusal.at(self.lines.place(line)))?;
+        let header = Header::accept(&self.record, self.beside).map_err(|refusal| refusal.at(self.lines.place(line)))?;
         self.header = Some(header);
         Ok(())
     }
@@ -73,7 +81,7 @@ impl Iterator for CsvRows {
         };
         let header = self.header.as_ref()?;
         let place = self.lines.place(line);
-        Some(match header.recipient(&self.record) {
+        Some(match header.recipient(&self.record, self.beside) {
             Ok((id, vars)) => Ok(Recipient { id, vars, place }),
             Err(refusal) => Err(refusal.at(place)),
         })
@@ -81,7 +89,7 @@ impl Iterator for CsvRows {
 }
 
 impl Header {
-    fn accept(record: &Record) -> Result<Header, Refusal> {
+    fn accept(record: &Record, beside: Beside) -> Result<Header, Refusal> {
         let names: Vec<String> = record.cells().map(str::to_owned).collect();
         refuse_foreign_separator(&names)?;
         for (index, name) in names.iter().enumerate() {
@@ -96,8 +104,9 @@ impl Header {
                 ));
             }
         }
-        if names.len() > MAX_VARIABLES + 1 {
-            return Err(too_many_variables(names.len() - 1));
+        let variables = names.iter().filter(|name| !beside.contains(&name.as_str())).count().saturating_sub(1);
+        if variables > MAX_VARIABLES {
+            return Err(too_many_variables(variables));
         }
         let Some(id) = names.iter().position(|name| name == ID) else {
             let remedy = match names.iter().find(|name| name.eq_ignore_ascii_case(ID)) {
@@ -109,7 +118,7 @@ impl Header {
         Ok(Header { names, id })
     }
 
-    fn recipient(&self, record: &Record) -> Result<(String, BTreeMap<String, String>), Refusal> {
+    fn recipient(&self, record: &Record, beside: Beside) -> Result<(String, BTreeMap<String, String>), Refusal> {
         let count = record.count();
         if count != self.names.len() {
             let fields = counted(count, "field", "fields");
@@ -130,7 +139,7 @@ impl Header {
                     .map_err(|error| Refusal::new(spot(), error.to_string(), error.remedy()))?
                     .to_owned();
             } else if !value.is_empty() {
-                check_variable(name, value).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+                check_cell(name, value, beside).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
                 vars.insert(name.clone(), value.to_owned());
             }
         }

@@ -36,5 +36,5 @@ pub use read_error::ReadError;
 pub use recipient::{
     IdError, MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_VALUE_CHARACTERS, MAX_VARIABLES, Recipient, canonical_id,
 };
-pub use source::{Rows, Source, SourceError, read};
+pub use source::{Rows, Source, SourceError, read, read_beside};
 pub use source_fault::{FaultKind, SourceFault};

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use super::lines::{Lines, split_end};
 use super::place::{Place, Refusal, RowError, Spot};
-use super::recipient::{ID, MAX_VARIABLES, Recipient, canonical_id, check_name, check_variable, too_many_variables};
+use super::recipient::{
+    Beside, ID, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
+};
 
 /// What a row is called, and how one is written.
 struct Form {
@@ -23,7 +25,7 @@ const ITEM: Form =
 
 /// The recipient that an item of a JSON list stands for, by the rules for a line.
 pub(super) fn item(value: &RawValue, place: Place) -> Result<Recipient, RowError> {
-    match accept(value.get(), &ITEM) {
+    match accept(value.get(), &ITEM, &[]) {
         Ok((id, vars)) => Ok(Recipient { id, vars, place }),
         Err(refusal) => Err(refusal.at(place)),
     }
@@ -32,13 +34,19 @@ pub(super) fn item(value: &RawValue, place: Place) -> Result<Recipient, RowError
 /// The recipients of an NDJSON source.
 pub(super) struct NdjsonRows {
     lines: Lines,
+    beside: Beside,
     /// The source ended, or an error left no way to tell where the next row starts.
     done: bool,
 }
 
 impl NdjsonRows {
     pub(super) fn new(lines: Lines) -> NdjsonRows {
-        NdjsonRows { lines, done: false }
+        NdjsonRows::beside(lines, &[])
+    }
+
+    /// Where fields of these names are no variables.
+    pub(super) fn beside(lines: Lines, beside: Beside) -> NdjsonRows {
+        NdjsonRows { lines, beside, done: false }
     }
 }
 
@@ -61,7 +69,7 @@ impl Iterator for NdjsonRows {
             if line.trim().is_empty() {
                 continue;
             }
-            let accepted = accept(line, &LINE);
+            let accepted = accept(line, &LINE, self.beside);
             let place = self.lines.place(self.lines.number());
             return Some(match accepted {
                 Ok((id, vars)) => Ok(Recipient { id, vars, place }),
@@ -97,7 +105,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-fn accept(row: &str, form: &Form) -> Result<(String, BTreeMap<String, String>), Refusal> {
+fn accept(row: &str, form: &Form, beside: Beside) -> Result<(String, BTreeMap<String, String>), Refusal> {
     // Checked here because serde_json's own words would show the value.
     if !row.trim_start().starts_with('{') {
         return Err(Refusal::new(Spot::Row, format!("the {} is not a JSON object", form.what), form.remedy));
@@ -119,7 +127,7 @@ fn accept(row: &str, form: &Form) -> Result<(String, BTreeMap<String, String>), 
             }
             id = Some(text);
         } else if !text.is_empty() {
-            check_variable(&name, &text).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+            check_cell(&name, &text, beside).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
             vars.insert(name, text);
         }
     }
@@ -129,8 +137,9 @@ fn accept(row: &str, form: &Form) -> Result<(String, BTreeMap<String, String>), 
     let id = canonical_id(&id)
         .map_err(|error| Refusal::new(Spot::Field(ID.to_owned()), error.to_string(), error.remedy()))?
         .to_owned();
-    if vars.len() > MAX_VARIABLES {
-        return Err(too_many_variables(vars.len()));
+    let variables = vars.keys().filter(|name| !beside.contains(&name.as_str())).count();
+    if variables > MAX_VARIABLES {
+        return Err(too_many_variables(variables));
     }
     Ok((id, vars))
 }

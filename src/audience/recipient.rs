@@ -18,6 +18,9 @@ pub const MAX_NAME_CHARACTERS: usize = 63;
 /// The longest value of a variable, in characters: longer than most providers' whole message.
 pub const MAX_VALUE_CHARACTERS: usize = 4_096;
 
+/// The longest value of a column beside the variables, in characters: a few hundred tags.
+pub const MAX_BESIDE_CHARACTERS: usize = 4 * MAX_VALUE_CHARACTERS;
+
 /// The longest piece of a refused name that is shown, in characters.
 const MAX_NAME_SHOWN: usize = 40;
 
@@ -158,15 +161,27 @@ pub(super) fn check_variable(name: &str, value: &str) -> Result<(), (String, &'s
             "write it with its offset, such as 2026-12-01T09:00:00Z or 2026-12-01 10:00:00+01, or leave it empty",
         ));
     }
-    check_value(value)
+    check_value(value, MAX_VALUE_CHARACTERS)
 }
 
-fn check_value(value: &str) -> Result<(), (String, &'static str)> {
-    if value.len() > MAX_VALUE_CHARACTERS {
+/// Columns that say something of a recipient beside the variables: they are not counted among those, and may be as long as
+/// [`MAX_BESIDE_CHARACTERS`]. Whoever names them knows what they mean.
+pub(super) type Beside = &'static [&'static str];
+
+/// As [`check_variable`], where some names are no variables.
+pub(super) fn check_cell(name: &str, value: &str, beside: Beside) -> Result<(), (String, &'static str)> {
+    if beside.contains(&name) && name != LAST_ACTIVE_TIME {
+        return check_value(value, MAX_BESIDE_CHARACTERS);
+    }
+    check_variable(name, value)
+}
+
+fn check_value(value: &str, most: usize) -> Result<(), (String, &'static str)> {
+    if value.len() > most {
         let characters = value.chars().count();
-        if characters > MAX_VALUE_CHARACTERS {
+        if characters > most {
             return Err((
-                format!("the value has {characters} characters, at most {MAX_VALUE_CHARACTERS} are taken"),
+                format!("the value has {characters} characters, at most {most} are taken"),
                 "shorten it, and check that no quote is left open",
             ));
         }
@@ -275,9 +290,9 @@ mod tests {
 
     #[test]
     fn values_are_bounded_in_characters_not_bytes() {
-        assert!(check_value(&"ü".repeat(MAX_VALUE_CHARACTERS)).is_ok());
-        let (problem, _) = check_value(&"ü".repeat(MAX_VALUE_CHARACTERS + 1)).unwrap_err();
+        assert!(check_value(&"ü".repeat(MAX_VALUE_CHARACTERS), MAX_VALUE_CHARACTERS).is_ok());
+        let (problem, _) = check_value(&"ü".repeat(MAX_VALUE_CHARACTERS + 1), MAX_VALUE_CHARACTERS).unwrap_err();
         assert_eq!(problem, "the value has 4097 characters, at most 4096 are taken");
-        assert!(check_value("a\0b").is_err());
+        assert!(check_value("a\0b", MAX_VALUE_CHARACTERS).is_err());
     }
 }

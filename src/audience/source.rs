@@ -35,10 +35,21 @@ impl Iterator for Rows {
 /// Reads the recipients of a file. `source_name` is how a person knows it, such as `people.csv`; places show it.
 /// Memory stays bounded by the longest row, whatever the file's size. Blocks while the input does.
 pub fn read(format: Format, source_name: &str, input: impl Read + Send + 'static) -> Rows {
+    read_beside(format, source_name, input, &[])
+}
+
+/// As [`read`], where columns of these names say something beside the variables. They come among the variables all the same,
+/// for the caller to take out.
+pub fn read_beside(
+    format: Format,
+    source_name: &str,
+    input: impl Read + Send + 'static,
+    beside: &'static [&'static str],
+) -> Rows {
     let lines = Lines::new(source_name, Box::new(input));
     match format {
-        Format::Csv => Rows::of(CsvRows::new(lines)),
-        Format::Ndjson => Rows::of(NdjsonRows::new(lines)),
+        Format::Csv => Rows::of(CsvRows::beside(lines, beside)),
+        Format::Ndjson => Rows::of(NdjsonRows::beside(lines, beside)),
     }
 }
 

@@ -21,5 +21,8 @@ fn run(cli: plugin::Cli) -> anyhow::Result<u8> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(plugin::run(cli))?)
+    let ended = runtime.block_on(plugin::run(cli));
+    // A thread may wait for a row of standard input, which nobody will write any more.
+    runtime.shutdown_background();
+    Ok(ended?)
 }

@@ -55,7 +55,7 @@ struct State {
     down: bool,
     review: Value,
     /// User, verb, namespace and name of each right.
-    rights: Vec<[String; 4]>,
+    rights: Vec<[String; 5]>,
     /// The path where tokens are made, and how many were.
     tokens: (String, usize),
 }
@@ -104,7 +104,11 @@ impl FakeCluster {
 
     /// SubjectAccessReviews of this are a yes from now on.
     pub fn allow(&self, user: &str, verb: &str, namespace: &str, name: &str) {
-        self.0.lock().unwrap().rights.push([user, verb, namespace, name].map(str::to_owned));
+        self.allow_of(user, verb, "broadcastmessages", namespace, name);
+    }
+
+    pub fn allow_of(&self, user: &str, verb: &str, resource: &str, namespace: &str, name: &str) {
+        self.0.lock().unwrap().rights.push([user, verb, resource, namespace, name].map(str::to_owned));
     }
 
     /// Makes tokens for who asks at this path: `token-1` first.
@@ -228,7 +232,13 @@ impl State {
         if path.ends_with("/subjectaccessreviews") {
             let (spec, mut reviewed) = (&body["spec"], body.clone());
             let attributes = &spec["resourceAttributes"];
-            let wanted = [&spec["user"], &attributes["verb"], &attributes["namespace"], &attributes["name"]];
+            let wanted = [
+                &spec["user"],
+                &attributes["verb"],
+                &attributes["resource"],
+                &attributes["namespace"],
+                &attributes["name"],
+            ];
             let allowed =
                 self.rights.iter().any(|right| right.iter().eq(wanted.iter().map(|word| word.as_str().unwrap())));
             reviewed["status"] = json!({"allowed": allowed});

@@ -29,7 +29,7 @@
 //! | API group | resource | verbs | where | used by |
 //! | --- | --- | --- | --- | --- |
 //! | `herald.dev` | `broadcastmessages` | get, list, watch | watched namespaces | watches; identity, readers and keys in use look past the cache (get) |
-//! | `herald.dev` | `messagechannels` | get, list, watch | watched namespaces | watches; identity of receivers (get) |
+//! | `herald.dev` | `messagechannels` | get, list, watch | watched namespaces | watches; identity of receivers and readers of contacts look past the cache (get) |
 //! | `herald.dev` | `messagebatches` | get, list, watch, create, delete | watched namespaces | batches of the plan; get tells whose a taken name is |
 //! | `herald.dev` | `broadcastmessages/status`, `messagechannels/status`, `messagebatches/status` | patch | watched namespaces | statuses, by server-side apply |
 //! | `herald.dev` | `broadcastmessages/finalizers`, `messagechannels/finalizers` | update | watched namespaces | `blockOwnerDeletion` where the cluster enforces that right |
@@ -40,8 +40,8 @@
 //! | `` (core) | `pods` | get, list, watch | watched namespaces | why a wave does not start; identity (get) |
 //! | `` (core) | `events` | list | watched namespaces | why a wave does not start |
 //! | `events.k8s.io` | `events` | create, patch | watched namespaces | what changed, for people |
-//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders, of receivers and of readers of results |
-//! | `authorization.k8s.io` | `subjectaccessreviews` | create | cluster | whether a reader of results may get the broadcast |
+//! | `authentication.k8s.io` | `tokenreviews` | create | cluster | identity of senders, of receivers and of people's tools |
+//! | `authorization.k8s.io` | `subjectaccessreviews` | create | cluster | whether a reader may get the broadcast, or get or update the channel |
 //! | `` (core) | `namespaces`, named `kube-system` | get | cluster | its uid tells which cluster the ledger serves |
 //! | `` (core) | `secrets` | create | own namespace | the certificate authority, once |
 //! | `coordination.k8s.io` | `leases` | create | own namespace, with PostgreSQL | the leader of several operators |

@@ -162,8 +162,10 @@ fn ledger_api<L: Ledger>(client: &Client, ledger: &Arc<L>) -> Router {
     let identity = Identity::new(client.clone(), ledger.clone(), clock.clone(), strangers.clone());
     let receivers = Identity::of_receivers(client.clone(), clock.clone(), strangers.clone());
     let readers = Readers::new(client.clone(), ledger.clone(), clock, strangers);
+    let readers = Arc::new(readers);
     wire::router(ledger.clone(), Arc::new(identity))
-        .merge(wire::results_router(ledger.clone(), Arc::new(readers)))
+        .merge(wire::results_router(ledger.clone(), readers.clone()))
+        .merge(wire::contacts_router(ledger.clone(), readers))
         .merge(wire::receive_router(ledger.clone(), Arc::new(receivers)))
 }
 

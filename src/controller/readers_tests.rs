@@ -72,7 +72,7 @@ async fn world() -> World {
 
 impl World {
     async fn ask(&self, number: usize) -> Result<Reader, NotReadable> {
-        self.readers.admit(&token(number), "a", "spring").await
+        ReaderGate::admit(&self.readers, &token(number), "a", "spring").await
     }
 }
 
@@ -151,7 +151,7 @@ async fn names_that_lead_elsewhere_are_asked_for_nowhere() {
     for (namespace, name) in
         [("a", ""), ("", "spring"), ("a", "../x"), ("a/b", "spring"), ("a", "spring?x=y"), (long.as_str(), "spring")]
     {
-        let asked = world.readers.admit(&token(0), namespace, name).await;
+        let asked = ReaderGate::admit(&world.readers, &token(0), namespace, name).await;
         assert!(matches!(asked, Err(NotReadable::Gone(_))), "{namespace} {name}");
     }
     assert_eq!(world.cluster.asked().len(), 0);
@@ -166,7 +166,7 @@ async fn a_yes_is_believed_for_a_minute_and_for_its_own_broadcast_alone() {
     tokio::time::advance(YES_FOR - Duration::from_secs(1)).await;
     assert!(world.ask(0).await.is_ok());
     assert!(matches!(world.ask(1).await, Err(NotReadable::Forbidden(_))), "another token");
-    let other = world.readers.admit(&token(0), "a", "winter").await;
+    let other = ReaderGate::admit(&world.readers, &token(0), "a", "winter").await;
     assert!(matches!(other, Err(NotReadable::Forbidden(_))), "another broadcast");
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(matches!(world.ask(0).await, Err(NotReadable::Forbidden(_))), "a right that is gone");
@@ -201,4 +201,91 @@ async fn yeses_are_kept_within_their_bound() {
         assert!(world.ask(number).await.is_ok());
     }
     assert_eq!(world.readers.kept(), MAX_KEPT);
+}
+
+const CHANNEL: &str = "/apis/herald.dev/v1alpha1/namespaces/a/messagechannels/page.eu";
+
+async fn world_with_channel() -> World {
+    let world = world().await;
+    world.cluster.forbid_all();
+    let spec = json!({"http": {"url": "http://127.0.0.1/"}, "rate": {"messages": 1, "periodSeconds": 1}});
+    let channel = json!({
+        "apiVersion": "herald.dev/v1alpha1", "kind": "MessageChannel",
+        "metadata": {"name": "page.eu", "namespace": "a"}, "spec": spec,
+    });
+    world.cluster.put(CHANNEL, channel);
+    world
+}
+
+impl World {
+    async fn contacts(&self, number: usize, access: ContactsAccess) -> Result<AccountKey, NotReadable> {
+        ContactsGate::admit(&self.readers, &token(number), "a", "page.eu", access).await
+    }
+}
+
+#[tokio::test]
+async fn who_may_get_a_channel_reads_its_contacts_and_who_may_update_it_changes_them() {
+    use ContactsAccess::{Change, Read};
+    for (verb, reads, changes) in [("get", true, false), ("update", false, true), ("list", false, false)] {
+        let world = world_with_channel().await;
+        world.cluster.allow_of(USER, verb, "messagechannels", "a", "page.eu");
+        // The same of a broadcast of that name, or of another channel, is another right.
+        world.cluster.allow_of(USER, "get", "broadcastmessages", "a", "page.eu");
+        world.cluster.allow_of(USER, "update", "broadcastmessages", "a", "page.eu");
+        world.cluster.allow_of(USER, "update", "messagechannels", "a", "other");
+        world.cluster.allow_of(USER, "get", "messagechannels", "b", "page.eu");
+        for (access, is_allowed) in [(Read, reads), (Change, changes), (Read, reads)] {
+            let answer = world.contacts(0, access).await;
+            assert_eq!(answer.is_ok(), is_allowed, "{verb} {access:?}: {answer:?}");
+            assert!(is_allowed || matches!(answer, Err(NotReadable::Forbidden(_))), "{answer:?}");
+        }
+        // Nor does it open results.
+        assert!(matches!(world.ask(0).await, Err(NotReadable::Forbidden(_))));
+    }
+}
+
+#[tokio::test]
+async fn the_account_is_that_of_the_channels_object() {
+    let world = world_with_channel().await;
+    world.cluster.allow_of(USER, "get", "messagechannels", "a", "page.eu");
+    let account = world.contacts(0, ContactsAccess::Read).await.unwrap();
+    assert_eq!(
+        (account.namespace.as_str(), account.provider.as_str(), account.host.as_str()),
+        ("a", "http", "127.0.0.1")
+    );
+}
+
+#[tokio::test]
+async fn whether_a_channel_exists_is_told_only_to_who_may_get_it() {
+    let world = world_with_channel().await;
+    world.cluster.remove(CHANNEL);
+    assert!(matches!(world.contacts(0, ContactsAccess::Read).await, Err(NotReadable::Forbidden(_))));
+    world.cluster.allow_of(USER, "get", "messagechannels", "a", "page.eu");
+    assert!(matches!(world.contacts(1, ContactsAccess::Read).await, Err(NotReadable::Gone(_))));
+}
+
+#[tokio::test]
+async fn a_token_of_a_pod_opens_no_contacts_whatever_its_account_may_do() {
+    let world = world_with_channel().await;
+    for verb in ["get", "update"] {
+        world.cluster.allow_of(USER, verb, "messagechannels", "a", "page.eu");
+    }
+    let mut status = review();
+    status["user"]["extra"] = json!({"authentication.kubernetes.io/pod-name": ["spring-1-x"]});
+    world.cluster.set_review(status);
+    for (number, access) in [(0, ContactsAccess::Read), (1, ContactsAccess::Change)] {
+        assert!(matches!(world.contacts(number, access).await, Err(NotReadable::Forbidden(_))));
+    }
+}
+
+#[tokio::test]
+async fn names_of_channels_that_lead_elsewhere_are_asked_for_nowhere() {
+    let world = world_with_channel().await;
+    for (namespace, name) in
+        [("a", ""), ("a", ".."), ("a", "page."), ("a", "page/status"), ("a.b", "page"), ("", "page")]
+    {
+        let asked = ContactsGate::admit(&world.readers, &token(0), namespace, name, ContactsAccess::Read).await;
+        assert!(matches!(asked, Err(NotReadable::Gone(_))), "{namespace} {name}");
+    }
+    assert_eq!(world.cluster.asked().len(), 0);
 }

@@ -20,6 +20,9 @@ use crate::delivery::time::Timestamp;
 pub const MAX_CONTACTS: usize = 1_000;
 /// The most contacts of one page.
 pub const MAX_CONTACTS_PAGE: u32 = 1_000;
+/// A page ends after so many bytes of ids and variables, and a hundred contacts more at most: whoever serves it has it in
+/// memory.
+pub const MAX_CONTACTS_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The most tags that a contact may be given by hand; `onSent` of a broadcast adds its own whatever there is, since its
 /// message was sent, and is bounded by itself.
 pub const MAX_TAGS_OF_CONTACT: usize = 256;
@@ -27,7 +30,7 @@ pub const MAX_TAGS_OF_CONTACT: usize = 256;
 pub const MAX_OPT_OUT_REASON: usize = 128;
 
 /// A contact as it is brought in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactRow {
     pub recipient: String,
     /// In place of those that are known, unless there are none. `time_zone` is one of them.
@@ -36,18 +39,23 @@ pub struct ContactRow {
     pub active_at: Option<Timestamp>,
     /// Added to those that are known.
     pub tags: BTreeSet<String>,
+    /// That they want no more messages, and why, as by [`Contacts::opt_out`]. `None` says nothing: who has opted out stays so.
+    #[serde(default)]
+    pub opted_out: Option<String>,
 }
 
 /// What an import came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     pub new: u64,
     pub changed: u64,
     pub same: u64,
+    /// Deliveries that were pending for those who have opted out by it, and are skipped now.
+    pub skipped: u64,
 }
 
 /// What an opt-out came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OptedOut {
     /// Who had not opted out before.
     pub new: u64,
@@ -75,15 +83,17 @@ pub struct OptOut {
 }
 
 /// Which contacts are meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactsFilter {
+    #[serde(default)]
     pub source: ContactsSource,
     /// Those too who have opted out.
+    #[serde(default)]
     pub opted_out: bool,
 }
 
 /// Some contacts, by recipient.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactsPage {
     pub contacts: Vec<Contact>,
     /// After whom the next page begins; `None` after the last one.
@@ -98,7 +108,7 @@ pub struct ContactsPage {
 /// out of bounds. Nothing is changed then.
 pub trait Contacts: Send + Sync {
     /// Brings contacts in. Somebody who is known keeps tags, opt-out and the later activity; importing twice changes nothing
-    /// the second time. Of several rows of one recipient the last counts.
+    /// the second time. Who opts out by it does so in the same transaction, with all that [`Contacts::opt_out`] does. Of several rows of one recipient the last counts.
     fn import_contacts(
         &self,
         account: &AccountKey,
@@ -192,6 +202,7 @@ pub fn check_rows(rows: &[ContactRow]) -> Result<()> {
     check_recipients(rows.iter().map(|row| row.recipient.as_str()))?;
     for (place, row) in rows.iter().enumerate() {
         check_tags(row.tags.iter())?;
+        row.opted_out.as_deref().map_or(Ok(()), check_reason)?;
         let too_long = |text: &String, limit: usize| text.chars().count() > limit;
         let is_bad = |(name, value): (&String, &String)| {
             !crate::api::audience::is_variable_name(name)

@@ -53,7 +53,8 @@ fn cells(row: &ResultRow) -> [Cow<'_, str>; 8] {
     ]
 }
 
-fn quoted(cell: &str) -> String {
+/// A cell of a CSV: in quotes where it needs them.
+pub fn quoted(cell: &str) -> String {
     if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 

@@ -117,6 +117,16 @@ impl Manifest {
         if faults.is_empty() { Ok(manifest.broadcasts) } else { Err(ManifestFaults(faults)) }
     }
 
+    /// The channels of the files alone, likewise.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`].
+    pub fn channels_of(inputs: &[ManifestInput]) -> Result<Vec<Document<MessageChannel>>, ManifestFaults> {
+        let Loader { manifest, mut faults, .. } = Loader::of(inputs);
+        faults.truncate(MAX_FAULTS);
+        if faults.is_empty() { Ok(manifest.channels.into_values().collect()) } else { Err(ManifestFaults(faults)) }
+    }
+
     /// The channel a broadcast is sent through; always there for a broadcast of this manifest.
     pub fn channel_of(&self, broadcast: &Document<BroadcastMessage>) -> Option<&Document<MessageChannel>> {
         let name = broadcast.object.spec.channel_ref.name.clone();

@@ -24,10 +24,12 @@
 //! | [`report`] | `herald report`: what became of a broadcast, in figures |
 //! | [`report_options`] | how a report is written, here and of a cluster |
 //! | [`results`] | `herald results`: recipients with what became of each |
+//! | [`contacts`] | `herald contacts`: contacts, tags and opt-outs by hand |
 //! | [`rehearsal`] | `--test ID`: one message outside the plan |
 
 pub mod call_backs;
 pub mod confirmation;
+pub mod contacts;
 pub mod documents;
 mod earlier_run;
 mod fixed_plan;
@@ -57,6 +59,7 @@ mod telling;
 mod transports;
 pub mod verdict;
 
+pub use contacts::ContactsOptions;
 pub use options::RunOptions;
 pub use preview::{PreviewOptions, preview};
 pub use report::ReportOptions;

@@ -50,10 +50,22 @@ async fn write_from<L: Ledger + Inspect>(
         page.rows.iter().for_each(|row| text.push_str(&format.line(row)));
         match io::stdout().lock().write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(|error| Refusal(format!("failed to write: {error}")))?,
+            written => written.map_err(not_written)?,
         }
         text.clear();
         from = page.next;
     }
     Ok(())
+}
+
+/// To standard output, whether or not somebody still reads it.
+pub fn print(text: &str) -> Result<(), Refusal> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(not_written),
+    }
+}
+
+fn not_written(error: io::Error) -> Refusal {
+    Refusal(format!("failed to write: {error}"))
 }

@@ -1,4 +1,4 @@
-//! A reader's access to the ledger: a token of a service account, made by the person's own right, for the ledger alone and
+//! A person's access to the ledger: a token of a service account, made by the person's own right, for the ledger alone and
 //! for ten minutes; the authority that the operator has published; and a connection, opened anew when it is lost.
 
 use std::time::Duration;
@@ -34,6 +34,36 @@ const MAX_TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
+/// What the ledger is reached for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Results,
+    Contacts,
+}
+
+impl Purpose {
+    /// The commands that give the account its right.
+    fn remedy(self, namespace: &str, account: &str) -> String {
+        let subject = format!("--serviceaccount={namespace}:{account}");
+        match self {
+            Purpose::Results => {
+                format!("kubectl -n {namespace} create rolebinding {account} --clusterrole=herald-view {subject}")
+            }
+            Purpose::Contacts => format!(
+                "kubectl -n {namespace} create role {account} --verb=get,update --resource=messagechannels.herald.dev; kubectl -n {namespace} create rolebinding {account} --role={account} {subject}"
+            ),
+        }
+    }
+
+    /// What the account is to be let do.
+    fn right(self) -> &'static str {
+        match self {
+            Purpose::Results => "view broadcasts",
+            Purpose::Contacts => "get channels, and update them to change contacts",
+        }
+    }
+}
+
 /// What made a try come to nothing.
 enum Failed {
     /// The next try may succeed.
@@ -64,17 +94,11 @@ impl From<PluginError> for Failed {
     }
 }
 
-/// What is asked of the ledger, and how long its answer may be.
-struct Question<'a, B> {
-    path: &'static str,
-    body: &'a B,
-    most: usize,
-}
-
 /// See the [module](self).
 pub struct LedgerAccess<R: Route> {
     client: Client,
-    /// The broadcast's.
+    purpose: Purpose,
+    /// The broadcast's, or channel's.
     namespace: String,
     account: String,
     route: R,
@@ -84,10 +108,16 @@ pub struct LedgerAccess<R: Route> {
 }
 
 impl<R: Route> LedgerAccess<R> {
-    pub async fn new(cluster: &Cluster, options: &AccessOptions, route: R) -> Result<LedgerAccess<R>, PluginError> {
+    pub async fn new(
+        cluster: &Cluster,
+        purpose: Purpose,
+        options: &AccessOptions,
+        route: R,
+    ) -> Result<LedgerAccess<R>, PluginError> {
         let trust = trust(&cluster.client, &options.operator_namespace).await?;
         Ok(LedgerAccess {
             client: cluster.client.clone(),
+            purpose,
             namespace: cluster.namespace.clone(),
             account: options.service_account.clone(),
             route,
@@ -99,16 +129,23 @@ impl<R: Route> LedgerAccess<R> {
 
     /// One page.
     pub async fn results(&mut self, request: &ResultsRequest) -> Result<ResultsPage, PluginError> {
-        self.read(&Question { path: RESULTS, body: request, most: MAX_RESULTS_ANSWER }).await
+        self.call(RESULTS, request, MAX_RESULTS_ANSWER).await
     }
 
     /// The figures of a broadcast.
     pub async fn figures(&mut self, request: &FiguresRequest) -> Result<Figures, PluginError> {
-        self.read(&Question { path: FIGURES, body: request, most: MAX_FIGURES_ANSWER }).await
+        self.call(FIGURES, request, MAX_FIGURES_ANSWER).await
     }
 
-    /// What is lost is asked for again: nothing changes by it.
-    async fn read<B: Serialize, A: DeserializeOwned>(&mut self, question: &Question<'_, B>) -> Result<A, PluginError> {
+    /// One call, answered in at most so many bytes. What is lost is asked for again, so a call must change nothing of what it
+    /// has done before.
+    pub async fn call<Q: Serialize, A: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        question: &Q,
+        most: usize,
+    ) -> Result<A, PluginError> {
+        let body = serde_json::to_vec(question).map_err(|error| PluginError::Refused(error.to_string()))?;
         let mut wait = FIRST_WAIT;
         let mut failed = String::new();
         let mut token_was_new = false;
@@ -117,7 +154,7 @@ impl<R: Route> LedgerAccess<R> {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
-            match self.ask(question).await {
+            match self.ask(path, &body, most).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::Token(words)) if token_was_new => return Err(PluginError::Refused(words)),
@@ -133,15 +170,14 @@ impl<R: Route> LedgerAccess<R> {
         Err(PluginError::Refused(format!("{failed}; tried {MAX_TRIES} times")))
     }
 
-    async fn ask<B: Serialize, A: DeserializeOwned>(&mut self, question: &Question<'_, B>) -> Result<A, Failed> {
+    async fn ask<A: DeserializeOwned>(&mut self, path: &str, body: &[u8], most: usize) -> Result<A, Failed> {
         let token = self.token().await?;
         if self.connection.is_none() {
             let (stream, keeper) = self.route.open().await?;
             self.connection = Some(Connection::open(stream, keeper, &self.trust).await?);
         }
         let Some(connection) = &mut self.connection else { return Err(Failed::ForNow("no connection".to_owned())) };
-        let body = serde_json::to_vec(question.body).map_err(|error| refused(error.to_string()))?;
-        let (status, answer) = connection.post(question.path, &token, body, question.most).await?;
+        let (status, answer) = connection.post(path, &token, body.to_vec(), most).await?;
         if status.is_success() {
             let place = |error: serde_json::Error| {
                 refused(format!("the ledger's answer is not of this version, at column {}", error.column()))
@@ -160,10 +196,8 @@ impl<R: Route> LedgerAccess<R> {
     }
 
     fn forbidden(&self, message: &str) -> String {
-        let (namespace, account) = (&self.namespace, &self.account);
-        format!(
-            "{message}; let the service account view broadcasts: kubectl -n {namespace} create rolebinding {account} --clusterrole=herald-view --serviceaccount={namespace}:{account}"
-        )
+        let remedy = self.purpose.remedy(&self.namespace, &self.account);
+        format!("{message}; let the service account {}: {remedy}", self.purpose.right())
     }
 
     async fn token(&mut self) -> Result<SecretString, PluginError> {
@@ -196,8 +230,9 @@ impl<R: Route> LedgerAccess<R> {
 
     fn no_account(&self) -> PluginError {
         let (namespace, account) = (&self.namespace, &self.account);
+        let (right, remedy) = (self.purpose.right(), self.purpose.remedy(namespace, account));
         PluginError::Refused(format!(
-            "there is no service account {account} in the namespace {namespace}; make it and let it view broadcasts (kubectl -n {namespace} create serviceaccount {account}; kubectl -n {namespace} create rolebinding {account} --clusterrole=herald-view --serviceaccount={namespace}:{account}), or name another with --service-account"
+            "there is no service account {account} in the namespace {namespace}; make it and let it {right} (kubectl -n {namespace} create serviceaccount {account}; {remedy}), or name another with --service-account"
         ))
     }
 }

@@ -9,6 +9,7 @@
 //! | `status`, `status_text` | how a broadcast stands |
 //! | `retry`, `decide_retry` | a new broadcast to those whom another did not reach |
 //! | `results` | recipients, page by page, as lines |
+//! | `contacts` | contacts, tags and opt-outs, through the operator |
 //! | `ledger_access`, `ledger_route`, `ledger_connection` | the way to the ledger: token, port-forward, TLS |
 //! | `preview` | what would be sent |
 //! | `completion` | completion of the command line |
@@ -19,6 +20,8 @@ mod acknowledgement;
 mod cluster;
 mod completion;
 mod confirmation;
+mod contacts;
+mod contacts_tests;
 mod decide_retry;
 mod failure;
 mod ledger_access;
@@ -82,5 +85,6 @@ async fn with_cluster(cli: Cli) -> Result<(), PluginError> {
             None => Ok(()),
         },
         Command::Completion(_) | Command::Complete { .. } => Ok(()),
+        Command::Contacts(command) => contacts::run(&cluster, &command).await,
     }
 }

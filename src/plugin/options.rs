@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::audience::AudienceOutcome;
-use crate::api::ledger_access::{OPERATOR_NAMESPACE, READER_ACCOUNT};
+use crate::api::ledger_access::{CONTACTS_ACCOUNT, OPERATOR_NAMESPACE, READER_ACCOUNT};
+use crate::contacts::ContactsCommand;
 use crate::local::options::{DocumentOptions, Output};
 use crate::local::report_options::FormatOptions;
 use crate::local::row_options::RowOptions;
@@ -52,6 +53,12 @@ pub enum Command {
     /// Writes recipients with what became of each, from the ledger. Personal data.
     Results(ResultsOptions),
     Report(ReportOptions),
+    /// Contacts, tags and opt-outs of a channel's account. Personal data.
+    ///
+    /// They belong to the account at the provider, so to every channel of the namespace that leads to it. Every command may
+    /// be repeated: what was done is not changed again.
+    #[command(subcommand)]
+    Contacts(ContactsCommand<ContactsAccess>),
     Preview(Box<PreviewOptions>),
     /// Prints the script by which a shell completes `kubectl-broadcast`.
     ///
@@ -193,6 +200,31 @@ pub struct AccessOptions {
     /// The namespace of the operator.
     #[arg(long, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE)]
     pub operator_namespace: String,
+}
+
+/// Whose contacts, and how the ledger is reached.
+#[derive(Clone, Debug, Args)]
+pub struct ContactsAccess {
+    /// The MessageChannel whose account is meant.
+    #[arg(long, value_name = "NAME")]
+    pub channel: String,
+
+    /// The service account, in the channel's namespace, that a token for the ledger is made of. It must be allowed to get the
+    /// MessageChannel, and to update it where contacts are changed, and you to make tokens of it.
+    #[arg(long, value_name = "NAME", default_value = CONTACTS_ACCOUNT)]
+    pub service_account: String,
+
+    /// The namespace of the operator.
+    #[arg(long, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE)]
+    pub operator_namespace: String,
+}
+
+impl ContactsAccess {
+    /// The way alone.
+    pub fn reach(&self) -> AccessOptions {
+        let (service_account, operator_namespace) = (self.service_account.clone(), self.operator_namespace.clone());
+        AccessOptions { service_account, operator_namespace }
+    }
 }
 
 /// Writes what became of a broadcast, in figures.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::cluster::Cluster;
 use super::failure::PluginError;
-use super::ledger_access::LedgerAccess;
+use super::ledger_access::{LedgerAccess, Purpose};
 use super::ledger_route::{PodRoute, Route};
 use super::options::ReportOptions;
 use crate::api::MessageBatch;
@@ -48,7 +48,7 @@ pub async fn text_of<R: Route>(cluster: &Cluster, options: &ReportOptions, route
 }
 
 async fn figures<R: Route>(cluster: &Cluster, options: &ReportOptions, route: R) -> Result<Figures, PluginError> {
-    let mut access = LedgerAccess::new(cluster, &options.access, route).await?;
+    let mut access = LedgerAccess::new(cluster, Purpose::Results, &options.access, route).await?;
     let (namespace, name) = (cluster.namespace.clone(), options.name.clone());
     access.figures(&FiguresRequest { namespace, name }).await
 }

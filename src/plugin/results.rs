@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use super::cluster::Cluster;
 use super::failure::PluginError;
-use super::ledger_access::LedgerAccess;
+use super::ledger_access::{LedgerAccess, Purpose};
 use super::ledger_route::{PodRoute, Route};
 use super::options::ResultsOptions;
 use crate::ledger::wire::message::ResultsRequest;
@@ -12,7 +12,7 @@ use crate::report::words::clean;
 
 pub async fn write(cluster: &Cluster, options: &ResultsOptions) -> Result<(), PluginError> {
     let route = PodRoute { client: cluster.client.clone(), namespace: options.access.operator_namespace.clone() };
-    let mut access = LedgerAccess::new(cluster, &options.access, route).await?;
+    let mut access = LedgerAccess::new(cluster, Purpose::Results, &options.access, route).await?;
     let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
     write_to(&mut access, &cluster.namespace, options, BufWriter::new(stdout.lock()), is_terminal).await

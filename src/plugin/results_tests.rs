@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::cluster::Cluster;
 use super::failure::PluginError;
-use super::ledger_access::LedgerAccess;
+use super::ledger_access::{LedgerAccess, Purpose};
 use super::ledger_route::Route;
 use super::options::{AccessOptions, ReportOptions, ResultsOptions};
 use super::report::text_of;
@@ -31,9 +31,9 @@ use crate::ledger::{AccountKey, BroadcastId, Declaration, Ledger, SenderLedger};
 use crate::local::report_options::{FormatOptions, ReportOutput, ReportTable};
 use crate::local::row_options::{RowOptions, RowOutput};
 
-const CONFIG_MAP: &str = "/api/v1/namespaces/herald-system/configmaps/herald-ledger";
+pub const CONFIG_MAP: &str = "/api/v1/namespaces/herald-system/configmaps/herald-ledger";
 const TOKEN: &str = "/api/v1/namespaces/marketing/serviceaccounts/herald-reader/token";
-const NAME: &str = "herald.herald-system.svc";
+pub const NAME: &str = "herald.herald-system.svc";
 
 /// Lets in who brings the last token that the cluster made, to the one broadcast.
 struct LastToken {
@@ -63,7 +63,7 @@ impl ReaderGate for LastToken {
 }
 
 /// Connects to the server of the test.
-struct Loopback(SocketAddr);
+pub struct Loopback(pub SocketAddr);
 
 impl Route for Loopback {
     type Stream = TcpStream;
@@ -85,7 +85,7 @@ struct World {
 }
 
 /// An authority, and a server with its certificate for `name`.
-fn certificates(name: &str) -> (String, TlsAcceptor) {
+pub fn certificates(name: &str) -> (String, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -141,24 +141,13 @@ impl World {
         );
         let gate = Arc::new(LastToken { cluster: cluster.clone(), broadcast, refusals: AtomicUsize::new(0) });
         let api = results_router(ledger, gate.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let counted = connections.clone();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                counted.fetch_add(1, Ordering::SeqCst);
-                let (api, acceptor) = (api.clone(), acceptor.clone());
-                tokio::spawn(serve(stream, acceptor, api, answers_per_connection));
-            }
-        });
+        let (address, connections) = listen(api, acceptor, answers_per_connection).await;
         World { cluster, gate, address, connections }
     }
 
     async fn access(&self) -> Result<LedgerAccess<Loopback>, PluginError> {
         let cluster = Cluster { client: self.cluster.client(), namespace: "marketing".to_owned() };
-        LedgerAccess::new(&cluster, &options("spring").access, Loopback(self.address)).await
+        LedgerAccess::new(&cluster, Purpose::Results, &options("spring").access, Loopback(self.address)).await
     }
 
     async fn read(&self, options: &ResultsOptions) -> Result<String, PluginError> {
@@ -166,6 +155,27 @@ impl World {
         write_to(&mut self.access().await?, "marketing", options, &mut out, false).await?;
         Ok(String::from_utf8(out).unwrap())
     }
+}
+
+/// Serves the API at an address of its own; counts the connections, each of which lives for so many answers.
+pub async fn listen(
+    api: axum::Router,
+    acceptor: TlsAcceptor,
+    answers_per_connection: usize,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (api, acceptor) = (api.clone(), acceptor.clone());
+            tokio::spawn(serve(stream, acceptor, api, answers_per_connection));
+        }
+    });
+    (address, connections)
 }
 
 /// Serves one connection, and drops it in the middle of the request after so many answers.

@@ -112,3 +112,32 @@ fn recipients_are_read_by_who_may_and_sent_to_again_once() {
     let error = broadcast(&stage, &["retry", "sale", "--yes"]).unwrap_err();
     assert!(error.contains("retry sale-retry itself"), "{error}");
 }
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn contacts_are_changed_by_who_may_update_the_channel_and_read_by_who_may_get_it() {
+    let stage = Stage::with_channel("plugin-contacts", &[], 100);
+    let namespace = stage.namespace.as_str();
+    let contacts = |more: &[&str]| broadcast(&stage, &[&["contacts"], more, &["--channel", "page"]].concat());
+    let error = contacts(&["opt-out", "sale-1", "sale-2"]).unwrap_err();
+    assert!(error.contains("no service account herald-contacts"), "{error}");
+    let account = format!("--serviceaccount={namespace}:herald-contacts");
+    kubectl(&["-n", namespace, "create", "serviceaccount", "herald-contacts"]);
+    let resource = "--resource=messagechannels.herald.dev";
+    kubectl(&["-n", namespace, "create", "role", "herald-contacts", "--verb=get,update", resource]);
+    kubectl(&["-n", namespace, "create", "rolebinding", "herald-contacts", "--role=herald-contacts", &account]);
+    let_readers_read(&stage);
+
+    let reader = ["--service-account", "herald-reader"];
+    let error = contacts(&[&["opt-out", "sale-1"][..], &reader].concat()).unwrap_err();
+    assert!(error.contains("may not update the MessageChannel page"), "{error}");
+    let told: Value = serde_json::from_str(&contacts(&["opt-out", "sale-1", "sale-2", "-o", "json"]).unwrap()).unwrap();
+    assert_eq!(told["optedOut"], 2);
+    let csv = contacts(&[&["export"][..], &reader].concat()).unwrap();
+    assert_eq!(csv.lines().filter(|line| line.starts_with("sale-") && line.contains(",true,")).count(), 2, "{csv}");
+
+    stage.apply(&stage.broadcast("sale", 5, ""));
+    let status = stage.await_end("sale", "Delivered");
+    assert_eq!(status["recipients"]["skipped"], 2, "{status}");
+    stage.judge("sale", 5);
+}

@@ -9,7 +9,7 @@ use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::audience::{MAX_LOOKED_THROUGH, MAX_PAGE};
-use herald::ledger::contacts::{MAX_CONTACTS, MAX_TAGS_OF_CONTACT, OptOut};
+use herald::ledger::contacts::{MAX_CONTACTS, MAX_CONTACTS_PAGE_BYTES, MAX_TAGS_OF_CONTACT, OptOut};
 use herald::ledger::plan::PlanRow;
 use herald::ledger::{
     AudienceList, AudiencePosition, AudienceQuery, BroadcastId, Contact, ContactRow, ContactsFilter, Declaration,
@@ -412,6 +412,7 @@ pub async fn who_is_imported_as_active_while_they_wait_is_messaged<L: Backend>(w
         vars: BTreeMap::new(),
         active_at: Some(world.now() - SECOND),
         tags: Default::default(),
+        opted_out: None,
     };
     world.ledger.import_contacts(&account, &[row]).await.unwrap();
     Sender::proven(world, "sender", broadcast).await;
@@ -498,6 +499,7 @@ pub async fn an_import_says_what_is_new_and_a_second_one_changes_nothing<L: Back
         vars: vars(&[("first_name", name)]),
         active_at: Some(world.now() - SECOND),
         tags: tags.iter().map(|tag| tag.to_string()).collect(),
+        ..ContactRow::default()
     };
     let rows = [row(0, "Ana", &["vip"]), row(1, "Bo", &[])];
     let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
@@ -506,11 +508,76 @@ pub async fn an_import_says_what_is_new_and_a_second_one_changes_nothing<L: Back
     assert_eq!(world.ledger.account(&account).await.unwrap(), None, "no broadcast has told its rate");
     opt_out(world, [0]).await;
     let other = [row(0, "Anna", &[]), row(1, "Bo", &["vip"]), row(2, "Cy", &[])];
-    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, same: 0 });
+    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, ..Imported::default() });
     let first = contact(world, "person-0").await;
     assert!(first.opted_out.is_some() && first.tags.contains("vip"), "an import takes nothing away: {first:?}");
     assert_eq!(first.vars["first_name"], "Anna");
     assert_eq!(first.active_at, Some(world.now() - SECOND));
+}
+
+pub async fn an_import_opts_people_out_and_nobody_in<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let row = |number: usize, reason: Option<&str>| ContactRow {
+        recipient: person(number).recipient,
+        opted_out: reason.map(str::to_owned),
+        ..ContactRow::default()
+    };
+    let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
+    let rows = [row(0, Some("moved")), row(1, None), row(9, Some("moved"))];
+    assert_eq!(import(&rows).await, Imported { new: 3, skipped: 1, ..Imported::default() });
+    assert_eq!(states(world, broadcast).await, [Skipped, Pending, Pending]);
+    assert_eq!(import(&rows).await, Imported { same: 3, ..Imported::default() });
+    let other = [row(0, None), row(9, Some("another")), row(1, Some("another"))];
+    assert_eq!(import(&other).await, Imported { same: 2, changed: 1, skipped: 1, ..Imported::default() });
+    for (number, reason) in [(0, "moved"), (9, "moved"), (1, "another")] {
+        assert_eq!(contact(world, &person(number).recipient).await.opted_out.unwrap().reason, reason);
+    }
+    world.sums_hold().await;
+    let wordy = row(2, Some(&"x".repeat(129)));
+    let error = world.ledger.import_contacts(&account, &[wordy]).await.unwrap_err();
+    assert!(matches!(error, LedgerError::ContactInvalid { .. }), "{error}");
+}
+
+pub async fn what_was_exported_is_no_change_where_it_came_from<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let broadcast = world.declare(&tagging("one", &["spring"])).await.id;
+    let told = vars(&[("first_name", "Ana"), ("last_active_time", "1970-01-01 01:00:01+01")]);
+    plan_rows(world, broadcast, &[PlanRow { vars: told, ..person(0) }]).await;
+    send(world, broadcast, |_| accepted()).await;
+    let known = contact(world, "person-0").await;
+    let bare = |mut vars: BTreeMap<String, String>| {
+        vars.remove("last_active_time");
+        vars
+    };
+    let row = ContactRow {
+        recipient: known.recipient.clone(),
+        vars: bare(known.vars.clone()),
+        active_at: known.active_at,
+        tags: known.tags.clone(),
+        opted_out: None,
+    };
+    assert_eq!(known.active_at, Some(Timestamp::from_secs(1)));
+    let imported = world.ledger.import_contacts(&account, &[row]).await.unwrap();
+    assert_eq!(imported, Imported { same: 1, ..Imported::default() });
+    assert_eq!(contact(world, "person-0").await, known);
+}
+
+pub async fn a_page_of_long_contacts_is_cut_by_their_bytes<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let value = "x".repeat(4_096);
+    let long: BTreeMap<String, String> = (0..16).map(|number| (format!("v{number}"), value.clone())).collect();
+    let row =
+        |number: usize| ContactRow { recipient: person(number).recipient, vars: long.clone(), ..ContactRow::default() };
+    for first in (0..350).step_by(25) {
+        let rows: Vec<ContactRow> = (first..first + 25).map(row).collect();
+        world.ledger.import_contacts(&account, &rows).await.unwrap();
+    }
+    let first = world.ledger.contacts_page(&account, None, &ContactsFilter::default()).await.unwrap();
+    let bytes = first.contacts.len() * 16 * 4_096;
+    assert!(first.next.is_some() && bytes < MAX_CONTACTS_PAGE_BYTES + 101 * 16 * 4_096, "{bytes}");
+    let everybody: BTreeSet<String> = contacts(world).await.into_iter().map(|one| one.recipient).collect();
+    assert_eq!(everybody, set(0..350));
 }
 
 pub async fn tags_come_and_go_by_hand<L: Backend>(world: &World<L>) {
@@ -555,7 +622,7 @@ pub async fn a_contacts_source_gives_whom_it_asks_for<L: Backend>(world: &World<
         recipient: person(number).recipient,
         vars: vars(&[("first_name", "Ana")]),
         active_at: (seconds > 0).then(|| world.now() - Span::from_secs(seconds)),
-        tags: BTreeSet::new(),
+        ..ContactRow::default()
     };
     let rows = [active(0, 0), active(1, 60), active(2, 3_600), active(3, 60), active(4, 60)];
     world.ledger.import_contacts(&account, &rows).await.unwrap();

@@ -96,7 +96,7 @@ impl HttpStatusClass {
     pub fn names(&self, status: u16) -> bool {
         self.statuses.iter().any(|statuses| {
             let (first, last) = statuses.split_once('-').unwrap_or((statuses, statuses));
-            matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if (first..=last).contains(&status))
+            matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(first), Ok(last)) if (first..=last).contains(&status))
         })
     }
 }

@@ -61,7 +61,15 @@ async fn contacts<S: Store>(
         AudiencePosition::Start | AudiencePosition::Seq(_) => ("", store.now().await?),
     };
     let opted_out = query.list == AudienceList::Excluded;
-    let search = Search { account: own.account_id, after, source, opted_out, now, limit: MAX_PAGE };
+    let search = Search {
+        account: own.account_id,
+        after,
+        source,
+        opted_out,
+        now,
+        limit: MAX_PAGE,
+        looked_through: MAX_LOOKED_THROUGH,
+    };
     let (found, last) = contact_pages::find(store, &search).await?;
     let rows = found.into_iter().map(FoundContact::into_plan_row).collect::<sqlx::Result<Vec<PlanRow>>>()?;
     Ok(AudiencePage { rows, next: last.map(|recipient| AudiencePosition::After { recipient, now }) })

@@ -11,9 +11,14 @@ use crate::api::audience::ContactsSource;
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::audience::MAX_LOOKED_THROUGH;
-use crate::ledger::contacts::{Contact, ContactsFilter, ContactsPage, MAX_CONTACTS_PAGE, OptOut};
+use crate::ledger::contacts::{
+    Contact, ContactsFilter, ContactsPage, MAX_CONTACTS_PAGE, MAX_CONTACTS_PAGE_BYTES, OptOut,
+};
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::plan::PlanRow;
+
+/// A page is looked for in so many slices, each by a statement of its own: a contact may have half a megabyte of variables.
+const SLICES: u32 = 10;
 
 /// Whom a page is looked for.
 pub struct Search<'a> {
@@ -24,6 +29,8 @@ pub struct Search<'a> {
     /// What `activeWithinSeconds` counts back from.
     pub now: Timestamp,
     pub limit: u32,
+    /// So many people at most are looked at for it.
+    pub looked_through: i64,
 }
 
 #[derive(FromRow)]
@@ -75,7 +82,7 @@ pub async fn find<S: Store>(store: &mut S, search: &Search<'_>) -> sqlx::Result<
         "SELECT recipient FROM {table} WHERE account_id = $1 AND recipient > $2{tag} \
          ORDER BY recipient LIMIT 1 OFFSET $3"
     );
-    let mut values = args![search.account, search.after, MAX_LOOKED_THROUGH - 1];
+    let mut values = args![search.account, search.after, search.looked_through - 1];
     values.extend(search.source.tags.first().map(Value::from));
     let last: Option<(String,)> = store.optional(&statement, values).await?;
     Ok((found, last.map(|(recipient,)| recipient)))
@@ -89,7 +96,7 @@ fn looked_through(source: &ContactsSource) -> (&'static str, &'static str) {
 fn statement(search: &Search<'_>) -> (String, Vec<Value>) {
     let ContactsSource { tags, without_tags, active_within_seconds } = search.source;
     let (table, first) = looked_through(search.source);
-    let mut values = args![search.account, search.after, MAX_LOOKED_THROUGH];
+    let mut values = args![search.account, search.after, search.looked_through];
     values.extend(tags.first().map(Value::from));
     let mut place = |value: Value| {
         values.push(value);
@@ -135,20 +142,36 @@ pub async fn page<S: Store>(
         )
         .await?;
     let Some((account,)) = account else { return Ok(ContactsPage::default()) };
-    let search = Search {
-        account,
-        after: after.unwrap_or_default(),
-        source: &filter.source,
-        opted_out: filter.opted_out,
-        now: store.now().await?,
-        limit: MAX_CONTACTS_PAGE,
-    };
-    let (found, next) = find(store, &search).await?;
+    let now = store.now().await?;
+    let mut page = ContactsPage { contacts: Vec::new(), next: after.map(str::to_owned) };
+    let mut bytes = 0;
+    for _ in 0..SLICES {
+        let search = Search {
+            account,
+            after: page.next.as_deref().unwrap_or_default(),
+            source: &filter.source,
+            opted_out: filter.opted_out,
+            now,
+            limit: MAX_CONTACTS_PAGE / SLICES,
+            looked_through: MAX_LOOKED_THROUGH / i64::from(SLICES),
+        };
+        let (found, next) = find(store, &search).await?;
+        bytes += found.iter().map(|contact| contact.recipient.len() + contact.vars.len()).sum::<usize>();
+        page.contacts.extend(with_tags(store, account, found).await?);
+        page.next = next;
+        if page.next.is_none() || bytes >= MAX_CONTACTS_PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+async fn with_tags<S: Store>(store: &mut S, account: i64, found: Vec<FoundContact>) -> sqlx::Result<Vec<Contact>> {
     let recipients: Vec<&str> = found.iter().map(|contact| contact.recipient.as_str()).collect();
     let mut tags = contacts::tags_of(store, account, &recipients).await?;
     let contacts = found.into_iter().map(|contact| {
         let tags = tags.remove(&contact.recipient).unwrap_or_default();
         contact.into_contact(tags)
     });
-    Ok(ContactsPage { contacts: contacts.collect::<sqlx::Result<_>>()?, next })
+    contacts.collect()
 }

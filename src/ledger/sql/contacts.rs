@@ -185,7 +185,7 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
         Ok(tagged) => tagged,
         Err(refused) => return Ok(Err(refused)),
     };
-    let (mut imported, mut written) = (Imported::default(), Vec::new());
+    let (mut imported, mut written, mut gone) = (Imported::default(), Vec::new(), Vec::new());
     for (recipient, row) in rows {
         let before = known.get(recipient);
         let after = imported_over(before.cloned().unwrap_or_else(|| Standing::new(recipient, now)), row, now)?;
@@ -194,7 +194,10 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
             Some(before) if is_as_before(before, &after) && !tagged.contains_key(recipient) => imported.same += 1,
             Some(_) => imported.changed += 1,
         }
-        if before != Some(&after) {
+        let opts_out = after.opted_out_at.is_some() && before.is_none_or(|before| before.opted_out_at.is_none());
+        if opts_out {
+            gone.push(after);
+        } else if before != Some(&after) {
             written.push(after);
         }
     }
@@ -203,17 +206,34 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
         |one: &Standing| one.active_at > known.get(&one.recipient).and_then(|before| before.active_at);
     written.retain(is_newly_active);
     reopen(store, account, &written, now).await?;
+    write(store, account, &gone, true).await?;
+    if !gone.is_empty() {
+        imported.skipped = opt_outs::sweep_all(store, account).await?;
+    }
     Ok(Ok(imported))
 }
 
-/// Of which time the variables are is nothing that anybody sees.
+/// Of which time the variables are is nothing that anybody sees, and neither is an activity among them: the contact's own
+/// stands in its place.
 fn is_as_before(before: &Standing, after: &Standing) -> bool {
-    *before == Standing { vars_at: before.vars_at, ..after.clone() }
+    let shown = |vars: &str| {
+        let mut vars: BTreeMap<String, String> = serde_json::from_str(vars).unwrap_or_default();
+        vars.remove(LAST_ACTIVE_TIME);
+        vars
+    };
+    *before == Standing { vars_at: before.vars_at, vars: before.vars.clone(), ..after.clone() }
+        && (before.vars == after.vars || shown(&before.vars) == shown(&after.vars))
 }
 
 fn imported_over(known: Standing, row: &ContactRow, now: Timestamp) -> sqlx::Result<Standing> {
     let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text));
     let active_at = row.active_at.max(told).map(|at| at.min(now).0).max(known.active_at);
+    let known = match &row.opted_out {
+        Some(reason) if known.opted_out_at.is_none() => {
+            Standing { opted_out_at: Some(now.0), opted_out_reason: Some(reason.clone()), ..known }
+        }
+        _ => known,
+    };
     if row.vars.is_empty() {
         return Ok(Standing { active_at, ..known });
     }

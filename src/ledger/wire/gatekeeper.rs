@@ -1,4 +1,4 @@
-//! Who may touch which broadcast, and who may read about which.
+//! Who may touch which broadcast, who may read about which, and who may read and change contacts.
 
 use std::future::Future;
 
@@ -49,20 +49,20 @@ pub struct Reader {
     pub broadcast: BroadcastId,
 }
 
-/// Why a token reads nothing. The messages hold no token.
+/// Why a token of a person opens nothing. The messages hold no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReadable {
     /// Definitely not valid.
     #[error("the token is not valid: {0}")]
     Unauthorized(String),
-    /// Valid, and of somebody who may not read this.
-    #[error("these results may not be read: {0}")]
+    /// Valid, and of somebody who may not do this.
+    #[error("this token does not open that: {0}")]
     Forbidden(String),
-    /// There is no such broadcast.
-    #[error("there is nothing to read: {0}")]
+    /// There is no such broadcast, or channel.
+    #[error("there is nothing of that: {0}")]
     Gone(String),
     /// Nobody can tell now.
-    #[error("whether these results may be read cannot be checked now: {0}")]
+    #[error("what this token opens cannot be checked now: {0}")]
     Unavailable(String),
 }
 
@@ -80,4 +80,29 @@ pub trait ReaderGate: Send + Sync + 'static {
         namespace: &str,
         name: &str,
     ) -> impl Future<Output = Result<Reader, NotReadable>> + Send;
+}
+
+/// What is done with contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContactsAccess {
+    Read,
+    Change,
+}
+
+/// Tells whether a token may read or change the contacts of a MessageChannel, and of which account they are: tokens of senders
+/// never, whatever they are of.
+pub trait ContactsGate: Send + Sync + 'static {
+    /// As [`ReaderGate::glance`].
+    ///
+    /// # Errors
+    /// [`NotReadable::Unauthorized`] where [`ContactsGate::admit`] would say the same of every channel.
+    fn glance(&self, token: &SecretString) -> Result<(), NotReadable>;
+
+    fn admit(
+        &self,
+        token: &SecretString,
+        namespace: &str,
+        channel: &str,
+        access: ContactsAccess,
+    ) -> impl Future<Output = Result<AccountKey, NotReadable>> + Send;
 }

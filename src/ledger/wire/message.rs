@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gatekeeper::ContactsAccess;
 use crate::audience::MAX_ROW_BYTES;
 use crate::delivery::pacing::MAX_GROUP;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
+use crate::ledger::contacts::{ContactRow, ContactsFilter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
 use crate::ledger::notification::{ReportNotifications, TakeNotifications};
@@ -82,6 +84,108 @@ pub struct ResultsRequest {
     pub filter: ResultsFilter,
     #[serde(default)]
     pub from: i64,
+}
+
+/// The longest question for a page of contacts: a filter of a few tags.
+pub const MAX_CONTACTS_QUESTION: usize = 16 * 1024;
+/// The longest answer about contacts: a page is cut after some 2 MB of text and one contact more, of which JSON makes six
+/// times as much at worst.
+pub const MAX_CONTACTS_ANSWER: usize = 32 * 1024 * 1024;
+
+/// What people do with the contacts of a MessageChannel. Its path names the namespace, the channel and the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContactsCall {
+    /// [`PageOfContacts`], answered by a [`ContactsPage`](crate::ledger::contacts::ContactsPage).
+    Page,
+    /// [`ImportContacts`], answered by [`Imported`](crate::ledger::contacts::Imported).
+    Import,
+    /// [`TagContacts`], answered by [`Counted`].
+    Tag,
+    /// [`TagContacts`], answered by [`Counted`].
+    Untag,
+    /// [`OptOutContacts`], answered by [`OptedOut`](crate::ledger::contacts::OptedOut).
+    OptOut,
+    /// [`OptInContacts`], answered by [`Counted`].
+    OptIn,
+}
+
+impl ContactsCall {
+    pub const ALL: [ContactsCall; 6] = [
+        ContactsCall::Page,
+        ContactsCall::Import,
+        ContactsCall::Tag,
+        ContactsCall::Untag,
+        ContactsCall::OptOut,
+        ContactsCall::OptIn,
+    ];
+
+    /// All of their paths.
+    pub const ROUTE: &str = "/v1/contacts/{namespace}/{channel}/{call}";
+
+    fn name(self) -> &'static str {
+        match self {
+            ContactsCall::Page => "page",
+            ContactsCall::Import => "import",
+            ContactsCall::Tag => "tag",
+            ContactsCall::Untag => "untag",
+            ContactsCall::OptOut => "opt-out",
+            ContactsCall::OptIn => "opt-in",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<ContactsCall> {
+        ContactsCall::ALL.into_iter().find(|call| call.name() == name)
+    }
+
+    /// The path of the call for a channel, whose name and namespace are those of objects.
+    pub fn path(self, namespace: &str, channel: &str) -> String {
+        format!("/v1/contacts/{namespace}/{channel}/{}", self.name())
+    }
+
+    pub fn access(self) -> ContactsAccess {
+        match self {
+            ContactsCall::Page => ContactsAccess::Read,
+            _ => ContactsAccess::Change,
+        }
+    }
+}
+
+/// Asks for contacts after somebody, the first ones for `None`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PageOfContacts {
+    #[serde(default)]
+    pub after: Option<String>,
+    #[serde(default)]
+    pub filter: ContactsFilter,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportContacts {
+    pub rows: Vec<ContactRow>,
+}
+
+/// To be given or taken away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TagContacts {
+    pub recipients: Vec<String>,
+    pub tags: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OptOutContacts {
+    pub recipients: Vec<String>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OptInContacts {
+    pub recipients: Vec<String>,
+}
+
+/// So many were new, or were there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub count: u64,
 }
 
 /// The broadcast a body speaks of; the server lets nobody speak of another than its own.
@@ -240,6 +344,9 @@ pub enum Cause {
     RequestTooLarge {
         limit: usize,
     },
+    ContactInvalid {
+        problem: String,
+    },
     ChunkOutOfOrder {
         chunk: u64,
         last: u64,
@@ -274,6 +381,7 @@ impl Refusal {
             LedgerError::AudienceNotFound { name } => Cause::AudienceNotFound { name: name.clone() },
             LedgerError::AudienceUnfinished { name } => Cause::AudienceUnfinished { name: name.clone() },
             LedgerError::RequestTooLarge { limit } => Cause::RequestTooLarge { limit: *limit },
+            LedgerError::ContactInvalid { problem } => Cause::ContactInvalid { problem: problem.clone() },
             LedgerError::ChunkOutOfOrder { chunk, last } => Cause::ChunkOutOfOrder { chunk: *chunk, last: *last },
             LedgerError::UnsupportedVersion { served } => Cause::UnsupportedVersion { served: served.clone() },
             LedgerError::Forbidden { message } => return Refusal::new(Cause::Forbidden, message),
@@ -295,6 +403,7 @@ impl Refusal {
             Cause::AudienceNotFound { name } => LedgerError::AudienceNotFound { name },
             Cause::AudienceUnfinished { name } => LedgerError::AudienceUnfinished { name },
             Cause::RequestTooLarge { limit } => LedgerError::RequestTooLarge { limit },
+            Cause::ContactInvalid { problem } => LedgerError::ContactInvalid { problem },
             Cause::ChunkOutOfOrder { chunk, last } => LedgerError::ChunkOutOfOrder { chunk, last },
             Cause::Unauthorized | Cause::Forbidden => LedgerError::Forbidden { message },
             Cause::UnsupportedVersion { served } => LedgerError::UnsupportedVersion { served },
@@ -320,6 +429,7 @@ mod tests {
             LedgerError::AudienceNotFound { name: "winter".to_owned() },
             LedgerError::AudienceUnfinished { name: "winter".to_owned() },
             LedgerError::RequestTooLarge { limit: 3 },
+            LedgerError::ContactInvalid { problem: "no tag".to_owned() },
             LedgerError::ChunkOutOfOrder { chunk: 4, last: 5 },
             LedgerError::Forbidden { message: "no".to_owned() },
             LedgerError::UnsupportedVersion { served: "v1".to_owned() },

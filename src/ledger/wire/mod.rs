@@ -7,11 +7,13 @@
 //! | [`server`] | the API in front of a ledger |
 //! | [`results`] | the part of it that people read |
 //! | [`receive`] | the part of it that receivers speak to |
+//! | [`contacts`] | the part of it by which people read and change contacts |
 //! | [`client`] | a [`SenderLedger`](super::SenderLedger) on the other side |
 //!
 //! Paths carry a version and unknown fields are ignored, so that running senders outlive an upgrade of the operator.
 
 pub mod client;
+pub mod contacts;
 pub mod gatekeeper;
 pub mod message;
 pub mod receive;
@@ -19,7 +21,10 @@ pub mod results;
 pub mod server;
 
 pub use client::{RemoteLedger, RemoteLedgerOptions};
-pub use gatekeeper::{Admitted, Denied, Gatekeeper, NotReadable, Reader, ReaderGate, ReceiverGate};
+pub use contacts::contacts_router;
+pub use gatekeeper::{
+    Admitted, ContactsAccess, ContactsGate, Denied, Gatekeeper, NotReadable, Reader, ReaderGate, ReceiverGate,
+};
 pub use receive::receive_router;
 pub use results::results_router;
 pub use server::router;
