@@ -202,8 +202,9 @@ async fn the_example_with_attachments_sends_all_three_the_text_and_both_files_on
     assert_eq!((code, &status["state"], &status["recipients"]["sent"]), (0, &"Complete".into(), &3.into()), "{status}");
     assert_eq!((&counted["accepted"], &counted["accepted_twice"]), (&9.into(), &0.into()));
     assert_eq!(counted["recipients_accepted"], 3);
+    // Nobody's own link is shown.
     let samples = status["plan"]["samples"].as_array().unwrap();
-    let shown = "Hi Ana, your ticket is below. | Image https://cdn.example/concert.png | File https://cdn.example/tickets/a7.pdf";
+    let shown = "Hi Ana, your ticket is below. | Image https://cdn.example/concert.png | File https://cdn.example/tickets/{{ ticket }}.pdf";
     assert_eq!(samples[0], shown);
 }
 

@@ -5,7 +5,7 @@
 //! | [`assembly`] | from a channel and its Secret to how its provider calls back |
 //! | [`endpoint`] | whose calls are taken, and where |
 //! | [`process`] | `herald receiver`: one channel's, in a pod |
-//! | [`router`] | one call: verified, read, given to the ledger, answered |
+//! | [`mod@router`] | one call: verified, read, given to the ledger, answered |
 //! | [`taken`] | which calls were taken already |
 //! | [`server`] | sockets, with bounds |
 

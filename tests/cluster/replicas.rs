@@ -18,9 +18,9 @@ const LEASE: Duration = Duration::from_secs(15);
 /// Until another one reconciles.
 const SUCCEEDED_WITHIN: Duration = LEASE.saturating_add(Duration::from_secs(5));
 
-/// Until a sender speaks to another operator when its own is gone without a word: it takes a moment to be certain, and as
-/// long again whenever the Service leads to the lost one, as it does one time in three.
-const ASKS_ANOTHER_WITHIN: Duration = Duration::from_secs(10);
+/// Until a sender speaks to another operator when its own is gone without a word: four seconds to be certain, and three more
+/// whenever the Service leads to the lost one, as it does one time in three; three times in a row, one time in 27.
+const ASKS_ANOTHER_WITHIN: Duration = Duration::from_secs(14);
 
 fn since(moment_ns: u64) -> Duration {
     Duration::from_nanos(now_ns().saturating_sub(moment_ns))
