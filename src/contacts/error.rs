@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::audience::FormatError;
 use crate::delivery::plural::counted;
 
-/// See the [module](self). The messages hold no id, and no value that was refused.
+/// Why contacts are not changed or read. The messages hold no id, and no value that was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ContactsError {
     #[error("failed to open {}: {source}; check that the file is there and readable", .path.display())]
