@@ -8,6 +8,8 @@
 mod bounds;
 #[path = "schema/documents.rs"]
 mod documents;
+#[path = "schema/rule_samples.rs"]
+mod rule_samples;
 #[path = "schema/rules.rs"]
 mod rules;
 #[path = "schema/samples.rs"]

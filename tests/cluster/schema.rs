@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use super::kubectl::{kubectl, kubectl_with};
 use super::stage::Stage;
 
-#[path = "../schema/rules.rs"]
-#[allow(dead_code, reason = "the schema tests use the rest")]
-mod rules;
+#[path = "../schema/rule_samples.rs"]
+mod rule_samples;
 #[path = "../schema/samples.rs"]
 #[allow(dead_code, reason = "the schema tests use the rest")]
 mod samples;
@@ -63,7 +62,7 @@ fn every_sample_that_the_schema_rejects_is_refused_by_the_api_server_in_the_same
     let admission = Admission::new();
     let create = ["-n", &stage.namespace, "create", "--dry-run=server", "--validate=strict", "-f", "-"];
     let mut refused = 0;
-    for (document, refusal) in rules::creations() {
+    for (document, refusal) in rule_samples::creations() {
         let document = in_namespace(document, &stage);
         let answer = kubectl_with(&document.to_string(), &create);
         match admission.create(&document) {
@@ -105,7 +104,7 @@ fn every_change_that_the_schema_rejects_is_refused_by_the_api_server_in_the_same
     let stage = Stage::open("changes", &[]);
     let admission = Admission::new();
     let (mut stored, mut refused) = (Value::Null, 0);
-    for (old, new, refusal) in rules::changes() {
+    for (old, new, refusal) in rule_samples::changes() {
         let (old, new) = (in_namespace(old, &stage), in_namespace(new, &stage));
         if stored != old {
             store(&stage, &old);
