@@ -51,6 +51,8 @@ mod quiet_hours;
 mod receipts;
 #[path = "ledger_contract/repeats.rs"]
 mod repeats;
+#[path = "ledger_contract/reply_windows.rs"]
+mod reply_windows;
 #[path = "ledger_contract/results.rs"]
 mod results;
 #[path = "ledger_contract/results_over_the_wire.rs"]
@@ -129,13 +131,6 @@ macro_rules! contract {
                     who_was_given_up_is_not_sent_to_again_for_what_they_do_later
                     a_plan_without_variables_makes_known_ones_no_newer
                     nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time
-                    whose_window_has_closed_is_skipped_and_not_given_out
-                    a_window_that_closes_before_the_slot_is_closed
-                    who_writes_while_they_wait_is_messaged
-                    who_is_imported_as_active_while_they_wait_is_messaged
-                    a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile
-                    whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
-                    a_contacts_activity_counts_where_a_row_says_less
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
                     an_import_opts_people_out_and_nobody_in
                     what_was_exported_is_no_change_where_it_came_from
@@ -146,6 +141,15 @@ macro_rules! contract {
                     an_excluded_contacts_source_excludes_who_has_opted_out_too
                     a_tag_of_a_message_is_an_audience_at_once
                     contacts_longer_than_a_page_come_whole_and_nobody_twice
+                }
+                reply_windows {
+                    whose_window_has_closed_is_skipped_and_not_given_out
+                    a_window_that_closes_before_the_slot_is_closed
+                    who_writes_while_they_wait_is_messaged
+                    who_is_imported_as_active_while_they_wait_is_messaged
+                    a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile
+                    whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
+                    a_contacts_activity_counts_where_a_row_says_less
                 }
                 repeats {
                     a_repeated_exchange_gives_the_same_rows_attempts_and_slots
