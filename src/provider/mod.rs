@@ -86,6 +86,25 @@ impl<'a> Message<'a> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Message<'a> {
+    /// The whole of a message without attachments and variables, as its first attempt.
+    fn sample(recipient: &'a str, text: &'a str, extras: &'a Extras) -> Message<'a> {
+        static NO_VARS: BTreeMap<String, String> = BTreeMap::new();
+        Message {
+            recipient,
+            text,
+            extras,
+            attachments: &[],
+            is_last: true,
+            vars: &NO_VARS,
+            correlation: "7f3a:42:1:0",
+            id: "msg_7_42",
+            at: Timestamp::EPOCH,
+        }
+    }
+}
+
 /// A complete answer: head and body were both received to their end.
 pub struct Answer<'a> {
     /// The HTTP status; not a guide to the meaning at every provider.

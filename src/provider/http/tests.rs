@@ -23,15 +23,9 @@ fn endpoint(channel: Value) -> Result<Http, AccountError> {
 fn encode_for(http: &Http, recipient: &str, vars: &[(&str, &str)]) -> Result<Request<Bytes>, EncodeError> {
     let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     http.encode(&Message {
-        recipient,
-        text: "Hi \"Ana\"",
-        extras: &Extras::None,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation: "7f3a:42:1:0",
-        id: "msg_7_42",
         at: Timestamp::from_secs(1_649_367_553),
+        vars: &vars,
+        ..Message::sample(recipient, "Hi \"Ana\"", &Extras::None)
     })
 }
 
@@ -202,36 +196,20 @@ fn a_request_is_signed_with_the_id_of_its_message_and_the_time_of_its_attempt() 
 #[test]
 fn a_correlation_value_that_is_no_header_value_is_refused() {
     let http = endpoint(json!({"url": "https://gate.example/"})).unwrap();
-    let vars = BTreeMap::new();
-    let message = |text, correlation| Message {
-        recipient: "1",
-        text,
-        extras: &Extras::None,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation,
-        id: "msg_7_1",
-        at: Timestamp::EPOCH,
-    };
+    let message =
+        |text, correlation| Message { correlation, id: "msg_7_1", ..Message::sample("1", text, &Extras::None) };
     assert!(matches!(http.encode(&message("hi", "a\nb")), Err(EncodeError::Request(_))));
     assert!(http.encode(&message(&"x".repeat(100_000), "c")).is_ok(), "a text of any length is taken");
 }
 
 #[test]
 fn attachments_come_with_the_text_only_by_links_that_can_be_fetched_and_never_get_lost() {
-    let vars = BTreeMap::new();
     let encode = |channel: Value, url: &str| {
         endpoint(channel).unwrap().encode(&Message {
-            recipient: "1",
-            text: "Hi",
-            extras: &Extras::None,
             attachments: &[Attachment { kind: AttachmentType::File, url: url.into() }],
-            is_last: true,
-            vars: &vars,
             correlation: "c",
             id: "msg_7_1",
-            at: Timestamp::EPOCH,
+            ..Message::sample("1", "Hi", &Extras::None)
         })
     };
     let (gate, link) = ("https://gate.example/", "https://a.example/1.pdf");

@@ -21,17 +21,7 @@ fn account() -> MessengerAccount {
 }
 
 fn message<'a>(text: &'a str, vars: &'a BTreeMap<String, String>) -> Message<'a> {
-    Message {
-        recipient: "5489932777711223",
-        text,
-        extras: &Extras::None,
-        attachments: &[],
-        is_last: true,
-        vars,
-        correlation: "7f3a:42:1:0",
-        id: "msg_7_42",
-        at: Timestamp::EPOCH,
-    }
+    Message { vars, ..Message::sample("5489932777711223", text, &Extras::None) }
 }
 
 fn classify(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {

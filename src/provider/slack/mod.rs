@@ -212,7 +212,6 @@ impl Slack {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use http::HeaderMap;
     use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -227,18 +226,7 @@ mod tests {
     }
 
     fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
-        let vars = BTreeMap::new();
-        let message = Message {
-            recipient,
-            text,
-            extras,
-            attachments: &[],
-            is_last: true,
-            vars: &vars,
-            correlation: "7f3a:42:1:0",
-            id: "msg_7_42",
-            at: Timestamp::EPOCH,
-        };
+        let message = Message::sample(recipient, text, extras);
         slack("https://slack.com", "xoxb-canary").unwrap().encode(&message)
     }
 
@@ -281,18 +269,8 @@ mod tests {
         let pictures = |text: &str, count: usize, extras: &Extras| {
             let picture =
                 |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
-            let (vars, attachments) = (BTreeMap::new(), (0..count).map(picture).collect::<Vec<_>>());
-            let message = Message {
-                recipient: "C1",
-                text,
-                extras,
-                attachments: &attachments,
-                is_last: true,
-                vars: &vars,
-                correlation: "7f3a:42:1:0",
-                id: "msg_7_42",
-                at: Timestamp::EPOCH,
-            };
+            let attachments: Vec<_> = (0..count).map(picture).collect();
+            let message = Message { attachments: &attachments, ..Message::sample("C1", text, extras) };
             let request = slack("https://slack.com", "xoxb-canary").unwrap().encode(&message);
             request.map(|request| serde_json::from_slice::<Value>(request.body()).unwrap())
         };

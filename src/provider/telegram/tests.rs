@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
@@ -26,18 +24,7 @@ fn encode(
     text: &str,
     extras: &Extras,
 ) -> Result<Request<Bytes>, EncodeError> {
-    let vars = BTreeMap::new();
-    let message = Message {
-        recipient,
-        text,
-        extras,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation: "7f3a:42:1:0",
-        id: "msg_7_42",
-        at: Timestamp::EPOCH,
-    };
+    let message = Message::sample(recipient, text, extras);
     Telegram::new(account).unwrap().encode(&message)
 }
 
@@ -227,19 +214,14 @@ fn media_go_by_their_link_to_the_method_of_their_kind_with_the_buttons_below_the
         protect_content: true,
         ..TelegramContent::default()
     };
-    let (vars, extras) = (BTreeMap::new(), Extras::Telegram(block));
+    let extras = Extras::Telegram(block);
     let encode = |kind, is_last| {
         let attachments = [Attachment { kind, url: "https://a.example/1".into() }];
         let message = Message {
-            recipient: "24",
-            text: "",
-            extras: &extras,
             attachments: &attachments,
             is_last,
-            vars: &vars,
             correlation: "7f3a:42:2:1",
-            id: "msg_7_42",
-            at: Timestamp::EPOCH,
+            ..Message::sample("24", "", &extras)
         };
         Telegram::new(account()).unwrap().encode(&message).unwrap()
     };

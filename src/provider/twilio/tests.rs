@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use ::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use ::http::{HeaderMap, StatusCode};
 
@@ -26,18 +24,7 @@ fn key(sid: &str, secret: &str) -> TwilioCredentials {
 }
 
 fn encode(account: TwilioAccount, recipient: &str, text: &str) -> Result<Request<Bytes>, EncodeError> {
-    let vars = BTreeMap::new();
-    let message = Message {
-        recipient,
-        text,
-        extras: &Extras::None,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation: "7f3a:42:1:0",
-        id: "msg_7_42",
-        at: Timestamp::EPOCH,
-    };
+    let message = Message::sample(recipient, text, &Extras::None);
     Twilio::new(account).unwrap().encode(&message)
 }
 
@@ -157,18 +144,7 @@ fn attachments_are_links_beside_the_text_in_one_form() {
     let encode = |text, links: &[&str]| {
         let attachments: Vec<Attachment> =
             links.iter().map(|url| Attachment { kind: AttachmentType::Image, url: (*url).into() }).collect();
-        let vars = BTreeMap::new();
-        let message = Message {
-            recipient: "+14255550100",
-            text,
-            extras: &Extras::None,
-            attachments: &attachments,
-            is_last: true,
-            vars: &vars,
-            correlation: "7f3a:42:1:0",
-            id: "msg_7_42",
-            at: Timestamp::EPOCH,
-        };
+        let message = Message { attachments: &attachments, ..Message::sample("+14255550100", text, &Extras::None) };
         let request = Twilio::new(account()).unwrap().encode(&message);
         request.map(|request| String::from_utf8(request.body().to_vec()).unwrap())
     };

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use ::http::header::AUTHORIZATION;
 use ::http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -18,18 +16,7 @@ fn account() -> WhatsAppAccount {
 }
 
 fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
-    let vars = BTreeMap::new();
-    let message = Message {
-        recipient,
-        text,
-        extras,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation: "7f3a:42:1:0",
-        id: "msg_7_42",
-        at: Timestamp::EPOCH,
-    };
+    let message = Message::sample(recipient, text, extras);
     WhatsApp::new(account()).unwrap().encode(&message)
 }
 
@@ -122,17 +109,11 @@ fn a_number_without_its_country_is_refused_since_it_would_reach_somebody_else() 
 #[test]
 fn media_become_the_documented_request_by_their_link() {
     let encode = |kind, url: &str| {
-        let (vars, attachments) = (BTreeMap::new(), [Attachment { kind, url: url.into() }]);
+        let attachments = [Attachment { kind, url: url.into() }];
         let message = Message {
-            recipient: "+16505551234",
-            text: "",
-            extras: &Extras::None,
             attachments: &attachments,
-            is_last: true,
-            vars: &vars,
             correlation: "7f3a:42:2:1",
-            id: "msg_7_42",
-            at: Timestamp::EPOCH,
+            ..Message::sample("+16505551234", "", &Extras::None)
         };
         body(&WhatsApp::new(account()).unwrap().encode(&message).unwrap())
     };
@@ -165,18 +146,8 @@ fn the_limits_of_text_and_callback_data_are_kept() {
     let error = encode("+1", &format!("{longest}ü"), &Extras::None).unwrap_err();
     assert_eq!(error, EncodeError::TextTooLong { provider: "whatsapp", limit: 4_096, actual: 4_097 });
     assert_eq!(encode("+1", "", &Extras::None).unwrap_err(), EncodeError::TextEmpty);
-    let (vars, correlation) = (BTreeMap::new(), "x".repeat(MAX_CALLBACK_DATA + 1));
-    let message = Message {
-        recipient: "+1",
-        text: "hi",
-        extras: &Extras::None,
-        attachments: &[],
-        is_last: true,
-        vars: &vars,
-        correlation: &correlation,
-        id: "msg_7_42",
-        at: Timestamp::EPOCH,
-    };
+    let correlation = "x".repeat(MAX_CALLBACK_DATA + 1);
+    let message = Message { correlation: &correlation, ..Message::sample("+1", "hi", &Extras::None) };
     assert!(matches!(WhatsApp::new(account()).unwrap().encode(&message), Err(EncodeError::Request(_))));
 }
 
