@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kube::api::{DeleteParams, Preconditions};
 use kube::client::ClientBuilder;
 use kube::core::Status;
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
+use serde::de::DeserializeOwned;
 use tower::limit::RateLimitLayer;
 
 /// Calls a second at most, watches included: as other controllers of Kubernetes do, well below what an API server
@@ -105,6 +107,24 @@ pub async fn call<T>(what: &'static str, call: impl Future<Output = Result<T, ku
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CallError::Failed { what, source: Box::new(source) }),
         Err(_) => Err(CallError::TimedOut { what }),
+    }
+}
+
+/// Deletes the one object that was observed: one that is gone, or another by now, is left as it is.
+pub async fn delete_only<K>(what: &'static str, api: &Api<K>, name: &str, uid: &str) -> Result<(), CallError>
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
+    let params = DeleteParams::background().preconditions(only_this);
+    tolerate_gone(call(what, api.delete(name, &params)).await.map(drop))
+}
+
+/// That an object is gone, or another by now, is no failure of a call that would have changed it.
+pub fn tolerate_gone(done: Result<(), CallError>) -> Result<(), CallError> {
+    match done {
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        done => done,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 
 use crate::api::{BroadcastMessage, MessageChannel};
@@ -10,6 +10,12 @@ use crate::api::{BroadcastMessage, MessageChannel};
 /// The one owner that controls the object.
 pub fn controller_of(object: &impl Resource<DynamicType = ()>) -> Option<&OwnerReference> {
     object.meta().owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
+}
+
+/// Whether the owner of that uid controls the object that has this metadata.
+pub fn is_controlled_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
+    let owners = metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
 /// The BroadcastMessage that controls the object; whatever version of its group made it.

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,8 +14,9 @@ use super::decide_stall::NAME_TAKEN;
 use super::memory::{Made, Unmade};
 use super::observation::Action;
 use crate::api::{BroadcastMessage, MessageBatch};
-use crate::controller::cluster::{CallError, call};
+use crate::controller::cluster::{call, delete_only, tolerate_gone};
 use crate::controller::failure::Failure;
+use crate::controller::ownership::is_controlled_by;
 use crate::delivery::notification::Standing;
 use crate::ledger::{BroadcastId, Ledger};
 
@@ -135,12 +136,9 @@ impl<L: Ledger> Applier<'_, L> {
     }
 
     fn is_owner_of(&self, metadata: &ObjectMeta) -> bool {
-        let uid = self.object.metadata.uid.as_ref();
-        let owners = metadata.owner_references.iter().flatten();
-        owners.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
+        is_controlled_by(metadata, self.object.metadata.uid.as_deref())
     }
 
-    /// Only the one that was observed; who is gone or another by now is not touched.
     async fn delete<K>(&self, what: &'static str, name: &str, uid: &str) -> Result<(), Failure>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -148,17 +146,14 @@ impl<L: Ledger> Applier<'_, L> {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
-        let params = DeleteParams::background().preconditions(only_this);
-        let api = self.api::<K>();
-        tolerate_gone(call(what, api.delete(name, &params)).await.map(drop))
+        Ok(delete_only(what, &self.api::<K>(), name, uid).await?)
     }
 
     async fn scale(&self, name: &str, parallelism: i32) -> Result<(), Failure> {
         let patch = Patch::Merge(json!({"spec": {"parallelism": parallelism}}));
         let api = self.api::<Job>();
         let patched = call("change the number of senders", api.patch(name, &PatchParams::default(), &patch)).await;
-        tolerate_gone(patched.map(drop))
+        Ok(tolerate_gone(patched.map(drop))?)
     }
 
     async fn lift_credential_stop(&self) -> Result<(), Failure> {
@@ -183,12 +178,5 @@ impl<L: Ledger> Applier<'_, L> {
             }
             None => Ok(()),
         }
-    }
-}
-
-fn tolerate_gone(done: Result<(), CallError>) -> Result<(), Failure> {
-    match done {
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-        other => Ok(other?),
     }
 }

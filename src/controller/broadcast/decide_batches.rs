@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
 use super::decide_budget::{Budget, Purpose};
 use super::decide_stall::NAME_TAKEN;
@@ -14,6 +14,7 @@ use crate::api::batch::MessageBatchSpec;
 use crate::api::{BatchState, BroadcastMessage, Condition, MessageBatch, MessageBatchStatus, ObjectRef};
 use crate::controller::failure::Failure;
 use crate::controller::job::{BROADCAST_LABEL, MANAGED_BY, MANAGED_BY_LABEL, owner};
+use crate::controller::ownership::is_controlled_by;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::status::{Stall, batch_status, differs_by_more_than_renewal};
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
@@ -113,8 +114,7 @@ fn standing(broadcast: &BroadcastMessage, there: &MessageBatch, wanted: &Message
 }
 
 fn is_ours(broadcast: &BroadcastMessage, batch: &MessageBatch) -> bool {
-    let uid = broadcast.metadata.uid.as_deref();
-    batch.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+    is_controlled_by(batch.meta(), broadcast.metadata.uid.as_deref())
 }
 
 fn is_going(batch: &MessageBatch) -> bool {

@@ -8,6 +8,7 @@ use super::receiver::{self, WANTED_HASH};
 use crate::api::channel::ReceiverStatus;
 use crate::api::{ConditionStatus, MessageChannel};
 use crate::controller::job::SenderSettings;
+use crate::controller::ownership::is_controlled_by;
 
 /// The reasons of the condition `ReceiverReady`.
 pub const RECEIVER_READY: &str = "ReceiverReady";
@@ -95,9 +96,7 @@ fn removal(channel: &MessageChannel, deployment: Option<&ObjectMeta>, service: O
 }
 
 fn is_ours(channel: &MessageChannel, found: &ObjectMeta) -> bool {
-    let uid = channel.metadata.uid.as_ref();
-    let owners = found.owner_references.iter().flatten();
-    owners.into_iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
+    is_controlled_by(found, channel.metadata.uid.as_deref())
 }
 
 fn is_as_wanted(found: Option<&ObjectMeta>, wanted: &ObjectMeta) -> bool {

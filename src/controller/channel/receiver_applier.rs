@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::decide_receiver::{Found, Step};
 use super::receiver::name;
 use crate::api::MessageChannel;
-use crate::controller::cluster::{CallError, call};
+use crate::controller::cluster::{CallError, call, delete_only};
 
 /// Who owns the fields of what is made.
 const FIELD_MANAGER: &str = "herald";
@@ -65,7 +65,6 @@ impl ReceiverApplier<'_> {
         call(what, api.patch(&wanted.name_any(), &patch, &Patch::Apply(wanted))).await.map(drop)
     }
 
-    /// Only the one that was looked at.
     async fn delete<K>(&self, what: &'static str, name: &str, uid: &str) -> Result<(), CallError>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -73,12 +72,7 @@ impl ReceiverApplier<'_> {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        let only_this = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
-        let params = DeleteParams::background().preconditions(only_this);
-        match call(what, self.api::<K>().delete(name, &params)).await {
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-            done => done.map(drop),
-        }
+        delete_only(what, &self.api::<K>(), name, uid).await
     }
 }
 
