@@ -9,7 +9,6 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 
 use super::gatekeeper::{ContactsGate, NotReadable};
 use super::message::{
@@ -17,6 +16,7 @@ use super::message::{
     PageOfContacts, TagContacts,
 };
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
+use super::turns::Turns;
 use crate::ledger::contacts::{ContactsPage, MAX_CONTACTS_PAGE_BYTES};
 use crate::ledger::{AccountKey, Ledger, Result as LedgerResult};
 
@@ -25,21 +25,19 @@ use crate::ledger::{AccountKey, Ledger, Result as LedgerResult};
 const CALLS_AT_ONCE: usize = 2;
 /// Calls that wait for their turn or their answer; more are turned away.
 const MAX_WAITING: usize = 16;
-/// How long a call waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive, while it holds a turn.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
 struct Desk<L, G> {
     ledger: Arc<L>,
     gate: Arc<G>,
-    waiting: Semaphore,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// Its paths: each a POST with a bearer token and a body of JSON.
 pub fn contacts_router<L: Ledger, G: ContactsGate>(ledger: Arc<L>, gate: Arc<G>) -> Router {
-    let (waiting, turns) = (Semaphore::new(MAX_WAITING), Semaphore::new(CALLS_AT_ONCE));
-    let desk = Desk { ledger, gate, waiting, turns };
+    let turns = Turns::new(MAX_WAITING, CALLS_AT_ONCE, "calls");
+    let desk = Desk { ledger, gate, turns };
     Router::new()
         .route(ContactsCall::ROUTE, post(call::<L, G>))
         .method_not_allowed_fallback(no_such_path)
@@ -55,11 +53,9 @@ async fn call<L: Ledger, G: ContactsGate>(
     let missing = || NotReadable::Unauthorized("the request has none".to_owned());
     let token = bearer(request.headers()).ok_or_else(missing)?;
     desk.gate.glance(&token)?;
-    let full = || Refused::for_now("too many calls at once");
-    let _place = desk.waiting.try_acquire().map_err(|_| full())?;
+    let _place = desk.turns.place()?;
     let account = desk.gate.admit(&token, &namespace, &channel, call.access()).await?;
-    let turn = tokio::time::timeout(PATIENCE, desk.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(full()) };
+    let _turn = desk.turns.turn().await?;
     desk.carry_out(call, &account, request).await
 }
 

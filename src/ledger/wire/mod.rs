@@ -19,6 +19,7 @@ pub mod message;
 pub mod receive;
 pub mod results;
 pub mod server;
+mod turns;
 
 pub use client::{RemoteLedger, RemoteLedgerOptions};
 pub use contacts::contacts_router;

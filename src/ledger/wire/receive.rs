@@ -8,11 +8,11 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use tokio::sync::Semaphore;
 
 use super::gatekeeper::{Denied, ReceiverGate};
 use super::message::{MAX_RECEIVE_BODY, RECEIVE, ReceiveRequest};
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
+use super::turns::Turns;
 use crate::ledger::ReceiverLedger;
 
 /// Calls taken in at once: each is a few transactions that senders may have to wait for.
@@ -20,22 +20,19 @@ const CALLS_AT_ONCE: usize = 4;
 /// Calls that wait for their turn or their answer, each with its body in memory; more are turned away, and repeated by the
 /// provider.
 const MAX_CALLS: usize = 16;
-/// How long a call waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a body may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Receiving<L, G> {
     ledger: Arc<L>,
     gate: Arc<G>,
-    calls: Semaphore,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// One path: a POST with a bearer token and a body of JSON.
 pub fn receive_router<L: ReceiverLedger, G: ReceiverGate>(ledger: Arc<L>, gate: Arc<G>) -> Router {
-    let (calls, turns) = (Semaphore::new(MAX_CALLS), Semaphore::new(CALLS_AT_ONCE));
-    let receiving = Receiving { ledger, gate, calls, turns };
+    let turns = Turns::new(MAX_CALLS, CALLS_AT_ONCE, "calls");
+    let receiving = Receiving { ledger, gate, turns };
     Router::new()
         .route(RECEIVE, post(receive::<L, G>))
         .method_not_allowed_fallback(no_such_path)
@@ -50,10 +47,8 @@ async fn receive<L: ReceiverLedger, G: ReceiverGate>(
     let token = bearer(request.headers()).ok_or_else(missing)?;
     let account = receiving.gate.serves(&token).await?;
     let length = announced_length(request.headers(), MAX_RECEIVE_BODY)?;
-    let full = || Refused::for_now("too many calls at once");
-    let _place = receiving.calls.try_acquire().map_err(|_| full())?;
+    let _place = receiving.turns.place()?;
     let told: ReceiveRequest = read(request, length, READ_TIMEOUT).await?;
-    let turn = tokio::time::timeout(PATIENCE, receiving.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(full()) };
+    let _turn = receiving.turns.turn().await?;
     Ok(answer(receiving.ledger.receive(&account, &told.events).await))
 }

@@ -10,11 +10,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 
 use super::gatekeeper::{NotReadable, ReaderGate};
 use super::message::{Cause, FIGURES, FiguresRequest, MAX_RESULTS_BODY, RESULTS, ResultsRequest};
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
+use super::turns::Turns;
 use crate::ledger::Ledger;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::results::ResultsQuery;
@@ -23,22 +24,19 @@ use crate::ledger::results::ResultsQuery;
 const PAGES_AT_ONCE: usize = 2;
 /// Questions that wait for their turn or their answer; more are turned away.
 const MAX_READERS: usize = 32;
-/// How long a question waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a question may take to arrive: it is a few hundred bytes.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Reading<L, R> {
     ledger: Arc<L>,
     gate: Arc<R>,
-    readers: Semaphore,
-    pages: Semaphore,
+    turns: Turns,
 }
 
 /// Two paths: a POST with a bearer token and a body of JSON each.
 pub fn results_router<L: Ledger, R: ReaderGate>(ledger: Arc<L>, gate: Arc<R>) -> Router {
-    let (readers, pages) = (Semaphore::new(MAX_READERS), Semaphore::new(PAGES_AT_ONCE));
-    let reading = Reading { ledger, gate, readers, pages };
+    let turns = Turns::new(MAX_READERS, PAGES_AT_ONCE, "questions");
+    let reading = Reading { ledger, gate, turns };
     Router::new()
         .route(RESULTS, post(results::<L, R>))
         .route(FIGURES, post(figures::<L, R>))
@@ -97,12 +95,10 @@ impl<L: Ledger, R: ReaderGate> Reading<L, R> {
         let length = announced_length(request.headers(), MAX_RESULTS_BODY)?;
         let asked: Q = read(request, length, READ_TIMEOUT).await?;
         // Only now: whoever brings no such token, or is slow to ask, takes no reader's place.
-        let full = || Refused::for_now("too many questions at once");
-        let place = self.readers.try_acquire().map_err(|_| full())?;
+        let place = self.turns.place()?;
         let (namespace, name) = asked.about();
         let broadcast = self.gate.admit(&token, namespace, name).await?.broadcast;
-        let turn = tokio::time::timeout(PATIENCE, self.pages.acquire()).await;
-        let Ok(Ok(turn)) = turn else { return Err(full()) };
+        let turn = self.turns.turn().await?;
         Ok(LetIn { asked, broadcast, _place: place, _turn: turn })
     }
 }

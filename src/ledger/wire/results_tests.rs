@@ -34,8 +34,8 @@ type Api = Arc<Reading<SqliteLedger, Good>>;
 
 async fn api() -> Api {
     let ledger = Arc::new(SqliteLedger::in_memory(Arc::new(ManualClock::new(Timestamp::EPOCH))).await.unwrap());
-    let (readers, pages) = (Semaphore::new(MAX_READERS), Semaphore::new(PAGES_AT_ONCE));
-    Arc::new(Reading { ledger, gate: Arc::new(Good), readers, pages })
+    let turns = Turns::new(MAX_READERS, PAGES_AT_ONCE, "questions");
+    Arc::new(Reading { ledger, gate: Arc::new(Good), turns })
 }
 
 async fn ask(api: Api, token: &str, body: Body) -> StatusCode {
