@@ -1,8 +1,9 @@
 //! The flight journal: what a killed process had on the wire.
 //!
-//! A local append-only file, locked for life, that names the senders of this process and the machine's boot. One write
-//! before each request is handed over, one when its answer is classified; a SIGKILL loses none of it. The next process
-//! replays it, so that only requests that were on the wire become unknown.
+//! A local append-only file, locked for life, that names the senders of this process and the machine's boot. A line is
+//! written before each request is handed over, and one when its answer is classified; a SIGKILL loses none of it. Lines of
+//! one moment go by one write: at a high rate the writes are much of what a message costs. The next process replays it, so
+//! that only requests that were on the wire become unknown.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -75,8 +76,8 @@ struct State {
     open: Vec<(String, Flights)>,
     /// Of this process and those before it.
     known: KnownRevisions,
-    /// The line being written; kept for its buffer.
-    line: Vec<u8>,
+    /// The lines being written; kept for their buffer.
+    lines: Vec<u8>,
 }
 
 impl State {
@@ -111,7 +112,7 @@ impl Journal {
             senders: Vec::new(),
             open: Vec::new(),
             known: left.known,
-            line: Vec::new(),
+            lines: Vec::new(),
         };
         Ok((Journal { path: path.to_owned(), boot, state: Mutex::new(state), _lock: lock }, left.words))
     }
@@ -125,21 +126,21 @@ impl Journal {
     pub fn introduce(&self, holder: &str, broadcast: BroadcastId) -> Result<(), JournalError> {
         let mut state = self.state();
         state.senders.push((holder.to_owned(), broadcast));
-        self.write(&mut state, &Entry::Sender(holder.into(), broadcast))
+        self.write(&mut state, [Entry::Sender(holder.into(), broadcast)])
     }
 
     /// Names a broadcast as its owner does, for [`Journal::revision_of`].
     pub fn name(&self, broadcast: BroadcastId, name: &str) -> Result<(), JournalError> {
         let mut state = self.state();
         state.known.name(broadcast, name);
-        self.write(&mut state, &Entry::Name(broadcast, name.into()))
+        self.write(&mut state, [Entry::Name(broadcast, name.into())])
     }
 
     /// Notes the revision of the ledger's reply, before anything is done by it.
     pub fn learned(&self, broadcast: BroadcastId, revision: i64) -> Result<(), JournalError> {
         let mut state = self.state();
         if state.known.learn(broadcast, revision) {
-            self.write(&mut state, &Entry::Revision(broadcast, revision))?;
+            self.write(&mut state, [Entry::Revision(broadcast, revision)])?;
         }
         Ok(())
     }
@@ -154,20 +155,21 @@ impl Journal {
         self.state().known.of_name(name)
     }
 
-    /// Notes that a request is about to be handed over. If this fails it must not be.
-    pub fn begun(&self, holder: &str, seq: i64, attempt: u32) -> Result<(), JournalError> {
+    /// Notes that these requests are about to be handed over: recipients and attempts. If this fails none may be.
+    pub fn begun(&self, holder: &str, attempts: &[(i64, u32)]) -> Result<(), JournalError> {
         let mut state = self.state();
-        self.write(&mut state, &Entry::Begun(holder.into(), seq, attempt))?;
-        state.flights(holder).insert((seq, attempt), None);
+        self.write(&mut state, attempts.iter().map(|(seq, attempt)| Entry::Begun(holder.into(), *seq, *attempt)))?;
+        state.flights(holder).extend(attempts.iter().map(|attempt| (*attempt, None)));
         Ok(())
     }
 
-    /// Notes what became of it.
-    pub fn ended(&self, holder: &str, report: &Report) -> Result<(), JournalError> {
-        let Report { seq, attempt, outcome, took_ms } = report;
+    /// Notes what became of them.
+    pub fn ended(&self, holder: &str, reports: &[Report]) -> Result<(), JournalError> {
         let mut state = self.state();
-        state.flights(holder).insert((*seq, *attempt), Some((outcome.clone(), *took_ms)));
-        self.write(&mut state, &Entry::Ended(holder.into(), *seq, *attempt, Cow::Borrowed(outcome), *took_ms))
+        for Report { seq, attempt, outcome, took_ms } in reports {
+            state.flights(holder).insert((*seq, *attempt), Some((outcome.clone(), *took_ms)));
+        }
+        self.write(&mut state, reports.iter().map(|report| ended(holder, report)))
     }
 
     /// Notes that the ledger has recorded these, and shortens the file when it has grown.
@@ -189,16 +191,18 @@ impl Journal {
         move |source| JournalError::Io { path: self.path.clone(), action, source }
     }
 
-    fn write(&self, state: &mut State, entry: &Entry) -> Result<(), JournalError> {
+    fn write<'a>(&self, state: &mut State, entries: impl IntoIterator<Item = Entry<'a>>) -> Result<(), JournalError> {
         self.mend(state)?;
-        state.line.clear();
-        encode(entry, &mut state.line).map_err(self.io("write"))?;
-        if let Err(source) = state.file.write_all(&state.line) {
-            // On a full disk a part of the line may be there, and would swallow the next one.
+        state.lines.clear();
+        for entry in entries {
+            encode(&entry, &mut state.lines).map_err(self.io("write"))?;
+        }
+        if let Err(source) = state.file.write_all(&state.lines) {
+            // On a full disk a part of them may be there, and would swallow the next line.
             state.torn = true;
             return Err(self.io("write")(source));
         }
-        state.bytes += state.line.len() as u64;
+        state.bytes += state.lines.len() as u64;
         Ok(())
     }
 
@@ -242,7 +246,6 @@ impl Journal {
         file.write_all(&lines).map_err(self.io("write"))?;
         std::fs::rename(&new_path, &self.path).map_err(self.io("replace"))?;
         state.file = file;
-        state.torn = false;
         state.bytes = lines.len() as u64;
         state.torn = false;
         Ok(())
@@ -254,6 +257,10 @@ fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
+}
+
+fn ended<'a>(holder: &'a str, report: &'a Report) -> Entry<'a> {
+    Entry::Ended(holder.into(), report.seq, report.attempt, Cow::Borrowed(&report.outcome), report.took_ms)
 }
 
 /// Appends a line.
@@ -370,9 +377,9 @@ mod tests {
         journal.introduce("one", BroadcastId(1)).unwrap();
         journal.introduce("idle", BroadcastId(2)).unwrap();
         for seq in 1..=3 {
-            journal.begun("one", seq, 1).unwrap();
+            journal.begun("one", &[(seq, 1)]).unwrap();
         }
-        journal.ended("one", &report(2)).unwrap();
+        journal.ended("one", &[report(2)]).unwrap();
         journal.learned(BroadcastId(1), 9).unwrap();
         drop(journal);
         let idle =
@@ -436,7 +443,7 @@ mod tests {
             state.file.write_all(b"{\"Begun\":[\"one\",1").unwrap();
             state.torn = true;
         }
-        journal.begun("one", 2, 1).unwrap();
+        journal.begun("one", &[(2, 1)]).unwrap();
         drop(journal);
         assert_eq!(words_left(&path)[0].begun, [(2, 1)]);
     }
@@ -458,10 +465,10 @@ mod tests {
         let (journal, _) = Journal::open(&path).unwrap();
         journal.start().unwrap();
         journal.introduce("one", BroadcastId(1)).unwrap();
-        journal.begun("one", 0, 1).unwrap();
+        journal.begun("one", &[(0, 1)]).unwrap();
         for seq in 1..60_000 {
-            journal.begun("one", seq, 1).unwrap();
-            journal.ended("one", &report(seq)).unwrap();
+            journal.begun("one", &[(seq, 1)]).unwrap();
+            journal.ended("one", &[report(seq)]).unwrap();
             journal.acknowledged("one", &[report(seq)]).unwrap();
         }
         drop(journal);

@@ -5,6 +5,7 @@ mod farewell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -102,6 +103,16 @@ struct Exchanged {
     requested: Local,
     received: Local,
     answer: Result<ExchangeReply, LedgerError>,
+}
+
+/// An attempt that is about to be handed over.
+struct Ready {
+    seq: i64,
+    attempt: u32,
+    /// Another part of the message follows this one.
+    goes_on: bool,
+    slot: Local,
+    request: http::Request<Bytes>,
 }
 
 /// What became of an attempt.
@@ -222,11 +233,9 @@ impl<L: SenderLedger> Running<L> {
 
     /// Takes every answer of the provider and of the ledger that is there; returns whether there was one.
     async fn take_answers(&mut self) -> Result<bool, SessionError> {
-        let mut any = false;
-        while let Some(flown) = self.flights.try_join_next() {
-            self.land(flown)?;
-            any = true;
-        }
+        let flown = self.flown(None);
+        let mut any = !flown.is_empty();
+        self.land(flown)?;
         any |= self.connections.have_opened()?;
         if self.exchange.as_ref().is_some_and(JoinHandle::is_finished) {
             let exchanged = joined(&mut self.exchange).await;
@@ -246,7 +255,10 @@ impl<L: SenderLedger> Running<L> {
         tokio::select! {
             biased;
             () = sleep_until(wake) => Ok(()),
-            Some(flown) = self.flights.join_next() => self.land(flown),
+            Some(first) = self.flights.join_next() => {
+                let flown = self.flown(Some(first));
+                self.land(flown)
+            }
             opened = self.connections.opened() => Ok(opened?),
             exchanged = joined(&mut self.exchange) => {
                 self.exchange = None;
@@ -258,62 +270,102 @@ impl<L: SenderLedger> Running<L> {
 
     /// Begins everything whose slot has come; returns when the next one does.
     fn begin_due(&mut self) -> Result<Option<Local>, SessionError> {
-        loop {
+        let mut ready = Vec::new();
+        let next_slot = loop {
             match self.holding.due(Local::now()) {
-                Due::Begin(held) => self.begin(held)?,
-                Due::NotBefore(instant) => return Ok(Some(instant)),
-                Due::Nothing => return Ok(None),
+                Due::Begin(held) => ready.extend(self.make_ready(held)),
+                Due::NotBefore(instant) => break Some(instant),
+                Due::Nothing => break None,
+            }
+        };
+        self.hand_over(ready)?;
+        Ok(next_slot)
+    }
+
+    /// The request for a recipient whose slot has come; where none can be made, the recipient is failed.
+    fn make_ready(&mut self, held: Held) -> Option<Ready> {
+        let now = Local::now();
+        self.holding.begun(now);
+        let Assignment { seq, attempt, part, .. } = held.row;
+        let template = self.template.as_ref().map(|planned| &planned.template);
+        match flight::request(self.session.broadcast, &held.row, template, self.session.provider.as_ref()) {
+            Ok(request) => {
+                let goes_on = template.is_some_and(|template| part + 1 < template.parts());
+                Some(Ready { seq, attempt, goes_on, slot: held.slot, request })
+            }
+            Err(fault) => {
+                let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
+                self.holding.ended(Report::new(seq, attempt, outcome), now);
+                None
             }
         }
     }
 
-    fn begin(&mut self, held: Held) -> Result<(), SessionError> {
+    /// Into the journal, then to the provider.
+    fn hand_over(&mut self, ready: Vec<Ready>) -> Result<(), SessionError> {
+        if ready.is_empty() {
+            return Ok(());
+        }
         let now = Local::now();
-        let template = self.template.as_ref().map(|planned| &planned.template);
-        let request = match flight::request(self.session.broadcast, &held.row, template, self.session.provider.as_ref())
-        {
-            Ok(request) => request,
-            Err(fault) => {
-                let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
-                self.holding.begun(now);
-                self.holding.ended(Report::new(held.row.seq, held.row.attempt, outcome), now);
-                return Ok(());
+        let attempts: Vec<(i64, u32)> = ready.iter().map(|ready| (ready.seq, ready.attempt)).collect();
+        if let Err(error) = self.session.journal.begun(&self.session.holder, &attempts) {
+            for (seq, attempt) in attempts {
+                self.holding.ended(Report::new(seq, attempt, Outcome::NotBegun), now);
             }
-        };
-        let Assignment { seq, attempt, part, .. } = held.row;
-        let goes_on = template.is_some_and(|template| part + 1 < template.parts());
-        if let Err(error) = self.session.journal.begun(&self.session.holder, seq, attempt) {
-            self.holding.give_back(held, now);
             return Err(error.into());
         }
-        self.holding.begun(now);
-        let flight = Flight {
-            provider: self.session.provider.clone(),
-            transport: self.connections.lend(now),
-            request,
-            request_timeout: self.request_timeout,
-            start_by: held.slot + START_TOLERANCE,
-        };
-        self.flights.spawn(async move { Flown { seq, attempt, goes_on, landing: flight.fly().await } });
+        for Ready { seq, attempt, goes_on, slot, request } in ready {
+            let flight = Flight {
+                provider: self.session.provider.clone(),
+                transport: self.connections.lend(now),
+                request,
+                request_timeout: self.request_timeout,
+                start_by: slot + START_TOLERANCE,
+            };
+            self.flights.spawn(async move { Flown { seq, attempt, goes_on, landing: flight.fly().await } });
+        }
         Ok(())
     }
 
-    /// Takes an outcome: into the journal, then to what is to be reported.
-    fn land(&mut self, flown: Result<Flown, JoinError>) -> Result<(), SessionError> {
-        let Flown { seq, attempt, goes_on, landing } = flown?;
+    /// Every attempt that has ended, after the first.
+    fn flown(&mut self, first: Option<Result<Flown, JoinError>>) -> Vec<Result<Flown, JoinError>> {
+        let mut flown = Vec::from_iter(first);
+        flown.extend(std::iter::from_fn(|| self.flights.try_join_next()));
+        flown
+    }
+
+    /// Takes outcomes: into the journal, then to what is to be reported.
+    fn land(&mut self, flown: impl IntoIterator<Item = Result<Flown, JoinError>>) -> Result<(), SessionError> {
         let now = Local::now();
+        let (mut reports, mut next_part_is_due, mut failed) = (Vec::new(), false, None);
+        for flown in flown {
+            match flown {
+                Ok(flown) => {
+                    next_part_is_due |= flown.goes_on && matches!(flown.landing.outcome, Outcome::Accepted { .. });
+                    reports.push(self.note(flown, now));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        if !reports.is_empty() {
+            let written = self.session.journal.ended(&self.session.holder, &reports);
+            reports.into_iter().for_each(|report| self.holding.ended(report, now));
+            if next_part_is_due {
+                self.holding.expect_the_next_part(now);
+            }
+            written?;
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// What an attempt tells of connections and limits, and what is to be reported of it.
+    fn note(&mut self, flown: Flown, now: Local) -> Report {
+        let Flown { seq, attempt, landing, .. } = flown;
         self.connections.landed(&landing, now);
         if let Some(usage) = landing.usage.filter(Usage::matters) {
             self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
         }
-        let next_part_is_due = goes_on && matches!(landing.outcome, Outcome::Accepted { .. });
-        let report = landing.report(seq, attempt);
-        let written = self.session.journal.ended(&self.session.holder, &report);
-        self.holding.ended(report, now);
-        if next_part_is_due {
-            self.holding.expect_the_next_part(now);
-        }
-        Ok(written?)
+        landing.report(seq, attempt)
     }
 
     /// Nobody is asked for before connections are open for them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::clock::Local;
 use super::super::holding::Held;
-use super::{Ended, Exchanged, Flown, Running, SessionError};
+use super::{Ended, Exchanged, Running, SessionError};
 use crate::ledger::SenderLedger;
 
 impl<L: SenderLedger> Running<L> {
@@ -34,11 +34,7 @@ impl<L: SenderLedger> Running<L> {
     pub(super) async fn wind_up(&mut self) {
         self.holding.leave(Local::now());
         while let Some(flown) = self.flights.join_next().await {
-            if let Ok(Flown { seq, attempt, landing, .. }) = flown {
-                let report = landing.report(seq, attempt);
-                let _ = self.session.journal.ended(&self.session.holder, &report);
-                self.holding.ended(report, Local::now());
-            }
+            let _ = self.land([flown]);
         }
         if let Some(exchange) = self.exchange.take()
             && let Ok(Exchanged { answer: Ok(reply), .. }) = exchange.await
