@@ -20,9 +20,10 @@ demo: prerequisites ## message 2,488 people from a cluster, delete a sender half
 demo-local: prerequisites ## the same without a cluster, by herald run and a kill half way
 	@dev/demo.sh
 
-# The tests of the chart need the tools that lint has made ready.
+# The tests of the chart need the tools that lint has made ready. Most tests wait for slots, and so many run side by side;
+# those whose pace is judged see to it themselves that they have the machine (tests/support/machine.rs).
 test: lint ## run every check and every test
-	dev/with-postgres.sh cargo test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} dev/with-postgres.sh cargo test --locked
 	@dev/cluster-tests.sh
 
 test-cluster: prerequisites ## run the tests on a real cluster of their own, as root

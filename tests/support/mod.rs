@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod doctor;
 pub mod invariants;
 pub mod judge;
+pub mod machine;
 pub mod pace;
 pub mod process;
 pub mod stage;

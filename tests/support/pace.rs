@@ -6,8 +6,8 @@
 //! had asked for nothing but a moment's sleep, and a window of the record is judged with the longest wait around it, once
 //! for each thread on the way, up to a bound.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,19 +24,6 @@ const THREADS_ON_THE_WAY: u32 = 4;
 /// A wait of the machine is believed up to this long: a sender that bursts must not hide behind it.
 const MOST_BELIEVED: Duration = Duration::from_millis(500);
 const NAP: Duration = Duration::from_millis(2);
-
-/// Runs that are judged by their pace have the machine to themselves, as far as these tests go.
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// For a test whose pace is judged.
-pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// For all others.
-pub fn among_others() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 /// Watches how long the machine makes threads wait.
 pub struct Watcher {

@@ -1,0 +1,125 @@
+//! `herald preview`: what would be sent, without a ledger and without a request to anybody.
+
+use serde_json::Value;
+
+use super::run_support::{Finished, Running, Stage, broadcast, people};
+
+fn preview(stage: &Stage, arguments: &[&str]) -> Finished {
+    let arguments: Vec<&str> = ["preview", "-f", "run.yaml"].iter().chain(arguments).copied().collect();
+    Running::spawn(&mut stage.herald(&arguments), None).wait()
+}
+
+/// `kubectl broadcast preview` in the folder, with no cluster to be found.
+fn plugin(stage: &Stage, arguments: &[&str]) -> Finished {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-broadcast"));
+    command.arg("preview").args(arguments).current_dir(stage.folder.path());
+    stage.isolate(&mut command);
+    command.env("KUBECONFIG", stage.path("nowhere"));
+    Running::spawn(&mut command, None).wait()
+}
+
+/// Three people, of whom one is listed twice and one is left out, in batches of one, at ten a minute.
+fn small(name: &str) -> String {
+    let spec = "  audience:\n    recipients: [{id: \"1\", vars: {who: Ana}}, {id: \"2\", vars: {who: Søren}}, {id: \"3\", vars: {who: Lea}}]\n    \
+                sources:\n    - {name: more, configMapKeyRef: {name: more, key: more.csv}}\n    exclude: {recipients: [{id: \"3\"}]}\n  \
+                content: {text: \"Hi {{ who }}!\"}\n  delivery: {batchSize: 1, rate: {messages: 10, periodSeconds: 60}}\n";
+    broadcast(name, spec)
+        + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {more.csv: \"id,who\\n1,Ana\\n\"}\n"
+}
+
+#[test]
+fn a_preview_says_what_a_suspended_broadcast_says_and_leaves_no_trace() {
+    let stage = Stage::open(&[]);
+    stage.documents(100, &[small("sale")]);
+    let told = preview(&stage, &[]).exits(0);
+    let expected = "sale: 2 recipients (1 duplicate, 1 excluded)\n  2 batches of at most 1 recipient\n  \
+                    about 12 s of sending at 10 per 60 s\n  sample: Hi Ana!\n  sample: Hi Søren!\n";
+    assert_eq!(told.stdout, expected);
+    let json: Value = preview(&stage, &["-o", "json"]).exits(0).json().remove(0);
+    assert_eq!(stage.requests().len(), 0, "nobody was asked for anything");
+    assert!(!stage.path("state").exists() && !stage.path("ledger.sqlite").exists(), "no ledger was made");
+
+    // The same documents, suspended, by a run.
+    stage.documents(100, &[small("sale").replacen("spec:\n", "spec:\n  suspend: true\n", 1)]);
+    let status = stage.run(&["-o", "json"]).exits(0).json().remove(0)["status"].clone();
+    let plan = &json["plan"];
+    assert_eq!(plan["planned"], status["recipients"]["planned"]);
+    for figure in ["duplicates", "excluded", "samples"] {
+        assert_eq!(plan[figure], status["plan"][figure], "{figure}");
+    }
+    assert_eq!((&plan["batches"], &plan["batchSize"]), (&status["batches"]["total"], &status["batches"]["size"]));
+    assert_eq!((&plan["seconds"], &plan["held"], &json["name"]), (&12.into(), &Value::Null, &"sale".into()));
+}
+
+#[test]
+fn what_a_run_would_refuse_a_preview_refuses_with_place_and_remedy_and_shows_the_others() {
+    let stage = Stage::open(&[]);
+    let bad = broadcast("bad", "  audience: {recipients: [{id: \"1\"}]}\n  content: {text: \"Hi {{ who }}\"}\n");
+    stage.documents(100, &[bad, broadcast("good", &people(5, 2))]);
+    let told =
+        preview(&stage, &[]).exits(1).says(&["run.yaml", "BroadcastMessage default/bad", "spec.content.text", "who"]);
+    assert!(told.stdout.starts_with("good: 2 recipients"), "{}", told.stdout);
+    let json = preview(&stage, &["-o", "json"]).exits(1).json();
+    assert_eq!((&json[0]["refused"]["reason"], json[0].get("plan")), (&"MessageInvalid".into(), None));
+    assert_eq!(json[1]["plan"]["planned"], 2);
+    let run = stage.run(&[]).exits(1);
+    let refusal = run.stderr.lines().find(|line| line.contains("default/bad")).unwrap();
+    assert!(told.stderr.contains(refusal), "{refusal} is not in:\n{}", told.stderr);
+    assert_eq!(stage.requests().len(), 0);
+}
+
+#[test]
+fn what_would_not_be_sent_at_all_says_so() {
+    let stage = Stage::open(&[]);
+    let over = people(1, 2) + "  schedule: {endTime: \"2020-01-01T00:00:00Z\"}\n";
+    let cancelled = people(3, 2) + "  cancel: true\n";
+    stage.documents(100, &[broadcast("over", &over), broadcast("cut", &cancelled), broadcast("soon", &people(5, 2))]);
+    let told = preview(&stage, &[]).exits(0).stdout;
+    let of = |name: &str| told.split_once(&format!("{name}: ")).unwrap().1.split("sample").next().unwrap();
+    assert!(
+        of("over").contains("expired: spec.schedule.endTime has passed") && of("cut").contains("cancelled"),
+        "{told}"
+    );
+    assert_eq!(of("soon").lines().count(), 4, "{told}");
+}
+
+#[test]
+fn whom_another_broadcast_has_left_no_preview_can_know() {
+    let stage = Stage::open(&[]);
+    let spec = "  audience: {sources: [{name: missed, broadcast: {name: winter, outcomes: [Failed]}}]}\n  content: {text: Again}\n";
+    stage.documents(100, &[broadcast("again", spec)]);
+    preview(&stage, &[]).exits(1).says(&["only a ledger knows the recipients of winter", "spec.suspend"]);
+}
+
+#[test]
+fn documents_are_previewed_by_the_plugin_without_a_cluster() {
+    let stage = Stage::open(&[]);
+    stage.documents(100, &[small("sale")]);
+    let told = plugin(&stage, &["-f", "run.yaml"]).exits(0);
+    assert_eq!(told.stdout, preview(&stage, &[]).stdout);
+    stage.documents(
+        100,
+        &[broadcast(
+            "empty",
+            "  audience: {recipients: [{id: \"1\"}], exclude: {recipients: [{id: \"1\"}]}}\n  content: {text: Hi}\n",
+        )],
+    );
+    let refused = plugin(&stage, &["-f", "run.yaml", "-o", "json"]).exits(1).says(&["the audience is empty"]);
+    assert_eq!(refused.json()[0]["refused"]["reason"], "AudienceEmpty");
+    plugin(&stage, &["sale"]).exits(1).says(&["no cluster can be reached"]);
+    plugin(&stage, &["sale", "-f", "run.yaml"]).exits(2);
+    plugin(&stage, &[]).exits(2);
+}
+
+#[test]
+fn each_shell_has_a_script_and_kubectl_its_candidates() {
+    let stage = Stage::open(&[]);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Running::spawn(&mut stage.herald(&["completion", shell]), None).wait().exits(0).stdout;
+        assert!(script.contains("herald") && script.contains("preview"), "{shell}");
+    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-broadcast"));
+    command.args(["__complete", "sta"]);
+    let told = Running::spawn(&mut command, None).wait().exits(0).stdout;
+    assert!(told.starts_with("status\t") && told.ends_with("\n:4\n"), "{told}");
+}
