@@ -69,6 +69,8 @@ mod upkeep;
 mod wire_faults;
 #[path = "ledger_contract/world.rs"]
 mod world;
+#[path = "ledger_contract/write_backs.rs"]
+mod write_backs;
 
 macro_rules! cases {
     ($ledger:ty: $($room:ident { $($case:ident)* })*) => { $(
@@ -244,6 +246,23 @@ macro_rules! contract {
                     a_reply_says_that_events_wait_and_nobody_is_at_them
                     events_are_due_in_time_after_the_clock_was_set_back
                     a_report_of_too_many_is_refused
+                }
+                write_backs {
+                    whoever_is_sent_is_owed_and_nobody_else
+                    somebody_is_owed_exactly_where_their_outcome_is
+                    whoever_a_call_back_resolves_is_owed_too
+                    people_are_given_to_one_sender_at_a_time
+                    when_no_sender_lives_people_are_due_at_once
+                    many_people_come_page_by_page
+                    who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody
+                    a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days
+                    what_is_done_after_a_failure_ends_the_waiting
+                    what_the_old_statement_met_is_no_matter_of_an_edited_one
+                    one_that_is_named_no_more_keeps_what_waits_until_it_is_named_again
+                    who_was_sent_to_before_it_was_named_is_left_out
+                    nobody_of_a_paused_or_released_broadcast_is_written_down
+                    no_sender_is_started_for_ever_for_whom_nobody_could_write_down
+                    people_are_due_in_time_after_the_clock_was_set_back
                 }
                 quiet_hours {
                     nobody_is_taken_in_quiet_hours_and_everybody_after_them

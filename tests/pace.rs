@@ -235,6 +235,7 @@ fn declaration(scenario: &Scenario) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: Vec::new(),
+        write_backs: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

@@ -65,6 +65,7 @@ CREATE TABLE broadcast (
     quiet_hours TEXT,                   -- JSON; NULL for none
     notifications TEXT,                 -- the endpoints that are told how it goes: JSON; NULL for none
     notified TEXT NOT NULL DEFAULT '{}',        -- what they were told last: JSON
+    write_backs TEXT,                   -- to which targets whoever is sent is owed: JSON, of names; NULL for none
     suspended INTEGER NOT NULL,
     cancelled INTEGER NOT NULL,         -- latched
     declared_at INTEGER NOT NULL,       -- first
@@ -308,3 +309,33 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;
+
+-- Where it is written elsewhere who was sent to, and how far that has come. One sender at a time is at a target.
+CREATE TABLE write_back (
+    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    target TEXT NOT NULL,
+    definition TEXT NOT NULL,          -- as it is named now, or was last: JSON
+    owed BIGINT NOT NULL DEFAULT 0,    -- so many people in all
+    done BIGINT NOT NULL DEFAULT 0,
+    failed BIGINT NOT NULL DEFAULT 0,  -- refused for themselves, and given up
+    moved_at BIGINT NOT NULL,          -- when somebody was last written, or became owed
+    holder TEXT,                        -- the sender that is at it
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,        -- in a row that failed for everybody
+    not_before BIGINT NOT NULL DEFAULT 0,
+    given_up BOOLEAN NOT NULL DEFAULT FALSE,   -- until it is named otherwise
+    error TEXT,                         -- why somebody was last not written: JSON of Fault
+    PRIMARY KEY (broadcast_id, target)
+);
+
+-- Who is still to be written there. Entered with the outcome, and gone once it is done or given up.
+CREATE TABLE owed (
+    broadcast_id BIGINT NOT NULL,
+    target TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    tries BIGINT NOT NULL DEFAULT 0,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (broadcast_id, target, seq)
+);
+
+CREATE INDEX owed_due ON owed (broadcast_id, target, not_before, seq);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     audience::Audience, broadcast_status::BroadcastMessageStatus, content::Content, notification,
-    notification::NotificationEndpoint, quiet_period, quiet_period::QuietPeriod, rate::Rate, reference::ObjectRef, tag,
+    notification::NotificationEndpoint, on_sent::OnSent, quiet_period, quiet_period::QuietPeriod, rate::Rate,
+    reference::ObjectRef,
 };
 
 /// The longest name of a BroadcastMessage: Jobs and batches add to it and must stay DNS labels of 63 characters.
@@ -75,7 +76,8 @@ pub const MAX_BATCH_SIZE: u32 = 20_000;
         .field_path(".spec.content").reason(Reason::FieldValueForbidden),
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.firstAttemptTime) \
-         || (has(self.spec.onSent) ? self.spec.onSent.tags : []) == (has(oldSelf.spec.onSent) ? oldSelf.spec.onSent.tags : [])"
+         || (has(self.spec.onSent) && has(self.spec.onSent.tags) ? self.spec.onSent.tags : []) \
+         == (has(oldSelf.spec.onSent) && has(oldSelf.spec.onSent.tags) ? oldSelf.spec.onSent.tags : [])"
     ).message("locked since the first message was attempted; to tag people otherwise make a new BroadcastMessage with another idempotencyKey")
         .field_path(".spec.onSent").reason(Reason::FieldValueForbidden),
     validation = Rule::new(
@@ -95,7 +97,7 @@ pub struct BroadcastMessageSpec {
     pub audience: Audience,
     /// What is sent. Mutable until the first message is attempted, then locked. Required.
     pub content: Content,
-    /// What is remembered of whom the message was sent to. Mutable until the first message is attempted, then locked.
+    /// What is remembered of whom the message was sent to: tags here, and optionally a statement in a database of yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_sent: Option<OnSent>,
     /// How fast and by how many senders. May be changed at any time and takes effect within seconds, but for
@@ -126,16 +128,6 @@ pub struct BroadcastMessageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY), regex(pattern = r"^[^/ \t\r\n]+$"))]
     pub idempotency_key: Option<String>,
-}
-
-/// What is remembered of whom the message was sent to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OnSent {
-    /// Tags that each recipient gets once the provider has taken the message: 1 to 10, each like the value of a label, 1 to
-    /// 63 characters. They belong to the channel's account, and `contacts` of an audience finds people by them. Required.
-    #[schemars(schema_with = "tag::tags_schema")]
-    pub tags: Vec<String>,
 }
 
 /// How fast and by how many senders.

@@ -5,7 +5,9 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition, notification::MAX_ENDPOINT_NAME};
+use super::{
+    broadcast::MAX_IDEMPOTENCY_KEY, condition::Condition, notification::MAX_ENDPOINT_NAME, on_sent::WriteBackTarget,
+};
 
 /// The most entries of `reasons`; the largest counts are kept.
 pub const MAX_REASONS: usize = 32;
@@ -13,6 +15,8 @@ pub const MAX_REASONS: usize = 32;
 pub const MAX_CODE: usize = 64;
 /// The most rendered samples of a plan.
 pub const MAX_SAMPLES: usize = 5;
+/// The longest message of a write-back that failed, in characters; longer ones are cut.
+pub const MAX_WRITE_BACK_MESSAGE: usize = 256;
 /// The longest sample, in characters; longer ones are cut.
 pub const MAX_SAMPLE: usize = 2_048;
 
@@ -76,6 +80,11 @@ pub struct BroadcastMessageStatus {
     /// What became of the events for `spec.notifications`; absent where nobody is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<NotificationSums>,
+    /// How far the write-backs of `spec.onSent` have come: one entry for each target, e.g. `Sql`. They are done after the
+    /// sending and beside it, and hold nothing up: a broadcast is Complete whatever stands here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "write_backs_schema")]
+    pub write_backs: Vec<WriteBackSums>,
     /// Settled recipients (sent, failed, skipped, unknown) in percent of the planned, rounded down: 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
@@ -91,7 +100,8 @@ pub struct BroadcastMessageStatus {
     /// The sealed plan: what was read, and what it hashes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
-    /// When the first message was attempted. From then on channel, audience, content, onSent and idempotencyKey are locked.
+    /// When the first message was attempted. From then on channel, audience, content, onSent.tags and idempotencyKey are
+    /// locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
     pub first_attempt_time: Option<Timestamp>,
@@ -223,6 +233,42 @@ pub struct NotificationError {
     pub code: Option<String>,
 }
 
+/// Recipients that the message was sent to, and whether that is written down at one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteBackSums {
+    /// Where: `Sql` for `spec.onSent.sql`.
+    pub target: WriteBackTarget,
+    /// Not written yet; tried until nothing has come of it for three days.
+    #[schemars(range(min = 0))]
+    pub pending: i64,
+    /// Written.
+    #[schemars(range(min = 0))]
+    pub done: i64,
+    /// Given up. Where the target as a whole was given up, an edit of `spec.onSent` makes them pending again.
+    #[schemars(range(min = 0))]
+    pub failed: i64,
+    /// Why something was last not written; gone once all goes well again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<WriteBackError>,
+}
+
+/// Why something was not written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteBackError {
+    /// Why, as one CamelCase word, e.g. `WriteBackRefused`. 1 to 128 letters.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
+    pub reason: String,
+    /// The target's own code, where it gave one, e.g. `42P01`. At most 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_CODE))]
+    pub code: Option<String>,
+    /// For people: what went wrong, and what to do. At most 256 characters; holds no secret and no recipient.
+    #[schemars(length(max = MAX_WRITE_BACK_MESSAGE))]
+    pub message: String,
+}
+
 /// The sealed plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -253,6 +299,16 @@ fn reasons_schema(generator: &mut SchemaGenerator) -> Schema {
         "items": ReasonCount::json_schema(generator),
         "maxItems": MAX_REASONS,
         "x-kubernetes-list-type": "atomic",
+    })
+}
+
+fn write_backs_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": WriteBackSums::json_schema(generator),
+        "maxItems": WriteBackTarget::ALL.len(),
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["target"],
     })
 }
 

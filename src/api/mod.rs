@@ -20,6 +20,7 @@ pub mod ledger_access;
 pub(crate) mod metadata;
 pub mod mount;
 pub mod notification;
+pub mod on_sent;
 pub mod quiet_period;
 pub mod rate;
 pub mod reference;
@@ -34,9 +35,7 @@ pub use audience::{
     Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
 };
 pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
-pub use broadcast::{
-    BroadcastMessage, BroadcastMessageSpec, Delivery, OnSent, Priority, Retry, Schedule, UnknownPolicy,
-};
+pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Delivery, Priority, Retry, Schedule, UnknownPolicy};
 pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
 pub use channel::{
     HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel, TelegramChannel,
@@ -45,6 +44,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use content::Content;
 pub use crd::{crds, crds_yaml};
 pub use notification::{NotificationEndpoint, NotificationEvent};
+pub use on_sent::{OnSent, SqlWriteBack, WriteBackTarget};
 pub use quiet_period::{QuietPeriod, Weekday};
 pub use rate::Rate;
 pub use reference::ObjectRef;

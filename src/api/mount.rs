@@ -37,7 +37,7 @@ pub fn config_map_folder(name: &str) -> String {
     format!("/var/run/herald/audience/configmap/{name}")
 }
 
-/// One file per key of a Secret that a source names, or the endpoint of a notification.
+/// One file per key of a Secret that a source names, the endpoint of a notification, or `onSent`.
 pub fn secret_folder(name: &str) -> String {
     format!("/var/run/herald/audience/secret/{name}")
 }

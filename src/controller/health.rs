@@ -94,6 +94,9 @@ async fn figures<L: Ledger>(State(health): State<Arc<Health<L>>>) -> impl IntoRe
     if let Ok(Ok(totals)) = tokio::time::timeout(LEDGER_TIMEOUT, health.ledger.notification_totals()).await {
         health.metrics.told(&totals);
     }
+    if let Ok(Ok(totals)) = tokio::time::timeout(LEDGER_TIMEOUT, health.ledger.write_back_totals()).await {
+        health.metrics.written_back(&totals);
+    }
     match health.metrics.encode() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text)),
         Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR),

@@ -29,7 +29,8 @@ pub const GENERATIONS: &str = "herald.dev/generations";
 /// The hash of everything in the pod template that comes from the channel and the operator's settings.
 pub const TEMPLATE_HASH: &str = "herald.dev/template-hash";
 
-/// How many events were settled when a wave began that only tells endpoints; no other wave has it.
+/// How many errands were settled when a wave began that sends nothing, and only tells endpoints or writes elsewhere who was sent
+/// to; no other wave has it.
 pub const TOLD_AT_START: &str = "herald.dev/told-at-start";
 
 /// How long a finished Job is kept: longer than the longest wait for the next wave, long enough for a person to look.

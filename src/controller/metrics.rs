@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
-use crate::ledger::{NotificationTotals, Outcomes};
+use crate::ledger::{NotificationTotals, Outcomes, WriteBackTotals};
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -78,6 +78,8 @@ pub struct Metrics {
     open: Family<StateLabels, Gauge>,
     notifications: Family<OutcomeLabels, Counter>,
     notifications_pending: Gauge,
+    write_backs: Family<OutcomeLabels, Counter>,
+    write_backs_pending: Gauge,
 }
 
 /// From 1 ms to some 16 s.
@@ -138,6 +140,18 @@ impl Default for Metrics {
             "Events that no endpoint has taken yet",
             notifications_pending.clone(),
         );
+        let write_backs = Family::default();
+        registry.register(
+            "write_backs",
+            "Recipients written to another system, or given up there, over all broadcasts of the ledger",
+            write_backs.clone(),
+        );
+        let write_backs_pending = Gauge::default();
+        registry.register(
+            "write_backs_pending",
+            "Recipients that were sent to and are not written to another system yet",
+            write_backs_pending.clone(),
+        );
         Metrics {
             registry,
             reconciles,
@@ -151,6 +165,8 @@ impl Default for Metrics {
             open,
             notifications,
             notifications_pending,
+            write_backs,
+            write_backs_pending,
         }
     }
 }
@@ -206,11 +222,14 @@ impl Metrics {
 
     /// What the ledger counts of events for endpoints.
     pub fn told(&self, totals: &NotificationTotals) {
-        for (outcome, total) in [("Delivered", totals.delivered), ("Failed", totals.failed)] {
-            let counter = self.notifications.get_or_create(&OutcomeLabels { outcome });
-            counter.inc_by(u64::try_from(total).unwrap_or_default().saturating_sub(counter.get()));
-        }
+        follow(&self.notifications, [("Delivered", totals.delivered), ("Failed", totals.failed)]);
         self.notifications_pending.set(totals.pending);
+    }
+
+    /// What the ledger counts of what is written elsewhere.
+    pub fn written_back(&self, totals: &WriteBackTotals) {
+        follow(&self.write_backs, [("Done", totals.done), ("Failed", totals.failed)]);
+        self.write_backs_pending.set(totals.pending);
     }
 
     /// The OpenMetrics text.
@@ -218,6 +237,14 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// Counters that grow to what the ledger says.
+fn follow(counters: &Family<OutcomeLabels, Counter>, totals: [(&'static str, i64); 2]) {
+    for (outcome, total) in totals {
+        let counter = counters.get_or_create(&OutcomeLabels { outcome });
+        counter.inc_by(u64::try_from(total).unwrap_or_default().saturating_sub(counter.get()));
     }
 }
 
@@ -243,8 +270,12 @@ mod tests {
         metrics.counted(&[total(RecipientState::Sent, "", 4), total(RecipientState::Unknown, "NoAnswer", 2)]);
         metrics.told(&NotificationTotals { pending: 3, delivered: 4, failed: 1 });
         metrics.told(&NotificationTotals { pending: 2, delivered: 5, failed: 1 });
+        metrics.written_back(&WriteBackTotals { pending: 9, done: 2, failed: 1 });
         let text = metrics.encode().unwrap();
         for line in [
+            r#"herald_write_backs_total{outcome="Done"} 2"#,
+            r#"herald_write_backs_total{outcome="Failed"} 1"#,
+            "herald_write_backs_pending 9",
             r#"herald_notifications_total{outcome="Delivered"} 5"#,
             r#"herald_notifications_total{outcome="Failed"} 1"#,
             "herald_notifications_pending 2",

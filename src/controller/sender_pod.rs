@@ -141,7 +141,9 @@ fn mounts(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec) -> Vec
     for name in &whole {
         secrets.entry(name).or_default();
     }
-    for reference in broadcast.notifications.iter().map(|endpoint| &endpoint.signing_secret_key_ref) {
+    let written_to = broadcast.on_sent.iter().filter_map(|on_sent| Some(&on_sent.sql.as_ref()?.url_secret_key_ref));
+    let told = broadcast.notifications.iter().map(|endpoint| &endpoint.signing_secret_key_ref);
+    for reference in told.chain(written_to) {
         secrets.entry(reference.name.as_str()).or_default().insert(reference.key.as_str());
     }
     for (index, (name, keys)) in config_maps.into_iter().enumerate() {

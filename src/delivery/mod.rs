@@ -13,6 +13,7 @@
 //! | [`gate`] | whether a broadcast may take recipients now |
 //! | [`quiet_hours`] | when a clock on a wall keeps everybody from being messaged |
 //! | [`notification`] | what endpoints are told, each change once |
+//! | [`write_back`] | how often it is tried to write down elsewhere who was sent to |
 //! | [`histogram`] | how long answers took |
 //! | [`pace_history`] | how fast it went over time |
 //! | [`counts`] | sums that always hold |
@@ -46,3 +47,4 @@ pub mod refusal_streak;
 pub mod time;
 pub mod unanswered;
 pub mod usage;
+pub mod write_back;

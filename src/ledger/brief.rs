@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exchange::BroadcastId;
-use crate::api::{Audience, Content, MessageChannelSpec};
+use crate::api::{Audience, Content, MessageChannelSpec, WriteBackTarget};
 use crate::delivery::outcome::{is_reason, plain};
 use crate::delivery::time::Timestamp;
 
@@ -34,6 +34,9 @@ pub struct Brief {
     /// There are endpoints to be told how it goes.
     #[serde(default)]
     pub notifies: bool,
+    /// Where it is written who was sent to.
+    #[serde(default)]
+    pub write_backs: Vec<WriteBackTarget>,
 }
 
 /// Why a sender cannot work, told by the sender: it reads Secrets and ConfigMaps, the operator does not.

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::brief::Orders;
 use super::recollection::Recollection;
+use super::write_back::WriteBack;
 use crate::api::channel::address;
 use crate::api::{
-    Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, NotificationEndpoint, Priority, Schedule,
-    UnknownPolicy,
+    Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, NotificationEndpoint, OnSent, Priority,
+    Schedule, UnknownPolicy,
 };
+use crate::audience::{BoundStatement, StatementError};
 use crate::delivery::backoff::RetryPolicy;
 use crate::delivery::pacing;
 use crate::delivery::quiet_hours::{QuietHours, QuietHoursError};
@@ -87,6 +89,8 @@ pub struct Declaration {
     pub quiet_hours: QuietHours,
     /// Whom to tell how it goes.
     pub notifications: Vec<NotificationEndpoint>,
+    /// Where else it is written who was sent to: each target at most once.
+    pub write_backs: Vec<WriteBack>,
     pub suspended: bool,
     /// Latched: once true in the ledger it stays.
     pub cancelled: bool,
@@ -126,6 +130,8 @@ pub enum Undeclarable {
     NoRate,
     #[error(transparent)]
     QuietHours(#[from] QuietHoursError),
+    #[error("spec.onSent.sql.statement: {0}")]
+    Statement(#[from] StatementError),
 }
 
 impl Declaration {
@@ -169,6 +175,7 @@ impl Declaration {
             end_at: schedule.end_time.map(instant),
             quiet_hours: QuietHours::of(&schedule.quiet_hours)?,
             notifications: spec.notifications.clone(),
+            write_backs: write_backs(spec.on_sent.as_ref())?,
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
             recollection: Recollection::of(broadcast),
@@ -180,6 +187,12 @@ impl Declaration {
         let recollection = Recollection { revision: self.recollection.revision, ..other.recollection.clone() };
         *self == Declaration { recollection, ..other.clone() }
     }
+}
+
+fn write_backs(on_sent: Option<&OnSent>) -> Result<Vec<WriteBack>, StatementError> {
+    let Some(sql) = on_sent.and_then(|on_sent| on_sent.sql.clone()) else { return Ok(Vec::new()) };
+    BoundStatement::parse(&sql.statement)?;
+    Ok(vec![WriteBack::Sql(sql)])
 }
 
 fn weight(priority: Priority) -> u32 {

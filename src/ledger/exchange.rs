@@ -135,6 +135,9 @@ pub struct ExchangeReply {
     /// There are events for the broadcast's endpoints that nobody is at.
     #[serde(default)]
     pub notifications: bool,
+    /// Somebody was sent to, as told by this request, who is to be written down elsewhere.
+    #[serde(default)]
+    pub owes: bool,
 }
 
 /// What the recipients of one plan are told.

@@ -31,6 +31,7 @@ pub mod sqlite;
 pub mod status;
 pub mod upkeep;
 pub mod wire;
+pub mod write_back;
 
 use std::future::Future;
 
@@ -56,6 +57,10 @@ pub use recollection::Recollection;
 pub use results::{ResultRow, ResultsFilter, ResultsPage, ResultsQuery};
 pub use snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 pub use sql::{DeliveryView, Inspect};
+pub use write_back::{
+    Owed, PutOff, RefusedPerson, ReportWriteBacks, TakeWriteBacks, WriteBack, WriteBackPage, WriteBackTotals,
+    WrittenBack,
+};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -125,6 +130,17 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError::RequestTooLarge`].
     fn report_notifications(&self, told: &ReportNotifications) -> impl Future<Output = Result<()>> + Send;
+
+    /// People to be written down at a target who are due: they belong to the holder for a while, and to nobody else. Nobody of
+    /// a broadcast that is suspended or gone.
+    fn take_write_backs(&self, request: &TakeWriteBacks) -> impl Future<Output = Result<WriteBackPage>> + Send;
+
+    /// Tells what became of people who were taken. That somebody was written down is believed whoever says so; the rest only
+    /// of who holds them.
+    ///
+    /// # Errors
+    /// [`LedgerError::RequestTooLarge`].
+    fn report_write_backs(&self, told: &ReportWriteBacks) -> impl Future<Output = Result<()>> + Send;
 
     /// Settles a sender that is known to be dead by what its flight journal tells; its claim is given up at once. With
     /// `within` nothing happens to a sender of another broadcast.
@@ -243,6 +259,9 @@ pub trait Ledger: SenderLedger + ReceiverLedger + Contacts {
 
     /// Events for endpoints, of all broadcasts.
     fn notification_totals(&self) -> impl Future<Output = Result<NotificationTotals>> + Send;
+
+    /// People to be written down elsewhere, of all broadcasts.
+    fn write_back_totals(&self) -> impl Future<Output = Result<WriteBackTotals>> + Send;
 
     /// What a status shows of an account; `None` before a broadcast used it.
     fn account(&self, account: &AccountKey) -> impl Future<Output = Result<Option<AccountSnapshot>>> + Send;

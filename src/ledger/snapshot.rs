@@ -7,6 +7,7 @@ use super::declaration::Told;
 use super::exchange::BroadcastId;
 use super::notification::Outbox;
 use super::plan::SealedPlan;
+use super::write_back::WrittenBack;
 use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::FAILURES_TO_TELL;
@@ -95,9 +96,23 @@ pub struct BroadcastSnapshot {
     pub finished_at: Option<Timestamp>,
     /// What is told to its endpoints, where it has any.
     pub outbox: Option<Outbox>,
+    /// How far it is written elsewhere who was sent to, for each target that is named.
+    pub write_backs: Vec<WrittenBack>,
 }
 
 impl BroadcastSnapshot {
+    /// When something beside the sending is due: an event for an endpoint, or somebody to be written down elsewhere.
+    pub fn errands_due_at(&self) -> Option<Timestamp> {
+        let of_outbox = self.outbox.as_ref().and_then(|outbox| outbox.due_at);
+        self.write_backs.iter().filter_map(|written| written.due_at).chain(of_outbox).min()
+    }
+
+    /// How much of that was done, or given up.
+    pub fn errands_done(&self) -> i64 {
+        let told = self.outbox.as_ref().map_or(0, |outbox| outbox.delivered + outbox.failed);
+        self.write_backs.iter().fold(told, |sum, written| sum + written.done + written.failed)
+    }
+
     /// How long those pending take at so many slots a second, at most: some may have got parts of their message.
     pub fn seconds_left(&self, per_second: f64) -> f64 {
         self.counts.pending as f64 * f64::from(self.parts) / per_second

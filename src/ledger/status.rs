@@ -4,6 +4,7 @@ use jiff::Timestamp as Instant;
 
 use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
+use super::write_back::WrittenBack;
 use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecipientSums};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
@@ -130,6 +131,7 @@ pub fn broadcast_status(
             complete: snapshot.batches_complete as u32,
         }),
         notifications: snapshot.outbox.as_ref().map(Outbox::sums),
+        write_backs: snapshot.write_backs.iter().map(WrittenBack::sums).collect(),
         progress_percent: (planned > 0).then(|| (settled * 100 / planned) as u32),
         rate_per_minute: observed.rate_per_minute,
         estimated_completion_time: completion(snapshot).filter(|_| stall.is_none()),

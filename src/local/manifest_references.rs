@@ -23,6 +23,7 @@ pub(super) fn check(manifest: &Manifest) -> Vec<ManifestFault> {
         }
         audience(manifest, broadcast, &mut faults);
         notifications(manifest, broadcast, &mut faults);
+        write_backs(manifest, broadcast, &mut faults);
     }
     for (channel, broadcast) in channels.into_values() {
         credentials(manifest, channel, broadcast, &mut faults);
@@ -71,6 +72,14 @@ fn notifications(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, fa
         let reference = &endpoint.signing_secret_key_ref;
         let field = format!("spec.notifications[{index}].signingSecretKeyRef.name");
         faults.extend(missing_secret(manifest, broadcast, &reference.name, &reference.key, &field));
+    }
+}
+
+fn write_backs(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
+    let on_sent = broadcast.object.spec.on_sent.as_ref();
+    if let Some(reference) = on_sent.and_then(|on_sent| Some(&on_sent.sql.as_ref()?.url_secret_key_ref)) {
+        let field = "spec.onSent.sql.urlSecretKeyRef.name";
+        faults.extend(missing_secret(manifest, broadcast, &reference.name, &reference.key, field));
     }
 }
 

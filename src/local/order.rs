@@ -138,6 +138,7 @@ fn cause(error: &Undeclarable, broadcast: &Document<BroadcastMessage>, channel: 
     match error {
         Undeclarable::NoRate => channel.lines.of("spec"),
         Undeclarable::QuietHours(error) => broadcast.lines.of(&error.field()),
+        Undeclarable::Statement(_) => broadcast.lines.of("spec.onSent.sql.statement"),
     }
 }
 

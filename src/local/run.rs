@@ -14,7 +14,7 @@ use super::order::Order;
 use super::recovery::{Recovered, recover_file, recover_server};
 use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
-use super::telling::{self, Telling};
+use super::telling::{self, Beside};
 use super::transports::Transports;
 use super::verdict::{Verdict, headline, json_line, summary};
 use super::{call_backs, documents, fixed_plan, ledger_path, progress, rehearsal};
@@ -302,7 +302,7 @@ async fn send<L: Ledger>(
     let names = running.iter().map(|(order, id)| (*id, order.name().to_owned())).collect();
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
-    let telling = Telling::start(recovered, known.iter().map(|(entry, id)| (*entry, *id)));
+    let beside = Beside::start(recovered, known.iter().map(|(entry, id)| (*entry, *id)));
     let mut sessions = JoinSet::new();
     let mut transports = Transports::default();
     for (order, id) in &running {
@@ -319,7 +319,7 @@ async fn send<L: Ledger>(
                 plan: None,
                 patience: None,
                 retry_credentials: false,
-                bell: telling.bell(*id),
+                bells: beside.bells(*id),
             };
             sessions.spawn(session.run(stop.clone()));
         }
@@ -331,7 +331,7 @@ async fn send<L: Ledger>(
         for (_, id) in &known {
             await_end(recovered, *id, &stop).await?;
         }
-        telling.finish(recovered.ledger.as_ref(), *stop.borrow()).await.map_err(refuse)?;
+        beside.finish(recovered.ledger.as_ref(), *stop.borrow()).await.map_err(refuse)?;
     }
     done.send_replace(true);
     // A panic while drawing is no reason to call the run failed.

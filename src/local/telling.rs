@@ -1,64 +1,57 @@
-//! Telling the endpoints of a run's broadcasts how it goes.
+//! What a run does beside the sending: it tells endpoints how its broadcasts go, and writes elsewhere who was sent to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures::future::join_all;
-use tokio::sync::Notify;
 
 use super::order::Order;
 use super::recovery::Recovered;
 use crate::delivery::plural::counted;
 use crate::ledger::notification::Outbox;
-use crate::ledger::random::random_id;
 use crate::ledger::status::standing;
-use crate::ledger::{BroadcastId, BroadcastSnapshot, Ledger, LedgerError};
-use crate::sender::Notifier;
-use crate::sender::notifier::Notifying;
+use crate::ledger::{BroadcastId, BroadcastSnapshot, Ledger, LedgerError, WrittenBack};
+use crate::sender::errands::Why;
+use crate::sender::{Bells, Errands};
 
-/// So long a run that has sent everything waits for endpoints; what they have not taken by then is left to the next run.
-/// Longer than an answer may take: runs that never waited for one would tell the same again and again.
-const GRACE: Duration = Duration::from_secs(30);
-/// A run that is told to stop waits no longer than for what is on the way.
-const STOPPED_GRACE: Duration = Duration::from_secs(2);
+/// What a run does for its broadcasts beside the sending.
+pub struct Beside(BTreeMap<BroadcastId, Errands>);
 
-/// The endpoints of a run.
-pub struct Telling(BTreeMap<BroadcastId, Notifying>);
-
-impl Telling {
-    /// What an earlier run has left is told at once.
+impl Beside {
+    /// What an earlier run has left is done at once.
     pub fn start<'a, L: Ledger>(
         recovered: &Recovered<L>,
         broadcasts: impl Iterator<Item = (&'a Order, BroadcastId)>,
-    ) -> Telling {
-        let told = broadcasts.filter(|(order, _)| !order.declaration.notifications.is_empty());
+    ) -> Beside {
         let begin = |(order, broadcast): (&Order, BroadcastId)| {
-            let (ledger, materials) = (recovered.ledger.clone(), order.materials.clone());
-            (broadcast, Notifier { ledger, broadcast, holder: random_id(), materials }.start(true))
+            let notifies = !order.declaration.notifications.is_empty();
+            let writes = !order.declaration.write_backs.is_empty();
+            let start = || Errands::start(&recovered.ledger, broadcast, &order.materials, notifies, writes);
+            (notifies || writes).then(|| (broadcast, start()))
         };
-        Telling(told.map(begin).collect())
+        Beside(broadcasts.filter_map(begin).collect())
     }
 
     /// What the sessions of a broadcast ring.
-    pub fn bell(&self, broadcast: BroadcastId) -> Arc<Notify> {
-        self.0.get(&broadcast).map(Notifying::bell).unwrap_or_default()
+    pub fn bells(&self, broadcast: BroadcastId) -> Bells {
+        self.0.get(&broadcast).map(Errands::bells).unwrap_or_default()
     }
 
-    /// Tells how each broadcast ended, and what is left to be told of it by another run.
+    /// Tells how each broadcast ended, and what is left to another run of all that.
     pub async fn finish<L: Ledger>(self, ledger: &L, is_stopped: bool) -> Result<(), LedgerError> {
-        for (broadcast, notifying) in &self.0 {
+        for (broadcast, errands) in &self.0 {
             look(ledger, &ledger.snapshot(*broadcast).await?).await?;
-            notifying.bell().notify_one();
+            errands.bells().events.notify_one();
         }
-        let grace = if is_stopped { STOPPED_GRACE } else { GRACE };
         let broadcasts: Vec<BroadcastId> = self.0.keys().copied().collect();
-        join_all(self.0.into_values().map(|notifying| notifying.finish(grace))).await;
+        Errands::finish_all(self.0.into_values(), if is_stopped { Why::Stopped } else { Why::Ended }).await;
         for broadcast in broadcasts {
             let snapshot = ledger.snapshot(broadcast).await?;
             if let Some(left) = snapshot.outbox.as_ref().filter(|outbox| outbox.pending > 0) {
                 let events = counted(left.pending, "event is", "events are");
                 eprintln!("{}: {events} not delivered yet{}; run again to deliver", snapshot.name, error(left));
+            }
+            for left in snapshot.write_backs.iter().filter(|written| written.pending > 0) {
+                let people = counted(left.pending, "recipient is", "recipients are");
+                let (to, why) = (left.target.member(), why_not_written(left));
+                eprintln!("{}: {people} not written to {to} yet{why}; run again to go on", snapshot.name);
             }
         }
         Ok(())
@@ -84,4 +77,18 @@ fn error(outbox: &Outbox) -> String {
     let Some(error) = &outbox.last_error else { return String::new() };
     let code = error.code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default();
     format!(" ({}: {}{code})", error.endpoint, error.reason)
+}
+
+/// One line for people.
+pub fn written_back(written: &WrittenBack) -> String {
+    let WrittenBack { target, pending, done, failed, .. } = written;
+    format!(
+        "written to {}: done {done}  pending {pending}  given up {failed}{}",
+        target.member(),
+        why_not_written(written)
+    )
+}
+
+fn why_not_written(written: &WrittenBack) -> String {
+    written.last_error.as_ref().map(|fault| format!(" ({fault})")).unwrap_or_default()
 }

@@ -106,6 +106,9 @@ pub fn summary(snapshot: &BroadcastSnapshot) -> String {
     if let Some(outbox) = &snapshot.outbox {
         text.push_str(&format!("\n  {}", telling::summary(outbox)));
     }
+    for written in &snapshot.write_backs {
+        text.push_str(&format!("\n  {}", telling::written_back(written)));
+    }
     if snapshot.closed == Some(Closed::Suspended) {
         text.push_str(&suspended(snapshot));
     }

@@ -50,6 +50,7 @@ pub fn text(view: &View, all_batches: bool) -> String {
     text.push_str(&conditions(status, view.now));
     text.push_str(&reasons(status));
     text.push_str(&told(status));
+    text.push_str(&written_back(status));
     text.push_str(&batches(&view.batches, all_batches));
     text
 }
@@ -161,6 +162,22 @@ fn told(status: &BroadcastMessageStatus) -> String {
         format!("; {}", line(&format!("{}: {}{code}", error.endpoint, error.reason), MAX_BATCH_ERROR))
     });
     format!("\nEvents for endpoints: {}{}\n", counts.join(", "), error.unwrap_or_default())
+}
+
+/// How far it is written elsewhere who was sent to.
+fn written_back(status: &BroadcastMessageStatus) -> String {
+    let mut text = String::new();
+    for sums in &status.write_backs {
+        let counts = [(sums.done, "done"), (sums.pending, "pending"), (sums.failed, "given up")];
+        let counts: Vec<String> = counts.map(|(count, word)| format!("{} {word}", number(count))).into();
+        let error = sums.last_error.as_ref().map(|error| {
+            let code = error.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+            format!("\n  {}", line(&format!("{}{code}: {}", error.reason, error.message), MAX_MESSAGE))
+        });
+        let to = sums.target.member();
+        text.push_str(&format!("\nWritten to {to}: {}{}\n", counts.join(", "), error.unwrap_or_default()));
+    }
+    text
 }
 
 fn batches(batches: &[MessageBatch], all: bool) -> String {

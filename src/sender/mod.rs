@@ -20,8 +20,10 @@
 //! | [`options`] | its flags |
 //! | [`credential_watch`] | waits until refused credentials are worth another try |
 //! | [`mounts`] | the pod's folders: credentials, audience, journal |
+//! | [`errand`], [`errands`] | what is done beside the sending, a page at a time |
 //! | [`notifier`] | tells the broadcast's endpoints how it goes |
 //! | [`webhook`] | one event posted to its endpoint |
+//! | [`sql_write_back`] | writes down in a database who was sent to |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
@@ -31,6 +33,8 @@ mod chunks;
 pub mod clock;
 mod connections;
 pub mod credential_watch;
+pub mod errand;
+pub mod errands;
 mod flight;
 pub mod holding;
 pub mod journal;
@@ -45,13 +49,14 @@ pub mod recovery;
 pub mod retry;
 pub mod session;
 mod spare;
+pub mod sql_write_back;
 pub mod token;
 pub mod transport;
 mod warmth;
 pub mod webhook;
 
+pub use errands::{Bells, Errands};
 pub use journal::{Journal, JournalError};
-pub use notifier::Notifier;
 pub use options::SenderOptions;
 pub use patient_ledger::PatientLedger;
 pub use planner::{PlanError, PlanSpec};

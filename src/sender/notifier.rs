@@ -1,23 +1,21 @@
-//! Tells a broadcast's endpoints how it goes, beside the sending: a task of its own that takes events from the ledger, a
-//! page at a time, and posts a few at once. Sessions ring when the ledger says that events wait.
+//! Tells a broadcast's endpoints how it goes, beside the sending: takes events from the ledger, a page at a time, and posts
+//! a few at once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use secrecy::SecretString;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use super::errand::{Errand, Page};
 use super::token::MAX_TOKEN_BYTES;
 use super::webhook::{self, WebhookClient, host};
 use crate::api::SecretKeyRef;
 use crate::audience::{MaterialError, MaterialKind, Materials};
-use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::time::Span;
 use crate::ledger::{
     BroadcastId, LedgerError, Notification, NotificationPage, NotificationReport, Posted, ReportNotifications,
     SenderLedger, TakeNotifications,
@@ -26,9 +24,6 @@ use crate::provider::standard_webhooks::SigningKeys;
 
 /// Requests on the way at once: endpoints are no provider, and the sending comes first.
 const AT_ONCE: usize = 4;
-/// A ledger that has refused is asked again after this long, where nobody rings before.
-const AFTER_REFUSAL: Duration = Duration::from_secs(30);
-
 /// What tells the endpoints of one broadcast.
 pub struct Notifier<L> {
     pub ledger: Arc<L>,
@@ -37,92 +32,32 @@ pub struct Notifier<L> {
     pub holder: String,
     /// Where the signing secrets are.
     pub materials: Arc<dyn Materials>,
-}
-
-/// A [`Notifier`] at work.
-pub struct Notifying {
-    bell: Arc<Notify>,
-    /// When it is to end at the latest, once it is to end.
-    ending: watch::Sender<Option<Instant>>,
-    task: JoinHandle<()>,
+    /// Made once there is somebody to tell.
+    client: Option<WebhookClient>,
 }
 
 /// By name and key of their Secret; why there are none.
 type KeysOfPage<'a> = BTreeMap<(&'a str, &'a str), Result<SigningKeys, &'static str>>;
 
-/// What asking for a page came to.
-enum Page {
-    Told,
-    Nothing {
-        /// When there will be one, as far as is known.
-        next: Option<Instant>,
-    },
-}
+impl<L: SenderLedger> Errand for Notifier<L> {
+    const NAME: &'static str = "events to be told";
 
-impl<L: SenderLedger> Notifier<L> {
-    /// Begins. Where nobody is known to be told, the ledger is not asked before somebody rings.
-    pub fn start(self, at_once: bool) -> Notifying {
-        let bell = Arc::new(Notify::new());
-        let (ending, is_ending) = watch::channel(None);
-        let task = tokio::spawn(self.work(bell.clone(), is_ending, at_once));
-        Notifying { bell, ending, task }
-    }
-
-    async fn work(self, bell: Arc<Notify>, mut ending: watch::Receiver<Option<Instant>>, at_once: bool) {
-        let mut is_asked = at_once;
-        // Made once there is somebody to tell.
-        let mut client = None;
-        loop {
-            if is_asked && client.is_none() {
-                match WebhookClient::new() {
-                    Ok(made) => client = Some(made),
-                    Err(error) => {
-                        tracing::warn!(%error, "endpoints are not told: the HTTP client cannot be set up");
-                        return;
-                    }
-                }
-            }
-            let next = match &client {
-                Some(client) => self.tell_due(client).await,
-                None => None,
-            };
-            let deadline = *ending.borrow();
-            if deadline.is_some_and(|deadline| next.is_none_or(|next| next > deadline)) {
-                return;
-            }
-            tokio::select! {
-                biased;
-                () = bell.notified() => is_asked = true,
-                // Nobody rings any more: what has come last is looked for once.
-                Ok(()) = ending.changed() => {}
-                () = until(next) => {}
-            }
-        }
-    }
-
-    /// Posts everything that is due; returns when the next of what is left is.
-    async fn tell_due(&self, client: &WebhookClient) -> Option<Instant> {
-        loop {
-            match self.tell_page(client).await {
-                Ok(Page::Nothing { next }) => return next,
-                Ok(Page::Told) => {}
-                Err(LedgerError::UnknownBroadcast) => return None,
+    async fn page(&mut self) -> Result<Page, LedgerError> {
+        if self.client.is_none() {
+            match WebhookClient::new() {
+                Ok(made) => self.client = Some(made),
                 Err(error) => {
-                    tracing::warn!(reason = error.reason(), %error, "the ledger gives no events to be told");
-                    return Some(Instant::now() + AFTER_REFUSAL);
+                    tracing::warn!(%error, "endpoints are not told: the HTTP client cannot be set up");
+                    return Ok(Page::Impossible);
                 }
             }
         }
-    }
-
-    async fn tell_page(&self, client: &WebhookClient) -> Result<Page, LedgerError> {
+        let Some(client) = &self.client else { return Ok(Page::Impossible) };
         let request = TakeNotifications { broadcast: self.broadcast, holder: self.holder.clone() };
         let page = self.ledger.take_notifications(&request).await?;
         let taken = Instant::now();
         if page.notifications.is_empty() {
-            // In time it may be there already, and gone to another sender: then a moment is waited.
-            let wait = |at: Timestamp| (at - page.now).max(Span::from_millis(100)).to_duration();
-            return Ok(Page::Nothing { next: page.next_at.map(|at| taken + wait(at)) });
+            return Ok(Page::nothing(page.now, taken, page.next_at));
         }
         let keys = self.keys(&page).await;
         let tries: Vec<_> =
@@ -133,7 +68,13 @@ impl<L: SenderLedger> Notifier<L> {
             let told = ReportNotifications { broadcast: self.broadcast, holder: self.holder.clone(), reports };
             self.ledger.report_notifications(&told).await?;
         }
-        Ok(Page::Told)
+        Ok(Page::Done)
+    }
+}
+
+impl<L: SenderLedger> Notifier<L> {
+    pub fn new(ledger: Arc<L>, broadcast: BroadcastId, holder: String, materials: Arc<dyn Materials>) -> Notifier<L> {
+        Notifier { ledger, broadcast, holder, materials, client: None }
     }
 
     async fn tell(
@@ -210,33 +151,5 @@ fn tell_log(notification: &Notification, posted: &Posted) {
             let code = code.as_deref().unwrap_or_default();
             tracing::info!(endpoint, host, event, reason, code, "an endpoint did not take an event; it is tried again");
         }
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
-}
-
-impl Notifying {
-    /// What sessions ring.
-    pub fn bell(&self) -> Arc<Notify> {
-        self.bell.clone()
-    }
-
-    /// Ends once everything is told, or nothing more comes due within `grace`. What is on the way then is told again later.
-    pub async fn finish(mut self, grace: Duration) {
-        let deadline = Instant::now() + grace;
-        self.ending.send_replace(Some(deadline));
-        // A panic there is in the log, and no reason to call the sending failed.
-        let _ = tokio::time::timeout_at(deadline, &mut self.task).await;
-    }
-}
-
-impl Drop for Notifying {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

@@ -11,8 +11,9 @@ use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AudiencePage, AudienceQuery, BatchSnapshot, Brief, BroadcastSnapshot, ContactRow,
     Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported, Ledger, LedgerError, NotificationPage,
-    NotificationTotals, OptedOut, Outcomes, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
-    ResultsQuery, SenderLedger, TakeNotifications, Trouble,
+    NotificationTotals, OptedOut, Outcomes, Owner, Received, ReceiverLedger, ReportNotifications, ReportWriteBacks,
+    ResultsPage, ResultsQuery, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
+    WriteBackTotals,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -82,6 +83,14 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
 
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         self.retry().answered(|| self.ledger.report_notifications(told)).await
+    }
+
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        self.retry().answered(|| self.ledger.take_write_backs(request)).await
+    }
+
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        self.retry().answered(|| self.ledger.report_write_backs(told)).await
     }
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
@@ -202,6 +211,10 @@ impl<L: Ledger> Ledger for PatientLedger<L> {
 
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         self.retry().answered(|| self.ledger.notification_totals()).await
+    }
+
+    async fn write_back_totals(&self) -> Result<WriteBackTotals> {
+        self.retry().answered(|| self.ledger.write_back_totals()).await
     }
 
     async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {

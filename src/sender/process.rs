@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::assembly;
 use super::credential_watch::{CredentialWatch, Worth};
+use super::errands::{Bells, Errands, Why};
 use super::journal::{Journal, JournalError};
 use super::mounts::{Fingerprint, Folders, MountedCredentials, MountedMaterials};
-use super::notifier::Notifier;
 use super::patient_ledger::PatientLedger;
 use super::planner::{self, PlanError, PlanSpec, Restarts};
 use super::recovery::{RecoveryError, take_over};
@@ -23,6 +23,7 @@ use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::transport::{Transport, TransportError};
 use crate::api::ObjectRef;
+use crate::audience::Materials;
 use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
 use crate::delivery::time::Span;
@@ -40,12 +41,6 @@ const PATIENCE: Span = Span::from_secs(60);
 const MAX_ROUNDS: u32 = 100;
 /// A process that is stopped while it takes over goes on with that for so long: what is told now need not become unknown.
 const TAKE_OVER_GRACE: Duration = Duration::from_secs(10);
-
-/// What comes last is told to endpoints for so long, with what comes due again meanwhile; the rest is left to a wave of its
-/// own. Longer than an answer may take: a wave that never waited for one would tell the same again and again.
-const TELLING_GRACE: Duration = Duration::from_secs(30);
-/// A process that is stopped has little time left; what is on the way then is told again.
-const STOPPED_GRACE: Duration = Duration::from_secs(2);
 
 /// One process of a sender pod.
 pub struct SenderProcess<L> {
@@ -133,14 +128,13 @@ impl<L: SenderLedger> SenderProcess<L> {
         let name = random_id();
         let asked = Retry::new(&name).answered(first_brief);
         let Some(brief) = unless_stopped(&stop, Duration::ZERO, asked).await else { return Ok(Left::Stopped) };
-        let Brief { broadcast, orders, notifies, .. } = brief?;
+        let Brief { broadcast, orders, notifies, write_backs, .. } = brief?;
         let ledger = Arc::new(PatientLedger::new(self.ledger, name));
         let journal = self.folders.journal_file();
         let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
         let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
-        let materials = Arc::new(MountedMaterials(self.folders.clone()));
-        let notifier = Notifier { ledger: ledger.clone(), broadcast, holder: random_id(), materials };
-        let notifying = notifier.start(notifies);
+        let materials: Arc<dyn Materials> = Arc::new(MountedMaterials(self.folders.clone()));
+        let errands = Errands::start(&ledger, broadcast, &materials, notifies, !write_backs.is_empty());
         let rounds = Rounds {
             ledger,
             broadcast,
@@ -151,13 +145,21 @@ impl<L: SenderLedger> SenderProcess<L> {
             credentials: CredentialWatch::default(),
             retry_credentials: false,
             restarts: Restarts::default(),
-            bell: notifying.bell(),
+            bells: errands.bells(),
             stop,
         };
         let left = rounds.run().await;
-        let is_stopped = matches!(left, Ok(Left::Stopped));
-        notifying.finish(if is_stopped { STOPPED_GRACE } else { TELLING_GRACE }).await;
+        errands.finish(why(&left)).await;
         left
+    }
+}
+
+/// Why a process sends to nobody any more.
+fn why(left: &Result<Left, SenderFailure>) -> Why {
+    match left {
+        Ok(Left::Stopped) => Why::Stopped,
+        Ok(Left::Closed(Closed::Complete | Closed::Cancelled | Closed::Expired | Closed::Missed)) => Why::Ended,
+        _ => Why::Paused,
     }
 }
 
@@ -187,8 +189,7 @@ struct Rounds<L> {
     retry_credentials: bool,
     /// Of the plan that is made.
     restarts: Restarts,
-    /// Rung when events wait for endpoints.
-    bell: Arc<Notify>,
+    bells: Bells,
     stop: watch::Receiver<bool>,
 }
 
@@ -229,7 +230,7 @@ impl<L: SenderLedger> Rounds<L> {
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
             retry_credentials: std::mem::take(&mut self.retry_credentials),
-            bell: self.bell.clone(),
+            bells: self.bells.clone(),
         };
         match session.run(self.stop.clone()).await {
             Ok(Ended::Closed(Closed::NotPlanned)) => self.plan().await,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::clock::{ClockOffset, Local, sleep_until};
 use super::connections::Connections;
+use super::errands::Bells;
 use super::flight::{self, Flight, Landing};
 use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
@@ -54,8 +55,8 @@ pub struct Session<L> {
     pub patience: Option<Span>,
     /// The account's credentials were refused, and are worth another try: the first request opens the account for it.
     pub retry_credentials: bool,
-    /// Rung when the ledger says that events wait for the broadcast's endpoints.
-    pub bell: Arc<Notify>,
+    /// Rung when the ledger says that something waits to be done beside the sending.
+    pub bells: Bells,
 }
 
 /// Why a session ended with everything recorded.
@@ -441,8 +442,12 @@ impl<L: SenderLedger> Running<L> {
     }
 
     fn ring(&self, reply: &ExchangeReply) {
+        let Bells { events, owed } = &self.session.bells;
         if reply.notifications {
-            self.session.bell.notify_one();
+            events.notify_one();
+        }
+        if reply.owes {
+            owed.notify_one();
         }
     }
 

@@ -179,6 +179,7 @@ impl<'a> Case<'a> {
             start_by: None,
             quiet_hours: QuietHours::default(),
             notifications: Vec::new(),
+            write_backs: Vec::new(),
             suspended,
             cancelled,
         }

@@ -24,8 +24,9 @@ use herald::ledger::wire::{
 use herald::ledger::{
     AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
     ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect, Ledger, LedgerError,
-    NotificationPage, NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
-    ResultsQuery, SenderLedger, TakeNotifications, Trouble,
+    NotificationPage, NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications,
+    ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble,
+    WriteBackPage, WriteBackTotals,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -159,6 +160,12 @@ impl SenderLedger for OverTheWire {
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         self.of(told.broadcast).report_notifications(told).await
     }
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        self.of(request.broadcast).take_write_backs(request).await
+    }
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        self.of(told.broadcast).report_write_backs(told).await
+    }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         // A token is always of one broadcast; a test that names none means the one of the sender.
         let within = match within {
@@ -265,6 +272,9 @@ impl Ledger for OverTheWire {
     }
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         self.behind.notification_totals().await
+    }
+    async fn write_back_totals(&self) -> Result<WriteBackTotals> {
+        self.behind.write_back_totals().await
     }
 
     async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {

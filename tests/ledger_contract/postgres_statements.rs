@@ -16,6 +16,7 @@ use super::notifications::telling;
 use super::parts::in_three_parts;
 use super::quiet_hours::{plan_in_zones, quiet};
 use super::world::*;
+use super::write_backs::writing;
 use crate::postgres_server::{fresh_schema, server};
 
 /// Beside BEGIN and COMMIT.
@@ -165,12 +166,12 @@ async fn an_exchange_in_quiet_hours_runs_at_most_eight_statements() {
     }
 }
 
-/// Everybody is tagged and becomes a contact, some opt out, and windows are looked at.
+/// Everybody is tagged, becomes a contact and is to be written elsewhere, some opt out, and windows are looked at.
 #[tokio::test]
 async fn an_exchange_that_writes_contacts_and_tags_runs_at_most_eight_statements() {
     let mut counted = Counted::new().await;
     let sent_tags = vec!["spring".to_owned(), "vip".to_owned()];
-    let tagging = Declaration { sent_tags, reply_window: Some(Span::from_secs(60)), ..declaration("tagging") };
+    let tagging = Declaration { sent_tags, reply_window: Some(Span::from_secs(60)), ..writing("tagging") };
     let tagging = counted.world.planned(&Declaration { batch_size: Some(40), ..tagging }, 100).await;
     let mut sender = Sender::proven(&counted.world, "tagging", tagging).await;
     let wants_no_more = Outcome::Permanent { scope: PermanentScope::OptedOut, fault: Fault::new("Gone", None, "") };
@@ -183,5 +184,6 @@ async fn an_exchange_that_writes_contacts_and_tags_runs_at_most_eight_statements
     }
     let snapshot = counted.world.snapshot(tagging).await;
     assert_eq!((snapshot.counts.sent, snapshot.counts.failed), (90, 10));
+    assert_eq!(snapshot.write_backs[0].pending, 90);
     counted.world.sums_hold().await;
 }

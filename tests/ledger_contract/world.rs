@@ -105,6 +105,7 @@ pub fn declaration(key: &str) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: Vec::new(),
+        write_backs: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Recollection::default(),

@@ -185,6 +185,7 @@ fn the_book_notices_who_is_given_twice_too_early_or_too_close() {
         directive: Directive::Continue,
         content: None,
         notifications: false,
+        owes: false,
     };
     let noticed = |second: (&str, Assignment), what: &str| {
         let book = Book::default();

@@ -173,6 +173,7 @@ pub fn declaration(suspended: bool, parts: u32) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: Vec::new(),
+        write_backs: Vec::new(),
         suspended,
         cancelled: false,
         key_is_given: true,

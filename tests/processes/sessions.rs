@@ -10,7 +10,7 @@ use herald::ledger::random::random_id;
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{BroadcastId, Declaration, Ledger, SenderLedger};
 use herald::sender::mounts::{Folders, MountedCredentials};
-use herald::sender::{Ended, Journal, Left, Session, Transport, assembly};
+use herald::sender::{Bells, Ended, Journal, Left, Session, Transport, assembly};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -34,7 +34,7 @@ async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: Path
         plan: Some(brief.plan),
         patience: None,
         retry_credentials: false,
-        bell: Arc::default(),
+        bells: Bells::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, Last
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{
-    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, SenderLedger,
-    TakeNotifications, Trouble,
+    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, ReportWriteBacks,
+    SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -71,6 +71,12 @@ impl SenderLedger for Unreliable {
     }
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         self.perhaps(self.ledger.report_notifications(told)).await
+    }
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        self.perhaps(self.ledger.take_write_backs(request)).await
+    }
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        self.perhaps(self.ledger.report_write_backs(told)).await
     }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.perhaps(self.ledger.settle_dead_sender(within, words)).await

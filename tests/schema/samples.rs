@@ -231,7 +231,13 @@ pub fn broadcast() -> Value {
             },
             "delivery": {"rate": {"messages": 20, "periodSeconds": 1}, "priority": "Bulk", "senders": 2, "batchSize": 500, "unknownPolicy": "Resend", "retry": {"maxAttempts": 3, "initialBackoffSeconds": 1, "maxBackoffSeconds": 3_600}},
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00", "quietHours": [{"days": ["Mon", "Tue"], "start": "21:00", "end": "08:00", "timeZone": "Europe/Berlin"}, {"start": "12:00", "end": "12:00", "timeZone": "UTC"}]},
-            "onSent": {"tags": ["spring-sale", "sale"]},
+            "onSent": {
+                "tags": ["spring-sale", "sale"],
+                "sql": {
+                    "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
+                    "statement": "update people set last_broadcast = :broadcast where psid = :id",
+                },
+            },
             "notifications": [{"name": "crm", "url": "https://hooks.example/herald", "signingSecretKeyRef": {"name": "hook", "key": "secret"}, "events": ["BatchCompleted", "BroadcastFinished"]}],
             "suspend": true,
             "cancel": false,

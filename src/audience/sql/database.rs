@@ -18,12 +18,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A database as its URL names it.
 pub struct Database {
-    driver: Driver,
-    words: Words,
+    pub(super) driver: Driver,
+    pub(super) words: Words,
 }
 
 #[derive(Clone)]
-enum Driver {
+pub(super) enum Driver {
     Postgres(Box<PgConnectOptions>),
     MySql(Box<MySqlConnectOptions>),
     Sqlite(Box<SqliteConnectOptions>),
@@ -48,8 +48,18 @@ impl From<Stop> for Ended {
 }
 
 impl Database {
-    /// Which database a URL names. The text of an error goes on from "the key", and holds nothing of the URL.
+    /// Which database a URL names, to be read. The text of an error goes on from "the key", and holds nothing of the URL.
     pub fn named_by(url: &str) -> Result<Database, &'static str> {
+        let mut database = Database::to_write(url)?;
+        if let Driver::Sqlite(options) = &mut database.driver {
+            // What the URL says of writing does not count.
+            **options = options.as_ref().clone().read_only(true).pragma("query_only", "ON");
+        }
+        Ok(database)
+    }
+
+    /// The same, to be written to.
+    pub fn to_write(url: &str) -> Result<Database, &'static str> {
         let unreadable = "holds no URL of a database that can be read";
         let (scheme, _) = url.split_once(':').ok_or(unreadable)?;
         // Statements are not logged: that is for who wrote the query to see.
@@ -64,9 +74,7 @@ impl Database {
             }
             "sqlite" => {
                 let options = SqliteConnectOptions::from_str(url).map_err(|_| unreadable)?;
-                // What the URL says of writing does not count.
-                let options = options.read_only(true).create_if_missing(false).pragma("query_only", "ON");
-                Driver::Sqlite(Box::new(options.disable_statement_logging()))
+                Driver::Sqlite(Box::new(options.create_if_missing(false).disable_statement_logging()))
             }
             _ => return Err("names a database of a kind that is not read"),
         };
@@ -145,7 +153,7 @@ async fn read_once(driver: &Driver, query: &str, limits: &Limits, feed: &mut Fee
     }
 }
 
-async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+pub(super) async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let timed_out = || std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection in time");
     tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out().into()))
 }

@@ -14,6 +14,7 @@ use crate::audience::source_fault::{FaultKind, SourceFault};
 const MAX_MESSAGE: usize = 300;
 
 /// Keeps what a URL holds of secrets out of messages.
+#[derive(Default)]
 pub struct Words {
     secrets: Vec<String>,
 }
@@ -41,7 +42,7 @@ impl Words {
         Words { secrets }
     }
 
-    fn tell(&self, message: &str) -> String {
+    pub fn tell(&self, message: &str) -> String {
         let line: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let told = self.secrets.iter().fold(line, |line, secret| line.replace(secret, "…"));
         told.chars().take(MAX_MESSAGE).collect()
@@ -97,15 +98,29 @@ pub fn of(error: &sqlx::Error, place: &str, words: &Words) -> SourceFault {
     }
 }
 
-fn of_database(error: &dyn DatabaseError, place: &str, words: &Words) -> SourceFault {
+/// What a database said, and what it means.
+pub struct Said {
+    pub meaning: Meaning,
+    pub code: String,
+    /// In its own words, which may quote a value where the meaning is [`Meaning::Other`] or [`Meaning::Busy`].
+    pub message: String,
+}
+
+/// Reads an error that a database itself has answered.
+pub fn said(error: &dyn DatabaseError, words: &Words) -> Said {
     let code = error.code().unwrap_or_default().into_owned();
     let number = error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
-    let message = words.tell(error.message());
     let meaning = match number {
         Some(number) => of_mysql(number, &code),
         None if code.len() == 5 => of_sqlstate(&code),
         None => of_sqlite(&code),
     };
+    let code = number.map_or(code, |number| number.to_string());
+    Said { meaning, code, message: words.tell(error.message()) }
+}
+
+fn of_database(error: &dyn DatabaseError, place: &str, words: &Words) -> SourceFault {
+    let Said { meaning, code, message } = said(error, words);
     let fault = |kind, problem: String, remedy: &'static str| SourceFault::new(kind, place, problem, remedy);
     match meaning {
         Meaning::Writes => {
@@ -137,7 +152,8 @@ fn of_database(error: &dyn DatabaseError, place: &str, words: &Words) -> SourceF
     }
 }
 
-enum Meaning {
+/// What an answer of a database means.
+pub enum Meaning {
     Writes,
     TooSlow,
     /// Who asks, or for what, is refused.

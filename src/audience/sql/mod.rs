@@ -1,4 +1,4 @@
-//! Recipients that one query of a database gives.
+//! Recipients that one query of a database gives, and the writing back of whom a message was sent to.
 //!
 //! | file | job |
 //! | --- | --- |
@@ -8,7 +8,10 @@
 //! | `columns` | from columns to recipients |
 //! | `feed` | rows on their way, in bounded memory |
 //! | `database_fault` | what went wrong, without what may not be told |
+//! | `bound_statement` | a statement with parameters, which are always bound |
+//! | `writer` | one statement for each of some people, in one transaction |
 
+mod bound_statement;
 mod columns;
 mod database;
 mod database_fault;
@@ -17,6 +20,10 @@ mod mysql;
 mod postgres;
 mod sqlite;
 mod statement;
+mod writer;
+
+pub use bound_statement::{BoundStatement, StatementError};
+pub use writer::{MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, WriteFault, Written};
 
 use std::time::Duration;
 
@@ -32,7 +39,7 @@ use super::read_error::ReadError;
 use super::recipient::Recipient;
 use super::secret_text::secret_text;
 use super::source_fault::{FaultKind, SourceFault};
-use crate::api::SqlSource;
+use crate::api::{SecretKeyRef, SqlSource};
 
 /// The most rows of one query: twice the largest audience a plan was measured with. A join gone wrong gives far more.
 const MAX_ROWS: u64 = 20_000_000;
@@ -89,11 +96,8 @@ impl SqlRows {
         let place = format!("source {name}");
         let reference = &spec.url_secret_key_ref;
         let url = secret_text(materials, &reference.name, &reference.key, &place)?;
-        let database = Database::named_by(url.expose_secret()).map_err(|problem| {
-            let problem = format!("key \"{}\" of the Secret \"{}\" {problem}", reference.key, reference.name);
-            let remedy = "write postgres://USER:PASSWORD@HOST/NAME, mysql://USER:PASSWORD@HOST/NAME or sqlite:PATH";
-            SourceFault::new(FaultKind::SecretKeyUnusable, &place, problem, remedy)
-        })?;
+        let database =
+            Database::named_by(url.expose_secret()).map_err(|problem| unusable_url(reference, &place, problem))?;
         database.check(&spec.query).map_err(|problem| {
             let remedy = "write one SELECT, or WITH … SELECT, that has a column id";
             SourceFault::new(FaultKind::QueryRefused, &place, format!("the query {problem}"), remedy)
@@ -126,6 +130,13 @@ impl Iterator for SqlRows {
             }
         }
     }
+}
+
+/// The key of a Secret that should hold the URL of a database, and does not.
+fn unusable_url(reference: &SecretKeyRef, place: &str, problem: &str) -> SourceFault {
+    let problem = format!("key \"{}\" of the Secret \"{}\" {problem}", reference.key, reference.name);
+    let remedy = "write postgres://USER:PASSWORD@HOST/NAME, mysql://USER:PASSWORD@HOST/NAME or sqlite:PATH";
+    SourceFault::new(FaultKind::SecretKeyUnusable, place, problem, remedy)
 }
 
 /// The reading ended before the answer did: the process ends, or a fault of Herald's own is in its log.

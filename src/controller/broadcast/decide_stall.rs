@@ -22,6 +22,8 @@ pub const CHANNEL_UNREADABLE: &str = "ChannelUnreadable";
 pub const TEMPLATE_INVALID: &str = "TemplateInvalid";
 /// A time zone that does not exist, or no time of the week that is left to send in.
 pub const QUIET_HOURS_INVALID: &str = "QuietHoursInvalid";
+/// Part of `onSent` that cannot be followed.
+pub const WRITE_BACK_INVALID: &str = "WriteBackInvalid";
 /// This version cannot read the object itself.
 pub const UNREADABLE: &str = "Unreadable";
 pub const SENDER_NOT_STARTING: &str = "SenderNotStarting";

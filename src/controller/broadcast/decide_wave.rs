@@ -178,7 +178,8 @@ pub fn next(
     next
 }
 
-/// Nobody is to be sent to before `until`. Where endpoints are to be told something, one sender comes for that.
+/// Nobody is to be sent to before `until`. Where endpoints are to be told something, or it is to be written elsewhere who was
+/// sent to, one sender comes for that.
 fn tell(
     observation: &Observation,
     channel: &MessageChannel,
@@ -188,9 +189,8 @@ fn tell(
     settings: &SenderSettings,
     until: Option<Timestamp>,
 ) -> Next {
-    let Some(outbox) = &snapshot.outbox else { return Next::wait(until) };
-    let Some(due) = outbox.due_at else { return Next::wait(until) };
-    let told = outbox.delivered + outbox.failed;
+    let Some(due) = snapshot.errands_due_at() else { return Next::wait(until) };
+    let told = snapshot.errands_done();
     // Who still holds a batch tells what there is before it leaves.
     let at = [Some(due), waves.tell_not_before(told), snapshot.lease_until].into_iter().flatten().max();
     if let Some(at) = at.filter(|at| *at > observation.now) {

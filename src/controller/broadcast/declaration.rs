@@ -4,7 +4,9 @@ use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use super::decide_refused::Refusal;
-use super::decide_stall::{CHANNEL_INVALID, CHANNEL_NOT_FOUND, QUIET_HOURS_INVALID, TEMPLATE_INVALID};
+use super::decide_stall::{
+    CHANNEL_INVALID, CHANNEL_NOT_FOUND, QUIET_HOURS_INVALID, TEMPLATE_INVALID, WRITE_BACK_INVALID,
+};
 use super::observation::Declared;
 use super::remembered::{Remembered, Standing};
 use crate::api::{BroadcastMessage, Content, MessageChannel};
@@ -60,6 +62,7 @@ fn undeclarable(error: &Undeclarable) -> &'static str {
     match error {
         Undeclarable::NoRate => CHANNEL_INVALID,
         Undeclarable::QuietHours(_) => QUIET_HOURS_INVALID,
+        Undeclarable::Statement(_) => WRITE_BACK_INVALID,
     }
 }
 
@@ -98,6 +101,7 @@ fn cancelled(broadcast: &BroadcastMessage) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: broadcast.spec.notifications.clone(),
+        write_backs: Vec::new(),
         suspended: false,
         cancelled: true,
         key_is_given: true,

@@ -1,7 +1,7 @@
 -- Recipients, their batches and the tally, all in one. $1 broadcast, $2 now, $3-$12 recipients, $13-$24 batches, $25-$28 tally,
 -- $29 so many causes are told apart, $30 account, $31 of which time the variables are, $32 tags of whom is sent, $33 why
 -- recipients have opted out, $34 the endpoints that are told of completed batches, $35 the event,
--- $36 the requests of the batches.
+-- $36 the requests of the batches, $37 the targets that whoever is sent is owed to.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
         resend = new.resend, provider_id = coalesce(new.provider_id, delivery.provider_id), reason = new.reason,
@@ -10,7 +10,7 @@ WITH recipients AS (
             $11::text[], $12::bigint[], $33::text[])
         AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, parts_done, opted_out)
     WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
-    RETURNING delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out
+    RETURNING delivery.seq, delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out
 ), met AS (
     INSERT INTO contact AS known (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason,
         unswept)
@@ -30,6 +30,15 @@ WITH recipients AS (
     INSERT INTO tag (account_id, recipient, tag)
     SELECT $30, recipient, told.tag FROM recipients CROSS JOIN UNNEST($32::text[]) AS told (tag) WHERE state = 2
     ON CONFLICT DO NOTHING
+), owing AS (
+    INSERT INTO owed (broadcast_id, target, seq)
+    SELECT $1, targets.target, seq FROM recipients CROSS JOIN UNNEST($37::text[]) AS targets (target) WHERE state = 2
+    ON CONFLICT DO NOTHING
+    RETURNING target
+), owed_sums AS (
+    UPDATE write_back SET owed = write_back.owed + counted.count, moved_at = $2
+    FROM (SELECT target, count(*) AS count FROM owing GROUP BY target) AS counted
+    WHERE broadcast_id = $1 AND write_back.target = counted.target
 ), batches AS (
     UPDATE batch SET pending = batch.pending + delta.pending, inflight = batch.inflight + delta.inflight,
         sent = batch.sent + delta.sent, failed = batch.failed + delta.failed, skipped = batch.skipped + delta.skipped,

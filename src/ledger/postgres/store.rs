@@ -15,12 +15,12 @@ use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow,
     Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
-use crate::ledger::sql::write_back;
 use crate::ledger::sql::zones::ZonesNow;
 
 use super::copy::copy;
@@ -134,7 +134,7 @@ impl Store for PostgresStore {
     }
 
     async fn record(&mut self, entries: &Entries) -> sqlx::Result<()> {
-        let Entries { broadcast, account, planned_at, tags, now, rows, batches, tally, told } = entries;
+        let Entries { broadcast, account, planned_at, tags, owed_to, now, rows, batches, tally, told } = entries;
         let row = |value: fn(&Change) -> i64| rows.iter().map(value).collect::<Vec<i64>>();
         let count = |value: fn(&BatchDelta) -> i64| batches.values().map(value).collect::<Vec<i64>>();
         let error = |value: fn(&Fault) -> Option<String>| {
@@ -177,6 +177,7 @@ impl Store for PostgresStore {
             .bind(told)
             .bind(NotificationEvent::BatchCompleted.as_str())
             .bind(count(|delta| delta.requests))
+            .bind(owed_to)
             .execute(self.connection())
             .await?;
         Ok(())
@@ -230,9 +231,9 @@ impl Store for PostgresStore {
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>, now: Timestamp) -> sqlx::Result<()> {
         let columns = [
-            write_back::of_broadcast(broadcast),
-            write_back::of_account(broadcast),
-            write_back::of_sender(sender),
+            saving::of_broadcast(broadcast),
+            saving::of_account(broadcast),
+            saving::of_sender(sender),
             args![json(&broadcast.news)?, now],
         ];
         self.run(SAVE, columns.concat()).await?;
@@ -240,7 +241,7 @@ impl Store for PostgresStore {
     }
 
     async fn tell(&mut self, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<()> {
-        self.run(TELL, write_back::of_news(broadcast, now)?).await?;
+        self.run(TELL, saving::of_news(broadcast, now)?).await?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::ledger::Result;
 use crate::ledger::exchange::BroadcastId;
 
 /// Each query returns what breaks an invariant, and nothing while it holds.
-const CHECKS: [(&str, &str); 7] = [
+const CHECKS: [(&str, &str); 8] = [
     (
         "I2: the states of a sealed broadcast sum up to what was planned",
         "SELECT name FROM broadcast WHERE pending + inflight + sent + failed + skipped + unknown <> planned",
@@ -37,6 +37,12 @@ const CHECKS: [(&str, &str); 7] = [
         "a broadcast's receipts are those of its rows",
         "SELECT name FROM broadcast WHERE (receipts_delivered, receipts_read, receipts_undelivered) <> \
          (SELECT count(delivered_at), count(read_at), count(undelivered_at) FROM delivery WHERE broadcast_id = broadcast.id)",
+    ),
+    (
+        "whoever was sent to is written down at each target, given up there, or owed to it",
+        "SELECT name || '/' || target FROM write_back JOIN broadcast ON broadcast.id = broadcast_id \
+         WHERE done < 0 OR failed < 0 OR owed > sent OR owed - done - failed <> \
+         (SELECT count(*) FROM owed WHERE owed.broadcast_id = write_back.broadcast_id AND owed.target = write_back.target)",
     ),
     (
         // A plan that was taken back keeps its rows until the next one begins.

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::store::Store;
 use super::value::args;
-use super::{duplicate, loss, outbox, owner, plan, read, rows, unanswered};
+use super::{duplicate, loss, outbox, owed, owner, plan, read, rows, unanswered};
 use crate::api::channel::ChannelProvider;
 use crate::content;
 use crate::delivery::brake;
@@ -107,6 +107,10 @@ pub async fn declare<S: Store>(
         Ok(known) => known,
         Err(refused) => return Ok(Err(refused.into_error(&wanted.idempotency_key))),
     };
+    if known != Known::Newer && !wanted.write_backs.is_empty() {
+        let now = store.now().await?;
+        owed::follow_declaration(store, id.0, &wanted.write_backs, now).await?;
+    }
     let Some(mut snapshot) = read::snapshot(store, id).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
     let tells = !wanted.notifications.is_empty() || snapshot.outbox.is_some();
     if tells && known != Known::Newer {
@@ -251,7 +255,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
              audience_hash = $27, parts = CASE WHEN first_attempt_at IS NULL THEN $28 ELSE parts END, \
-             sent_tags = $29, reply_window = $30, revision = revision + 1 WHERE id = $1",
+             sent_tags = $29, reply_window = $30, write_backs = $31, revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -282,7 +286,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 &wanted.audience_hash,
                 parts(wanted),
                 rows::json(&wanted.sent_tags)?,
-                wanted.reply_window.map(|window| window.0)
+                wanted.reply_window.map(|window| window.0),
+                owed::names(&wanted.write_backs)?
             ],
         )
         .await?;

@@ -25,6 +25,8 @@ pub struct Turn<'a, S> {
     pub sender: SenderRow,
     pub survey: Survey,
     pub number: u64,
+    /// Somebody was sent to who is to be written down elsewhere.
+    pub owes: bool,
     pub now: Timestamp,
 }
 
@@ -48,7 +50,9 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
         broadcast.account.stopped_message = None;
     }
     // A repeated request's outcomes change nothing the second time: their attempts are decided or superseded.
+    let sent_before = broadcast.counts.sent;
     let recorded = record(store, &mut broadcast, &request.outcomes, now, Evidence::Seen).await?;
+    let owes = broadcast.write_backs.is_some() && broadcast.counts.sent > sent_before;
     sender.proven |= recorded.proof;
     if request.held_up {
         broadcast.held_up_at = Some(now.0);
@@ -64,7 +68,7 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
     let zones = broadcast.zones()?;
     let open = (broadcast.parts() > 1).then(|| zones.at(now, START_TOLERANCE).open);
     let survey = store.survey(&asking, open.as_deref()).await?;
-    let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, now };
+    let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, owes, now };
     if braked {
         turn.give_slots_again();
     }
@@ -304,6 +308,7 @@ impl<S: Store> Turn<'_, S> {
             directive,
             content,
             notifications: self.survey.notifications || !self.broadcast.news.is_empty(),
+            owes: self.owes,
         })
     }
 }

@@ -6,8 +6,8 @@ use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, Store};
 use super::{
-    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owner, plan, posting, read,
-    receive, results, rows,
+    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owed, owner, plan, posting,
+    read, receive, results, rows,
 };
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
@@ -29,6 +29,7 @@ use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::receipts::Received;
 use crate::ledger::results::{ResultsPage, ResultsQuery};
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
+use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks, WriteBackPage, WriteBackTotals};
 use crate::ledger::{Ledger, ReceiverLedger, Result, SenderLedger};
 
 /// A sender that waits longer holds slots that pass meanwhile, so it asks again instead, as over the network.
@@ -151,6 +152,14 @@ impl<D: Database> SenderLedger for D {
 
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         commit!(self, |store| posting::report(store, told))
+    }
+
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        commit!(self, |store| owed::take(store, request))
+    }
+
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        commit!(self, |store| owed::report(store, told))
     }
 
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
@@ -315,6 +324,10 @@ impl<D: Database> Ledger for D {
 
     async fn notification_totals(&self) -> Result<NotificationTotals> {
         read!(self, |store| outbox::totals(store))
+    }
+
+    async fn write_back_totals(&self) -> Result<WriteBackTotals> {
+        read!(self, |store| owed::totals(store))
     }
 
     async fn figures(&self, broadcast: BroadcastId) -> Result<Figures> {

@@ -7,7 +7,7 @@ use super::rows::{self, Opened};
 use super::store::Store;
 use super::unanswered;
 use super::value::args;
-use super::{loss, opt_outs, posting, set_back, windows};
+use super::{loss, opt_outs, owed, posting, set_back, windows};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
@@ -99,6 +99,7 @@ pub async fn settle_all<S: Store>(store: &mut S) -> sqlx::Result<u64> {
             )
             .await?;
         posting::void_leases(store).await?;
+        owed::void_leases(store).await?;
     }
     Ok(settled)
 }

@@ -25,6 +25,7 @@ pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Res
         orders: serde_json::from_str(orders).map_err(decode)?,
         credentials_refused: gate.account_stopped && but_for_credentials.closed(now).is_none(),
         notifies: row.notifications.is_some(),
+        write_backs: row.write_back_targets()?,
         name: row.name,
     }))
 }

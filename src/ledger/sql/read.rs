@@ -6,7 +6,7 @@ use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
 use super::value::args;
-use super::{duplicate, outbox};
+use super::{duplicate, outbox, owed};
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::Telling;
 use crate::delivery::gate::Closed;
@@ -85,6 +85,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         quiet_until: waiting.quiet_until,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
         finished_at: broadcast.finished_at.map(Timestamp),
+        write_backs: owed::read(store, &broadcast, now).await?,
         outbox: match broadcast.notifications {
             Some(_) => outbox::read(store, id.0, now).await?,
             None => None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rows::BroadcastRow;
 use super::store::{BatchDelta, Change, DeliveryRow, Entries, Store};
+use crate::api::WriteBackTarget;
 use crate::delivery::backoff::scatter;
 use crate::delivery::brake::Seen;
 use crate::delivery::counts::{Counts, Tally};
@@ -118,6 +119,7 @@ fn entries(
         account: broadcast.account_id,
         planned_at: broadcast.plan_sealed_at.unwrap_or_default(),
         tags: broadcast.sent_tags()?,
+        owed_to: broadcast.write_back_targets()?.into_iter().map(WriteBackTarget::as_str).collect(),
         now,
         rows,
         batches,

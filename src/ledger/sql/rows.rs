@@ -110,6 +110,7 @@ pub struct BroadcastRow {
     pub quiet_hours: Option<String>,
     pub notifications: Option<String>,
     pub notified: String,
+    pub write_backs: Option<String>,
     pub suspended: bool,
     pub cancelled: bool,
     pub duplicate_of: Option<i64>,

@@ -9,13 +9,19 @@ use crate::delivery::time::{Span, Timestamp};
 const SET_BACK: Span = Span::from_secs(1);
 
 /// In every statement `$1` is the account, `$2` now, and `$3` how far the clock went back.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 7] = [
     "UPDATE batch SET lease_until = lease_until - $3 WHERE lease_until > $2 \
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE delivery SET not_before = not_before - $3 WHERE state = 0 AND not_before > $2 \
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE delivery SET slot = slot - $3, start_by = start_by - $3, deadline = deadline - $3 \
      WHERE state = 1 AND deadline > $2 AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
+    "UPDATE owed SET not_before = not_before - $3 WHERE not_before > $2 \
+     AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
+    "UPDATE write_back SET lease_until = CASE WHEN lease_until > $2 THEN lease_until - $3 ELSE lease_until END, \
+     not_before = CASE WHEN not_before > $2 THEN not_before - $3 ELSE not_before END, \
+     moved_at = CASE WHEN moved_at > $2 THEN $2 ELSE moved_at END \
+     WHERE broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE broadcast SET flow_hungry_until = $2 \
      WHERE account_id = $1 AND flow_hungry_until > $2",
     "UPDATE account SET seen_at = $2, \

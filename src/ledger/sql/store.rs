@@ -130,6 +130,8 @@ pub struct Entries {
     pub planned_at: i64,
     /// What whoever is sent is tagged with.
     pub tags: Vec<String>,
+    /// The targets that whoever is sent is owed to.
+    pub owed_to: Vec<&'static str>,
     pub now: Timestamp,
     pub rows: Vec<Change>,
     pub batches: BTreeMap<i64, BatchDelta>,

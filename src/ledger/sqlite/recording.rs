@@ -79,6 +79,30 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Whoever is sent is owed to the targets of the broadcast.
+    pub async fn owe(&mut self, entries: &Entries) -> sqlx::Result<()> {
+        let state = RecipientState::Sent.code();
+        let sent: Vec<i64> = entries.rows.iter().filter(|row| row.state == state).map(|row| row.seq).collect();
+        if sent.is_empty() {
+            return Ok(());
+        }
+        for target in &entries.owed_to {
+            let owed = self
+                .run(
+                    "INSERT INTO owed (broadcast_id, target, seq) SELECT $1, $2, value FROM json_each($3) WHERE TRUE \
+                     ON CONFLICT DO NOTHING",
+                    args![entries.broadcast, *target, json(&sent)?],
+                )
+                .await?;
+            self.run(
+                "UPDATE write_back SET owed = owed + $3, moved_at = $4 WHERE broadcast_id = $1 AND target = $2",
+                args![entries.broadcast, *target, owed as i64, entries.now],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
     pub async fn change_batch(
         &mut self,
         broadcast: i64,

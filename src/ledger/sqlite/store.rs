@@ -14,12 +14,12 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
     Asking, BatchRow, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store,
     Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
-use crate::ledger::sql::write_back;
 use crate::ledger::sql::zones::ZonesNow;
 
 /// The one connection, and whether a transaction on it was begun and not committed.
@@ -132,6 +132,7 @@ impl Store for SqliteStore {
         if !entries.rows.is_empty() {
             self.change(entries.broadcast, &entries.rows).await?;
             self.meet(entries).await?;
+            self.owe(entries).await?;
         }
         for (index, delta) in &entries.batches {
             self.change_batch(entries.broadcast, *index, delta, entries.now).await?;
@@ -212,16 +213,16 @@ impl Store for SqliteStore {
     }
 
     async fn save(&mut self, broadcast: &BroadcastRow, sender: Option<&SenderRow>, now: Timestamp) -> sqlx::Result<()> {
-        self.run(SAVE_BROADCAST, write_back::of_broadcast(broadcast)).await?;
-        self.run(SAVE_ACCOUNT, write_back::of_account(broadcast)).await?;
+        self.run(SAVE_BROADCAST, saving::of_broadcast(broadcast)).await?;
+        self.run(SAVE_ACCOUNT, saving::of_account(broadcast)).await?;
         if sender.is_some() {
-            self.run(SAVE_SENDER, write_back::of_sender(sender)).await?;
+            self.run(SAVE_SENDER, saving::of_sender(sender)).await?;
         }
         if broadcast.news.is_empty() { Ok(()) } else { self.tell(broadcast, now).await }
     }
 
     async fn tell(&mut self, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<()> {
-        self.run(TELL, write_back::of_news(broadcast, now)?).await?;
+        self.run(TELL, saving::of_news(broadcast, now)?).await?;
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
-    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS, ReceiveRequest, Refusal,
-    ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TROUBLE,
+    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS, REPORT_WRITE_BACKS,
+    ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
 };
 use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
@@ -22,6 +22,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::notification::{NotificationPage, ReportNotifications, TakeNotifications};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks, WriteBackPage};
 use crate::ledger::{AccountKey, Received, ReceiverLedger, Result, SenderLedger};
 
 /// A Service answers at once or not at all.
@@ -249,6 +250,14 @@ impl SenderLedger for RemoteLedger {
 
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         self.call::<Done>(REPORT_NOTIFICATIONS, told).await.map(drop)
+    }
+
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        self.call(TAKE_WRITE_BACKS, request).await
+    }
+
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        self.call::<Done>(REPORT_WRITE_BACKS, told).await.map(drop)
     }
 
     async fn settle_dead_sender(&self, _within: Option<BroadcastId>, words: &LastWords) -> Result<()> {

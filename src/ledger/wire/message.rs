@@ -14,6 +14,7 @@ use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
 use crate::ledger::notification::{ReportNotifications, TakeNotifications};
 use crate::ledger::plan::{PlanRow, PlanTicket};
 use crate::ledger::results::{MAX_RESULTS_PAGE, ResultsFilter};
+use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks};
 
 /// The version that is spoken here; what else a path may begin with is answered 426.
 pub const VERSION: &str = "v1";
@@ -28,6 +29,8 @@ pub const TROUBLE: &str = "/v1/trouble";
 pub const EXCHANGE: &str = "/v1/exchange";
 pub const TAKE_NOTIFICATIONS: &str = "/v1/notifications/take";
 pub const REPORT_NOTIFICATIONS: &str = "/v1/notifications/report";
+pub const TAKE_WRITE_BACKS: &str = "/v1/write-backs/take";
+pub const REPORT_WRITE_BACKS: &str = "/v1/write-backs/report";
 pub const LAST_WORDS: &str = "/v1/last-words";
 /// For people, with tokens of their own.
 pub const RESULTS: &str = "/v1/results";
@@ -301,6 +304,18 @@ impl Addressed for TakeNotifications {
 }
 
 impl Addressed for ReportNotifications {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.broadcast)
+    }
+}
+
+impl Addressed for TakeWriteBacks {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.broadcast)
+    }
+}
+
+impl Addressed for ReportWriteBacks {
     fn broadcast(&self) -> Option<BroadcastId> {
         Some(self.broadcast)
     }

@@ -19,7 +19,8 @@ use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
     BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, REPORT_NOTIFICATIONS,
-    Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TROUBLE, VERSION,
+    REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
+    VERSION,
 };
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::audience::AudienceQuery;
@@ -27,6 +28,7 @@ use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
 use crate::ledger::notification::{NotificationReport, ReportNotifications, TakeNotifications};
+use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks};
 use crate::ledger::{Result as LedgerResult, SenderLedger};
 
 /// Requests in work at once. The ledger has one writer, so more would only wait and hold memory; each sender has at most
@@ -64,6 +66,8 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(EXCHANGE, post(exchange::<L, G>))
         .route(TAKE_NOTIFICATIONS, post(take_notifications::<L, G>))
         .route(REPORT_NOTIFICATIONS, post(report_notifications::<L, G>))
+        .route(TAKE_WRITE_BACKS, post(take_write_backs::<L, G>))
+        .route(REPORT_WRITE_BACKS, post(report_write_backs::<L, G>))
         .route(LAST_WORDS, post(last_words::<L, G>))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
@@ -144,6 +148,23 @@ async fn report_notifications<L: SenderLedger, G: Gatekeeper>(
     let cut = |report: NotificationReport| NotificationReport { posted: report.posted.cut(), ..report };
     let reports = call.body.reports.into_iter().map(cut).collect();
     done(api.ledger.report_notifications(&ReportNotifications { reports, ..call.body }).await)
+}
+
+async fn take_write_backs<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<TakeWriteBacks>,
+) -> Response {
+    match too_long(&call.body.holder) {
+        Some(refused) => refused.into_response(),
+        None => answer(api.ledger.take_write_backs(&call.body).await),
+    }
+}
+
+async fn report_write_backs<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<ReportWriteBacks>,
+) -> Response {
+    done(api.ledger.report_write_backs(&call.body.cut()).await)
 }
 
 fn too_long(holder: &str) -> Option<Refused> {

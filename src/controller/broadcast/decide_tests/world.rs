@@ -113,6 +113,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         first_attempt_at: None,
         finished_at: None,
         outbox: None,
+        write_backs: Vec::new(),
     }
 }
 

@@ -1,0 +1,36 @@
+//! Writing down elsewhere whom a message was sent to: how often it is tried, and when it is given up. Targets have the
+//! patience that endpoints have.
+
+use super::backoff::RetryPolicy;
+use super::time::Span;
+
+pub use super::notification::{FORGOTTEN_AFTER, LONGEST_BACKOFF, is_given_up, wait};
+
+/// So often somebody is tried whom the target refuses for themselves; what fails so often is no passing trouble.
+pub const MAX_TRIES: u32 = 5;
+/// The longest wait of somebody who was refused: the others go on meanwhile.
+pub const LONGEST_OWN_BACKOFF: Span = Span::from_secs(15 * 60);
+
+/// The wait of somebody who was refused `earlier` times before: full jitter.
+pub fn own_wait(earlier: u32, seed: u64) -> Span {
+    RetryPolicy { max_backoff: LONGEST_OWN_BACKOFF, ..RetryPolicy::default() }.wait(earlier, seed)
+}
+
+/// Whether somebody who was refused so often by now is given up.
+pub fn is_refused_for_good(tries: u32) -> bool {
+    tries >= MAX_TRIES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_is_tried_five_times_within_minutes_and_a_target_ever_more_slowly() {
+        assert!(!is_refused_for_good(MAX_TRIES - 1) && is_refused_for_good(MAX_TRIES));
+        let longest = |wait: &dyn Fn(u64) -> Span| (0..1_000).map(wait).max().unwrap();
+        assert!(longest(&|seed| own_wait(0, seed)) <= Span::from_secs(5));
+        assert!(longest(&|seed| own_wait(40, seed)) <= LONGEST_OWN_BACKOFF);
+        assert!(longest(&|seed| wait(40, seed)) > LONGEST_OWN_BACKOFF);
+    }
+}

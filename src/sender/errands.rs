@@ -1,0 +1,86 @@
+//! All that is done beside the sending of one broadcast, and how long it is waited for once nobody is sent to any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::Notify;
+
+use super::errand::{Errand as _, Running};
+use super::notifier::Notifier;
+use super::sql_write_back::SqlErrand;
+use crate::audience::Materials;
+use crate::ledger::random::random_id;
+use crate::ledger::{BroadcastId, SenderLedger};
+
+/// What comes last is told to endpoints for so long, with what comes due again meanwhile; the rest is left to a wave of its
+/// own, or the next run. Longer than an answer may take: one that never waited for it would tell the same again and again.
+const GRACE: Duration = Duration::from_secs(30);
+/// Who has been sent to is written down for so long where that gets on: a wave for every half minute of it would cost more
+/// than it does. No longer, since a broadcast that goes on after all waits for this process to leave.
+const LONGEST_WRITING: Duration = Duration::from_secs(300);
+/// A process that is stopped has little time left; what is on the way then is done again.
+const STOPPED_GRACE: Duration = Duration::from_secs(2);
+
+/// Why nobody is sent to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The process is stopped.
+    Stopped,
+    /// For now: another sender may be wanted soon.
+    Paused,
+    /// The broadcast has come to its end.
+    Ended,
+}
+
+/// What sessions ring.
+#[derive(Clone, Debug, Default)]
+pub struct Bells {
+    /// Events wait for endpoints.
+    pub events: Arc<Notify>,
+    /// Somebody was sent to who is to be written down elsewhere.
+    pub owed: Arc<Notify>,
+}
+
+/// The errands of one broadcast at work.
+pub struct Errands {
+    notifying: Running,
+    writing: Running,
+}
+
+impl Errands {
+    /// Begins. The ledger is asked at once where it is known that there are endpoints to be told, or targets to be written to.
+    pub fn start<L: SenderLedger>(
+        ledger: &Arc<L>,
+        broadcast: BroadcastId,
+        materials: &Arc<dyn Materials>,
+        notifies: bool,
+        writes: bool,
+    ) -> Errands {
+        let notifier = Notifier::new(ledger.clone(), broadcast, random_id(), materials.clone());
+        let (ledger, materials) = (ledger.clone(), materials.clone());
+        let writer = SqlErrand { ledger, broadcast, holder: random_id(), materials };
+        Errands { notifying: notifier.start(notifies), writing: writer.start(writes) }
+    }
+
+    pub fn bells(&self) -> Bells {
+        Bells { events: self.notifying.bell(), owed: self.writing.bell() }
+    }
+
+    /// Ends once everything is done, or not much more comes due. What is on the way then is done again later.
+    pub async fn finish(self, why: Why) {
+        let (grace, longest) = match why {
+            Why::Stopped => (STOPPED_GRACE, STOPPED_GRACE),
+            Why::Paused => (GRACE, GRACE),
+            Why::Ended => (GRACE, LONGEST_WRITING),
+        };
+        let told = self.notifying.finish(grace, grace);
+        let written = self.writing.finish(grace, longest);
+        tokio::join!(told, written);
+    }
+
+    /// The same for several broadcasts.
+    pub async fn finish_all(all: impl Iterator<Item = Errands>, why: Why) {
+        join_all(all.map(|errands| errands.finish(why))).await;
+    }
+}
