@@ -38,4 +38,6 @@ pub use recipient::{
 };
 pub use source::{Rows, Source, SourceError, read, read_beside};
 pub use source_fault::{FaultKind, SourceFault};
-pub use sql::{BoundStatement, MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, StatementError, WriteFault, Written};
+pub use sql::{
+    BoundStatement, MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, StatementError, WRITE_FAULTS, WriteFault, Written,
+};

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use herald::audience::WRITE_FAULTS;
 use herald::controller::broadcast::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
-    SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE,
+    SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_INVALID,
 };
 use herald::controller::channel::{RECEIVER_NAME_TAKEN, RECEIVER_NOT_READY, RECEIVER_READY};
 use herald::delivery::gate::Closed;
@@ -112,6 +113,8 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend([RECEIVER_READY, RECEIVER_NOT_READY, RECEIVER_NAME_TAKEN].map(str::to_owned));
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
     reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
+    reasons.extend(WRITE_FAULTS.map(str::to_owned));
+    reasons.insert(WRITE_BACK_INVALID.to_owned());
     reasons.extend(
         [TEMPLATE_INVALID, QUIET_HOURS_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING]
             .map(str::to_owned),

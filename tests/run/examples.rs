@@ -300,8 +300,29 @@ async fn the_example_of_a_server_reaches_whom_it_names_less_those_it_leaves_out(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_of_a_database_reaches_the_first_hundred_of_its_query() {
     let folder = tempfile::tempdir().unwrap();
+    let database = people_database(&folder).await;
+    let (code, status, counted) =
+        run_with(&folder, &[], "audience-sql.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
+    assert_eq!((code, &status["recipients"]["sent"], &counted["recipients_accepted"]), (0, &100.into(), &100.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_that_writes_back_names_its_broadcast_for_the_hundred_it_has_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = people_database(&folder).await;
+    let options = SqliteConnectOptions::new().filename(&database);
+    options.connect().await.unwrap().execute("ALTER TABLE people ADD COLUMN last_broadcast TEXT").await.unwrap();
+    let (code, status, _) =
+        run_with(&folder, &[], "write-back.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
+    assert_eq!((code, &status["recipients"]["sent"], &status["writeBacks"][0]["done"]), (0, &100.into(), &100.into()));
+    let count = "SELECT count(*) FROM people WHERE last_broadcast = 'back-on-monday'";
+    let written: i64 = sqlx::query_scalar(count).fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
+    assert_eq!(written, 100);
+}
+
+/// As the commands in the comments fill it: every column is text.
+async fn people_database(folder: &tempfile::TempDir) -> PathBuf {
     let database = folder.path().join("people.sqlite");
-    // As the command in its comment fills it: every column is text.
     let mut connection =
         SqliteConnectOptions::new().filename(&database).create_if_missing(true).connect().await.unwrap();
     for (table, file) in [("people", "people.csv"), ("opted_out", "opted-out.csv")] {
@@ -318,9 +339,7 @@ async fn the_example_of_a_database_reaches_the_first_hundred_of_its_query() {
         }
     }
     connection.close().await.unwrap();
-    let (code, status, counted) =
-        run_with(&folder, &[], "audience-sql.yaml", &[("people.sqlite", database.to_str().unwrap())]).await;
-    assert_eq!((code, &status["recipients"]["sent"], &counted["recipients_accepted"]), (0, &100.into(), &100.into()));
+    database
 }
 
 #[tokio::test(flavor = "multi_thread")]

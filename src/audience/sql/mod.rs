@@ -23,7 +23,7 @@ mod statement;
 mod writer;
 
 pub use bound_statement::{BoundStatement, StatementError};
-pub use writer::{MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, WriteFault, Written};
+pub use writer::{MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, WRITE_FAULTS, WriteFault, Written};
 
 use std::time::Duration;
 

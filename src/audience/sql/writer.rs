@@ -32,6 +32,9 @@ const TIMED_OUT: &str = "WriteBackTimedOut";
 /// The statement failed for this person alone.
 const FAILED: &str = "WriteBackFailed";
 
+/// All of them, beside those of a Secret.
+pub const WRITE_FAULTS: [&str; 4] = [UNREACHABLE, REFUSED, TIMED_OUT, FAILED];
+
 /// Somebody the message was sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentPerson {

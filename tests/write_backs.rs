@@ -1,0 +1,326 @@
+//! Who was sent to is written to a database: by bound values alone, after the send, and without a harm to it.
+//!
+//! PostgreSQL is that of `dev/with-postgres.sh`. MariaDB is started here where `mariadbd` is installed; where it is not, that is
+//! said and its part is left out.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/mariadb.rs"]
+mod mariadb;
+#[path = "support/postgres.rs"]
+mod postgres;
+mod run_support;
+
+use std::io::Read;
+
+use herald::api::SqlWriteBack;
+use herald::audience::{MaterialError, MaterialKind, Materials, SentPerson, SqlWriter, Written};
+use mariadb::MariaDb;
+use run_support::{Running, Stage, broadcast, people};
+use serde_json::{Value, json};
+use sqlx::mysql::MySqlConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
+
+const STATEMENT: &str =
+    "update people set last_broadcast = :broadcast, sent_at = :sent_time, message_id = :message_id where psid = :id";
+
+/// The one Secret with the URL of the database.
+struct Url(String);
+
+impl Materials for Url {
+    fn open(&self, _: MaterialKind, _: &str, _: &str) -> Result<Box<dyn Read + Send>, MaterialError> {
+        Ok(Box::new(std::io::Cursor::new(self.0.clone().into_bytes())))
+    }
+
+    fn keys(&self, _: MaterialKind, _: &str) -> Result<Vec<String>, MaterialError> {
+        Ok(vec!["url".to_owned()])
+    }
+}
+
+fn person(recipient: &str) -> SentPerson {
+    let (message_id, sent_at) = (Some(format!("m_{recipient}")), "2026-12-01 09:00:00".to_owned());
+    SentPerson { recipient: recipient.to_owned(), message_id, sent_at }
+}
+
+async fn write(url: &str, statement: &str, people: &[SentPerson]) -> Written {
+    let spec: SqlWriteBack = serde_json::from_value(json!({
+        "urlSecretKeyRef": {"name": "crm-db", "key": "url"}, "statement": statement,
+    }))
+    .unwrap();
+    let written = match SqlWriter::open(&spec, &Url(url.to_owned())) {
+        Ok(writer) => writer.write("sale'; drop table people", people).await,
+        Err(fault) => Written { stopped: Some(fault), ..Written::default() },
+    };
+    for fault in written.refused.iter().map(|(_, fault)| fault).chain(&written.stopped) {
+        assert!(!fault.message.contains("hunter2") && !fault.message.contains("24005"), "{fault:?}");
+    }
+    written
+}
+
+fn done(count: usize) -> Written {
+    Written { done: (0..count).collect(), ..Written::default() }
+}
+
+/// Whoever is refused, and why.
+fn refused(written: &Written) -> Vec<(usize, &str, Option<&str>)> {
+    written.refused.iter().map(|(place, fault)| (*place, fault.reason, fault.code.as_deref())).collect()
+}
+
+fn stopped(written: Written) -> (&'static str, Option<String>, String) {
+    let fault = written.stopped.unwrap();
+    (fault.reason, fault.code, fault.message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_written_to_postgresql_with_their_types() {
+    let url = postgres::fresh_database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let tables = "CREATE TABLE people (psid BIGINT UNIQUE, last_broadcast TEXT, sent_at TIMESTAMPTZ, message_id VARCHAR(99)); \
+                  ALTER DATABASE CURRENT_DATABASE SET timezone = 'Asia/Tokyo'; \
+                  INSERT INTO people SELECT 24005550000 + n FROM generate_series(1, 4) n";
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut connection).await.unwrap();
+    let tables = tables.replace("CURRENT_DATABASE", &name);
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(tables))).await.unwrap();
+    let all: Vec<SentPerson> = (1..=4).map(|n| person(&format!("{}", 24005550000_i64 + n))).collect();
+    let by_number = STATEMENT.replace(":id", ":id::bigint");
+    assert_eq!(write(&url, &by_number, &all).await, done(4));
+    let row: (i64, String, bool, String) = sqlx::query_as(
+        "SELECT psid, last_broadcast, sent_at = '2026-12-01T09:00:00Z', message_id FROM people ORDER BY psid LIMIT 1",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(row, (24005550001, "sale'; drop table people".into(), true, "m_24005550001".into()));
+
+    // One that is no number keeps nobody else from being written.
+    let odd = [person("24005550001"), person("nobody"), person("24005550002")];
+    let written =
+        write(&url, "insert into people (psid, message_id) values (:id::bigint + 10, :message_id)", &odd).await;
+    assert_eq!((written.done.clone(), refused(&written)), (vec![0, 2], vec![(1, "WriteBackFailed", Some("22P02"))]));
+    // Nor does one that is there already; what was written by itself stands.
+    let written = write(&url, "insert into people (psid) values (:id::bigint + 10)", &all).await;
+    assert_eq!(written.done, [2, 3]);
+    assert_eq!(refused(&written), [(0, "WriteBackFailed", Some("23505")), (1, "WriteBackFailed", Some("23505"))]);
+
+    let (reason, code, message) = stopped(write(&url, "update nobody set x = 1 where psid = :id", &all).await);
+    assert_eq!((reason, code.as_deref()), ("WriteBackRefused", Some("42P01")));
+    assert!(
+        message.starts_with("spec.onSent.sql: the database refuses the statement: relation \"nobody\""),
+        "{message}"
+    );
+    let (reason, code, _) = stopped(write(&url, STATEMENT, &all).await);
+    assert_eq!((reason, code.as_deref()), ("WriteBackRefused", Some("42883")), "a number is compared with a text");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_written_to_mariadb() {
+    let Some(mariadb) = MariaDb::start() else { return };
+    let mut connection = MySqlConnection::connect(&mariadb.url).await.unwrap();
+    let tables = "CREATE TABLE people (psid BIGINT UNIQUE, last_broadcast TEXT, sent_at DATETIME, message_id VARCHAR(99)); \
+                  INSERT INTO people (psid) VALUES (24005550001), (24005550002)";
+    connection.execute(sqlx::raw_sql(tables)).await.unwrap();
+    let all = [person("24005550001"), person("24005550002")];
+    assert_eq!(write(&mariadb.url, STATEMENT, &all).await, done(2));
+    let row: (String, String, String) = sqlx::query_as(
+        "SELECT last_broadcast, CAST(sent_at AS CHAR), message_id FROM people ORDER BY psid DESC LIMIT 1",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(row, ("sale'; drop table people".into(), "2026-12-01 09:00:00".into(), "m_24005550002".into()));
+    let written = write(&mariadb.url, "insert into people (psid) values (:id), (:id + 7)", &all).await;
+    assert_eq!(refused(&written), [(0, "WriteBackFailed", Some("1062")), (1, "WriteBackFailed", Some("1062"))]);
+    let (reason, code, _) = stopped(write(&mariadb.url, "delete from nobody where psid = :id", &all).await);
+    assert_eq!((reason, code.as_deref()), ("WriteBackRefused", Some("1146")));
+    let wrong = mariadb.url.replace("hunter2", "hunter2x");
+    let (reason, code, _) = stopped(write(&wrong, STATEMENT, &all).await);
+    assert_eq!((reason, code.as_deref()), ("WriteBackRefused", Some("1045")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_told_so() {
+    let (reason, code, message) =
+        stopped(write("postgres://herald:hunter2@127.0.0.1:1/crm", STATEMENT, &[person("1")]).await);
+    assert_eq!((reason, code), ("WriteBackUnreachable", None));
+    assert!(message.contains("spec.onSent.sql: the database cannot be reached"), "{message}");
+    let (reason, _, message) = stopped(write("redis://herald:hunter2@127.0.0.1", STATEMENT, &[person("1")]).await);
+    assert_eq!(reason, "SecretKeyUnusable");
+    assert!(message.contains("names a database of a kind that is not read"), "{message}");
+    let (reason, _, _) = stopped(write("sqlite:/nonexistent/people.sqlite", STATEMENT, &[person("1")]).await);
+    assert_eq!(reason, "WriteBackRefused");
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+async fn database(stage: &Stage) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(stage.path("people.sqlite")).create_if_missing(true).connect().await.unwrap()
+}
+
+/// A database of these people, of whom nobody was written to.
+fn with_people(stage: &Stage, ids: &[String]) {
+    block_on(async {
+        let mut connection = database(stage).await;
+        let table = "CREATE TABLE people (psid TEXT UNIQUE, last_broadcast TEXT, sent_at TEXT, message_id TEXT)";
+        connection.execute(table).await.unwrap();
+        for id in ids {
+            sqlx::query("INSERT INTO people (psid) VALUES (?)").bind(id).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    });
+}
+
+/// Who is written down there by now: the id, the broadcast, when, and which message.
+fn written(stage: &Stage) -> Vec<(String, String, String, String)> {
+    block_on(async {
+        let query =
+            "SELECT psid, last_broadcast, sent_at, message_id FROM people WHERE last_broadcast IS NOT NULL ORDER BY 1";
+        sqlx::query_as(query).fetch_all(&mut database(stage).await).await.unwrap()
+    })
+}
+
+fn ids(first: u64, count: u64) -> Vec<String> {
+    (first..first + count).map(|id| id.to_string()).collect()
+}
+
+fn on_sent(statement: &str) -> String {
+    format!("  onSent: {{sql: {{urlSecretKeyRef: {{name: crm-db, key: url}}, statement: \"{statement}\"}}}}\n")
+}
+
+fn secret() -> String {
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: crm-db}\nstringData: {url: \"sqlite:people.sqlite\"}\n".to_owned()
+}
+
+fn sums(status: &Value) -> (i64, i64, i64) {
+    let sums = &status["status"]["writeBacks"][0];
+    assert_eq!(sums["target"], "Sql", "{status}");
+    let [pending, done, failed] = ["pending", "done", "failed"].map(|name| sums[name].as_i64().unwrap());
+    (pending, done, failed)
+}
+
+#[test]
+fn whoever_was_sent_to_is_written_down_with_their_message_and_nobody_else() {
+    let stage = Stage::open(&["--fail", "551=0.2"]);
+    let odd = "x';drop";
+    let mut everybody = ids(1, 40);
+    everybody.push(odd.to_owned());
+    with_people(&stage, &everybody);
+    let recipients: Vec<String> = everybody.iter().map(|id| format!("{{id: \"{id}\"}}")).collect();
+    let spec = format!("  audience: {{recipients: [{}]}}\n  content: {{text: Hello}}\n", recipients.join(", "));
+    stage.documents(200, &[secret(), broadcast("sale", &format!("{spec}{}", on_sent(STATEMENT)))]);
+    let finished = stage.run(&["-o", "json"]).exits(2);
+    let accepted = stage.accepted();
+    assert!(accepted.contains(&odd.to_owned()) && accepted.len() < 41, "{accepted:?}");
+    let rows = written(&stage);
+    assert_eq!(rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(), accepted);
+    for (_, broadcast, sent_at, message_id) in &rows {
+        assert_eq!((broadcast.as_str(), sent_at.len()), ("sale", "2026-12-01 09:00:00".len()));
+        assert!(message_id.starts_with("m_simulated_"), "{message_id}");
+    }
+    assert_eq!(sums(&finished.json()[0]), (0, accepted.len() as i64, 0));
+    assert!(finished.json()[0]["status"]["writeBacks"][0].get("lastError").is_none());
+
+    // The same command again writes nobody down: there is nobody left.
+    block_on(async { database(&stage).await.execute("UPDATE people SET last_broadcast = NULL").await.unwrap() });
+    stage.run(&[]).exits(2);
+    assert_eq!(written(&stage), []);
+}
+
+#[test]
+fn a_wrong_table_is_shown_while_everybody_is_sent_to_and_mended_by_an_edit() {
+    let stage = Stage::open(&[]);
+    with_people(&stage, &ids(1, 30));
+    let wrong = STATEMENT.replace("people", "persons");
+    stage.documents(200, &[secret(), broadcast("sale", &format!("{}{}", people(1, 30), on_sent(&wrong)))]);
+    let told = "30 recipients are not written to sql yet (WriteBackRefused (code 1): spec.onSent.sql: the database refuses the \
+                statement: no such table: persons; correct it); run again";
+    let finished = stage.run(&["-o", "json"]).exits(0).says(&[told]);
+    let status = &finished.json()[0];
+    assert_eq!((stage.accepted().len(), sums(status)), (30, (30, 0, 0)));
+    assert_eq!((&status["status"]["state"], &status["status"]["recipients"]["sent"]), (&"Complete".into(), &30.into()));
+    let error = &status["status"]["writeBacks"][0]["lastError"];
+    assert_eq!((&error["reason"], &error["code"]), (&"WriteBackRefused".into(), &"1".into()));
+
+    stage.documents(200, &[secret(), broadcast("sale", &format!("{}{}", people(1, 30), on_sent(STATEMENT)))]);
+    let mended = stage.run(&[]).exits(0);
+    assert!(mended.stdout.contains("written to sql: done 30  pending 0  given up 0"), "{}", mended.stdout);
+    assert_eq!((written(&stage).len(), stage.accepted().len()), (30, 30));
+}
+
+#[test]
+fn a_run_that_is_killed_between_the_send_and_the_writing_loses_nobody() {
+    let stage = Stage::open(&[]);
+    with_people(&stage, &ids(1, 20));
+    stage.documents(200, &[secret(), broadcast("sale", &format!("{}{}", people(1, 20), on_sent(STATEMENT)))]);
+    // Nobody can write while this one does.
+    let mut connection = block_on(database(&stage));
+    block_on(async { connection.execute("BEGIN EXCLUSIVE").await.unwrap() });
+    let running: Running = stage.start(&[]);
+    stage.await_requests(20);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.signal("KILL");
+    running.wait();
+    block_on(async { connection.execute("ROLLBACK").await.unwrap() });
+    assert_eq!(written(&stage), []);
+    let finished = stage.run(&["-o", "json"]);
+    let status = &finished.json()[0];
+    let sent = status["status"]["recipients"]["sent"].as_i64().unwrap();
+    assert!(sent >= 15, "few can have been on the wire: {status}");
+    assert_eq!((sums(status), written(&stage).len() as i64), ((0, sent, 0), sent));
+}
+
+#[test]
+fn runs_that_are_killed_again_and_again_write_down_everybody_who_was_sent_to() {
+    let stage = Stage::open(&["--latency", "20"]);
+    with_people(&stage, &ids(1, 150));
+    stage.documents(100, &[secret(), broadcast("sale", &format!("{}{}", people(1, 150), on_sent(STATEMENT)))]);
+    for requests in [10, 40, 80, 110] {
+        let running = stage.start(&[]);
+        stage.await_requests(requests);
+        running.signal("KILL");
+        running.wait();
+    }
+    let finished = stage.run(&["-o", "json"]);
+    let status = &finished.json()[0];
+    let sent = status["status"]["recipients"]["sent"].as_i64().unwrap();
+    assert_eq!((sums(status), written(&stage).len() as i64), ((0, sent, 0), sent));
+}
+
+#[test]
+fn what_cannot_be_bound_or_read_is_refused_before_anything_is_sent() {
+    let stage = Stage::open(&[]);
+    let unbound = STATEMENT.replace(":id", ":psid");
+    stage.documents(200, &[secret(), broadcast("sale", &format!("{}{}", people(1, 2), on_sent(&unbound)))]);
+    stage.run(&[]).exits(1).says(&[
+        "run.yaml",
+        "spec.onSent.sql.statement",
+        "line 1, column 108",
+        "there is no parameter :psid",
+    ]);
+    stage.documents(200, &[broadcast("sale", &format!("{}{}", people(1, 2), on_sent(STATEMENT)))]);
+    stage.run(&[]).exits(1).says(&[
+        "spec.onSent.sql.urlSecretKeyRef.name",
+        "no Secret \"crm-db\"",
+        "--secret crm-db/url",
+    ]);
+    assert_eq!(stage.requests().len(), 0);
+}
+
+#[test]
+fn nobody_of_a_paused_broadcast_is_written_down() {
+    let stage = Stage::open(&[]);
+    with_people(&stage, &ids(1, 5));
+    let document =
+        |further: &str, statement: &str| broadcast("sale", &format!("{}{}{further}", people(1, 5), on_sent(statement)));
+    let wrong = STATEMENT.replace("people", "persons");
+    stage.documents(200, &[secret(), document("", &wrong)]);
+    stage.run(&[]).exits(0);
+    stage.documents(200, &[secret(), document("  suspend: true\n", STATEMENT)]);
+    stage.run(&[]);
+    assert_eq!(written(&stage), []);
+    stage.documents(200, &[secret(), document("", STATEMENT)]);
+    stage.run(&[]).exits(0);
+    assert_eq!(written(&stage).len(), 5);
+}
