@@ -256,6 +256,8 @@ macro_rules! contract {
                     many_people_come_page_by_page
                     who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody
                     a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days
+                    labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of
+                    each_target_is_owed_by_itself
                     what_is_done_after_a_failure_ends_the_waiting
                     what_the_old_statement_met_is_no_matter_of_an_edited_one
                     one_that_is_named_no_more_keeps_what_waits_until_it_is_named_again

@@ -324,3 +324,91 @@ fn nobody_of_a_paused_broadcast_is_written_down() {
     stage.run(&[]).exits(0);
     assert_eq!(written(&stage).len(), 5);
 }
+
+const LABELS: &str = "  onSent: {messenger: {labels: [spring-sale, \"all people\"]}}\n";
+
+/// How many have which label.
+fn labelled(stage: &Stage) -> Vec<(String, usize)> {
+    let labels = stage.labels().labels.into_iter();
+    labels.map(|label| (label.name, label.people.len())).collect()
+}
+
+fn both(count: usize) -> Vec<(String, usize)> {
+    vec![("spring-sale".to_owned(), count), ("all people".to_owned(), count)]
+}
+
+#[test]
+fn labels_are_given_to_whoever_was_sent_to_though_a_part_of_the_calls_fails() {
+    let stage = Stage::open(&["--fail-labels", "2=0.05"]);
+    stage.documents(200, &[broadcast("sale", &format!("{}{LABELS}", people(1, 50)))]);
+    let finished = stage.run(&["-o", "json"]).exits(0);
+    assert_eq!(stage.accepted().len(), 50);
+    let status = &finished.json()[0];
+    let sums = |name: &str| status["status"]["writeBacks"][0][name].clone();
+    let asked = stage.labels();
+    // A list, two labels that are made, and two calls for each of them; as many again as have failed, and some for those.
+    assert!(asked.calls >= 103 + asked.failed && asked.failed > 0, "{} calls, {} failed", asked.calls, asked.failed);
+    assert!(asked.worst_second <= 12, "{} in a second", asked.worst_second);
+    assert_eq!(
+        (sums("target"), sums("done"), sums("pending"), sums("failed")),
+        ("Messenger".into(), 50.into(), 0.into(), 0.into())
+    );
+    assert_eq!(labelled(&stage), both(50), "each label is made once");
+
+    // Another broadcast finds the labels that are there.
+    stage.documents(200, &[broadcast("again", &format!("{}{LABELS}", people(101, 3)))]);
+    stage.run(&[]).exits(0);
+    assert_eq!(labelled(&stage), both(53));
+}
+
+#[test]
+fn a_page_that_takes_no_labels_is_shown_and_loses_no_message() {
+    let stage = Stage::open(&["--fail-labels", "2/2018344=1"]);
+    stage.documents(200, &[broadcast("sale", &format!("{}{LABELS}", people(1, 20)))]);
+    let finished = stage.run(&["-o", "json"]).exits(0);
+    assert_eq!(stage.accepted().len(), 20);
+    let error = &finished.json()[0]["status"]["writeBacks"][0]["lastError"];
+    assert_eq!((&error["reason"], &error["code"]), (&"LabelTermsNotAccepted".into(), &"2/2018344".into()));
+    assert!(stage.labels().calls < 10, "who is refused for everybody is not asked for each");
+    assert!(!finished.stdout.contains(run_support::CANARY) && !finished.stderr.contains(run_support::CANARY));
+    // Once the page takes them a later run goes on.
+    stage.settings("{\"fail-labels\": []}");
+    for _ in 0..20 {
+        if labelled(&stage) == both(20) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        stage.run(&[]).exits(0);
+    }
+    panic!("{:?}", labelled(&stage));
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_labels_loses_nobody() {
+    let stage = Stage::open(&[]);
+    stage.documents(200, &[broadcast("sale", &format!("{}{LABELS}", people(1, 30)))]);
+    for calls in [10, 40] {
+        let running = stage.start(&[]);
+        while stage.labels().calls < calls {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        running.signal("KILL");
+        running.wait();
+    }
+    stage.run(&[]);
+    let sent = stage.accepted().len();
+    assert_eq!((sent, labelled(&stage)), (30, both(30)));
+}
+
+#[test]
+fn only_a_channel_of_messenger_has_labels() {
+    let stage = Stage::open(&[]);
+    let channel = format!(
+        "apiVersion: herald.dev/v1alpha1\nkind: MessageChannel\nmetadata: {{name: gate}}\nspec:\n  http: {{url: \"{}/send\"}}\n  rate: {{messages: 10}}\n",
+        stage.base_url
+    );
+    let document = broadcast("sale", &format!("{}{LABELS}", people(1, 2))).replace("name: page", "name: gate");
+    stage.documents(200, &[channel, document]);
+    stage.run(&[]).exits(1).says(&["spec.onSent.messenger: only a channel of Messenger has labels"]);
+    assert_eq!(stage.requests().len(), 0);
+}

@@ -28,6 +28,7 @@ CREATE TABLE account (
     brake_footing BIGINT NOT NULL DEFAULT 0,
     brake_usage_percent BIGINT NOT NULL DEFAULT 0,    -- of its own limit, as the provider last said; 0 for never
     brake_usage_at BIGINT NOT NULL DEFAULT 0,
+    labels_free_at BIGINT NOT NULL DEFAULT 0,         -- when the next call that labels somebody may be made
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 );

@@ -97,7 +97,8 @@ pub struct BroadcastMessageSpec {
     pub audience: Audience,
     /// What is sent. Mutable until the first message is attempted, then locked. Required.
     pub content: Content,
-    /// What is remembered of whom the message was sent to: tags here, and optionally a statement in a database of yours.
+    /// What is remembered of whom the message was sent to: tags here, and optionally labels of a
+    /// Messenger page and a statement in a database of yours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_sent: Option<OnSent>,
     /// How fast and by how many senders. May be changed at any time and takes effect within seconds, but for

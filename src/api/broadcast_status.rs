@@ -237,7 +237,7 @@ pub struct NotificationError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WriteBackSums {
-    /// Where: `Sql` for `spec.onSent.sql`.
+    /// Where: `Messenger` for `spec.onSent.messenger`, `Sql` for `spec.onSent.sql`.
     pub target: WriteBackTarget,
     /// Not written yet; tried until nothing has come of it for three days.
     #[schemars(range(min = 0))]

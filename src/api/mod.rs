@@ -44,7 +44,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use content::Content;
 pub use crd::{crds, crds_yaml};
 pub use notification::{NotificationEndpoint, NotificationEvent};
-pub use on_sent::{OnSent, SqlWriteBack, WriteBackTarget};
+pub use on_sent::{MessengerWriteBack, OnSent, SqlWriteBack, WriteBackTarget};
 pub use quiet_period::{QuietPeriod, Weekday};
 pub use rate::Rate;
 pub use reference::ObjectRef;

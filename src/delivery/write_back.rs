@@ -8,6 +8,12 @@ pub use super::notification::{FORGOTTEN_AFTER, LONGEST_BACKOFF, is_given_up, wai
 
 /// So often somebody is tried whom the target refuses for themselves; what fails so often is no passing trouble.
 pub const MAX_TRIES: u32 = 5;
+/// Between two calls that label somebody of an account, however many senders and broadcasts it has: 10 a second. They count
+/// against the page's own limit at Graph (200 times the people it is in touch with, in 24 hours), not against that of messages;
+/// this is a quarter of what messages are sent at by default, so that the sending is not what notices.
+pub const LABEL_INTERVAL: Span = Span::from_millis(100);
+/// So many of these calls are given to a sender at once: five seconds of them.
+pub const LABEL_CALLS: usize = 50;
 /// The longest wait of somebody who was refused: the others go on meanwhile.
 pub const LONGEST_OWN_BACKOFF: Span = Span::from_secs(15 * 60);
 

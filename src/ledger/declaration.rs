@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::brief::Orders;
 use super::recollection::Recollection;
 use super::write_back::WriteBack;
-use crate::api::channel::address;
+use crate::api::channel::{ChannelProvider, address};
 use crate::api::{
     Audience, BroadcastMessage, Content, Delivery, MessageChannelSpec, NotificationEndpoint, OnSent, Priority,
     Schedule, UnknownPolicy,
@@ -132,6 +132,10 @@ pub enum Undeclarable {
     QuietHours(#[from] QuietHoursError),
     #[error("spec.onSent.sql.statement: {0}")]
     Statement(#[from] StatementError),
+    #[error(
+        "spec.onSent.messenger: only a channel of Messenger has labels; take it out, or send through another channel"
+    )]
+    Labels,
 }
 
 impl Declaration {
@@ -175,7 +179,7 @@ impl Declaration {
             end_at: schedule.end_time.map(instant),
             quiet_hours: QuietHours::of(&schedule.quiet_hours)?,
             notifications: spec.notifications.clone(),
-            write_backs: write_backs(spec.on_sent.as_ref())?,
+            write_backs: write_backs(spec.on_sent.as_ref(), channel.account().map(|account| account.provider()))?,
             suspended: spec.suspend.unwrap_or_default(),
             cancelled: spec.cancel.unwrap_or_default(),
             recollection: Recollection::of(broadcast),
@@ -189,10 +193,16 @@ impl Declaration {
     }
 }
 
-fn write_backs(on_sent: Option<&OnSent>) -> Result<Vec<WriteBack>, StatementError> {
-    let Some(sql) = on_sent.and_then(|on_sent| on_sent.sql.clone()) else { return Ok(Vec::new()) };
-    BoundStatement::parse(&sql.statement)?;
-    Ok(vec![WriteBack::Sql(sql)])
+fn write_backs(on_sent: Option<&OnSent>, provider: Option<ChannelProvider>) -> Result<Vec<WriteBack>, Undeclarable> {
+    let Some(OnSent { messenger, sql, .. }) = on_sent else { return Ok(Vec::new()) };
+    if messenger.is_some() && provider != Some(ChannelProvider::Messenger) {
+        return Err(Undeclarable::Labels);
+    }
+    if let Some(sql) = sql {
+        BoundStatement::parse(&sql.statement)?;
+    }
+    let messenger = messenger.clone().map(WriteBack::Messenger);
+    Ok(messenger.into_iter().chain(sql.clone().map(WriteBack::Sql)).collect())
 }
 
 fn weight(priority: Priority) -> u32 {

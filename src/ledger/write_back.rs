@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::exchange::BroadcastId;
 use super::status::instant;
 use crate::api::broadcast_status::{WriteBackError, WriteBackSums};
-use crate::api::{SqlWriteBack, WriteBackTarget};
+use crate::api::{MessengerWriteBack, SqlWriteBack, WriteBackTarget};
 use crate::delivery::outcome::Fault;
 use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::write_back::LABEL_CALLS;
 
 /// The most people that a sender is given at once: one transaction of a database.
 pub const MAX_WRITE_BACK_PAGE: usize = 500;
@@ -17,13 +18,31 @@ pub const WRITE_BACK_LEASE: Span = Span::from_secs(150);
 /// One target as a broadcast names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteBack {
+    Messenger(MessengerWriteBack),
     Sql(SqlWriteBack),
 }
 
 impl WriteBack {
     pub fn target(&self) -> WriteBackTarget {
         match self {
+            WriteBack::Messenger(_) => WriteBackTarget::Messenger,
             WriteBack::Sql(_) => WriteBackTarget::Sql,
+        }
+    }
+
+    /// So many calls of the account's provider it takes for each recipient.
+    pub fn calls(&self) -> usize {
+        match self {
+            WriteBack::Messenger(messenger) => messenger.labels.len(),
+            WriteBack::Sql(_) => 0,
+        }
+    }
+
+    /// So many people are given at once.
+    pub fn page(&self) -> usize {
+        match self.calls() {
+            0 => MAX_WRITE_BACK_PAGE,
+            calls => (LABEL_CALLS / calls).max(1),
         }
     }
 }
@@ -78,9 +97,6 @@ pub struct WriteBackPage {
 pub struct RefusedPerson {
     pub seq: i64,
     pub fault: Fault,
-    /// No further try would help.
-    #[serde(default)]
-    pub for_good: bool,
 }
 
 /// Why nothing more can be written for now.

@@ -139,6 +139,7 @@ fn cause(error: &Undeclarable, broadcast: &Document<BroadcastMessage>, channel: 
         Undeclarable::NoRate => channel.lines.of("spec"),
         Undeclarable::QuietHours(error) => broadcast.lines.of(&error.field()),
         Undeclarable::Statement(_) => broadcast.lines.of("spec.onSent.sql.statement"),
+        Undeclarable::Labels => broadcast.lines.of("spec.onSent.messenger"),
     }
 }
 

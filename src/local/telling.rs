@@ -1,14 +1,16 @@
 //! What a run does beside the sending: it tells endpoints how its broadcasts go, and writes elsewhere who was sent to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::order::Order;
 use super::recovery::Recovered;
+use crate::api::WriteBackTarget;
 use crate::delivery::plural::counted;
 use crate::ledger::notification::Outbox;
 use crate::ledger::status::standing;
-use crate::ledger::{BroadcastId, BroadcastSnapshot, Ledger, LedgerError, WrittenBack};
-use crate::sender::errands::Why;
+use crate::ledger::{BroadcastId, BroadcastSnapshot, Ledger, LedgerError, WriteBack, WrittenBack};
+use crate::sender::errands::{Known, Why};
 use crate::sender::{Bells, Errands};
 
 /// What a run does for its broadcasts beside the sending.
@@ -22,9 +24,13 @@ impl Beside {
     ) -> Beside {
         let begin = |(order, broadcast): (&Order, BroadcastId)| {
             let notifies = !order.declaration.notifications.is_empty();
-            let writes = !order.declaration.write_backs.is_empty();
-            let start = || Errands::start(&recovered.ledger, broadcast, &order.materials, notifies, writes);
-            (notifies || writes).then(|| (broadcast, start()))
+            let targets: Vec<WriteBackTarget> = order.declaration.write_backs.iter().map(WriteBack::target).collect();
+            if !notifies && targets.is_empty() {
+                return None;
+            }
+            let provider = order.provider.clone();
+            let (provider, known) = (Arc::new(move || Ok(provider.clone())), Known { notifies, targets: &targets });
+            Some((broadcast, Errands::start(&recovered.ledger, broadcast, &order.materials, provider, known)))
         };
         Beside(broadcasts.filter_map(begin).collect())
     }

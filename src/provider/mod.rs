@@ -5,6 +5,7 @@ pub mod callback;
 pub mod error_table;
 pub mod graph;
 pub mod http;
+pub mod label;
 pub mod messenger;
 mod redact;
 pub mod reply_window;
@@ -22,6 +23,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Ur
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
+use self::label::Labels;
 pub use retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 
 use crate::api::channel::ChannelProvider;
@@ -178,6 +180,11 @@ pub trait Provider: Send + Sync {
     /// How much of its own limit is used, where an answer says so in its headers.
     fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
         let _ = answer;
+        None
+    }
+
+    /// The labels that it keeps of people, where it does.
+    fn labels(&self) -> Option<&dyn Labels> {
         None
     }
 }

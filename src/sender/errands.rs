@@ -7,8 +7,10 @@ use futures::future::join_all;
 use tokio::sync::Notify;
 
 use super::errand::{Errand as _, Running};
+use super::label_write_back::{LabelErrand, ProviderNow};
 use super::notifier::Notifier;
 use super::sql_write_back::SqlErrand;
+use crate::api::WriteBackTarget;
 use crate::audience::Materials;
 use crate::ledger::random::random_id;
 use crate::ledger::{BroadcastId, SenderLedger};
@@ -33,19 +35,27 @@ pub enum Why {
     Ended,
 }
 
+/// What is known of a broadcast when its errands begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// It has endpoints.
+    pub notifies: bool,
+    pub targets: &'a [WriteBackTarget],
+}
+
 /// What sessions ring.
 #[derive(Clone, Debug, Default)]
 pub struct Bells {
     /// Events wait for endpoints.
     pub events: Arc<Notify>,
     /// Somebody was sent to who is to be written down elsewhere.
-    pub owed: Arc<Notify>,
+    pub owed: Vec<Arc<Notify>>,
 }
 
 /// The errands of one broadcast at work.
 pub struct Errands {
     notifying: Running,
-    writing: Running,
+    writing: [Running; 2],
 }
 
 impl Errands {
@@ -54,17 +64,23 @@ impl Errands {
         ledger: &Arc<L>,
         broadcast: BroadcastId,
         materials: &Arc<dyn Materials>,
-        notifies: bool,
-        writes: bool,
+        provider: ProviderNow,
+        known: Known<'_>,
     ) -> Errands {
+        let Known { notifies, targets } = known;
         let notifier = Notifier::new(ledger.clone(), broadcast, random_id(), materials.clone());
+        let labels = LabelErrand::new(ledger.clone(), broadcast, random_id(), provider);
         let (ledger, materials) = (ledger.clone(), materials.clone());
-        let writer = SqlErrand { ledger, broadcast, holder: random_id(), materials };
-        Errands { notifying: notifier.start(notifies), writing: writer.start(writes) }
+        let sql = SqlErrand { ledger, broadcast, holder: random_id(), materials };
+        let writing = [
+            labels.start(targets.contains(&WriteBackTarget::Messenger)),
+            sql.start(targets.contains(&WriteBackTarget::Sql)),
+        ];
+        Errands { notifying: notifier.start(notifies), writing }
     }
 
     pub fn bells(&self) -> Bells {
-        Bells { events: self.notifying.bell(), owed: self.writing.bell() }
+        Bells { events: self.notifying.bell(), owed: self.writing.iter().map(Running::bell).collect() }
     }
 
     /// Ends once everything is done, or not much more comes due. What is on the way then is done again later.
@@ -75,7 +91,7 @@ impl Errands {
             Why::Ended => (GRACE, LONGEST_WRITING),
         };
         let told = self.notifying.finish(grace, grace);
-        let written = self.writing.finish(grace, longest);
+        let written = join_all(self.writing.map(|writing| writing.finish(grace, longest)));
         tokio::join!(told, written);
     }
 

@@ -23,7 +23,7 @@
 //! | [`errand`], [`errands`] | what is done beside the sending, a page at a time |
 //! | [`notifier`] | tells the broadcast's endpoints how it goes |
 //! | [`webhook`] | one event posted to its endpoint |
-//! | [`sql_write_back`] | writes down in a database who was sent to |
+//! | [`sql_write_back`], [`label_write_back`] | write down in a database, or by labels of a page, who was sent to |
 //! | [`token`] | reads a token from wherever it is kept |
 //! | [`clock`] | the ledger's slots on this machine's clock |
 
@@ -39,6 +39,7 @@ mod flight;
 pub mod holding;
 pub mod journal;
 mod known_revisions;
+pub mod label_write_back;
 pub mod mounts;
 pub mod notifier;
 pub mod options;

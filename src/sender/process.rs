@@ -13,19 +13,21 @@ use tokio::time::Instant;
 
 use super::assembly;
 use super::credential_watch::{CredentialWatch, Worth};
-use super::errands::{Bells, Errands, Why};
+use super::errands::{Bells, Errands, Known, Why};
 use super::journal::{Journal, JournalError};
-use super::mounts::{Fingerprint, Folders, MountedCredentials, MountedMaterials};
+use super::label_write_back::ProviderNow;
+use super::mounts::{CredentialsError, Fingerprint, Folders, MountedCredentials, MountedMaterials};
 use super::patient_ledger::PatientLedger;
 use super::planner::{self, PlanError, PlanSpec, Restarts};
 use super::recovery::{RecoveryError, take_over};
 use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::transport::{Transport, TransportError};
-use crate::api::ObjectRef;
+use crate::api::{MessageChannelSpec, ObjectRef};
 use crate::audience::Materials;
 use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
+use crate::delivery::outcome::Fault;
 use crate::delivery::time::Span;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::PlanTicket;
@@ -134,7 +136,9 @@ impl<L: SenderLedger> SenderProcess<L> {
         let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
         let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
         let materials: Arc<dyn Materials> = Arc::new(MountedMaterials(self.folders.clone()));
-        let errands = Errands::start(&ledger, broadcast, &materials, notifies, !write_backs.is_empty());
+        let known = Known { notifies, targets: &write_backs };
+        let provider = provider_now(&self.folders, &orders.channel);
+        let errands = Errands::start(&ledger, broadcast, &materials, provider, known);
         let rounds = Rounds {
             ledger,
             broadcast,
@@ -152,6 +156,18 @@ impl<L: SenderLedger> SenderProcess<L> {
         errands.finish(why(&left)).await;
         left
     }
+}
+
+/// The provider of a channel, with the credentials as they are mounted now.
+fn provider(folders: &Folders, channel: &MessageChannelSpec) -> Result<Arc<dyn Provider>, CredentialsError> {
+    let secret = channel.credentials_secret_ref.as_ref().map(|reference| reference.name.as_str());
+    let credentials = MountedCredentials { folder: &folders.credentials, secret };
+    assembly::provider(channel, &credentials).map_err(|error| credentials.explain(error))
+}
+
+fn provider_now(folders: &Folders, channel: &MessageChannelSpec) -> ProviderNow {
+    let (folders, channel) = (folders.clone(), channel.clone());
+    Arc::new(move || provider(&folders, &channel).map_err(|error| Fault::new(error.reason(), None, error.to_string())))
 }
 
 /// Why a process sends to nobody any more.
@@ -354,13 +370,7 @@ impl<L: SenderLedger> Rounds<L> {
 
     /// The provider of the channel as it is now, with the credentials as they are mounted now.
     fn provider(&self, brief: &Brief) -> Result<Arc<dyn Provider>, Trouble> {
-        let channel = &brief.orders.channel;
-        let secret = channel.credentials_secret_ref.as_ref().map(|reference| reference.name.as_str());
-        let credentials = MountedCredentials { folder: &self.folders.credentials, secret };
-        assembly::provider(channel, &credentials).map_err(|error| {
-            let error = credentials.explain(error);
-            Trouble::new(error.reason(), &error.to_string())
-        })
+        provider(&self.folders, &brief.orders.channel).map_err(|error| Trouble::new(error.reason(), &error.to_string()))
     }
 
     /// `plan` is the epoch it was found with: after an edit it is of no interest any more.

@@ -447,7 +447,7 @@ impl<L: SenderLedger> Running<L> {
             events.notify_one();
         }
         if reply.owes {
-            owed.notify_one();
+            owed.iter().for_each(|bell| bell.notify_one());
         }
     }
 

@@ -79,7 +79,7 @@ impl<L: SenderLedger> SqlErrand<L> {
         let done: Vec<i64> = done.into_iter().filter_map(seq).collect();
         let refused = refused
             .into_iter()
-            .filter_map(|(place, told)| Some(RefusedPerson { seq: seq(place)?, fault: fault(told), for_good: false }));
+            .filter_map(|(place, told)| Some(RefusedPerson { seq: seq(place)?, fault: fault(told) }));
         let refused: Vec<RefusedPerson> = refused.collect();
         let put_off = stopped.map(|told| PutOff { fault: fault(told), retry_after_ms: None });
         tracing::debug!(done = done.len(), refused = refused.len(), "people were written to the database");

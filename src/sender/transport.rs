@@ -13,7 +13,7 @@ use http::{StatusCode, Uri};
 
 use super::spare::{Putting, Stock, Stocked, Taking};
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::time::Span;
+use crate::delivery::time::{Span, Timestamp};
 use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
@@ -72,11 +72,25 @@ impl From<Outcome> for Attempted {
     }
 }
 
-struct Received {
+/// A complete answer.
+pub(super) struct Received {
     status: StatusCode,
     headers: http::HeaderMap,
     body: Bytes,
     truncated: bool,
+    at: Timestamp,
+}
+
+impl Received {
+    pub fn answer(&self) -> Answer<'_> {
+        Answer {
+            status: self.status,
+            headers: &self.headers,
+            body: &self.body,
+            body_truncated: self.truncated,
+            received_at: self.at,
+        }
+    }
 }
 
 enum Broken {
@@ -117,32 +131,30 @@ impl Transport {
         request: http::Request<Bytes>,
         request_timeout: Span,
     ) -> Attempted {
+        match self.ask(request, request_timeout).await {
+            Ok(received) => {
+                let answer = received.answer();
+                Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
+            }
+            Err(outcome) => outcome.into(),
+        }
+    }
+
+    /// Makes one request of whichever kind. Without a complete answer it comes to `NotSent`, or to `Unknown`.
+    pub(super) async fn ask(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Outcome> {
         let (here, there) = (&self.opener.endpoint, request.uri());
         if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
             // The stock holds connections to this provider alone.
-            return not_sent("the request is meant for another provider".to_owned()).into();
+            return Err(not_sent("the request is meant for another provider".to_owned()));
         }
-        let mut request = match reqwest::Request::try_from(request) {
-            Ok(request) => request,
-            Err(error) => return not_sent(describe(error)).into(),
-        };
+        let mut request = reqwest::Request::try_from(request).map_err(|error| not_sent(describe(error)))?;
         *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
         // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
         tracing::trace!("{HANDED_OVER}");
-        match self.receive(request).await {
-            Ok(received) => {
-                let answer = Answer {
-                    status: received.status,
-                    headers: &received.headers,
-                    body: &received.body,
-                    body_truncated: received.truncated,
-                    received_at: SystemClock.now(),
-                };
-                Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
-            }
-            Err(Broken::NotSent(message)) => not_sent(message).into(),
-            Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) }.into(),
-        }
+        self.receive(request).await.map_err(|broken| match broken {
+            Broken::NotSent(message) => not_sent(message),
+            Broken::Unknown(message) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },
+        })
     }
 
     async fn receive(&self, request: reqwest::Request) -> Result<Received, Broken> {
@@ -161,7 +173,7 @@ impl Transport {
             let free = MAX_ANSWER_BODY - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(free)]);
         }
-        Ok(Received { status, headers, truncated: read > body.len(), body: body.freeze() })
+        Ok(Received { status, headers, truncated: read > body.len(), body: body.freeze(), at: SystemClock.now() })
     }
 }
 

@@ -163,14 +163,14 @@ fn suffer(mishap: &Mishap, success: Response, call: &Call) -> (bool, Reply) {
 
 /// What a number is drawn for, so that latency, drops and failures do not depend on each other.
 #[derive(Clone, Copy)]
-enum Draw {
+pub(super) enum Draw {
     Latency = 1,
     Drop = 2,
     Failure = 3,
 }
 
 /// A number from 0 to 1 (excluded), the same for the same arguments on every machine.
-fn draw(seed: u64, recipient: &str, earlier: u32, what: Draw) -> f64 {
+pub(super) fn draw(seed: u64, recipient: &str, earlier: u32, what: Draw) -> f64 {
     let mixed = hash(seed, &[recipient.as_bytes(), &earlier.to_le_bytes(), &[what as u8]]);
     // The upper 53 bits fill a float exactly.
     (mixed >> 11) as f64 / (1_u64 << 53) as f64

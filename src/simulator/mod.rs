@@ -7,6 +7,7 @@
 //! | [`request`] | pure: what a request asks for, and whether the provider would take it |
 //! | [`played`] | pure: the providers, one file each: what they read, and every answer of theirs |
 //! | [`decide`] | pure: what becomes of a request, from the seed, the settings and the request |
+//! | [`labels`] | pure: labels of Messenger's pages, and the counts behind `GET /_simulator/labels` |
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
 //! | [`telling`] | call-backs, to whom the flags name |
@@ -14,6 +15,7 @@
 
 pub mod book;
 pub mod decide;
+pub mod labels;
 pub mod played;
 pub mod record;
 pub mod request;

@@ -62,15 +62,24 @@ pub enum Refusal {
 pub fn read(request: &Posted<'_>) -> Call {
     let call = Played::ALL.into_iter().find_map(|played| played.play().read(request));
     call.unwrap_or_else(|| Call {
-        played: Played::Http,
         account: request.path.to_owned(),
+        refusal: Some(Refusal::BadParameter("nobody takes this".to_owned())),
+        ..nobody(Played::Http)
+    })
+}
+
+/// A call without anything in it.
+pub(super) fn nobody(played: Played) -> Call {
+    Call {
+        played,
+        account: String::new(),
         recipient: String::new(),
         correlation: None,
         text: String::new(),
         attachments: Vec::new(),
         callback: None,
-        refusal: Some(Refusal::BadParameter("nobody takes this".to_owned())),
-    })
+        refusal: None,
+    }
 }
 
 impl Posted<'_> {

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::book::Book;
 use super::decide::{Circumstances, Decision, Reply, decide};
+use super::labels::{self, Asked, LabelBook};
 use super::record::{Delivery, Line};
 use super::request::{self, Call, Posted};
 use super::response::Response;
@@ -114,7 +115,8 @@ impl Simulator {
         let listen_failed = |source| SimulatorError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
-        let state = State { settings, book: Book::default(), record, clock: Clock::start() };
+        let state =
+            State { settings, book: Book::default(), labels: LabelBook::default(), record, clock: Clock::start() };
         let (failed, failures) = mpsc::channel(1);
         let teller = Teller::start(callbacks);
         let shared = Arc::new(Shared { state: Mutex::new(state), teller, failed, draining: watch::Sender::new(false) });
@@ -201,13 +203,19 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
         return Ok(control_answer(&head.method, control, &body, shared));
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let call = request::read(&Posted {
+    let posted = Posted {
         path,
         query: head.uri.query().unwrap_or_default(),
         authorization: header(AUTHORIZATION.as_str()),
         correlation: header(CORRELATION_HEADER.as_str()),
         body: &body,
-    });
+    };
+    if let Some(asked) = labels::read(&head.method, &posted) {
+        let (latency, response) = shared.take_label(&asked);
+        shared.wait(latency).await;
+        return http_answer(&response, bodies::whole(&response.body));
+    }
+    let call = request::read(&posted);
     if !call.is_sent_by(&head.method) {
         return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
     }
@@ -220,11 +228,8 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
             return Err(kind);
         }
     };
+    shared.wait(decision.latency).await;
     let mut draining = shared.draining.subscribe();
-    if !decision.latency.is_zero() {
-        // Told to stop, it answers at once.
-        let _ = tokio::time::timeout(decision.latency, draining.wait_for(|draining| *draining)).await;
-    }
     match decision.reply {
         Reply::Answer(response) => http_answer(&response, bodies::whole(&response.body)),
         Reply::HalfOf(response) => http_answer(&response, bodies::half(&response.body)),
@@ -255,6 +260,7 @@ fn control_answer(method: &Method, name: &str, body: &[u8], shared: &Shared) -> 
     let mut state = shared.lock();
     match (method, name) {
         (&Method::GET, "summary") => json(&state.book.summary()),
+        (&Method::GET, "labels") => json(state.labels.summary()),
         (&Method::GET, "settings") => json(&state.settings),
         (&Method::PUT, "settings") => match change(&state.settings, body) {
             Ok(settings) => {
@@ -263,7 +269,7 @@ fn control_answer(method: &Method, name: &str, body: &[u8], shared: &Shared) -> 
             }
             Err(problem) => plain(StatusCode::BAD_REQUEST, &format!("{problem}\n")),
         },
-        _ => plain(StatusCode::NOT_FOUND, "there are GET summary, GET settings and PUT settings\n"),
+        _ => plain(StatusCode::NOT_FOUND, "there are GET summary, GET labels, GET settings and PUT settings\n"),
     }
 }
 
@@ -309,6 +315,7 @@ struct Shared {
 struct State {
     settings: Settings,
     book: Book,
+    labels: LabelBook,
     record: Option<RecordFile>,
     clock: Clock,
 }
@@ -317,6 +324,21 @@ impl Shared {
     /// Each change is complete before the lock is let go, so a poisoned lock guards nothing broken.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told to stop, it answers at once.
+    async fn wait(&self, latency: Duration) {
+        if !latency.is_zero() {
+            let mut draining = self.draining.subscribe();
+            let _ = tokio::time::timeout(latency, draining.wait_for(|draining| *draining)).await;
+        }
+    }
+
+    fn take_label(&self, asked: &Asked) -> (Duration, Response) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let time_ns = state.clock.now_ns();
+        state.labels.take(&state.settings, asked, time_ns)
     }
 
     /// Takes a request: counts, decides and records it, all in one step. Nothing of it is undone when the caller

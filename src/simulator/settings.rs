@@ -46,6 +46,11 @@ pub struct Settings {
     /// `redirect`, `never`, `slow`; repeatable
     #[arg(long, value_name = "CODE=FRACTION")]
     pub fail: Vec<Failure>,
+    /// Fail this fraction of Messenger's calls about labels, with a Graph code such as `2=0.05` or with `http:500=0.1`;
+    /// repeatable
+    #[arg(long, value_name = "CODE=FRACTION")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fail_labels: Vec<Failure>,
     /// Close the connection without an answer for this fraction of requests: `before` the message is taken, or
     /// `after` (the default)
     #[arg(long, value_name = "FRACTION[:before|after]", default_value = "0")]
@@ -64,6 +69,8 @@ pub enum SettingError {
         "{0:?} is no failure: give CODE=FRACTION with a code of a provider such as 551=0.01, http:500=0.1 or garbage=1"
     )]
     Failure(String),
+    #[error("{0:?} befalls no call about labels: give a Graph code such as 2=0.05, or a status such as http:500=0.1")]
+    LabelFailure(String),
     #[error("{0:?} is no fraction: give a number from 0 to 1")]
     Fraction(String),
     #[error("{0:?} is no quota: give N/SECONDS such as 200/10, at most {MAX_QUOTA_SECONDS} seconds")]
@@ -81,12 +88,24 @@ pub enum SettingError {
 impl Settings {
     /// Checks what no single member can: that the failures fit into one.
     pub fn validate(&self) -> Result<(), SettingError> {
-        if self.fail.len() > MAX_FAILURES {
-            return Err(SettingError::TooManyFailures(self.fail.len()));
+        for failures in [&self.fail, &self.fail_labels] {
+            if failures.len() > MAX_FAILURES {
+                return Err(SettingError::TooManyFailures(failures.len()));
+            }
+            let sum: f64 = failures.iter().map(|failure| failure.fraction).sum();
+            // Ten times 0.1 is a little more than 1.
+            if sum > 1.0 + 1e-9 {
+                return Err(SettingError::FailuresOverOne(sum));
+            }
         }
-        let sum: f64 = self.fail.iter().map(|failure| failure.fraction).sum();
-        // Ten times 0.1 is a little more than 1.
-        if sum > 1.0 + 1e-9 { Err(SettingError::FailuresOverOne(sum)) } else { Ok(()) }
+        let is_of_labels = |mishap: &Mishap| match mishap {
+            Mishap::Code(code) => Played::Messenger.play().knows(code),
+            mishap => matches!(mishap, Mishap::Status(300..)),
+        };
+        match self.fail_labels.iter().find(|failure| !is_of_labels(&failure.mishap)) {
+            Some(failure) => Err(SettingError::LabelFailure(failure.to_string())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -424,6 +443,12 @@ mod tests {
         assert_eq!(with(&["551=0.5", "613=0.5"]).validate(), Ok(()));
         assert_eq!(with(&["551=0.75", "613=0.5"]).validate(), Err(SettingError::FailuresOverOne(1.25)));
         assert_eq!(with(&["551=0"; MAX_FAILURES + 1]).validate(), Err(SettingError::TooManyFailures(101)));
+        let of_labels = |failure: &str| Settings { fail_labels: vec![failure.parse().unwrap()], ..Settings::default() };
+        assert_eq!(of_labels("2=0.05").validate(), Ok(()));
+        assert_eq!(of_labels("http:500=1").validate(), Ok(()));
+        for failure in ["garbage=1", "http:200=1", "is_archived=1"] {
+            assert_eq!(of_labels(failure).validate(), Err(SettingError::LabelFailure(failure.into())));
+        }
     }
 
     #[test]

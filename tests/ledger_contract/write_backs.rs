@@ -1,12 +1,12 @@
 //! Who was sent to is written elsewhere: owed with the outcome, by one sender at a time, until it is written or given up.
 
-use herald::api::{SecretKeyRef, SqlWriteBack, WriteBackTarget};
+use herald::api::{MessengerWriteBack, SecretKeyRef, SqlWriteBack, WriteBackTarget};
 use herald::delivery::correlation::Correlation;
 use herald::delivery::notification::{FORGOTTEN_AFTER, GIVE_UP_AFTER};
 use herald::delivery::outcome::{Fault, Outcome};
 use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::delivery::time::Span;
-use herald::delivery::write_back::{LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES};
+use herald::delivery::write_back::{LABEL_CALLS, LABEL_INTERVAL, LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES};
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::write_back::{MAX_WRITE_BACK_PAGE, WRITE_BACK_LEASE};
 use herald::ledger::{
@@ -55,11 +55,7 @@ async fn done<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str
 }
 
 fn refused(owed: &Owed) -> RefusedPerson {
-    RefusedPerson {
-        seq: owed.seq,
-        fault: Fault::new("WriteBackFailed", Some("23505".into()), "words"),
-        for_good: false,
-    }
+    RefusedPerson { seq: owed.seq, fault: Fault::new("WriteBackFailed", Some("23505".into()), "words") }
 }
 
 fn put_off() -> Option<PutOff> {
@@ -229,14 +225,6 @@ pub async fn who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody<L:
     }
     assert_eq!(take(world, broadcast, "writer").await, []);
     assert_eq!(world.ledger.write_back_totals().await.unwrap(), WriteBackTotals { pending: 0, done: 2, failed: 1 });
-
-    // Where no further try would help there is none.
-    let other = world.planned(&writing("two"), 1).await;
-    send_all(world, other, &accepted()).await;
-    let people = take(world, other, "writer").await;
-    let for_good = RefusedPerson { for_good: true, ..refused(&people[0]) };
-    report(world, ReportWriteBacks { refused: vec![for_good], ..nothing(other, "writer") }).await;
-    assert_eq!(sums(world, other).await, (0, 0, 1));
 }
 
 pub async fn a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days<L: Backend>(
@@ -275,6 +263,48 @@ pub async fn a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_
     done(world, broadcast, "writer", &people).await;
     let left = stands(world, broadcast).await;
     assert_eq!((left.pending, left.done, left.failed, left.last_error), (0, 2, 0, None));
+}
+
+fn labelling(key: &str) -> Declaration {
+    let labels = vec!["spring-sale".to_owned(), "vip".to_owned()];
+    Declaration { write_backs: vec![WriteBack::Messenger(MessengerWriteBack { labels })], ..declaration(key) }
+}
+
+pub async fn labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of<L: Backend>(world: &World<L>) {
+    let (one, two) = (world.planned(&labelling("one"), 40).await, world.planned(&labelling("two"), 40).await);
+    send_all(world, one, &accepted()).await;
+    send_all(world, two, &accepted()).await;
+    let page = async |broadcast: BroadcastId, holder: &str| {
+        let request = TakeWriteBacks { broadcast, holder: holder.to_owned(), target: WriteBackTarget::Messenger };
+        let page = world.ledger.take_write_backs(&request).await.unwrap();
+        (page.people.len(), page.next_at)
+    };
+    let (calls, began) = (LABEL_CALLS as i64, world.now());
+    assert_eq!(page(one, "one").await, (LABEL_CALLS / 2, None), "two calls for each of them");
+    let free_at = began + Span(LABEL_INTERVAL.0 * calls);
+    assert_eq!(page(two, "two").await, (0, Some(free_at)));
+    assert_eq!(page(one, "one").await, (0, Some(free_at)), "nor to the one that has asked before");
+    world.pass(Span(LABEL_INTERVAL.0 * calls) - Span(1));
+    assert_eq!(page(two, "two").await, (0, Some(free_at)));
+    world.pass(Span(1));
+    assert_eq!(page(two, "two").await, (LABEL_CALLS / 2, None));
+    // A database waits for no labels.
+    let other = world.planned(&writing("three"), 5).await;
+    send_all(world, other, &accepted()).await;
+    assert_eq!(take(world, other, "writer").await.len(), 5);
+}
+
+pub async fn each_target_is_owed_by_itself<L: Backend>(world: &World<L>) {
+    let mut both = labelling("one");
+    both.write_backs.push(sql(STATEMENT));
+    let broadcast = world.planned(&both, 3).await;
+    send_all(world, broadcast, &accepted()).await;
+    let people = take(world, broadcast, "writer").await;
+    done(world, broadcast, "writer", &people).await;
+    let stands = world.snapshot(broadcast).await.write_backs;
+    let stands: Vec<_> = stands.iter().map(|one| (one.target, one.pending, one.done)).collect();
+    assert_eq!(stands, [(WriteBackTarget::Messenger, 3, 0), (WriteBackTarget::Sql, 0, 3)]);
+    assert_eq!(world.snapshot(broadcast).await.errands_done(), 3);
 }
 
 pub async fn what_is_done_after_a_failure_ends_the_waiting<L: Backend>(world: &World<L>) {

@@ -113,7 +113,16 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         (message("/spec/onSent", NULL), ""),
         (message("/spec/onSent/tags", NULL), ""),
         (message("/spec/onSent/sql", NULL), ""),
-        (message("/spec/onSent", json!({})), "spec.onSent: Required value: at least one of tags and sql must be given"),
+        (
+            message("/spec/onSent", json!({})),
+            "spec.onSent: Required value: at least one of tags, messenger and sql must be given",
+        ),
+        (message("/spec/onSent/messenger/labels", json!([])), "spec.onSent.messenger.labels: Invalid value"),
+        (message("/spec/onSent/messenger/labels/1", json!(" vip")), "spec.onSent.messenger.labels[1]: Invalid value"),
+        (
+            message("/spec/onSent/messenger/labels/1", json!("spring-sale")),
+            "spec.onSent.messenger.labels[1]: Duplicate",
+        ),
         (message("/spec/onSent/sql/statement", NULL), "spec.onSent.sql.statement: Required value"),
         (
             message("/spec/onSent/sql/urlSecretKeyRef/name", json!("Crm")),

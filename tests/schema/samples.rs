@@ -233,6 +233,7 @@ pub fn broadcast() -> Value {
             "schedule": {"startTime": "2026-12-01T09:00:00Z", "startingDeadlineSeconds": 3600, "endTime": "2026-12-02T09:00:00+01:00", "quietHours": [{"days": ["Mon", "Tue"], "start": "21:00", "end": "08:00", "timeZone": "Europe/Berlin"}, {"start": "12:00", "end": "12:00", "timeZone": "UTC"}]},
             "onSent": {
                 "tags": ["spring-sale", "sale"],
+                "messenger": {"labels": ["spring-sale", "all people"]},
                 "sql": {
                     "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
                     "statement": "update people set last_broadcast = :broadcast where psid = :id",

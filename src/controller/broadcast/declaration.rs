@@ -62,7 +62,7 @@ fn undeclarable(error: &Undeclarable) -> &'static str {
     match error {
         Undeclarable::NoRate => CHANNEL_INVALID,
         Undeclarable::QuietHours(_) => QUIET_HOURS_INVALID,
-        Undeclarable::Statement(_) => WRITE_BACK_INVALID,
+        Undeclarable::Statement(_) | Undeclarable::Labels => WRITE_BACK_INVALID,
     }
 }
 

@@ -41,7 +41,7 @@ const CHECKS: [(&str, &str); 8] = [
     (
         "whoever was sent to is written down at each target, given up there, or owed to it",
         "SELECT name || '/' || target FROM write_back JOIN broadcast ON broadcast.id = broadcast_id \
-         WHERE done < 0 OR failed < 0 OR owed > sent OR owed - done - failed <> \
+         WHERE done < 0 OR write_back.failed < 0 OR owed > sent OR owed - done - write_back.failed <> \
          (SELECT count(*) FROM owed WHERE owed.broadcast_id = write_back.broadcast_id AND owed.target = write_back.target)",
     ),
     (

@@ -10,7 +10,7 @@ use crate::api::WriteBackTarget;
 use crate::delivery::backoff::scatter;
 use crate::delivery::outcome::Fault;
 use crate::delivery::time::{Span, Timestamp};
-use crate::delivery::write_back::{FORGOTTEN_AFTER, is_given_up, is_refused_for_good, own_wait, wait};
+use crate::delivery::write_back::{FORGOTTEN_AFTER, LABEL_INTERVAL, is_given_up, is_refused_for_good, own_wait, wait};
 use crate::ledger::error::LedgerError;
 use crate::ledger::notification::LONGEST_RETRY_AFTER;
 use crate::ledger::write_back::{
@@ -119,19 +119,26 @@ pub async fn take<S: Store>(
     store: &mut S,
     request: &TakeWriteBacks,
 ) -> sqlx::Result<Result<WriteBackPage, LedgerError>> {
-    let Some(broadcast) = rows::open_to_plan(store, request.broadcast).await? else {
-        return Ok(Err(LedgerError::UnknownBroadcast));
+    // Calls of its provider are paced by the account, which comes first then.
+    let paced = request.target == WriteBackTarget::Messenger;
+    let opened = if paced {
+        rows::open(store, request.broadcast, "").await?.map(|opened| opened.broadcast)
+    } else {
+        rows::open_to_plan(store, request.broadcast).await?
     };
+    let Some(broadcast) = opened else { return Ok(Err(LedgerError::UnknownBroadcast)) };
     let now = store.now().await?;
     let nobody = |name, next_at| WriteBackPage { now, name, write_back: None, people: Vec::new(), next_at };
     let is_wanted = broadcast.writes_back() && broadcast.write_back_targets()?.contains(&request.target);
     let row = if is_wanted { target(store, broadcast.id, request.target).await? } else { None };
     let Some(row) = row.filter(|row| !row.given_up) else { return Ok(Ok(nobody(broadcast.name, None))) };
-    let closed_until = row.closed_until(Some(&request.holder));
+    let write_back = row.write_back()?;
+    let free_at = if paced { labels_free_at(store, broadcast.account_id).await? } else { now };
+    let closed_until = row.closed_until(Some(&request.holder)).max(free_at);
     if closed_until > now {
         return Ok(Ok(nobody(broadcast.name, Some(closed_until))));
     }
-    let people = due(store, broadcast.id, request.target, now).await?;
+    let people = due(store, broadcast.id, &write_back, now).await?;
     if people.is_empty() {
         let next_at = next_due(store, broadcast.id, request.target).await?;
         return Ok(Ok(nobody(broadcast.name, next_at)));
@@ -142,23 +149,39 @@ pub async fn take<S: Store>(
             args![broadcast.id, request.target.as_str(), &request.holder, now + WRITE_BACK_LEASE],
         )
         .await?;
-    let write_back = Some(row.write_back()?);
+    if paced {
+        let calls = (people.len() * write_back.calls()) as i64;
+        store
+            .run(
+                "UPDATE account SET labels_free_at = $2 WHERE id = $1",
+                args![broadcast.account_id, now + Span(LABEL_INTERVAL.0 * calls)],
+            )
+            .await?;
+    }
+    let write_back = Some(write_back);
     Ok(Ok(WriteBackPage { now, name: broadcast.name, write_back, people, next_at: None }))
+}
+
+/// When the next call may be made that labels somebody of the account.
+async fn labels_free_at<S: Store>(store: &mut S, account: i64) -> sqlx::Result<Timestamp> {
+    let (at,): (i64,) = store.one("SELECT labels_free_at FROM account WHERE id = $1", args![account]).await?;
+    Ok(Timestamp(at))
 }
 
 /// Those who are due, the longest waiting first.
 async fn due<S: Store>(
     store: &mut S,
     broadcast: i64,
-    target: WriteBackTarget,
+    write_back: &WriteBack,
     now: Timestamp,
 ) -> sqlx::Result<Vec<Owed>> {
+    let (target, limit) = (write_back.target(), write_back.page() as i64);
     let rows: Vec<OwedRow> = store
         .all(
             "SELECT due.seq, recipient, provider_id, slot FROM (SELECT seq, not_before FROM owed \
              WHERE broadcast_id = $1 AND target = $2 AND not_before <= $3 ORDER BY not_before, seq LIMIT $4) AS due \
              JOIN delivery ON delivery.broadcast_id = $1 AND delivery.seq = due.seq ORDER BY due.not_before, due.seq",
-            args![broadcast, target.as_str(), now, MAX_WRITE_BACK_PAGE as i64],
+            args![broadcast, target.as_str(), now, limit],
         )
         .await?;
     let owed = |row: OwedRow| Owed {
@@ -243,7 +266,7 @@ impl Book {
         let tries = tries.clamp(0, i64::from(u32::MAX - 1)) as u32 + 1;
         self.error = Some(refused.fault.clone());
         self.has_refused = true;
-        if refused.for_good || is_refused_for_good(tries) {
+        if is_refused_for_good(tries) {
             self.failed += self.settle(store, &[refused.seq]).await?;
             return Ok(());
         }

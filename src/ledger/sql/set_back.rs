@@ -25,6 +25,7 @@ const STATEMENTS: [&str; 7] = [
     "UPDATE broadcast SET flow_hungry_until = $2 \
      WHERE account_id = $1 AND flow_hungry_until > $2",
     "UPDATE account SET seen_at = $2, \
+     labels_free_at = CASE WHEN labels_free_at > $2 THEN labels_free_at - $3 ELSE labels_free_at END, \
      brake_since = CASE WHEN brake_since > $2 THEN $2 ELSE brake_since END, \
      brake_usage_at = CASE WHEN brake_usage_at > $2 THEN $2 ELSE brake_usage_at END, \
      brake_lowered_at = CASE WHEN brake_lowered_at > $2 THEN $2 ELSE brake_lowered_at END, \

@@ -31,6 +31,10 @@ pub(super) struct Graph {
     pub base_url: String,
     /// With the proof in its query, if there is one.
     pub uri: Uri,
+    /// The base URL with the version.
+    root: String,
+    /// `appsecret_proof=…`, where there is one.
+    proof: Option<String>,
     authorization: HeaderValue,
     /// Kept to strike them out of error texts.
     pub secrets: Vec<SecretString>,
@@ -53,23 +57,52 @@ impl Graph {
         let field = format!("{member}.baseURL");
         let base_url = base_url(&field, url)?;
         let authorization = bearer("accessToken", "an access token", &access_token)?;
-        let mut url = format!("{base_url}/{api_version}/{id}/messages");
+        let root = format!("{base_url}/{api_version}");
+        let mut url = format!("{root}/{id}/messages");
+        let mut proof = None;
         if let Some(app_secret) = &app_secret {
             if app_secret.expose_secret().is_empty() {
                 let problem = "is empty; give the app's secret, or leave the key out to send no proof";
                 return Err(AccountError::new("Secret key appSecret", problem));
             }
-            url.push_str("?appsecret_proof=");
-            url.push_str(&appsecret_proof(app_secret, &access_token));
+            let proven = format!("appsecret_proof={}", appsecret_proof(app_secret, &access_token));
+            url = format!("{url}?{proven}");
+            proof = Some(proven);
         }
         let uri = absolute_url(&field, &url)?;
-        Ok(Graph { base_url, uri, authorization, secrets: std::iter::once(access_token).chain(app_secret).collect() })
+        let secrets = std::iter::once(access_token).chain(app_secret).collect();
+        Ok(Graph { base_url, uri, root, proof, authorization, secrets })
     }
 
+    /// A message.
     pub fn post(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
-        let mut request = post_json(self.uri.clone(), body)?;
+        Ok(self.authorized(post_json(self.uri.clone(), body)?))
+    }
+
+    /// Posts to another object of the API; `path` is below the version.
+    pub fn post_to(&self, path: &str, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
+        Ok(self.authorized(post_json(self.below(path, "")?, body)?))
+    }
+
+    /// Asks for another object of the API.
+    pub fn get(&self, path: &str, query: &str) -> Result<Request<Bytes>, EncodeError> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = self.below(path, query)?;
+        Ok(self.authorized(request))
+    }
+
+    fn below(&self, path: &str, query: &str) -> Result<Uri, EncodeError> {
+        let query: Vec<&str> =
+            self.proof.as_deref().into_iter().chain(Some(query).filter(|query| !query.is_empty())).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{}/{path}{mark}{}", self.root, query.join("&"));
+        // The error does not repeat the URL: it may hold the proof.
+        url.parse().map_err(|_| EncodeError::Request("the path is none of a URL".to_owned()))
+    }
+
+    fn authorized(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        Ok(request)
+        request
     }
 }
 

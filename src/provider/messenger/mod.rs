@@ -5,6 +5,7 @@
 
 pub mod callback;
 pub mod graph_errors;
+mod labels;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 use self::graph_errors::GRAPH_ERRORS;
 use super::answer::{accepted, json_object, text, unknown};
 use super::graph::{self, Graph};
+use super::label::Labels;
 use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
@@ -291,6 +293,10 @@ impl Provider for Messenger {
 
     fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
         graph::usage(answer.headers)
+    }
+
+    fn labels(&self) -> Option<&dyn Labels> {
+        Some(self)
     }
 }
 
