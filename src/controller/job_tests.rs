@@ -188,7 +188,7 @@ fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_
 }
 
 #[test]
-fn the_signing_secret_of_an_endpoint_is_mounted_with_its_key_alone_and_may_be_missing() {
+fn secrets_of_endpoints_and_write_backs_are_mounted_with_their_keys_alone_and_may_be_missing() {
     let mut broadcast = broadcast();
     let endpoint = |name: &str, secret: &str| {
         json!({"name": name, "url": "https://hooks.example/", "events": ["BroadcastFinished"],
@@ -196,6 +196,9 @@ fn the_signing_secret_of_an_endpoint_is_mounted_with_its_key_alone_and_may_be_mi
     };
     let endpoints = json!([endpoint("crm", "hook"), endpoint("audit", "staff.list")]);
     broadcast.spec.notifications = serde_json::from_value(endpoints).unwrap();
+    let sql = json!({"sql": {"statement": "delete from due where id = :id",
+        "urlSecretKeyRef": {"name": "crm-db", "key": "url"}}});
+    broadcast.spec.on_sent = serde_json::from_value(sql).unwrap();
     let pod = job(&broadcast, &channel(), &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
     let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
     let keys = |name: &str| -> Vec<String> {
@@ -204,8 +207,8 @@ fn the_signing_secret_of_an_endpoint_is_mounted_with_its_key_alone_and_may_be_mi
         secret.items.iter().flatten().map(|item| item.key.clone()).collect()
     };
     assert_eq!(
-        (keys("hook"), keys("staff.list")),
-        (vec!["secret".to_owned()], vec!["ids.jsonl".to_owned(), "secret".to_owned()])
+        (keys("hook"), keys("crm-db"), keys("staff.list")),
+        (vec!["secret".to_owned()], vec!["url".to_owned()], vec!["ids.jsonl".to_owned(), "secret".to_owned()])
     );
     let mounted = pod.containers[0].volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str());
     assert!(mounted.into_iter().any(|path| path == crate::api::mount::secret_folder("hook")));

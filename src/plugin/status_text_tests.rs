@@ -116,6 +116,17 @@ fn what_endpoints_were_told_is_shown_with_the_last_error() {
 }
 
 #[test]
+fn what_is_written_elsewhere_is_shown_with_the_last_error() {
+    let mut status = sending();
+    status["writeBacks"] = json!([{"target": "Sql", "pending": 2, "done": 1200, "failed": 1,
+        "lastError": {"reason": "WriteBackRefused", "code": "42P01", "message": "no such\ntable"}}]);
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    let text = text(&view, false);
+    let expected = "\nWritten to sql: 1,200 done, 2 pending, 1 given up\n  WriteBackRefused 42P01: no such table\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn one_that_nobody_has_looked_at_says_so() {
     let view = View { broadcast: broadcast(json!(null)), batches: vec![], now: now() };
     assert!(text(&view, false).contains("No operator has looked at it yet"));

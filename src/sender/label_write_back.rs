@@ -250,3 +250,38 @@ fn failed(outcome: Outcome) -> Failed {
 fn unreachable(fault: Fault) -> Failed {
     Failed::All(PutOff { fault: Fault { reason: "WriteBackUnreachable".to_owned(), ..fault }, retry_after_ms: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::outcome::ThrottleScope;
+
+    fn of(outcome: Outcome) -> (bool, String, Option<u64>) {
+        match failed(outcome) {
+            Failed::One(fault) => (false, fault.reason, None),
+            Failed::All(PutOff { fault, retry_after_ms }) => (true, fault.reason, retry_after_ms),
+        }
+    }
+
+    #[test]
+    fn what_one_call_meets_holds_up_others_only_where_they_would_meet_it_too() {
+        let fault = |reason: &str| Fault::new(reason, None, "words");
+        let one = |reason: &str| (false, reason.to_owned(), None);
+        let all = |reason: &str, wish| (true, reason.to_owned(), wish);
+        let permanent = |scope| Outcome::Permanent { scope, fault: fault("WrongPage") };
+        assert_eq!(of(permanent(PermanentScope::Recipient)), one("WrongPage"));
+        assert_eq!(of(permanent(PermanentScope::Message)), one("WrongPage"));
+        assert_eq!(of(Outcome::Transient { cap: None, fault: fault("Temporary") }), one("Temporary"));
+        assert_eq!(of(Outcome::Unknown { fault: fault("UnreadableAnswer") }), one("UnreadableAnswer"));
+        assert_eq!(of(Outcome::Unknown { fault: fault("NoAnswer") }), all("WriteBackUnreachable", None));
+        assert_eq!(of(Outcome::NotSent { fault: fault("NotSent") }), all("WriteBackUnreachable", None));
+        assert_eq!(of(Outcome::Auth { fault: fault("TokenInvalid") }), all("TokenInvalid", None));
+        assert_eq!(of(Outcome::Blocked { fault: fault("TemporarilyBlocked") }), all("TemporarilyBlocked", None));
+        let throttled = Outcome::Throttled {
+            scope: ThrottleScope::Account,
+            retry_after_ms: Some(9),
+            fault: fault("PageRateLimit"),
+        };
+        assert_eq!(of(throttled), all("PageRateLimit", Some(9)));
+    }
+}

@@ -1,9 +1,10 @@
 use super::world::{START, World, creates_job};
+use crate::api::WriteBackTarget;
 use crate::controller::broadcast::Action;
 use crate::controller::job::told_at_start;
 use crate::delivery::gate::Block;
 use crate::delivery::time::Span;
-use crate::ledger::Outbox;
+use crate::ledger::{Outbox, WrittenBack};
 
 fn outbox(pending: i64, delivered: i64, due_in: Option<i64>) -> Option<Outbox> {
     let due_at = due_in.map(|seconds| START + Span::from_secs(seconds));
@@ -147,4 +148,32 @@ fn a_broadcast_without_endpoints_asks_nothing_of_the_ledger() {
     world.snapshot.gate.block = Some(Block::Provider);
     let decision = world.look();
     assert!(decision.actions.iter().all(|action| !matches!(action, Action::TellStanding(_))));
+}
+
+fn written(pending: i64, done: i64, due_in: Option<i64>) -> WrittenBack {
+    let due_at = due_in.map(|seconds| START + Span::from_secs(seconds));
+    WrittenBack { target: WriteBackTarget::Sql, pending, done, failed: 0, last_error: None, due_at }
+}
+
+#[test]
+fn after_the_end_one_sender_comes_for_whoever_is_still_to_be_written_down() {
+    let mut world = ended();
+    world.snapshot.outbox = None;
+    world.snapshot.write_backs = vec![written(7, 3, Some(0))];
+    world.look();
+    let [job] = world.jobs.as_slice() else { panic!("{:?}", world.jobs) };
+    assert_eq!((job.spec.as_ref().unwrap().parallelism, told_at_start(job)), (Some(1), Some(3)));
+    world.end_wave("Complete", None);
+    // It got on, so the next one comes at once; and for events that are due earlier as well.
+    world.snapshot.write_backs = vec![written(2, 8, Some(60))];
+    world.snapshot.outbox = outbox(1, 4, Some(0));
+    world.wait(1);
+    world.look();
+    assert_eq!((world.jobs.len(), told_at_start(&world.jobs[1])), (2, Some(12)));
+    world.end_wave("Complete", None);
+    world.snapshot.write_backs = vec![written(0, 10, None)];
+    world.snapshot.outbox = None;
+    world.wait(3_600);
+    world.look();
+    assert_eq!(world.jobs.len(), 2, "all is written");
 }
