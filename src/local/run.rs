@@ -331,7 +331,7 @@ async fn send<L: Ledger>(
         for (_, id) in &known {
             await_end(recovered, *id, &stop).await?;
         }
-        beside.finish(recovered.ledger.as_ref(), *stop.borrow()).await.map_err(refuse)?;
+        beside.finish(recovered.ledger.as_ref(), &stop).await.map_err(refuse)?;
     }
     done.send_replace(true);
     // A panic while drawing is no reason to call the run failed.

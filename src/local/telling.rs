@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::order::Order;
 use super::recovery::Recovered;
 use crate::api::WriteBackTarget;
@@ -41,13 +43,14 @@ impl Beside {
     }
 
     /// Tells how each broadcast ended, and what is left to another run of all that.
-    pub async fn finish<L: Ledger>(self, ledger: &L, is_stopped: bool) -> Result<(), LedgerError> {
+    pub async fn finish<L: Ledger>(self, ledger: &L, stop: &watch::Receiver<bool>) -> Result<(), LedgerError> {
         for (broadcast, errands) in &self.0 {
             look(ledger, &ledger.snapshot(*broadcast).await?).await?;
             errands.bells().events.notify_one();
         }
         let broadcasts: Vec<BroadcastId> = self.0.keys().copied().collect();
-        Errands::finish_all(self.0.into_values(), if is_stopped { Why::Stopped } else { Why::Ended }).await;
+        let why = if *stop.borrow() { Why::Stopped } else { Why::Ended };
+        Errands::finish_all(self.0.into_values(), why, stop).await;
         for broadcast in broadcasts {
             let snapshot = ledger.snapshot(broadcast).await?;
             if let Some(left) = snapshot.outbox.as_ref().filter(|outbox| outbox.pending > 0) {

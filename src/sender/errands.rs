@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::errand::{Errand as _, Running};
 use super::label_write_back::{LabelErrand, ProviderNow};
@@ -83,8 +83,28 @@ impl Errands {
         Bells { events: self.notifying.bell(), owed: self.writing.iter().map(Running::bell).collect() }
     }
 
-    /// Ends once everything is done, or not much more comes due. What is on the way then is done again later.
-    pub async fn finish(self, why: Why) {
+    /// Ends once everything is done, or not much more comes due; soon, once `stop` is true. What is on the way then is done again
+    /// later.
+    pub async fn finish(self, why: Why, stop: &watch::Receiver<bool>) {
+        Errands::finish_all(std::iter::once(self), why, stop).await;
+    }
+
+    /// The same for several broadcasts.
+    pub async fn finish_all(all: impl Iterator<Item = Errands>, why: Why, stop: &watch::Receiver<bool>) {
+        let finishing = join_all(all.map(|errands| errands.finish_within(why)));
+        let mut stop = stop.clone();
+        tokio::pin!(finishing);
+        let stopped = tokio::select! {
+            biased;
+            _ = &mut finishing => false,
+            Ok(_) = stop.wait_for(|stopped| *stopped), if why != Why::Stopped => true,
+        };
+        if stopped {
+            let _ = tokio::time::timeout(STOPPED_GRACE, finishing).await;
+        }
+    }
+
+    async fn finish_within(self, why: Why) {
         let (grace, longest) = match why {
             Why::Stopped => (STOPPED_GRACE, STOPPED_GRACE),
             Why::Paused => (GRACE, GRACE),
@@ -93,10 +113,5 @@ impl Errands {
         let told = self.notifying.finish(grace, grace);
         let written = join_all(self.writing.map(|writing| writing.finish(grace, longest)));
         tokio::join!(told, written);
-    }
-
-    /// The same for several broadcasts.
-    pub async fn finish_all(all: impl Iterator<Item = Errands>, why: Why) {
-        join_all(all.map(|errands| errands.finish(why))).await;
     }
 }

@@ -150,10 +150,10 @@ impl<L: SenderLedger> SenderProcess<L> {
             retry_credentials: false,
             restarts: Restarts::default(),
             bells: errands.bells(),
-            stop,
+            stop: stop.clone(),
         };
         let left = rounds.run().await;
-        errands.finish(why(&left)).await;
+        errands.finish(why(&left), &stop).await;
         left
     }
 }
