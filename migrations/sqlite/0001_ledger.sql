@@ -28,7 +28,7 @@ CREATE TABLE account (
     brake_footing INTEGER NOT NULL DEFAULT 0,
     brake_usage_percent INTEGER NOT NULL DEFAULT 0,    -- of its own limit, as the provider last said; 0 for never
     brake_usage_at INTEGER NOT NULL DEFAULT 0,
-    labels_free_at BIGINT NOT NULL DEFAULT 0,         -- when the next call that labels somebody may be made
+    labels_free_at INTEGER NOT NULL DEFAULT 0,        -- when the next call that labels somebody may be made
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 ) STRICT;
@@ -313,30 +313,30 @@ CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_a
 
 -- Where it is written elsewhere who was sent to, and how far that has come. One sender at a time is at a target.
 CREATE TABLE write_back (
-    broadcast_id BIGINT NOT NULL REFERENCES broadcast (id),
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
     target TEXT NOT NULL,
     definition TEXT NOT NULL,          -- as it is named now, or was last: JSON
-    owed BIGINT NOT NULL DEFAULT 0,    -- so many people in all
-    done BIGINT NOT NULL DEFAULT 0,
-    failed BIGINT NOT NULL DEFAULT 0,  -- refused for themselves, and given up
-    moved_at BIGINT NOT NULL,          -- when somebody was last written, or became owed
+    owed INTEGER NOT NULL DEFAULT 0,    -- so many people in all
+    done INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,  -- refused for themselves, and given up
+    moved_at INTEGER NOT NULL,          -- when somebody was last written, or became owed
     holder TEXT,                        -- the sender that is at it
-    lease_until BIGINT NOT NULL DEFAULT 0,
-    attempts BIGINT NOT NULL DEFAULT 0,        -- in a row that failed for everybody
-    not_before BIGINT NOT NULL DEFAULT 0,
-    given_up BOOLEAN NOT NULL DEFAULT FALSE,   -- until it is named otherwise
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,        -- in a row that failed for everybody
+    not_before INTEGER NOT NULL DEFAULT 0,
+    given_up INTEGER NOT NULL DEFAULT 0,   -- until it is named otherwise
     error TEXT,                         -- why somebody was last not written: JSON of Fault
     PRIMARY KEY (broadcast_id, target)
-);
+) STRICT, WITHOUT ROWID;
 
 -- Who is still to be written there. Entered with the outcome, and gone once it is done or given up.
 CREATE TABLE owed (
-    broadcast_id BIGINT NOT NULL,
+    broadcast_id INTEGER NOT NULL,
     target TEXT NOT NULL,
-    seq BIGINT NOT NULL,
-    tries BIGINT NOT NULL DEFAULT 0,
-    not_before BIGINT NOT NULL DEFAULT 0,
+    seq INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (broadcast_id, target, seq)
-);
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX owed_due ON owed (broadcast_id, target, not_before, seq);
