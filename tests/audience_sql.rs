@@ -9,6 +9,8 @@
 mod mariadb;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "audience_sql/write_backs.rs"]
+mod write_backs;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -26,3 +26,4 @@ mod retry_after;
 #[path = "../run_support/mod.rs"]
 mod run_support;
 mod unreachable;
+mod write_backs;
