@@ -285,15 +285,13 @@ impl Book {
     fn conclude(&mut self, done: i64, put_off: Option<&PutOff>) {
         if done > 0 {
             self.row.moved_at = self.now.0;
+            self.row.attempts = 0;
+            self.row.not_before = 0;
         }
         let Some(PutOff { fault, retry_after_ms }) = put_off else {
-            if done > 0 {
-                self.row.attempts = 0;
-                self.row.not_before = 0;
-                // While some are given up it says why.
-                if !self.has_refused && self.row.failed == 0 {
-                    self.error = None;
-                }
+            // While some are given up it says why.
+            if done > 0 && !self.has_refused && self.row.failed == 0 {
+                self.error = None;
             }
             return;
         };
