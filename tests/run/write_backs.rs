@@ -63,16 +63,15 @@ fn sums(status: &Value) -> (i64, i64, i64) {
 #[test]
 fn whoever_was_sent_to_is_written_down_with_their_message_and_nobody_else() {
     let stage = Stage::open(&["--fail", "551=0.2"]);
-    let odd = "x';drop";
     let mut everybody = ids(1, 40);
-    everybody.push(odd.to_owned());
+    everybody.extend((1..=5).map(|number| format!("x';drop{number}")));
     with_people(&stage, &everybody);
     let recipients: Vec<String> = everybody.iter().map(|id| format!("{{id: \"{id}\"}}")).collect();
     let spec = format!("  audience: {{recipients: [{}]}}\n  content: {{text: Hello}}\n", recipients.join(", "));
     stage.documents(200, &[secret(), broadcast("sale", &format!("{spec}{}", on_sent(STATEMENT)))]);
     let finished = stage.run(&["-o", "json"]).exits(2);
     let accepted = stage.accepted();
-    assert!(accepted.contains(&odd.to_owned()) && accepted.len() < 41, "{accepted:?}");
+    assert!(accepted.iter().any(|id| id.starts_with("x'")) && accepted.len() < 45, "{accepted:?}");
     let rows = written(&stage);
     assert_eq!(rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(), accepted);
     for (_, broadcast, sent_at, message_id) in &rows {
