@@ -105,7 +105,8 @@ pub struct AudienceSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<BroadcastSource>,
     /// People whom the channel's account knows: whom it has messaged, and whom somebody has brought in. `{}` is all of them.
-    /// Whoever has opted out is not among them. Exactly one member of a source is set.
+    /// Whoever has opted out is not among them, but where they are to be left out: under `exclude` they are. Exactly one member
+    /// of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacts: Option<ContactsSource>,
 }
