@@ -61,6 +61,8 @@ mod results_over_the_wire;
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
 mod sqlite_speed;
+#[path = "ledger_contract/suppression.rs"]
+mod suppression;
 #[path = "ledger_contract/unanswered.rs"]
 mod unanswered;
 #[path = "ledger_contract/upkeep.rs"]
@@ -292,6 +294,14 @@ macro_rules! contract {
                     batches_are_cut_by_the_wish_and_there_are_at_most_500
                     an_empty_plan_is_complete_at_once
                     a_plan_may_be_made_anew_until_the_first_attempt
+                }
+                suppression {
+                    whoever_is_on_a_list_is_planned_as_skipped_and_the_next_plan_knows_nothing_of_it
+                    a_plan_that_is_made_anew_goes_by_the_list_of_then
+                    other_lists_of_the_channel_take_the_plan_back_until_somebody_was_attempted
+                    a_sealed_plan_skips_whoever_is_on_a_list_and_pending_and_nobody_else
+                    who_waits_to_be_resent_and_is_on_a_list_is_unknown_and_stays_so
+                    a_list_is_judged_by_the_plan_it_was_read_for_and_in_chunks
                 }
                 dead_senders {
                     a_complete_journal_leaves_unknown_only_what_was_on_the_wire

@@ -46,6 +46,7 @@ CREATE TABLE broadcast (
     content_hash TEXT NOT NULL DEFAULT '',
     parts INTEGER NOT NULL DEFAULT 1,      -- in so many requests a message is sent
     audience_hash TEXT NOT NULL DEFAULT '',
+    suppression_hash TEXT NOT NULL DEFAULT '',      -- of the lists of people whom the account sends nothing
     sent_tags TEXT NOT NULL DEFAULT '[]',       -- what whoever is sent to is tagged with: JSON, of tags
     reply_window INTEGER,               -- so long after a recipient was last active the provider takes a message; NULL for always
     orders TEXT,                        -- what senders of other processes work by
@@ -240,6 +241,13 @@ CREATE INDEX delivery_opted_out ON delivery (broadcast_id, seq) WHERE state = 4 
 
 -- Whom an unsealed plan leaves out; emptied by the seal.
 CREATE TABLE exclusion (
+    broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (broadcast_id, recipient)
+) STRICT, WITHOUT ROWID;
+
+-- Whom an unsealed plan takes for opted out because a list of the account names them; emptied by the seal.
+CREATE TABLE suppression (
     broadcast_id INTEGER NOT NULL REFERENCES broadcast (id),
     recipient TEXT NOT NULL,
     PRIMARY KEY (broadcast_id, recipient)

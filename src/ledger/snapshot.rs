@@ -98,6 +98,11 @@ pub struct BroadcastSnapshot {
 }
 
 impl BroadcastSnapshot {
+    /// Those who were skipped because they want no messages.
+    pub fn opted_out(&self) -> i64 {
+        self.skipped.iter().filter(|(why, _)| *why == SkipReason::OptedOut).map(|(_, count)| count).sum()
+    }
+
     /// How long those pending take at so many slots a second, at most: some may have got parts of their message.
     pub fn seconds_left(&self, per_second: f64) -> f64 {
         self.counts.pending as f64 * f64::from(self.parts) / per_second

@@ -201,7 +201,8 @@ impl Materials for MountedMaterials {
                 MaterialError::NotFound { kind, name, key, remedy }
             }
             ErrorKind::NotFound => {
-                let remedy = "add it, or name another in `spec.audience`. Senders look again by themselves".to_owned();
+                let remedy =
+                    "add it, or name another where this one is named. Senders look again by themselves".to_owned();
                 MaterialError::KeyNotFound { kind, name, key, remedy }
             }
             _ => MaterialError::Unreadable { kind, name, key, source: error },

@@ -25,4 +25,5 @@ mod results;
 mod retry_after;
 #[path = "../run_support/mod.rs"]
 mod run_support;
+mod suppression;
 mod unreachable;

@@ -157,7 +157,7 @@ fn pod(channel: &MessageChannel, settings: &SenderSettings) -> PodSpec {
 /// The spec without what changes nothing here, so that an edit of the rate starts no other pod.
 fn environment(channel: &MessageChannel, settings: &SenderSettings) -> Vec<k8s_openapi::api::core::v1::EnvVar> {
     let mut spec = channel.spec.clone();
-    (spec.rate, spec.sender) = (None, None);
+    (spec.rate, spec.suppression, spec.sender) = (None, None, None);
     let namespace = channel.namespace().unwrap_or_default();
     let received = ReceivedChannel { namespace, name: channel.name_any(), spec };
     let mut environment = vec![plain(mount::LEDGER_URL_VARIABLE, &settings.ledger_url)];

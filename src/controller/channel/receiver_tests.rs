@@ -77,6 +77,10 @@ fn the_pod_is_told_its_channel_and_an_edit_of_the_rate_starts_no_other() {
     let first = channel("acme");
     let mut edited = first.clone();
     edited.spec.rate = None;
+    edited.spec.suppression = serde_json::from_value(serde_json::json!({
+        "sources": [{"name": "gone", "configMapKeyRef": {"name": "gone", "key": "ids.csv"}}],
+    }))
+    .unwrap();
     assert_eq!(wanted(&first), wanted(&edited));
     edited.spec.messenger.as_mut().unwrap().base_url = "https://elsewhere.example".into();
     assert_ne!(wanted(&first), wanted(&edited));

@@ -16,8 +16,8 @@ use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow,
-    Portable, Store, Survey, Taken, Wanted, has_opted_out,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
+    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::write_back;
@@ -265,25 +265,32 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn excluded_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
-        self.places(
-            "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
-             WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = name)",
-            broadcast,
-            recipients,
-        )
-        .await
+    async fn listed_among(&mut self, list: PlanList, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        let statement = match list {
+            PlanList::Excluded => {
+                "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+                 WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = name)"
+            }
+            PlanList::Suppressed => {
+                "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+                 WHERE EXISTS (SELECT 1 FROM suppression WHERE broadcast_id = $1 AND recipient = name)"
+            }
+        };
+        self.places(statement, broadcast, recipients).await
     }
 
-    async fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO exclusion (broadcast_id, recipient) SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(broadcast)
-        .bind(recipients)
-        .execute(self.connection())
-        .await?;
+    async fn enlist(&mut self, list: PlanList, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
+        let statement = match list {
+            PlanList::Excluded => {
+                "INSERT INTO exclusion (broadcast_id, recipient) \
+                 SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) ON CONFLICT DO NOTHING"
+            }
+            PlanList::Suppressed => {
+                "INSERT INTO suppression (broadcast_id, recipient) \
+                 SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) ON CONFLICT DO NOTHING"
+            }
+        };
+        sqlx::query(statement).bind(broadcast).bind(recipients).execute(self.connection()).await?;
         Ok(())
     }
 

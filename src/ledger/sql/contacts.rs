@@ -72,12 +72,13 @@ pub async fn known_among<S: Store>(
 }
 
 /// `$first, …`, so many of them.
-fn places(first: usize, count: usize) -> String {
+pub fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
 }
 
-fn with<'a>(account: i64, texts: impl Iterator<Item = &'a str>) -> Vec<Value> {
-    std::iter::once(Value::from(account)).chain(texts.map(Value::from)).collect()
+/// The parameters of a statement with [`places`] from 2 on.
+pub fn with<'a>(first: i64, texts: impl Iterator<Item = &'a str>) -> Vec<Value> {
+    std::iter::once(Value::from(first)).chain(texts.map(Value::from)).collect()
 }
 
 /// Locks an account that is there.

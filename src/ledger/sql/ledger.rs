@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
-use super::store::{Database, Store};
+use super::store::{Database, PlanList, Store};
 use super::{
-    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owner, plan, posting, read,
-    receive, results, rows,
+    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, opt_outs, outbox, owner, plan, posting,
+    read, receive, results, rows,
 };
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
@@ -105,7 +105,11 @@ impl<D: Database> SenderLedger for D {
     }
 
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
-        commit!(self, |store| plan::exclude(store, ticket, chunk, recipients))
+        commit!(self, |store| plan::enlist(store, PlanList::Excluded, ticket, chunk, recipients))
+    }
+
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        commit!(self, |store| plan::enlist(store, PlanList::Suppressed, ticket, chunk, recipients))
     }
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
@@ -134,6 +138,14 @@ impl<D: Database> SenderLedger for D {
 
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         commit_always!(self, |store| plan::abandon(store, ticket))
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        // Nearly always it concerns nobody, and then nobody's sending is held up by a lock.
+        match read!(self, |store| opt_outs::concerns_anybody(store, plan, recipients))?? {
+            true => commit!(self, |store| opt_outs::suppress(store, plan, recipients)),
+            false => Ok(0),
+        }
     }
 
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {

@@ -268,6 +268,26 @@ pub struct Outlook {
     pub waiting: Vec<i64>,
 }
 
+/// Whom a planner names before the recipients of its plan. A list is kept until the plan is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanList {
+    /// They are left out.
+    Excluded,
+    /// They are taken for opted out.
+    Suppressed,
+}
+
+impl PlanList {
+    pub const ALL: [PlanList; 2] = [PlanList::Excluded, PlanList::Suppressed];
+
+    pub fn table(self) -> &'static str {
+        match self {
+            PlanList::Excluded => "exclusion",
+            PlanList::Suppressed => "suppression",
+        }
+    }
+}
+
 /// One recipient of a plan as it is stored.
 #[derive(Clone, Debug)]
 pub struct PlannedRow<'a> {
@@ -409,14 +429,21 @@ pub trait Store: Send {
         recipients: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
-    /// The places in `recipients` of those who are excluded.
-    fn excluded_among(
+    /// The places in `recipients` of those whom the list names.
+    fn listed_among(
         &mut self,
+        list: PlanList,
         broadcast: i64,
         recipients: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
-    fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Adds to the list whoever it does not name yet.
+    fn enlist(
+        &mut self,
+        list: PlanList,
+        broadcast: i64,
+        recipients: &[String],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Cuts a plan into batches: index, first and last sequence number of each.
     fn cut_batches(

@@ -238,6 +238,7 @@ impl World {
         Observation {
             object: self.object.clone(),
             channel: self.channel.clone(),
+            suppression: Vec::new(),
             declared: match &self.refused {
                 Some((reason, message)) => Declared::Refused { reason, message: message.clone() },
                 None => Declared::Known { snapshot: Box::new(snapshot), batches: self.batches.clone() },
