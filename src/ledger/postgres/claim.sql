@@ -1,7 +1,8 @@
 -- Batches in their order, until there are recipients enough or one on probation comes, which gives one. The last is held;
 -- those before it, and all where there are not enough, have nobody left to take and are free again.
 -- The batches are walked one by one, so that no plan, however little the server knows of the tables, reads more than is
--- taken.
+-- taken. Recipients are named by zone and number together, which only the index of those pending can look up: by the
+-- primary key, as good to a server that knows nothing, whoever may not be taken would be read as well.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
 -- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones, $15 account,
 -- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql.
@@ -15,11 +16,13 @@ WITH back AS (
 ), risky AS (
     SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
+            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+            AND (delivery.zone, delivery.seq) >= (zones.zone, batch.first_seq)
+            AND (delivery.zone, delivery.seq) <= (zones.zone, batch.last_seq)
+            AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
-            ORDER BY seq LIMIT 1) AS of_zone
+            ORDER BY delivery.zone, delivery.seq LIMIT 1) AS of_zone
         LIMIT 1) AS somebody
     WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND last_seq >= (SELECT min(seq) FROM zones)
     AND (probation AND sender_id IS NULL OR sender_id IS NOT NULL AND lease_until <= $4)
@@ -34,11 +37,13 @@ WITH back AS (
         ORDER BY idx OFFSET 0) AS free
     CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
+            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+            AND (delivery.zone, delivery.seq) >= (zones.zone, free.first_seq)
+            AND (delivery.zone, delivery.seq) <= (zones.zone, free.last_seq)
+            AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
-            ORDER BY seq LIMIT $7) AS of_zone
+            ORDER BY delivery.zone, delivery.seq LIMIT $7) AS of_zone
         LIMIT $7) AS pending
     LIMIT $7
 ), probed AS (
