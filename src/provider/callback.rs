@@ -57,6 +57,12 @@ pub struct Heard {
 
 /// How one account's provider calls back.
 pub trait Callbacks: Send + Sync {
+    /// Whether a call may be the provider's, by its head alone: what it is not is refused before its body is read.
+    ///
+    /// # Errors
+    /// [`Refused`], for a call that [`verify`](Callbacks::verify) would refuse with any body.
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused>;
+
     /// Whether the provider calls, in constant time.
     ///
     /// # Errors
@@ -100,6 +106,9 @@ pub(super) fn secret(key: &str, secret: SecretString) -> Result<SecretString, Ac
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+/// The length of an HMAC-SHA256.
+pub(super) const SHA256_BYTES: usize = 32;
 
 /// Whether a tag is the HMAC of what was said.
 pub(super) fn is_signed(algorithm: hmac::Algorithm, key: &SecretString, said: &[u8], tag: &[u8]) -> bool {

@@ -4,15 +4,16 @@
 //! Facts are from the pages on the webhook events `messages`, `message_echoes`, `message_deliveries`, `message_reads` and
 //! `messaging_postbacks` (18 Mar 2026).
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::delivery::provider_event::{Deed, News, ProviderEvent, Which};
 use crate::delivery::time::Timestamp;
-use crate::provider::AccountError;
 use crate::provider::answer::text;
 use crate::provider::callback::{Call, Callbacks, Heard, Refused, Unreadable, id, list, millis, object};
 use crate::provider::graph::callback::GraphSignature;
+use crate::provider::{AccountError, graph};
 
 /// The calls of one page's app.
 pub struct MessengerCallbacks {
@@ -33,6 +34,10 @@ impl MessengerCallbacks {
 }
 
 impl Callbacks for MessengerCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        graph::callback::tag(headers).map(|_| ())
+    }
+
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
         self.signature.verify(call)
     }
@@ -106,7 +111,7 @@ fn message(which: Which, recipient: String, news: News, at: Timestamp) -> Provid
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;

@@ -4,6 +4,7 @@
 //! Facts are from docs.slack.dev: reference/events/message_metadata_posted, reference/events/message and
 //! authentication/verifying-requests-from-slack; slackapi/python-slack-sdk slack_sdk/signature.
 
+use http::HeaderMap;
 use ring::hmac::HMAC_SHA256;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ use crate::delivery::time::{Span, Timestamp};
 use crate::provider::AccountError;
 use crate::provider::answer::text;
 use crate::provider::callback::{
-    Call, Callbacks, Heard, Refused, Unreadable, from_hex, header, is_signed, object, seconds, secret,
+    Call, Callbacks, Heard, Refused, SHA256_BYTES, Unreadable, from_hex, header, is_signed, object, seconds, secret,
 };
 
 /// How far the time of a signature may be from ours, by Slack's own page and libraries.
@@ -38,11 +39,13 @@ impl SlackCallbacks {
 }
 
 impl Callbacks for SlackCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        tag(headers).map(|_| ())
+    }
+
     /// `X-Slack-Signature`: `v0=` and the HMAC-SHA256 of `v0:<timestamp>:<body>`.
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
-        let given = header(call.headers, "x-slack-signature").ok_or(Refused::Unsigned)?;
-        let stamp = header(call.headers, "x-slack-request-timestamp").ok_or(Refused::Unsigned)?;
-        let tag = given.strip_prefix("v0=").and_then(from_hex).ok_or(Refused::Forged)?;
+        let (tag, stamp) = tag(call.headers)?;
         let said = [b"v0:", stamp.as_bytes(), b":", call.body].concat();
         if !is_signed(HMAC_SHA256, &self.signing_secret, &said, &tag) {
             return Err(Refused::Forged);
@@ -65,6 +68,14 @@ impl Callbacks for SlackCallbacks {
             _ => Ok(Heard::default()),
         }
     }
+}
+
+/// The tag that a call brings, and the time that was signed with it.
+fn tag(headers: &HeaderMap) -> Result<(Vec<u8>, &str), Refused> {
+    let given = header(headers, "x-slack-signature").ok_or(Refused::Unsigned)?;
+    let stamp = header(headers, "x-slack-request-timestamp").ok_or(Refused::Unsigned)?;
+    let tag = given.strip_prefix("v0=").and_then(from_hex).filter(|tag| tag.len() == SHA256_BYTES);
+    Ok((tag.ok_or(Refused::Forged)?, stamp))
 }
 
 fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
@@ -92,7 +103,7 @@ fn posted(event: &Value, at: Timestamp) -> Option<ProviderEvent> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;

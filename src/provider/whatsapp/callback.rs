@@ -3,17 +3,18 @@
 //! Facts are from the reference of the status webhook (developers.facebook.com/documentation/business-messaging/whatsapp/
 //! webhooks/reference/messages/status). The opaque data may be missing from a status, so the message's id is told as well.
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::errors::WHATSAPP_ERRORS;
 use crate::delivery::provider_event::{Deed, News, ProviderEvent, Which};
 use crate::delivery::time::Timestamp;
-use crate::provider::AccountError;
 use crate::provider::answer::{integer, text};
 use crate::provider::callback::{Call, Callbacks, Heard, Refused, UNDELIVERED, Unreadable, id, list, object, seconds};
 use crate::provider::graph::callback::GraphSignature;
 use crate::provider::graph::errors;
+use crate::provider::{AccountError, graph};
 
 /// The calls of one number's app.
 pub struct WhatsAppCallbacks {
@@ -39,6 +40,10 @@ impl WhatsAppCallbacks {
 }
 
 impl Callbacks for WhatsAppCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        graph::callback::tag(headers).map(|_| ())
+    }
+
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
         self.signature.verify(call)
     }
@@ -98,7 +103,7 @@ fn undelivered(code: Option<i64>) -> News {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;
