@@ -16,8 +16,9 @@ use tokio::sync::{Semaphore, watch};
 use super::endpoint::{Endpoint, Endpoints};
 use super::places::{Place, Places};
 use super::taken::{CallHash, TakenCalls};
+use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::delivery::time::Timestamp;
-use crate::ledger::{AccountKey, Clock, ReceiverLedger};
+use crate::ledger::{AccountKey, Clock, LedgerError, Received, ReceiverLedger};
 use crate::provider::callback::{Call, Heard, Refused, Unreadable, fresh};
 
 /// The longest body: a thousand updates of Meta's, each of some kilobytes.
@@ -148,12 +149,9 @@ impl<L: ReceiverLedger> Taking<L> {
         }
     }
 
-    async fn give(
-        &self,
-        account: &AccountKey,
-        events: &[crate::delivery::provider_event::ProviderEvent],
-    ) -> Result<(), Answer> {
-        match tokio::time::timeout(LEDGER_TIMEOUT, self.ledger.receive(account, events)).await {
+    /// All of a call, or it is to be repeated: what the ledger has by then it takes for nothing the next time.
+    async fn give(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<(), Answer> {
+        match tokio::time::timeout(LEDGER_TIMEOUT, self.told(account, events)).await {
             Ok(Ok(received)) => {
                 let (provider, account) = (&account.provider, &account.account);
                 tracing::debug!(provider, account, ?received, "a call of the provider was taken in");
@@ -168,6 +166,14 @@ impl<L: ReceiverLedger> Taking<L> {
                 Err(Answer::Later)
             }
         }
+    }
+
+    async fn told(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<Received, LedgerError> {
+        let mut received = Received::default();
+        for events in events.chunks(MAX_EVENTS) {
+            received.add(self.ledger.receive(account, events).await?);
+        }
+        Ok(received)
     }
 }
 

@@ -11,9 +11,7 @@ use secrecy::SecretString;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::clock::ManualClock;
-use crate::ledger::{LedgerError, Received};
 use crate::provider::messenger::callback::MessengerCallbacks;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -29,6 +27,7 @@ impl ReceiverLedger for Kept {
         if self.is_away.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(LedgerError::UnknownBroadcast);
         }
+        assert!(events.len() <= MAX_EVENTS);
         self.told.lock().unwrap().extend(events.iter().map(|event| (account.clone(), event.clone())));
         Ok(Received::default())
     }
@@ -120,6 +119,18 @@ async fn forged_calls_and_calls_elsewhere_reach_nobody() {
     let long = "x".repeat(MAX_BODY + 1);
     assert_eq!(world.post(HERE, Some(&signature(&long)), &long).await, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(world.told(), 0);
+}
+
+#[tokio::test]
+async fn a_call_with_more_events_than_the_ledger_takes_at_once_is_told_whole() {
+    let world = world();
+    let mids: Vec<String> = (0..2 * MAX_EVENTS + 1).map(|number| format!("\"m_{number}\"")).collect();
+    let body = format!(
+        r#"{{"object":"page","entry":[{{"id":"1029","messaging":[{{"sender":{{"id":"24"}},"recipient":{{"id":"1029"}},"delivery":{{"mids":[{}],"watermark":1780000000000}}}}]}}]}}"#,
+        mids.join(",")
+    );
+    assert_eq!(world.post(HERE, Some(&signature(&body)), &body).await, StatusCode::OK);
+    assert_eq!(world.told(), mids.len());
 }
 
 #[tokio::test]
