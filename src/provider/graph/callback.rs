@@ -58,6 +58,34 @@ pub fn tag(headers: &HeaderMap) -> Result<Vec<u8>, Refused> {
     given.strip_prefix("sha256=").and_then(from_hex).filter(|tag| tag.len() == SHA256_BYTES).ok_or(Refused::Forged)
 }
 
+/// Calls as tests make them, of all that Meta signs.
+#[cfg(test)]
+pub mod calls {
+    use http::HeaderValue;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::delivery::provider_event::ProviderEvent;
+    use crate::delivery::time::Timestamp;
+    use crate::provider::callback::{Callbacks, Heard, Unreadable};
+
+    /// What a recorded call with its tag tells.
+    pub fn heard(callbacks: &dyn Callbacks, tag: &str, body: &str) -> Vec<ProviderEvent> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-hub-signature-256", HeaderValue::from_str(&format!("sha256={tag}")).unwrap());
+        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
+        callbacks.may_be_theirs(&headers).unwrap();
+        callbacks.verify(&call).unwrap();
+        callbacks.read(&call).unwrap().events
+    }
+
+    /// What a body tells, once it was verified.
+    pub fn read(callbacks: &dyn Callbacks, body: &Value) -> Result<Heard, Unreadable> {
+        let (headers, body) = (HeaderMap::new(), body.to_string());
+        callbacks.read(&Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;

@@ -103,11 +103,11 @@ fn undelivered(code: Option<i64>) -> News {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;
     use crate::delivery::correlation::Correlation;
+    use crate::provider::graph::callback::calls;
 
     const NUMBER: &str = "106540352242922";
 
@@ -116,18 +116,12 @@ mod tests {
     }
 
     fn heard(tag: &str, body: &str) -> Vec<ProviderEvent> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-hub-signature-256", HeaderValue::from_str(&format!("sha256={tag}")).unwrap());
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().verify(&call).unwrap();
-        callbacks().read(&call).unwrap().events
+        calls::heard(&callbacks(), tag, body)
     }
 
     fn read(value: Value) -> Vec<ProviderEvent> {
-        let body = json!({"entry": [{"changes": [{"field": "messages", "value": value}]}]}).to_string();
-        let headers = HeaderMap::new();
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().read(&call).unwrap().events
+        let body = json!({"entry": [{"changes": [{"field": "messages", "value": value}]}]});
+        calls::read(&callbacks(), &body).unwrap().events
     }
 
     fn told(which: Which, news: News, at: i64) -> ProviderEvent {
