@@ -276,6 +276,7 @@ CREATE TABLE contact (
     active_at BIGINT,                   -- when last heard of, as far as is known: only grows
     opted_out_at BIGINT,
     opted_out_reason TEXT,
+    wished_at BIGINT,                   -- when they last opted in or out, as far as is known: what is told of earlier changes nothing
     unswept BOOLEAN NOT NULL DEFAULT FALSE,    -- opted out, and still pending somewhere perhaps
     PRIMARY KEY (account_id, recipient)
 );

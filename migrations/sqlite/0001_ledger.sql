@@ -273,6 +273,7 @@ CREATE TABLE contact (
     active_at INTEGER,                   -- when last heard of, as far as is known: only grows
     opted_out_at INTEGER,
     opted_out_reason TEXT,
+    wished_at INTEGER,                   -- when they last opted in or out, as far as is known: what is told of earlier changes nothing
     unswept INTEGER NOT NULL DEFAULT 0,    -- opted out, and still pending somewhere perhaps
     PRIMARY KEY (account_id, recipient)
 ) STRICT;

@@ -318,9 +318,59 @@ pub async fn whoever_opts_out_by_a_call_back_is_skipped_and_known<L: Backend>(wo
     let known = world.ledger.contacts_page(&account, None, &filter).await.unwrap().contacts;
     assert_eq!(known.iter().map(|one| one.recipient.as_str()).collect::<Vec<_>>(), [person(0).recipient.as_str()]);
     assert!(known[0].opted_out.is_some() && known[0].active_at == Some(world.now()));
+    world.pass(Span::from_secs(1));
     receive(world, &[deed(Deed::OptedIn)]).await;
     let known = world.ledger.contacts_page(&account, None, &filter).await.unwrap().contacts;
     assert!(known[0].opted_out.is_none());
+}
+
+/// Whether the first person is known to have opted out.
+async fn is_out<L: Backend>(world: &World<L>) -> bool {
+    let filter = ContactsFilter { opted_out: true, ..ContactsFilter::default() };
+    let page = world.ledger.contacts_page(&declaration("one").account, None, &filter).await.unwrap();
+    page.contacts.iter().any(|contact| contact.recipient == person(0).recipient && contact.opted_out.is_some())
+}
+
+pub async fn an_older_wish_undoes_no_newer_one_however_often_it_is_told<L: Backend>(world: &World<L>) {
+    world.planned(&declaration("one"), 1).await;
+    let begin = world.now();
+    let deed =
+        |deed, at| ProviderEvent::Person { recipient: person(0).recipient, deed, at: begin + Span::from_secs(at) };
+    let account = declaration("one").account;
+    world.pass(Span::from_secs(100));
+    for (told, out) in [
+        // Of somebody who is not known yet, in the wrong order.
+        (deed(Deed::OptedIn, 5), false),
+        (deed(Deed::OptedOut, 4), false),
+        (deed(Deed::OptedOut, 6), true),
+        (deed(Deed::OptedIn, 5), true),
+        // Again and later, so what came between is past.
+        (deed(Deed::OptedOut, 8), true),
+        (deed(Deed::OptedIn, 7), true),
+        (deed(Deed::OptedIn, 9), false),
+        (deed(Deed::OptedOut, 8), false),
+        // Of two at one time the one for no messages.
+        (deed(Deed::OptedOut, 9), true),
+        (deed(Deed::OptedIn, 9), true),
+    ] {
+        receive(world, std::slice::from_ref(&told)).await;
+        assert_eq!(is_out(world).await, out, "{told:?}");
+    }
+    // What is done by hand is of now.
+    world.ledger.opt_in(&account, &[person(0).recipient]).await.unwrap();
+    receive(world, &[deed(Deed::OptedOut, 99)]).await;
+    assert!(!is_out(world).await);
+    receive(world, &[deed(Deed::OptedOut, 500)]).await;
+    assert!(is_out(world).await, "a clock that is ahead tells of now");
+    world.pass(Span::from_secs(1));
+    world.ledger.opt_out(&account, &[person(0).recipient], "OptedOut").await.unwrap();
+    receive(world, &[deed(Deed::OptedIn, 100)]).await;
+    assert!(is_out(world).await, "asked for by hand after that, though they were out before");
+    receive(world, &[deed(Deed::OptedIn, 500)]).await;
+    assert!(is_out(world).await);
+    world.pass(Span::from_secs(1));
+    receive(world, &[deed(Deed::OptedIn, 500)]).await;
+    assert!(!is_out(world).await);
 }
 
 pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World<L>) {

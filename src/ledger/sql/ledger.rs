@@ -24,7 +24,7 @@ use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastW
 use crate::ledger::figures::Figures;
 use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
-use crate::ledger::people::{Deeds, OPTED_OUT};
+use crate::ledger::people::Deeds;
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::receipts::Received;
 use crate::ledger::results::{ResultsPage, ResultsQuery};
@@ -225,11 +225,8 @@ impl<D: Database> ReceiverLedger for D {
         }
         // First, so that nobody who has just opted out is sent to by what the messages make due.
         let deeds = Deeds::of(events);
-        for slice in deeds.opted_in.chunks(MAX_CONTACTS) {
-            self.opt_in(account, slice).await?;
-        }
-        for slice in deeds.opted_out.chunks(MAX_CONTACTS) {
-            self.opt_out(account, slice, OPTED_OUT).await?;
+        for slice in deeds.wishes.chunks(MAX_CONTACTS) {
+            commit_always!(self, |store| contacts::wish(store, account, slice))?;
         }
         for slice in deeds.heard.chunks(MAX_CONTACTS) {
             self.heard_from(account, slice).await?;
