@@ -82,7 +82,7 @@ fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
     let at = seconds(body.get("event_time")).unwrap_or(now);
     let event = body.get("event")?;
     match text(event.get("type"))? {
-        "message_metadata_posted" => posted(event, at),
+        "message_metadata_posted" => posted(body, event, at),
         // What apps write, changes and joins have a `subtype` or a `bot_id`.
         "message" if event.get("subtype").is_none() && event.get("bot_id").is_none() => {
             Some(ProviderEvent::Person { recipient: text(event.get("user"))?.to_owned(), deed: Deed::Wrote, at })
@@ -91,8 +91,12 @@ fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
     }
 }
 
-/// A message to a person is posted to the channel that they have with the app, so the recipient is not told.
-fn posted(event: &Value, at: Timestamp) -> Option<ProviderEvent> {
+/// A message to a person is posted to the channel that they have with the app, so the recipient is not told. Every app of the
+/// workspace may post metadata under any name: what another one than the app that is called has posted is none of ours.
+fn posted(body: &Map<String, Value>, event: &Value, at: Timestamp) -> Option<ProviderEvent> {
+    if text(body.get("api_app_id"))? != text(event.get("app_id"))? {
+        return None;
+    }
     let metadata = event.get("metadata").filter(|metadata| text(metadata.get("event_type")) == Some(METADATA_TYPE))?;
     let correlation = text(metadata.get("event_payload")?.get("ref"))?.parse().ok()?;
     let place = text(event.get("channel_id")).zip(text(event.get("message_ts")));
@@ -161,19 +165,20 @@ mod tests {
 
     #[test]
     fn a_message_with_our_metadata_brings_the_correlation_back() {
-        let posted = |kind: &str, reference: &str, team: &str| {
-            json!({"team_id": team, "type": "event_callback", "event_time": 5, "event": {
-                "type": "message_metadata_posted", "app_id": "A1", "channel_id": "C1", "message_ts": "1658903885.673769",
+        let posted = |kind: &str, reference: &str, team: &str, app: &str| {
+            json!({"team_id": team, "api_app_id": "A1", "type": "event_callback", "event_time": 5, "event": {
+                "type": "message_metadata_posted", "app_id": app, "channel_id": "C1", "message_ts": "1658903885.673769",
                 "metadata": {"event_type": kind, "event_payload": {"ref": reference}}}})
         };
         let correlation = Some(Correlation { broadcast: 7, seq: 42, attempt: 3, part: 0 });
         let which = Which::One { correlation, provider_id: Some("C1:1658903885.673769".into()) };
         let at = Timestamp::from_secs(5);
         let told = ProviderEvent::Message { which, recipient: None, news: News::Accepted, at };
-        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123")).events, [told]);
-        assert_eq!(read(posted("task_created", "7:42:3:0", "T0123")).events, []);
-        assert_eq!(read(posted("herald_message", "TK-2132", "T0123")).events, []);
-        assert_eq!(read(posted("herald_message", "7:42:3:0", "T9999")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123", "A1")).events, [told]);
+        assert_eq!(read(posted("task_created", "7:42:3:0", "T0123", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "TK-2132", "T0123", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T9999", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123", "A2")).events, [], "of another app");
     }
 
     #[test]
