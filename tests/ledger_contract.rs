@@ -92,6 +92,7 @@ macro_rules! contract {
             cases! { $ledger:
                 audiences {
                     exactly_those_who_ended_so_come_with_their_variables_and_in_order
+                    who_has_failed_and_got_it_all_the_same_is_among_those_it_was_sent_to
                     an_audience_longer_than_a_page_comes_whole
                     a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience
                     a_broadcast_that_ended_before_it_was_planned_has_nobody
@@ -231,7 +232,8 @@ macro_rules! contract {
                     what_a_sender_has_taken_no_other_gets_before_its_lease_is_over
                     when_no_sender_lives_what_was_taken_is_due_at_once
                     what_is_not_taken_is_due_again_later_and_given_up_after_three_days
-                    no_sender_is_started_for_ever_for_what_nobody_could_try
+                    what_nobody_could_try_is_given_up_with_its_reason
+                    senders_that_die_over_an_event_come_back_to_it_ever_later_and_not_for_ever
                     an_endpoint_may_ask_to_be_left_alone
                     what_waits_for_an_endpoint_that_is_away_waits_together
                     an_endpoint_that_is_gone_is_told_nothing_until_it_is_another
@@ -390,9 +392,15 @@ macro_rules! contract {
                     receipts_are_counted_once_whatever_order_they_come_in
                     a_message_that_did_not_arrive_is_told_and_stays_sent
                     without_a_correlation_a_message_is_found_by_its_id_and_its_recipient
+                    who_has_failed_stays_so_and_what_arrived_all_the_same_is_shown
+                    what_is_told_of_an_earlier_part_of_who_was_skipped_changes_nothing
+                    a_receipt_that_comes_before_its_senders_report_is_counted_after_it
+                    a_receipt_of_nothing_is_kept_for_a_while_and_not_longer
+                    no_more_early_receipts_are_kept_than_there_may_be
                     everything_until_a_watermark_was_read
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
+                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }

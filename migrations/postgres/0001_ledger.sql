@@ -276,6 +276,7 @@ CREATE TABLE contact (
     active_at BIGINT,                   -- when last heard of, as far as is known: only grows
     opted_out_at BIGINT,
     opted_out_reason TEXT,
+    wished_at BIGINT,                   -- when they last opted in or out, as far as is known: what is told of earlier changes nothing
     unswept BOOLEAN NOT NULL DEFAULT FALSE,    -- opted out, and still pending somewhere perhaps
     PRIMARY KEY (account_id, recipient)
 );
@@ -290,6 +291,19 @@ CREATE TABLE tag (
 );
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
+
+-- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock
+-- the account.
+CREATE TABLE early_receipt (
+    account_id BIGINT NOT NULL,
+    digest TEXT NOT NULL,               -- of the event: what is told twice is kept once
+    event TEXT NOT NULL,
+    kept_at BIGINT NOT NULL,
+    next_at BIGINT NOT NULL,           -- when it is looked at again
+    PRIMARY KEY (account_id, digest)
+);
+
+CREATE INDEX early_receipt_due ON early_receipt (next_at);
 
 -- What endpoints are told: a row for each event and endpoint, written with what causes it and kept.
 CREATE TABLE outbox (
@@ -308,7 +322,7 @@ CREATE TABLE outbox (
     unknown BIGINT NOT NULL,
     holder TEXT,                        -- the sender that is at it
     lease_until BIGINT NOT NULL DEFAULT 0,
-    attempts BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,         -- how often it was taken
     not_before BIGINT NOT NULL DEFAULT 0,
     error TEXT,                         -- why it was last not taken
     error_code TEXT,
@@ -319,3 +333,4 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;
+CREATE INDEX outbox_waiting ON outbox (at) WHERE settled_at IS NULL;

@@ -273,6 +273,7 @@ CREATE TABLE contact (
     active_at INTEGER,                   -- when last heard of, as far as is known: only grows
     opted_out_at INTEGER,
     opted_out_reason TEXT,
+    wished_at INTEGER,                   -- when they last opted in or out, as far as is known: what is told of earlier changes nothing
     unswept INTEGER NOT NULL DEFAULT 0,    -- opted out, and still pending somewhere perhaps
     PRIMARY KEY (account_id, recipient)
 ) STRICT;
@@ -287,6 +288,19 @@ CREATE TABLE tag (
 ) STRICT;
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
+
+-- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock
+-- the account.
+CREATE TABLE early_receipt (
+    account_id INTEGER NOT NULL,
+    digest TEXT NOT NULL,               -- of the event: what is told twice is kept once
+    event TEXT NOT NULL,
+    kept_at INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,           -- when it is looked at again
+    PRIMARY KEY (account_id, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX early_receipt_due ON early_receipt (next_at);
 
 -- What endpoints are told: a row for each event and endpoint, written with what causes it and kept.
 CREATE TABLE outbox (
@@ -305,7 +319,7 @@ CREATE TABLE outbox (
     unknown INTEGER NOT NULL,
     holder TEXT,                        -- the sender that is at it
     lease_until INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,        -- how often it was taken
     not_before INTEGER NOT NULL DEFAULT 0,
     error TEXT,                         -- why it was last not taken
     error_code TEXT,
@@ -316,3 +330,4 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;
+CREATE INDEX outbox_waiting ON outbox (at) WHERE settled_at IS NULL;

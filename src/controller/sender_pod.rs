@@ -122,15 +122,18 @@ impl Mount {
     }
 }
 
-/// What a receiver mounts.
-pub fn credentials_and_token(channel: &MessageChannelSpec) -> Vec<Mount> {
-    std::iter::once(token()).chain(credentials(channel)).collect()
+/// What a receiver mounts: of the channel's Secret only what calls are verified by, not what messages are sent with.
+pub fn callback_keys_and_token(channel: &MessageChannelSpec) -> Vec<Mount> {
+    let keys = channel.member().map(|member| member.callback_keys()).unwrap_or_default();
+    let items = items(&keys.iter().copied().collect());
+    std::iter::once(token()).chain(credentials(channel, Some(items))).collect()
 }
 
-fn credentials(channel: &MessageChannelSpec) -> Option<Mount> {
+/// The channel's Secret; of a volume that is optional, the keys that are listed may be missing as well.
+fn credentials(channel: &MessageChannelSpec, items: Option<Vec<KeyToPath>>) -> Option<Mount> {
     let secret = channel.credentials_secret_ref.as_ref()?;
     Some(Mount {
-        volume: secret_volume("credentials".to_owned(), &secret.name, None),
+        volume: secret_volume("credentials".to_owned(), &secret.name, items),
         folder: mount::CREDENTIALS_FOLDER.to_owned(),
         writable: false,
     })
@@ -142,7 +145,7 @@ fn mounts(
     suppression: &[SuppressionList],
 ) -> Vec<Mount> {
     let mut mounts = vec![token(), journal()];
-    mounts.extend(credentials(channel));
+    mounts.extend(credentials(channel, None));
     let SourceKeys { config_maps, mut secrets, whole } = SourceKeys::of(members(&broadcast.audience, suppression));
     for name in &whole {
         secrets.entry(name).or_default();

@@ -80,7 +80,8 @@ fn whatsapp(channel: &WhatsAppChannel, credentials: &dyn Credentials) -> Result<
 
 fn slack(channel: &SlackChannel, credentials: &dyn Credentials) -> Result<Slack, ChannelError> {
     let bot_token = required(credentials, SLACK_BOT_TOKEN)?;
-    Ok(Slack::new(SlackAccount { base_url: channel.base_url.clone(), bot_token })?)
+    let (base_url, team_id) = (channel.base_url.clone(), channel.team_id.clone());
+    Ok(Slack::new(SlackAccount { base_url, team_id, bot_token })?)
 }
 
 /// An API key is used where one is there: it can be taken back without changing the account's own token.

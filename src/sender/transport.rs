@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -46,6 +47,8 @@ pub const HANDED_OVER: &str = "a request is handed over";
 pub struct Transport {
     client: reqwest::Client,
     opener: Arc<Opener>,
+    /// The provider has told whose the credentials are.
+    is_identified: Arc<AtomicBool>,
 }
 
 /// What opens connections before they are needed.
@@ -79,6 +82,18 @@ struct Received {
     truncated: bool,
 }
 
+impl Received {
+    fn answer(&self) -> Answer<'_> {
+        Answer {
+            status: self.status,
+            headers: &self.headers,
+            body: &self.body,
+            body_truncated: self.truncated,
+            received_at: SystemClock.now(),
+        }
+    }
+}
+
 enum Broken {
     NotSent(String),
     Unknown(String),
@@ -95,7 +110,8 @@ impl Transport {
         let builder = || client(endpoint, idle_limit);
         let opener =
             Opener { client: builder().connector_layer(Putting(stock.clone())).build()?, endpoint: endpoint.clone() };
-        Ok(Transport { client: builder().connector_layer(Taking(stock)).build()?, opener: Arc::new(opener) })
+        let client = builder().connector_layer(Taking(stock)).build()?;
+        Ok(Transport { client, opener: Arc::new(opener), is_identified: Arc::default() })
     }
 
     /// Opens so many connections for messages to come, or until one cannot be opened: the next message will tell why. The
@@ -109,6 +125,24 @@ impl Transport {
         while opening.next().await == Some(true) {}
     }
 
+    /// Asks the provider once whose the credentials are, where it tells that. `None` where that is known: the message may be
+    /// handed over. Otherwise it was not, since its slot has passed with the question; [`Outcome::NotBegun`] where nothing
+    /// speaks against it any more.
+    pub async fn identify(&self, provider: &dyn Provider, request_timeout: Span) -> Option<Outcome> {
+        if self.is_identified.load(Ordering::SeqCst) {
+            return None;
+        }
+        let request = provider.identity_request()?;
+        let outcome = match self.request(request, request_timeout).await {
+            Ok(received) => provider.refuse_identity(&received.answer()).unwrap_or(Outcome::NotBegun),
+            Err(Broken::NotSent(message) | Broken::Unknown(message)) => {
+                not_sent(format!("the provider did not tell whose the credentials are: {message}"))
+            }
+        };
+        self.is_identified.store(outcome == Outcome::NotBegun, Ordering::SeqCst);
+        Some(outcome)
+    }
+
     /// Makes one attempt. `request_timeout` counts from the moment a connection is there; with the connect timeout it
     /// bounds the whole attempt.
     pub async fn attempt(
@@ -117,32 +151,27 @@ impl Transport {
         request: http::Request<Bytes>,
         request_timeout: Span,
     ) -> Attempted {
-        let (here, there) = (&self.opener.endpoint, request.uri());
-        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
-            // The stock holds connections to this provider alone.
-            return not_sent("the request is meant for another provider".to_owned()).into();
-        }
-        let mut request = match reqwest::Request::try_from(request) {
-            Ok(request) => request,
-            Err(error) => return not_sent(describe(error)).into(),
-        };
-        *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
-        // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
-        tracing::trace!("{HANDED_OVER}");
-        match self.receive(request).await {
+        match self.request(request, request_timeout).await {
             Ok(received) => {
-                let answer = Answer {
-                    status: received.status,
-                    headers: &received.headers,
-                    body: &received.body,
-                    body_truncated: received.truncated,
-                    received_at: SystemClock.now(),
-                };
+                let answer = received.answer();
                 Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
             }
             Err(Broken::NotSent(message)) => not_sent(message).into(),
             Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) }.into(),
         }
+    }
+
+    async fn request(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Broken> {
+        let (here, there) = (&self.opener.endpoint, request.uri());
+        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
+            // The stock holds connections to this provider alone.
+            return Err(Broken::NotSent("the request is meant for another provider".to_owned()));
+        }
+        let mut request = reqwest::Request::try_from(request).map_err(|error| Broken::NotSent(describe(error)))?;
+        *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
+        // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
+        tracing::trace!("{HANDED_OVER}");
+        self.receive(request).await
     }
 
     async fn receive(&self, request: reqwest::Request) -> Result<Received, Broken> {

@@ -12,7 +12,7 @@ use crate::delivery::outcome::{Fault, MAX_FAULT_CODE, Outcome};
 use crate::provider::Answer;
 use crate::provider::answer::accepted;
 use crate::provider::error_table::ErrorClass;
-use crate::provider::redact::{redact, without_addresses};
+use crate::provider::redact::{redact, without_addresses, without_secrets};
 use crate::provider::retry_after::retry_after_ms;
 
 /// The channel's words on answers, ready for use.
@@ -85,7 +85,8 @@ impl Answers {
     fn outcome(&self, class: HttpClass, speaks: Speaks, answer: &Answer<'_>, said: Said) -> Outcome {
         let class = match class {
             HttpClass::Accepted => {
-                return said.message_id.map_or(Outcome::Accepted { provider_id: None }, |id| accepted(&id));
+                let id = said.message_id.map(|id| without_secrets(&id, &self.secrets));
+                return id.map_or(Outcome::Accepted { provider_id: None }, |id| accepted(&id));
             }
             HttpClass::PermanentRecipient => ErrorClass::PermanentRecipient,
             HttpClass::PermanentMessage => ErrorClass::PermanentMessage,
@@ -100,7 +101,7 @@ impl Answers {
         let meaning = status.canonical_reason().unwrap_or("no standard meaning");
         let mut message = format!("the endpoint answered {} ({meaning})", status.as_u16());
         if let Some(words) = said.words {
-            message = format!("{message}: {}", redact(&without_addresses(&words), &self.secrets));
+            message = format!("{message}: {}", without_addresses(&redact(&words, &self.secrets)));
         }
         let code = said.code.map_or_else(|| status.as_u16().to_string(), |code| redact(&code, &self.secrets));
         class.outcome(
