@@ -239,7 +239,7 @@ impl Book {
             self.deeds_of(row).requests += 1;
         }
         if seen {
-            self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
+            self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()), before.tries);
             self.failures.observe(&report.outcome, self.now);
             let verdict = verdict(outcome, &after);
             let rejected = self.refusals.observe(before.parts_done, &verdict);
@@ -331,11 +331,11 @@ impl Book {
         self.rows.insert(row.seq, change);
     }
 
-    fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {
+    fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp, tries: u32) {
         let mut brake = broadcast.brake();
         let before = brake.lowered_at;
         let next_slot = broadcast.pace().next_slot;
-        brake.observe(outcome, &Seen { slot, now: self.now, next_slot, ceiling: broadcast.ceiling() });
+        brake.observe(outcome, &Seen { slot, now: self.now, next_slot, ceiling: broadcast.ceiling(), tries });
         self.recorded.braked |= brake.lowered_at != before;
         broadcast.set_brake(&brake);
         if let Outcome::Auth { fault } = outcome {
