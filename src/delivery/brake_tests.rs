@@ -256,7 +256,7 @@ fn a_limit_that_falls_for_a_minute_is_used_nearly_whole_and_seldom_met_and_notic
 }
 
 fn used(percent: u32) -> Usage {
-    Usage { percent, regain_after_ms: None }
+    Usage { percent, regain_after_ms: None, left: None }
 }
 
 #[test]
@@ -279,9 +279,9 @@ fn a_limit_that_is_used_up_holds_until_the_provider_expects_to_take_messages_aga
     for (usage, hold) in [
         (used(100), USED_UP_HOLD),
         (used(250), USED_UP_HOLD),
-        (Usage { percent: 100, regain_after_ms: Some(120_000) }, Span::from_secs(120)),
-        (Usage { percent: 3, regain_after_ms: Some(5_000) }, Span::from_secs(5)),
-        (Usage { percent: 100, regain_after_ms: Some(u64::MAX) }, MAX_HOLD),
+        (Usage { percent: 100, regain_after_ms: Some(120_000), left: None }, Span::from_secs(120)),
+        (Usage { percent: 3, regain_after_ms: Some(5_000), left: None }, Span::from_secs(5)),
+        (Usage { percent: 100, regain_after_ms: Some(u64::MAX), left: None }, MAX_HOLD),
     ] {
         let mut brake = Brake::default();
         brake.observe_usage(&usage, at(0), at(0));
