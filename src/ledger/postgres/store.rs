@@ -214,8 +214,8 @@ impl Store for PostgresStore {
     async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM UNNEST($2::bigint[]) AS zones (zone) CROSS JOIN LATERAL ( \
-                 SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone \
-                 AND not_before <= $3 LIMIT 1) AS due)",
+                 SELECT not_before FROM delivery WHERE broadcast_id = $1 AND state = 0 AND not_before >= 0 \
+                 AND delivery.zone = zones.zone ORDER BY not_before LIMIT 1) AS first WHERE not_before <= $3)",
         )
         .bind(broadcast)
         .bind(zones)

@@ -136,8 +136,7 @@ struct Waiting {
     quiet_until: Option<Timestamp>,
 }
 
-/// Mostly somebody may be taken at once, and the index finds the first of them; all of the open zones are looked at only while
-/// everybody there is in backoff.
+/// Mostly somebody may be taken at once, and nothing more is looked up.
 async fn waiting<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Waiting> {
     let start = broadcast.start_at.filter(|_| broadcast.first_attempt_at.is_none());
     let at = start.map_or(now, |start| now.max(Timestamp(start)));

@@ -405,7 +405,7 @@ pub trait Store: Send {
         by: Timestamp,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Walks over everybody who is pending in an open zone: for when nobody of them may be taken.
+    /// Who is left, for when nobody who is pending in an open zone may be taken.
     fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> impl Future<Output = sqlx::Result<Outlook>> + Send;
 
     /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks, with what it tells.
