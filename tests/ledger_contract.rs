@@ -9,6 +9,8 @@ mod audiences;
 mod claims;
 #[path = "ledger_contract/clocks.rs"]
 mod clocks;
+#[path = "ledger_contract/contact_speed.rs"]
+mod contact_speed;
 #[path = "ledger_contract/contacts.rs"]
 mod contacts;
 #[path = "ledger_contract/contacts_over_the_wire.rs"]
