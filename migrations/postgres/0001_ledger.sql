@@ -168,6 +168,7 @@ CREATE TABLE batch (
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
     requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     reclaims BIGINT NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,

@@ -14,7 +14,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
-use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
     PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
@@ -177,6 +177,7 @@ impl Store for PostgresStore {
             .bind(told)
             .bind(NotificationEvent::BatchCompleted.as_str())
             .bind(count(|delta| delta.requests))
+            .bind(batches.values().map(|delta| latency_of(&delta.latency)).collect::<sqlx::Result<Vec<_>>>()?)
             .execute(self.connection())
             .await?;
         Ok(())

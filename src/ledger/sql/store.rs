@@ -16,6 +16,7 @@ use super::rows::{BroadcastRow, SenderRow};
 use super::value::Value;
 use super::zones::ZonesNow;
 use crate::delivery::counts::{Counts, Tally};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -115,6 +116,8 @@ pub struct BatchDelta {
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them.
+    pub latency: Histogram,
     /// Somebody has survived it.
     pub proof: bool,
     pub error: Option<Fault>,
