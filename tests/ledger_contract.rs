@@ -9,6 +9,8 @@ mod audiences;
 mod claims;
 #[path = "ledger_contract/clocks.rs"]
 mod clocks;
+#[path = "ledger_contract/contact_speed.rs"]
+mod contact_speed;
 #[path = "ledger_contract/contacts.rs"]
 mod contacts;
 #[path = "ledger_contract/contacts_over_the_wire.rs"]
@@ -406,6 +408,7 @@ macro_rules! contract {
                 }
                 figures {
                     what_happened_is_counted_when_its_request_was_due
+                    the_answers_of_each_batch_are_counted_by_themselves
                     a_request_counts_once_however_often_it_is_told
                     who_was_not_asked_costs_nothing
                     a_lost_sender_is_counted_as_unknown_and_its_late_answer_as_what_it_was

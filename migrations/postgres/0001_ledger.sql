@@ -168,6 +168,7 @@ CREATE TABLE batch (
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
     requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     reclaims BIGINT NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,
@@ -228,6 +229,10 @@ CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- Whoever may not be taken yet, or any more, is passed over in the index, without a look at the row.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before, coalesce(active_at, 9223372036854775807))
     WHERE state = 0;
+-- When the first of a zone may be taken, found without a walk over all who are in backoff.
+-- The second condition holds for everybody. It keeps the index to those statements that say it: for others it would look as
+-- good as the one before to a server that knows little of the table.
+CREATE INDEX delivery_due ON delivery (broadcast_id, zone, not_before) WHERE state = 0 AND not_before >= 0;
 CREATE INDEX delivery_active ON delivery (broadcast_id, zone, active_at, not_before)
     WHERE state = 0 AND active_at IS NOT NULL;
 -- Few: whoever has got a part of the message and waits for the next one.

@@ -168,6 +168,7 @@ CREATE TABLE batch (
     unknown INTEGER NOT NULL DEFAULT 0,
     retries INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,    -- that the provider was asked
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     reclaims INTEGER NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,
@@ -226,6 +227,8 @@ CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- By zone first: where it is quiet for most, nobody walks over them to find the others.
 -- Whoever may not be taken yet, or any more, is passed over in the index, without a look at the row.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before, active_at) WHERE state = 0;
+-- When the first of a zone may be taken, found without a walk over all who are in backoff.
+CREATE INDEX delivery_due ON delivery (broadcast_id, zone, not_before) WHERE state = 0;
 CREATE INDEX delivery_active ON delivery (broadcast_id, zone, active_at, not_before)
     WHERE state = 0 AND active_at IS NOT NULL;
 -- Few: whoever has got a part of the message and waits for the next one.

@@ -11,7 +11,9 @@ use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::FAILURES_TO_TELL;
 use crate::delivery::gate::{Closed, Gate};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
+use crate::delivery::pace_history::PaceHistory;
 use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -65,6 +67,8 @@ pub struct BroadcastSnapshot {
     pub counts: Counts,
     /// What providers told of the messages that they took.
     pub receipts: ReceiptCounts,
+    /// What happened when.
+    pub pace: PaceHistory,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
     /// How many were skipped, by why: all of them, also where the outcomes are cut. Each reason once.
@@ -146,6 +150,8 @@ pub struct BatchSnapshot {
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them.
+    pub latency: Histogram,
     pub reclaims: i64,
     pub last_error: Option<(Fault, Timestamp)>,
     pub started_at: Option<Timestamp>,

@@ -447,5 +447,7 @@ async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
     assert_eq!((told.sent as i64, told.failed as i64), (snapshot.counts.sent, snapshot.counts.failed), "{figures:?}");
     let requests: i64 = figures.batches.iter().map(|batch| batch.requests).sum();
     assert_eq!((told.requests, told.requests as i64), (figures.latency.total(), requests), "{figures:?}");
+    let of_batches: u64 = figures.batches.iter().map(|batch| batch.latency.total()).sum();
+    assert_eq!(of_batches, told.requests, "{figures:?}");
     (view, snapshot.outcomes, snapshot.revision, figures, snapshot.outbox)
 }

@@ -8,11 +8,18 @@
 -- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
+), soonest AS MATERIALIZED (
+    -- When the first may be taken of each open zone with somebody pending.
+    SELECT open.zone, first.not_before FROM UNNEST($13::bigint[]) AS open (zone) CROSS JOIN LATERAL (
+        SELECT not_before FROM delivery WHERE broadcast_id = $1 AND state = 0 AND not_before >= 0 AND delivery.zone = open.zone
+        ORDER BY not_before LIMIT 1) AS first
 ), zones AS MATERIALIZED (
-    -- Open, and with somebody pending: most batches have nobody of a zone that is done, and those before the first have nobody.
-    SELECT open.zone, first.seq FROM UNNEST($13::bigint[]) AS open (zone) CROSS JOIN LATERAL (
-        SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = open.zone
+    -- With somebody who is due: most batches have nobody of a zone that is done, and those before the first have nobody. Where
+    -- everybody is in backoff no batch is looked at.
+    SELECT soonest.zone, first.seq FROM soonest CROSS JOIN LATERAL (
+        SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = soonest.zone
         ORDER BY seq LIMIT 1) AS first
+    WHERE soonest.not_before <= $6
 ), risky AS (
     SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
@@ -79,7 +86,7 @@ WITH back AS (
 )
 SELECT batch.idx, batch.first_seq, batch.last_seq, batch.epoch, batch.probation,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
-        THEN (SELECT min(not_before) FROM delivery WHERE broadcast_id = $1 AND state = 0 AND zone = ANY ($13)) END AS due,
+        THEN (SELECT min(not_before) FROM soonest) END AS due,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
         THEN ARRAY (SELECT quiet.zone FROM UNNEST($14::bigint[]) AS quiet (zone) CROSS JOIN LATERAL (
             SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = quiet.zone LIMIT 1) AS pending)

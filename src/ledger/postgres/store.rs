@@ -14,7 +14,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
-use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
     PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
@@ -177,6 +177,7 @@ impl Store for PostgresStore {
             .bind(told)
             .bind(NotificationEvent::BatchCompleted.as_str())
             .bind(count(|delta| delta.requests))
+            .bind(batches.values().map(|delta| latency_of(&delta.latency)).collect::<sqlx::Result<Vec<_>>>()?)
             .execute(self.connection())
             .await?;
         Ok(())
@@ -214,8 +215,8 @@ impl Store for PostgresStore {
     async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM UNNEST($2::bigint[]) AS zones (zone) CROSS JOIN LATERAL ( \
-                 SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone \
-                 AND not_before <= $3 LIMIT 1) AS due)",
+                 SELECT not_before FROM delivery WHERE broadcast_id = $1 AND state = 0 AND not_before >= 0 \
+                 AND delivery.zone = zones.zone ORDER BY not_before LIMIT 1) AS first WHERE not_before <= $3)",
         )
         .bind(broadcast)
         .bind(zones)

@@ -153,7 +153,8 @@ pub async fn tags_of<S: Store>(
         return Ok(tags);
     }
     let statement = format!(
-        "SELECT recipient, tag FROM tag WHERE account_id = $1 AND recipient IN ({})",
+        "SELECT recipient, tag FROM tag{} WHERE account_id = $1 AND recipient IN ({})",
+        S::indexed_by("tag_recipient"),
         places(2, recipients.len())
     );
     let found: Vec<(String, String)> = store.all(&statement, with(account, recipients.iter().copied())).await?;

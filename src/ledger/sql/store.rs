@@ -16,6 +16,7 @@ use super::rows::{BroadcastRow, SenderRow};
 use super::value::Value;
 use super::zones::ZonesNow;
 use crate::delivery::counts::{Counts, Tally};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -115,6 +116,8 @@ pub struct BatchDelta {
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them.
+    pub latency: Histogram,
     /// Somebody has survived it.
     pub proof: bool,
     pub error: Option<Fault>,
@@ -405,7 +408,7 @@ pub trait Store: Send {
         by: Timestamp,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Walks over everybody who is pending in an open zone: for when nobody of them may be taken.
+    /// Who is left, for when nobody who is pending in an open zone may be taken.
     fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> impl Future<Output = sqlx::Result<Outlook>> + Send;
 
     /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks, with what it tells.

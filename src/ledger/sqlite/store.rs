@@ -199,7 +199,7 @@ impl Store for SqliteStore {
     async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
         let (due,): (bool,) = self
             .one(
-                "SELECT EXISTS (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                "SELECT EXISTS (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_due \
                  WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND not_before <= $3)",
                 args![broadcast, json(zones)?, by],
             )

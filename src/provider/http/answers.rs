@@ -6,9 +6,10 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::Secrets;
+use super::{Secrets, limits};
 use crate::api::channel::{HttpClass, HttpResponse};
 use crate::delivery::outcome::{Fault, MAX_FAULT_CODE, Outcome};
+use crate::delivery::usage::Usage;
 use crate::provider::Answer;
 use crate::provider::answer::accepted;
 use crate::provider::error_table::ErrorClass;
@@ -54,6 +55,12 @@ impl Answers {
             HttpClass::Accepted if said.is_unreadable => self.outcome(HttpClass::Unknown, Speaks::NoJson, answer, said),
             class => self.outcome(class, Speaks::Status, answer, said),
         }
+    }
+
+    /// What the endpoint says of the account's limit; nothing where its limits are those of a recipient, as its 429 says.
+    pub fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        let is_of_the_account = self.by_status(StatusCode::TOO_MANY_REQUESTS) == HttpClass::Throttled;
+        is_of_the_account.then(|| limits::usage(answer)).flatten()
     }
 
     fn by_status(&self, status: StatusCode) -> HttpClass {
@@ -105,7 +112,7 @@ impl Answers {
         }
         let code = said.code.map_or_else(|| status.as_u16().to_string(), |code| redact(&code, &self.secrets));
         class.outcome(
-            retry_after_ms(answer.headers, answer.received_at),
+            retry_after_ms(answer.headers, answer.received_at).or_else(|| limits::wait_ms(answer)),
             Fault::new(speaks.reason(status), Some(code), message),
         )
     }
