@@ -9,6 +9,8 @@ mod audiences;
 mod claims;
 #[path = "ledger_contract/clocks.rs"]
 mod clocks;
+#[path = "ledger_contract/contact_speed.rs"]
+mod contact_speed;
 #[path = "ledger_contract/contacts.rs"]
 mod contacts;
 #[path = "ledger_contract/contacts_over_the_wire.rs"]
@@ -61,6 +63,8 @@ mod results_over_the_wire;
 mod sqlite_files;
 #[path = "ledger_contract/sqlite_speed.rs"]
 mod sqlite_speed;
+#[path = "ledger_contract/suppression.rs"]
+mod suppression;
 #[path = "ledger_contract/unanswered.rs"]
 mod unanswered;
 #[path = "ledger_contract/upkeep.rs"]
@@ -92,6 +96,7 @@ macro_rules! contract {
             cases! { $ledger:
                 audiences {
                     exactly_those_who_ended_so_come_with_their_variables_and_in_order
+                    who_has_failed_and_got_it_all_the_same_is_among_those_it_was_sent_to
                     an_audience_longer_than_a_page_comes_whole
                     a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience
                     a_broadcast_that_ended_before_it_was_planned_has_nobody
@@ -231,7 +236,8 @@ macro_rules! contract {
                     what_a_sender_has_taken_no_other_gets_before_its_lease_is_over
                     when_no_sender_lives_what_was_taken_is_due_at_once
                     what_is_not_taken_is_due_again_later_and_given_up_after_three_days
-                    no_sender_is_started_for_ever_for_what_nobody_could_try
+                    what_nobody_could_try_is_given_up_with_its_reason
+                    senders_that_die_over_an_event_come_back_to_it_ever_later_and_not_for_ever
                     an_endpoint_may_ask_to_be_left_alone
                     what_waits_for_an_endpoint_that_is_away_waits_together
                     an_endpoint_that_is_gone_is_told_nothing_until_it_is_another
@@ -313,6 +319,14 @@ macro_rules! contract {
                     batches_are_cut_by_the_wish_and_there_are_at_most_500
                     an_empty_plan_is_complete_at_once
                     a_plan_may_be_made_anew_until_the_first_attempt
+                }
+                suppression {
+                    whoever_is_on_a_list_is_planned_as_skipped_and_the_next_plan_knows_nothing_of_it
+                    a_plan_that_is_made_anew_goes_by_the_list_of_then
+                    other_lists_of_the_channel_take_the_plan_back_until_somebody_was_attempted
+                    a_sealed_plan_skips_whoever_is_on_a_list_and_pending_and_nobody_else
+                    who_waits_to_be_resent_and_is_on_a_list_is_unknown_and_stays_so
+                    a_list_is_judged_by_the_plan_it_was_read_for_and_in_chunks
                 }
                 dead_senders {
                     a_complete_journal_leaves_unknown_only_what_was_on_the_wire
@@ -401,14 +415,21 @@ macro_rules! contract {
                     receipts_are_counted_once_whatever_order_they_come_in
                     a_message_that_did_not_arrive_is_told_and_stays_sent
                     without_a_correlation_a_message_is_found_by_its_id_and_its_recipient
+                    who_has_failed_stays_so_and_what_arrived_all_the_same_is_shown
+                    what_is_told_of_an_earlier_part_of_who_was_skipped_changes_nothing
+                    a_receipt_that_comes_before_its_senders_report_is_counted_after_it
+                    a_receipt_of_nothing_is_kept_for_a_while_and_not_longer
+                    no_more_early_receipts_are_kept_than_there_may_be
                     everything_until_a_watermark_was_read
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
+                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }
                 figures {
                     what_happened_is_counted_when_its_request_was_due
+                    the_answers_of_each_batch_are_counted_by_themselves
                     a_request_counts_once_however_often_it_is_told
                     who_was_not_asked_costs_nothing
                     a_lost_sender_is_counted_as_unknown_and_its_late_answer_as_what_it_was

@@ -1,4 +1,4 @@
-//! The exchange protocol with two senders, one batch and three recipients, through every order in which exchanges,
+//! The exchange protocol with two senders, one batch and three recipients, or two with messages of two parts, through every order in which exchanges,
 //! requests, crashes, freezes, lost replies, pauses and takeovers may happen. What a recipient becomes and whether the gate
 //! is open is decided by the product's own rules; the rest is the protocol of the ledger, as small as it can be said.
 //!
@@ -16,7 +16,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use ledger::Rules;
+use ledger::{Plan, Rules};
 use stateright::{Checker, HasDiscoveries, Model};
 use world::{Faults, Protocol};
 
@@ -34,6 +34,14 @@ fn breaks<const N: usize>(protocol: Protocol, properties: [&'static str; N]) -> 
     let until = HasDiscoveries::AllOf(BTreeSet::from(properties));
     let checker = protocol.checker().threads(2).finish_when(until).spawn_bfs().join();
     properties.iter().all(|property| checker.discovery(property).is_some())
+}
+
+const IN_PARTS: Plan = Plan { people: 2, parts: 2 };
+
+#[track_caller]
+fn holds_in_parts(faults: Faults, journal: bool) {
+    let protocol = Protocol { plan: IN_PARTS, faults, journal, ..Protocol::default() };
+    assert_eq!(broken(protocol), Vec::<&str>::new(), "{faults:?}");
 }
 
 #[track_caller]
@@ -101,4 +109,34 @@ fn a_copy_of_a_request_that_arrives_late_takes_nobody_from_anybody() {
     holds(Faults { copies: 1, ended_leases: 1, ..Faults::default() });
     let faults = Faults { copies: 1, crashes: 1, ..Faults::default() };
     assert_eq!(broken(Protocol { faults, journal: false, ..Protocol::default() }), Vec::<&str>::new());
+}
+
+#[test]
+fn crashes_and_takeovers_between_parts_repeat_no_part_and_leave_nobody_behind() {
+    holds_in_parts(Faults { crashes: 1, ended_leases: 1, ..Faults::default() }, true);
+    holds_in_parts(Faults { crashes: 1, lost_replies: 1, ..Faults::default() }, false);
+}
+
+#[test]
+fn answers_lost_and_refused_leave_the_part_at_hand_unknown_or_tried_again_and_no_other() {
+    holds_in_parts(Faults { lost_answers: 1, refusals: 1, ..Faults::default() }, true);
+    holds_in_parts(Faults { refusals: 1, ended_leases: 1, ..Faults::default() }, true);
+    holds_in_parts(Faults { copies: 1, ended_leases: 1, ..Faults::default() }, true);
+    holds_in_parts(Faults { lost_answers: 1, passed_slots: 1, ..Faults::default() }, true);
+}
+
+#[test]
+fn a_part_that_is_sent_again_without_a_definite_outcome_is_got_twice() {
+    let faults = Faults { lost_answers: 1, passed_slots: 1, ..Faults::default() };
+    let broken = [world::NOBODY_TWICE, world::DEFINITE_BEFORE_NEXT, world::ANSWERED_BEFORE_NEXT];
+    let rules = Rules { one_rule: false, ..Rules::ALL };
+    assert!(breaks(Protocol { plan: IN_PARTS, faults, rules, ..Protocol::default() }, broken));
+}
+
+#[test]
+fn a_message_that_is_begun_anew_after_a_refused_part_is_got_twice_in_part() {
+    let faults = Faults { refusals: 1, ..Faults::default() };
+    let rules = Rules { parts_stay: false, ..Rules::ALL };
+    let broken = [world::NOBODY_TWICE, world::ANSWERED_BEFORE_NEXT];
+    assert!(breaks(Protocol { plan: IN_PARTS, faults, rules, ..Protocol::default() }, broken));
 }

@@ -40,6 +40,14 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
         self.ledger.exclude(ticket, chunk, recipients).await
     }
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        self.ledger.suppress(ticket, chunk, recipients).await
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        self.ledger.suppress_pending(plan, recipients).await
+    }
+
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.ledger.append_plan(ticket, chunk, rows).await
     }

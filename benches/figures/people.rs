@@ -106,6 +106,7 @@ pub fn plan_spec(csv: &Path, provider: Arc<dyn Provider>) -> anyhow::Result<Plan
             key: "people.csv".to_owned(),
         })],
         exclude: Vec::new(),
+        suppressed: Vec::new(),
         materials: Arc::new(OneFile(csv.to_owned())),
         template: Arc::new(MessageTemplate::compile(&content, provider.channel())?),
         provider,

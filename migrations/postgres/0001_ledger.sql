@@ -47,6 +47,7 @@ CREATE TABLE broadcast (
     content_hash TEXT NOT NULL DEFAULT '',
     parts BIGINT NOT NULL DEFAULT 1,      -- in so many requests a message is sent
     audience_hash TEXT NOT NULL DEFAULT '',
+    suppression_hash TEXT NOT NULL DEFAULT '',      -- of the lists of people whom the account sends nothing
     sent_tags TEXT NOT NULL DEFAULT '[]',       -- what whoever is sent to is tagged with: JSON, of tags
     reply_window BIGINT,               -- so long after a recipient was last active the provider takes a message; NULL for always
     orders TEXT,                        -- what senders of other processes work by
@@ -169,6 +170,7 @@ CREATE TABLE batch (
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
     requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
+    latency TEXT,                       -- how long answers took: JSON of Histogram
     reclaims BIGINT NOT NULL DEFAULT 0,
     error_reason TEXT,
     error_code TEXT,
@@ -229,6 +231,10 @@ CREATE UNIQUE INDEX delivery_recipient ON delivery (broadcast_id, recipient);
 -- Whoever may not be taken yet, or any more, is passed over in the index, without a look at the row.
 CREATE INDEX delivery_pending ON delivery (broadcast_id, zone, seq, not_before, coalesce(active_at, 9223372036854775807))
     WHERE state = 0;
+-- When the first of a zone may be taken, found without a walk over all who are in backoff.
+-- The second condition holds for everybody. It keeps the index to those statements that say it: for others it would look as
+-- good as the one before to a server that knows little of the table.
+CREATE INDEX delivery_due ON delivery (broadcast_id, zone, not_before) WHERE state = 0 AND not_before >= 0;
 CREATE INDEX delivery_active ON delivery (broadcast_id, zone, active_at, not_before)
     WHERE state = 0 AND active_at IS NOT NULL;
 -- Few: whoever has got a part of the message and waits for the next one.
@@ -245,6 +251,13 @@ CREATE INDEX delivery_opted_out ON delivery (broadcast_id, seq) WHERE state = 4 
 
 -- Whom an unsealed plan leaves out; emptied by the seal.
 CREATE TABLE exclusion (
+    broadcast_id BIGINT NOT NULL,
+    recipient TEXT NOT NULL,
+    PRIMARY KEY (broadcast_id, recipient)
+);
+
+-- Whom an unsealed plan takes for opted out because a list of the account names them; emptied by the seal.
+CREATE TABLE suppression (
     broadcast_id BIGINT NOT NULL,
     recipient TEXT NOT NULL,
     PRIMARY KEY (broadcast_id, recipient)
@@ -270,6 +283,7 @@ CREATE TABLE contact (
     active_at BIGINT,                   -- when last heard of, as far as is known: only grows
     opted_out_at BIGINT,
     opted_out_reason TEXT,
+    wished_at BIGINT,                   -- when they last opted in or out, as far as is known: what is told of earlier changes nothing
     unswept BOOLEAN NOT NULL DEFAULT FALSE,    -- opted out, and still pending somewhere perhaps
     PRIMARY KEY (account_id, recipient)
 );
@@ -284,6 +298,19 @@ CREATE TABLE tag (
 );
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
+
+-- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock
+-- the account.
+CREATE TABLE early_receipt (
+    account_id BIGINT NOT NULL,
+    digest TEXT NOT NULL,               -- of the event: what is told twice is kept once
+    event TEXT NOT NULL,
+    kept_at BIGINT NOT NULL,
+    next_at BIGINT NOT NULL,           -- when it is looked at again
+    PRIMARY KEY (account_id, digest)
+);
+
+CREATE INDEX early_receipt_due ON early_receipt (next_at);
 
 -- What endpoints are told: a row for each event and endpoint, written with what causes it and kept.
 CREATE TABLE outbox (
@@ -302,7 +329,7 @@ CREATE TABLE outbox (
     unknown BIGINT NOT NULL,
     holder TEXT,                        -- the sender that is at it
     lease_until BIGINT NOT NULL DEFAULT 0,
-    attempts BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,         -- how often it was taken
     not_before BIGINT NOT NULL DEFAULT 0,
     error TEXT,                         -- why it was last not taken
     error_code TEXT,
@@ -313,6 +340,7 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_pending ON outbox (broadcast_id, not_before) WHERE settled_at IS NULL;
+CREATE INDEX outbox_waiting ON outbox (at) WHERE settled_at IS NULL;
 
 -- Where it is written elsewhere who was sent to, and how far that has come. One sender at a time is at a target.
 CREATE TABLE write_back (

@@ -105,7 +105,8 @@ pub struct AudienceSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<BroadcastSource>,
     /// People whom the channel's account knows: whom it has messaged, and whom somebody has brought in. `{}` is all of them.
-    /// Whoever has opted out is not among them. Exactly one member of a source is set.
+    /// Whoever has opted out is not among them, but where they are to be left out: under `exclude` they are. Exactly one member
+    /// of a source is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacts: Option<ContactsSource>,
 }
@@ -203,31 +204,36 @@ pub enum RecipientFormat {
     Ndjson,
 }
 
-/// Where a source's file is.
+/// Where the recipients of a source are from: its one member that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceRef<'a> {
+pub enum SourceMember<'a> {
     ConfigMap(&'a KeyRef),
     Secret(&'a KeyRef),
+    Http(&'a HttpSource),
+    Sql(&'a SqlSource),
+    Broadcast(&'a BroadcastSource),
+    Contacts(&'a ContactsSource),
 }
 
-impl SourceRef<'_> {
-    /// The name and key, whatever the kind.
-    pub fn key_ref(&self) -> &KeyRef {
-        match self {
-            SourceRef::ConfigMap(reference) | SourceRef::Secret(reference) => reference,
-        }
+impl<'a> SourceMember<'a> {
+    /// The one that is there, if there is only one.
+    pub(super) fn only<const COUNT: usize>(members: [Option<SourceMember<'a>>; COUNT]) -> Option<SourceMember<'a>> {
+        let mut set = members.into_iter().flatten();
+        set.next().filter(|_| set.next().is_none())
     }
 }
 
 impl AudienceSource {
-    /// The file, where it is a key of a ConfigMap or Secret; `None` for all other sources, and for a document that was never
-    /// admitted.
-    pub fn reference(&self) -> Option<SourceRef<'_>> {
-        match (&self.config_map_key_ref, &self.secret_key_ref) {
-            (Some(reference), None) => Some(SourceRef::ConfigMap(reference)),
-            (None, Some(reference)) => Some(SourceRef::Secret(reference)),
-            _ => None,
-        }
+    /// The member that is set; `None` for a document that was never admitted.
+    pub fn member(&self) -> Option<SourceMember<'_>> {
+        SourceMember::only([
+            self.config_map_key_ref.as_ref().map(SourceMember::ConfigMap),
+            self.secret_key_ref.as_ref().map(SourceMember::Secret),
+            self.http.as_ref().map(SourceMember::Http),
+            self.sql.as_ref().map(SourceMember::Sql),
+            self.broadcast.as_ref().map(SourceMember::Broadcast),
+            self.contacts.as_ref().map(SourceMember::Contacts),
+        ])
     }
 }
 

@@ -20,6 +20,9 @@ pub const MAX_WRITE_BACK_MESSAGE: usize = 256;
 /// The longest sample, in characters; longer ones are cut.
 pub const MAX_SAMPLE: usize = 2_048;
 
+/// The most spans of `recentPace`: five minutes, and longer where spans are.
+pub const MAX_PACE_SPANS: usize = 30;
+
 /// What a broadcast is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BroadcastState {
@@ -93,6 +96,9 @@ pub struct BroadcastMessageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub rate_per_minute: Option<i64>,
+    /// How fast it was sent lately, from the ledger; absent until something was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent_pace: Option<RecentPace>,
     /// When the last recipient is expected to settle at the present rate; absent while nothing is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
@@ -157,6 +163,21 @@ pub struct ReceiptSums {
     /// Taken by the provider, and did not arrive. They count as sent: nobody is messaged again for it.
     #[schemars(range(min = 0))]
     pub undelivered: i64,
+}
+
+/// How many messages were sent when: the last spans of equal length in which the provider was asked anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentPace {
+    /// When the first span begins.
+    #[schemars(schema_with = "super::instant::schema")]
+    pub begin_time: Timestamp,
+    /// The length of each span: 10 seconds, and more in a broadcast that takes long.
+    #[schemars(range(min = 1))]
+    pub span_seconds: i64,
+    /// How many messages were sent in each span, the oldest first: at most 30. The last span may not be over yet.
+    #[schemars(schema_with = "spans_schema")]
+    pub sent: Vec<i64>,
 }
 
 /// How many recipients ended so for one reason.
@@ -309,6 +330,15 @@ fn write_backs_schema(generator: &mut SchemaGenerator) -> Schema {
         "maxItems": WriteBackTarget::ALL.len(),
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["target"],
+    })
+}
+
+fn spans_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "integer", "format": "int64", "minimum": 0},
+        "maxItems": MAX_PACE_SPANS,
+        "x-kubernetes-list-type": "atomic",
     })
 }
 

@@ -32,13 +32,14 @@ pub mod tag;
 pub mod violation;
 
 pub use audience::{
-    Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceRef,
+    Audience, AudienceSource, Exclusion, KeyRef, MAX_RECIPIENTS, MAX_SOURCES, Recipient, RecipientFormat, SourceMember,
 };
 pub use batch::{BatchState, MessageBatch, MessageBatchSpec, MessageBatchStatus};
 pub use broadcast::{BroadcastMessage, BroadcastMessageSpec, Delivery, Priority, Retry, Schedule, UnknownPolicy};
 pub use broadcast_status::{BroadcastMessageStatus, BroadcastState};
 pub use channel::{
-    HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel, TelegramChannel,
+    HttpChannel, MessageChannel, MessageChannelSpec, MessageChannelStatus, MessengerChannel, Suppression,
+    SuppressionSource, TelegramChannel,
 };
 pub use condition::{Condition, ConditionStatus};
 pub use content::Content;

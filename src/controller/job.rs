@@ -11,6 +11,7 @@ use kube::{Resource, ResourceExt};
 
 use super::sender_pod;
 use crate::api::{BroadcastMessage, ComputeResources, MessageChannel, SenderResources};
+use crate::ledger::SuppressionList;
 
 /// The broadcast a Job, a pod or a MessageBatch belongs to.
 pub const BROADCAST_LABEL: &str = "herald.dev/broadcast";
@@ -58,10 +59,11 @@ pub struct Start {
     pub plan: Option<String>,
 }
 
-/// The Job of wave number `wave`.
+/// The Job of wave number `wave`. `suppression` are the lists of people who get nothing, of all channels of the account.
 pub fn job(
     broadcast: &BroadcastMessage,
     channel: &MessageChannel,
+    suppression: &[SuppressionList],
     settings: &SenderSettings,
     wave: u64,
     start: &Start,
@@ -70,7 +72,7 @@ pub fn job(
         (SETTLED_AT_START.to_owned(), start.settled.to_string()),
         (PLAN_AT_START.to_owned(), start.plan.clone().unwrap_or_default()),
         (GENERATIONS.to_owned(), generations(broadcast, channel)),
-        (TEMPLATE_HASH.to_owned(), template_hash(broadcast, channel, settings)),
+        (TEMPLATE_HASH.to_owned(), template_hash(broadcast, channel, suppression, settings)),
     ]);
     Job {
         metadata: ObjectMeta {
@@ -85,7 +87,7 @@ pub fn job(
             parallelism: Some(parallelism(broadcast)),
             backoff_limit: Some(BACKOFF_LIMIT),
             ttl_seconds_after_finished: Some(KEPT_SECONDS),
-            template: template(broadcast, channel, settings),
+            template: template(broadcast, channel, suppression, settings),
             ..JobSpec::default()
         }),
         status: None,
@@ -132,8 +134,13 @@ pub fn generations(broadcast: &BroadcastMessage, channel: &MessageChannel) -> St
 }
 
 /// Whether a Job made now would start other pods.
-pub fn template_hash(broadcast: &BroadcastMessage, channel: &MessageChannel, settings: &SenderSettings) -> String {
-    let text = serde_json::to_string(&template(broadcast, channel, settings)).unwrap_or_default();
+pub fn template_hash(
+    broadcast: &BroadcastMessage,
+    channel: &MessageChannel,
+    suppression: &[SuppressionList],
+    settings: &SenderSettings,
+) -> String {
+    let text = serde_json::to_string(&template(broadcast, channel, suppression, settings)).unwrap_or_default();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -158,10 +165,15 @@ fn labels(broadcast: &BroadcastMessage) -> BTreeMap<String, String> {
     ])
 }
 
-fn template(broadcast: &BroadcastMessage, channel: &MessageChannel, settings: &SenderSettings) -> PodTemplateSpec {
+fn template(
+    broadcast: &BroadcastMessage,
+    channel: &MessageChannel,
+    suppression: &[SuppressionList],
+    settings: &SenderSettings,
+) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(labels(broadcast)), ..ObjectMeta::default() }),
-        spec: Some(sender_pod::pod(&broadcast.spec, &channel.spec, settings)),
+        spec: Some(sender_pod::pod(&broadcast.spec, &channel.spec, suppression, settings)),
     }
 }
 

@@ -62,7 +62,7 @@ fn channel() -> MessageChannel {
 }
 
 fn sample() -> Job {
-    job(&broadcast(), &channel(), &settings(), 1, &Start { settled: 12, plan: Some("sha256:ab".to_owned()) })
+    job(&broadcast(), &channel(), &[], &settings(), 1, &Start { settled: 12, plan: Some("sha256:ab".to_owned()) })
 }
 
 fn pod() -> PodSpec {
@@ -171,7 +171,7 @@ fn a_secret_of_headers_is_mounted_with_all_its_keys_even_where_a_list_is_one_of_
     broadcast.spec.audience.exclude.as_mut().unwrap().sources.push(http("lists"));
     let sql = json!({"urlSecretKeyRef": {"name": "staff.list", "key": "url"}, "query": "select id from people"});
     broadcast.spec.audience.sources.push(serde_json::from_value(json!({"name": "db", "sql": sql})).unwrap());
-    let job = job(&broadcast, &channel(), &settings(), 1, &Start::default());
+    let job = job(&broadcast, &channel(), &[], &settings(), 1, &Start::default());
     let pod = job.spec.unwrap().template.spec.unwrap();
     let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
     let found = |name: &str| {
@@ -199,7 +199,7 @@ fn secrets_of_endpoints_and_write_backs_are_mounted_with_their_keys_alone_and_ma
     let sql = json!({"sql": {"statement": "delete from due where id = :id",
         "urlSecretKeyRef": {"name": "crm-db", "key": "url"}}});
     broadcast.spec.on_sent = serde_json::from_value(sql).unwrap();
-    let pod = job(&broadcast, &channel(), &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
+    let pod = job(&broadcast, &channel(), &[], &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
     let secrets: Vec<_> = pod.volumes.unwrap().into_iter().filter_map(|volume| volume.secret).collect();
     let keys = |name: &str| -> Vec<String> {
         let secret = secrets.iter().find(|secret| secret.secret_name.as_deref() == Some(name)).unwrap();
@@ -224,7 +224,8 @@ fn a_job_s_name_fits_with_the_longest_name_of_a_broadcast() {
 #[test]
 fn the_channel_s_resources_come_before_the_operator_s() {
     let asks = |channel: &MessageChannel| {
-        let pod = job(&broadcast(), channel, &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
+        let pod =
+            job(&broadcast(), channel, &[], &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
         pod.containers[0].resources.clone().unwrap()
     };
     assert_eq!(asks(&channel()), settings().resources);
@@ -238,7 +239,7 @@ fn the_channel_s_resources_come_before_the_operator_s() {
 #[test]
 fn the_template_hash_follows_channel_and_settings_but_not_rate_wave_or_senders() {
     let hash = |broadcast: &BroadcastMessage, channel: &MessageChannel, settings: &SenderSettings| {
-        template_hash(broadcast, channel, settings)
+        template_hash(broadcast, channel, &[], settings)
     };
     let first = hash(&broadcast(), &channel(), &settings());
     let mut other = settings();
@@ -252,4 +253,50 @@ fn the_template_hash_follows_channel_and_settings_but_not_rate_wave_or_senders()
     let mut more = broadcast();
     more.spec.delivery.senders = 8;
     assert_eq!(hash(&more, &slower, &settings()), first);
+}
+
+#[test]
+fn every_list_of_people_who_get_nothing_is_mounted_beside_those_of_the_audience_and_tells_in_the_hash() {
+    let list = |channel: &str, index, source| SuppressionList {
+        channel: channel.to_owned(),
+        index,
+        source: serde_json::from_value(source).unwrap(),
+    };
+    let lists = [
+        list("acme-page", 0, json!({"name": "a", "configMapKeyRef": {"name": "opt-outs", "key": "more.csv"}})),
+        list("acme-page", 1, json!({"name": "b", "secretKeyRef": {"name": "gone", "key": "ids.ndjson"}})),
+        list(
+            "other",
+            0,
+            json!({"name": "c", "sql": {
+            "urlSecretKeyRef": {"name": "crm-db", "key": "url"}, "query": "select id from gone"}}),
+        ),
+        list(
+            "other",
+            1,
+            json!({"name": "d", "http": {
+            "url": "https://crm.example/gone", "headersSecretRef": {"name": "crm"}}}),
+        ),
+    ];
+    let pod =
+        job(&broadcast(), &channel(), &lists, &settings(), 1, &Start::default()).spec.unwrap().template.spec.unwrap();
+    let volumes = pod.volumes.unwrap();
+    let config_map = |name: &str| {
+        let of = |volume: &Volume| volume.config_map.clone().filter(|source| source.name == name);
+        volumes.iter().find_map(of).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let secret = |name: &str| {
+        let of = |volume: &Volume| volume.secret.clone().filter(|source| source.secret_name.as_deref() == Some(name));
+        volumes.iter().find_map(of).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let keys = |items: Option<Vec<k8s_openapi::api::core::v1::KeyToPath>>| {
+        items.map(|items| items.into_iter().map(|item| item.key).collect::<Vec<_>>())
+    };
+    let named = |keys: &[&str]| Some(keys.iter().map(|key| key.to_string()).collect::<Vec<_>>());
+    assert_eq!(keys(config_map("opt-outs").items), named(&["ids.csv", "more.csv"]));
+    assert_eq!(keys(secret("gone").items), named(&["ids.ndjson"]));
+    assert_eq!(keys(secret("crm-db").items), named(&["url"]));
+    assert_eq!(keys(secret("crm").items), None, "all of its keys are headers");
+    let hash = |lists: &[SuppressionList]| template_hash(&broadcast(), &channel(), lists, &settings());
+    assert_ne!(hash(&lists), hash(&[]));
 }

@@ -11,8 +11,9 @@ use k8s_openapi::api::core::v1::{
 
 use super::job::{SenderSettings, resources};
 use crate::api::mount::{self, TOKEN_AUDIENCE};
-use crate::api::{Audience, AudienceSource, BroadcastMessageSpec, MessageChannelSpec, SourceRef};
+use crate::api::{Audience, AudienceSource, BroadcastMessageSpec, MessageChannelSpec, SourceMember};
 use crate::delivery::time::NANOS_PER_SECOND;
+use crate::ledger::SuppressionList;
 use crate::ledger::exchange::CONNECT_TIMEOUT;
 
 /// The one container.
@@ -24,9 +25,14 @@ const TOKEN_SECONDS: i64 = 3_600;
 /// After the last answer of the provider: time to record it.
 const RECORD_SECONDS: i64 = 10;
 
-/// The pod that sends this broadcast through this channel.
-pub fn pod(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec, settings: &SenderSettings) -> PodSpec {
-    let mounts = mounts(broadcast, channel);
+/// The pod that sends this broadcast through this channel, whose account has these lists of people who get nothing.
+pub fn pod(
+    broadcast: &BroadcastMessageSpec,
+    channel: &MessageChannelSpec,
+    suppression: &[SuppressionList],
+    settings: &SenderSettings,
+) -> PodSpec {
+    let mounts = mounts(broadcast, channel, suppression);
     let pull_secrets = channel.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
     let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
     PodSpec {
@@ -116,28 +122,31 @@ impl Mount {
     }
 }
 
-/// What a receiver mounts.
-pub fn credentials_and_token(channel: &MessageChannelSpec) -> Vec<Mount> {
-    std::iter::once(token()).chain(credentials(channel)).collect()
+/// What a receiver mounts: of the channel's Secret only what calls are verified by, not what messages are sent with.
+pub fn callback_keys_and_token(channel: &MessageChannelSpec) -> Vec<Mount> {
+    let keys = channel.member().map(|member| member.callback_keys()).unwrap_or_default();
+    let items = items(&keys.iter().copied().collect());
+    std::iter::once(token()).chain(credentials(channel, Some(items))).collect()
 }
 
-fn credentials(channel: &MessageChannelSpec) -> Option<Mount> {
+/// The channel's Secret; of a volume that is optional, the keys that are listed may be missing as well.
+fn credentials(channel: &MessageChannelSpec, items: Option<Vec<KeyToPath>>) -> Option<Mount> {
     let secret = channel.credentials_secret_ref.as_ref()?;
     Some(Mount {
-        volume: secret_volume("credentials".to_owned(), &secret.name, None),
+        volume: secret_volume("credentials".to_owned(), &secret.name, items),
         folder: mount::CREDENTIALS_FOLDER.to_owned(),
         writable: false,
     })
 }
 
-fn mounts(broadcast: &BroadcastMessageSpec, channel: &MessageChannelSpec) -> Vec<Mount> {
-    let audience = &broadcast.audience;
+fn mounts(
+    broadcast: &BroadcastMessageSpec,
+    channel: &MessageChannelSpec,
+    suppression: &[SuppressionList],
+) -> Vec<Mount> {
     let mut mounts = vec![token(), journal()];
-    mounts.extend(credentials(channel));
-    let (config_maps, mut secrets) = audience_keys(audience);
-    let whole: BTreeSet<&str> = sources(audience)
-        .filter_map(|source| Some(source.http.as_ref()?.headers_secret_ref.as_ref()?.name.as_str()))
-        .collect();
+    mounts.extend(credentials(channel, None));
+    let SourceKeys { config_maps, mut secrets, whole } = SourceKeys::of(members(&broadcast.audience, suppression));
     for name in &whole {
         secrets.entry(name).or_default();
     }
@@ -201,24 +210,40 @@ fn items(keys: &BTreeSet<&str>) -> Vec<KeyToPath> {
 
 type Keys<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// Whom the audience names and whom it leaves out.
-fn sources(audience: &Audience) -> impl Iterator<Item = &AudienceSource> {
-    audience.sources.iter().chain(audience.exclude.iter().flat_map(|exclusion| &exclusion.sources))
+/// Whom the audience names and whom it leaves out, and who gets nothing.
+fn members<'a>(audience: &'a Audience, suppression: &'a [SuppressionList]) -> impl Iterator<Item = SourceMember<'a>> {
+    let named = audience.sources.iter().chain(audience.exclude.iter().flat_map(|exclusion| &exclusion.sources));
+    let of_audience = named.filter_map(AudienceSource::member);
+    of_audience.chain(suppression.iter().filter_map(|list| list.source.member()))
 }
 
-/// The keys of ConfigMaps and of Secrets that the audience and its exclusions are read from, by object.
-fn audience_keys(audience: &Audience) -> (Keys<'_>, Keys<'_>) {
-    let (mut config_maps, mut secrets) = (Keys::new(), Keys::new());
-    for reference in sources(audience).filter_map(|source| Some(&source.sql.as_ref()?.url_secret_key_ref)) {
-        secrets.entry(reference.name.as_str()).or_default().insert(reference.key.as_str());
+/// The keys of ConfigMaps and of Secrets that sources are read from, by object, and the Secrets of headers, of which all keys
+/// are meant.
+#[derive(Default)]
+struct SourceKeys<'a> {
+    config_maps: Keys<'a>,
+    secrets: Keys<'a>,
+    whole: BTreeSet<&'a str>,
+}
+
+impl<'a> SourceKeys<'a> {
+    fn of(sources: impl Iterator<Item = SourceMember<'a>>) -> SourceKeys<'a> {
+        let mut keys = SourceKeys::default();
+        for source in sources {
+            let (objects, name, key) = match source {
+                SourceMember::ConfigMap(file) => (&mut keys.config_maps, &file.name, &file.key),
+                SourceMember::Secret(file) => (&mut keys.secrets, &file.name, &file.key),
+                SourceMember::Sql(sql) => {
+                    (&mut keys.secrets, &sql.url_secret_key_ref.name, &sql.url_secret_key_ref.key)
+                }
+                SourceMember::Http(http) => {
+                    keys.whole.extend(http.headers_secret_ref.as_ref().map(|secret| secret.name.as_str()));
+                    continue;
+                }
+                SourceMember::Broadcast(_) | SourceMember::Contacts(_) => continue,
+            };
+            objects.entry(name.as_str()).or_default().insert(key.as_str());
+        }
+        keys
     }
-    for reference in sources(audience).filter_map(|source| source.reference()) {
-        let objects = match reference {
-            SourceRef::ConfigMap(_) => &mut config_maps,
-            SourceRef::Secret(_) => &mut secrets,
-        };
-        let (SourceRef::ConfigMap(key) | SourceRef::Secret(key)) = reference;
-        objects.entry(key.name.as_str()).or_default().insert(key.key.as_str());
-    }
-    (config_maps, secrets)
 }

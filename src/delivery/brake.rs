@@ -108,6 +108,8 @@ pub struct Seen {
     pub next_slot: Timestamp,
     /// The account's full rate.
     pub ceiling: Rate,
+    /// Counted tries of this recipient before.
+    pub tries: u32,
 }
 
 /// The brake of one account.
@@ -182,6 +184,12 @@ impl Brake {
     }
 
     /// Takes an answer into account.
+    ///
+    /// An error whose tries are capped may be the provider's, or that of one person or message: Messenger's code 2 stands for
+    /// an outage and for whoever has blocked the page. In an outage everybody's first try meets it, so first tries count as
+    /// failures. Further tries are made of those alone who met it before; that they meet it again is what they would do
+    /// either way, and says nothing of the account. Were they counted, a quarter of the people would slow all others to the
+    /// floor with three tries each, and the last ones to be tried would whoever they are.
     pub fn observe(&mut self, outcome: &Outcome, seen: &Seen) {
         let Seen { slot, now, .. } = *seen;
         let next_slot = seen.next_slot.max(now);
@@ -190,6 +198,7 @@ impl Brake {
                 let wish = retry_after_ms.map(|ms| Span::from_millis(ms.min(i64::MAX as u64 / 1_000_000) as i64));
                 self.throttled(&Seen { next_slot, ..*seen }, wish.map(|wish| wish.min(MAX_HOLD)));
             }
+            Outcome::Transient { cap: Some(_), .. } if seen.tries > 0 => {}
             Outcome::Transient { .. } | Outcome::Unknown { .. } | Outcome::NotSent { .. } => {
                 self.failed(slot, next_slot)
             }

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::delivery::outcome::Fault;
+use crate::delivery::outcome::{Cap, Fault, PermanentScope};
 use proptest::prelude::*;
 
 fn throttled(retry_after_ms: Option<u64>) -> Outcome {
@@ -9,7 +9,7 @@ fn throttled(retry_after_ms: Option<u64>) -> Outcome {
 }
 
 fn seen(slot: Timestamp, now: Timestamp, next_slot: Timestamp) -> Seen {
-    Seen { slot, now, next_slot, ceiling: Rate::new(1_000, 1) }
+    Seen { slot, now, next_slot, ceiling: Rate::new(1_000, 1), tries: 0 }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -104,6 +104,56 @@ fn half_of_the_last_fifty_failing_brakes_to_the_floor_and_success_lets_it_recove
     assert_eq!(brake.factor_at(at(20)), FULL);
 }
 
+fn capped() -> Outcome {
+    let cap = Some(Cap { tries: 3, then: PermanentScope::Recipient });
+    Outcome::Transient { cap, fault: Fault::new("TemporaryOrBlockedByPerson", Some("2".into()), "") }
+}
+
+/// The factor when a thousand people were tried: `blocked` of each ten meet the capped error at each of three tries, the next
+/// one when so many others were tried.
+fn after_a_broadcast(blocked: u32, later: u32) -> i64 {
+    let mut brake = Brake::default();
+    let accepted = Outcome::Accepted { provider_id: None };
+    let is_blocked = |person: i64| person % 10 < i64::from(blocked);
+    for turn in 0..1_000 + 2 * i64::from(later) {
+        for tries in 0..3_u32 {
+            let person = turn - i64::from(tries * later);
+            let is_tried = (0..1_000).contains(&person) && (tries == 0 || is_blocked(person));
+            if is_tried {
+                let outcome = if is_blocked(person) { capped() } else { accepted.clone() };
+                brake.observe(&outcome, &Seen { tries, ..seen(at(0), at(0), at(0)) });
+            }
+        }
+    }
+    brake.factor_at(at(0))
+}
+
+#[test]
+fn people_who_have_blocked_the_account_slow_nobody_else_however_often_they_are_tried() {
+    for later in [5, 100, 2_000] {
+        for blocked in [1, 3, 4] {
+            assert_eq!(after_a_broadcast(blocked, later), FULL, "{blocked} of 10, tried again after {later} others");
+        }
+    }
+}
+
+#[test]
+fn an_outage_that_speaks_by_a_capped_error_brakes_as_any_other() {
+    let mut brake = Brake::default();
+    for _ in 1..FAILURES_TO_BRAKE {
+        brake.observe(&capped(), &seen(at(0), at(0), at(0)));
+    }
+    // Those who are tried again meanwhile neither add to it nor hide it.
+    (0..100).for_each(|_| brake.observe(&capped(), &Seen { tries: 1, ..seen(at(0), at(0), at(0)) }));
+    assert_eq!(brake.factor_at(at(0)), FULL);
+    brake.observe(&capped(), &seen(at(0), at(0), at(0)));
+    assert_eq!(brake.factor_at(at(0)), FLOOR);
+    let uncapped = Outcome::Transient { cap: None, fault: Fault::new("Temporary", None, "") };
+    let mut brake = Brake::default();
+    (0..FAILURES_TO_BRAKE).for_each(|tries| brake.observe(&uncapped, &Seen { tries, ..seen(at(0), at(0), at(0)) }));
+    assert_eq!(brake.factor_at(at(0)), FLOOR, "without a cap every try counts");
+}
+
 #[test]
 fn a_clock_set_back_does_not_prolong_a_hold() {
     let ahead = at(100_000);
@@ -163,7 +213,7 @@ impl Simulation {
                             held.clear();
                         }
                         let ceiling = Rate::new(self.rate as u32, 1);
-                        brake.observe(&throttled(None), &Seen { slot: begun, now, next_slot, ceiling });
+                        brake.observe(&throttled(None), &Seen { slot: begun, now, next_slot, ceiling, tries: 0 });
                     }
                 }
                 _ => {
@@ -206,7 +256,7 @@ fn a_limit_that_falls_for_a_minute_is_used_nearly_whole_and_seldom_met_and_notic
 }
 
 fn used(percent: u32) -> Usage {
-    Usage { percent, regain_after_ms: None }
+    Usage { percent, regain_after_ms: None, left: None }
 }
 
 #[test]
@@ -229,9 +279,9 @@ fn a_limit_that_is_used_up_holds_until_the_provider_expects_to_take_messages_aga
     for (usage, hold) in [
         (used(100), USED_UP_HOLD),
         (used(250), USED_UP_HOLD),
-        (Usage { percent: 100, regain_after_ms: Some(120_000) }, Span::from_secs(120)),
-        (Usage { percent: 3, regain_after_ms: Some(5_000) }, Span::from_secs(5)),
-        (Usage { percent: 100, regain_after_ms: Some(u64::MAX) }, MAX_HOLD),
+        (Usage { percent: 100, regain_after_ms: Some(120_000), left: None }, Span::from_secs(120)),
+        (Usage { percent: 3, regain_after_ms: Some(5_000), left: None }, Span::from_secs(5)),
+        (Usage { percent: 100, regain_after_ms: Some(u64::MAX), left: None }, MAX_HOLD),
     ] {
         let mut brake = Brake::default();
         brake.observe_usage(&usage, at(0), at(0));
@@ -289,7 +339,7 @@ fn minutes_of_a_quota(quota: usize, rate: u32, tells: bool) -> (usize, usize) {
             }
             if window.len() > quota {
                 refused += 1;
-                brake.observe(&throttled(None), &Seen { slot: now, now, next_slot, ceiling });
+                brake.observe(&throttled(None), &Seen { slot: now, now, next_slot, ceiling, tries: 0 });
             } else {
                 accepted += 1;
             }

@@ -49,6 +49,20 @@ impl Histogram {
         self.counts[class] = self.counts[class].saturating_add(1);
     }
 
+    /// Counts what another one has counted.
+    pub fn merge(&mut self, other: &Histogram) {
+        if self.counts.len() < other.counts().len() {
+            self.counts.resize(other.counts().len(), 0);
+        }
+        for (count, more) in self.counts.iter_mut().zip(other.counts()) {
+            *count = count.saturating_add(*more);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
+
     /// How many were counted.
     pub fn total(&self) -> u64 {
         self.counts().iter().sum()
@@ -127,6 +141,17 @@ mod tests {
             prop_assert!(histogram.counts.len() <= CLASSES);
             let stored = serde_json::to_string(&histogram).unwrap();
             prop_assert_eq!(serde_json::from_str::<Histogram>(&stored).unwrap(), histogram);
+        }
+
+        #[test]
+        fn histograms_put_together_are_that_of_all_times(times in prop::collection::vec((0_u64..1_000_000, any::<bool>()), 0..300)) {
+            let (mut all, mut some, mut others) = (Histogram::default(), Histogram::default(), Histogram::default());
+            for (time, is_other) in times {
+                all.add(time);
+                if is_other { others.add(time) } else { some.add(time) }
+            }
+            some.merge(&others);
+            prop_assert_eq!(some, all);
         }
 
         /// A quantile is never further from the true one than its class is wide.

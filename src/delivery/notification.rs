@@ -15,7 +15,8 @@ pub const MAX_OCCURRENCES: u32 = 100;
 pub const MAX_MESSAGE: usize = 1_024;
 /// So long an event is tried: an endpoint may be down over a weekend.
 pub const GIVE_UP_AFTER: Span = Span::from_secs(3 * 24 * 3_600);
-/// An event that nobody could even try for so long, since no sender starts, has none started for it any more.
+/// An event of which nobody could tell anything for so long, since no sender starts or each ends over it, is given up, and no
+/// sender is started for it any more. Longer than an event is tried, with the wait before its last try.
 pub const FORGOTTEN_AFTER: Span = Span::from_secs(4 * 24 * 3_600);
 /// What the wait before the second try is drawn from, doubled with each further one.
 pub const FIRST_BACKOFF: Span = Span::from_secs(5);

@@ -134,6 +134,26 @@ impl PaceHistory {
         })
     }
 
+    /// The end of it for a glance: as many spans at most, each so many seconds long at least. Spans are put together from the
+    /// first on, so that those that were shown stay what they were while others follow.
+    pub fn recent(&self, most: usize, at_least: i64) -> PaceHistory {
+        let long = self.seconds.max(FIRST_SECONDS);
+        let together = usize::try_from((at_least + long - 1) / long).unwrap_or_default().max(1);
+        let chunks = self.spans.chunks(together);
+        let skipped = chunks.len().saturating_sub(most);
+        let spans = chunks.skip(skipped).map(|chunk| {
+            let mut sum = Deeds::default();
+            chunk.iter().for_each(|deeds| sum.add(deeds));
+            sum
+        });
+        let seconds = self.seconds.saturating_mul(together as i64);
+        PaceHistory {
+            from: self.from.saturating_add(seconds.saturating_mul(skipped as i64)),
+            seconds,
+            spans: spans.collect(),
+        }
+    }
+
     /// All of it.
     pub fn sum(&self) -> Deeds {
         let mut sum = Deeds::default();
@@ -202,6 +222,25 @@ mod tests {
             .collect();
         assert_eq!(told, [(-4, 5), (-2, 0), (0, 2)]);
         assert!(history.spans().count() <= MAX_SPANS);
+    }
+
+    #[test]
+    fn a_glance_shows_the_end_in_longer_spans_that_stay_as_they_are() {
+        let mut history = PaceHistory::default();
+        let shown = |history: &PaceHistory| {
+            let recent = history.recent(3, 10);
+            let spans: Vec<(i64, u64)> =
+                recent.spans().map(|(begin, deeds)| ((begin.0 - at(0).0) / NANOS_PER_SECOND, deeds.sent)).collect();
+            (recent.seconds(), spans)
+        };
+        assert_eq!(shown(&history), (10, vec![]));
+        (0..35).for_each(|second| history.add(at(second), &sent(2)));
+        assert_eq!(shown(&history), (10, vec![(10, 20), (20, 20), (30, 10)]));
+        (35..41).for_each(|second| history.add(at(second), &sent(2)));
+        assert_eq!(shown(&history), (10, vec![(20, 20), (30, 20), (40, 2)]));
+        history.add(at(10_000), &sent(1));
+        assert_eq!(history.seconds(), 64);
+        assert_eq!(shown(&history).0, 64, "no span is cut");
     }
 
     #[test]

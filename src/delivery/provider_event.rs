@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::correlation::Correlation;
 use super::time::Timestamp;
 
-/// The most events of one call: Meta puts up to 1,000 updates into one (Meta's page on getting started with webhooks),
-/// and a message of a person tells two things at most.
+/// The most events that the ledger is told at once. A call may tell more: Meta puts up to 1,000 updates into one (Meta's page on
+/// getting started with webhooks), and a delivery of Messenger's names any number of messages.
 pub const MAX_EVENTS: usize = 2_000;
 
 /// One thing that a call-back tells.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::declaration::AccountKey;
 use super::exchange::BroadcastId;
-use crate::api::{Audience, Content, MessageChannelSpec, WriteBackTarget};
+use crate::api::{Audience, Content, MessageChannelSpec, SuppressionSource, WriteBackTarget};
 use crate::delivery::outcome::{is_reason, plain};
 use crate::delivery::time::Timestamp;
 
@@ -16,6 +17,42 @@ pub const MAX_TROUBLE_MESSAGE: usize = 4_096;
 pub struct Orders {
     pub channel: MessageChannelSpec,
     pub audience: Audience,
+    /// Whom the channels of the account name as people who get nothing.
+    #[serde(default)]
+    pub suppression: Vec<SuppressionList>,
+}
+
+/// A list of people who get nothing from an account, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuppressionList {
+    /// The name of the MessageChannel.
+    pub channel: String,
+    /// Its place in `spec.suppression.sources`.
+    pub index: usize,
+    pub source: SuppressionSource,
+}
+
+impl SuppressionList {
+    /// The lists of all channels of one account, which share them: in the same order, however the channels come.
+    pub fn of_account<'a>(
+        account: &AccountKey,
+        channels: impl IntoIterator<Item = (&'a str, &'a MessageChannelSpec)>,
+    ) -> Vec<SuppressionList> {
+        let shares = |spec: &MessageChannelSpec| AccountKey::of(&account.namespace, spec).as_ref() == Some(account);
+        let mut channels: Vec<_> = channels.into_iter().filter(|(_, spec)| shares(spec)).collect();
+        channels.sort_by_key(|(name, _)| *name);
+        let lists = |(channel, spec): (&str, &MessageChannelSpec)| {
+            let numbered = spec.suppression_sources().iter().cloned().enumerate();
+            let list = |(index, source)| SuppressionList { channel: channel.to_owned(), index, source };
+            numbered.map(list).collect::<Vec<_>>()
+        };
+        channels.into_iter().flat_map(lists).collect()
+    }
+
+    /// The field of the channel that it is.
+    pub fn field(&self) -> String {
+        format!("spec.suppression.sources[{}]", self.index)
+    }
 }
 
 /// What one sender is to do, at one commit.
@@ -24,6 +61,9 @@ pub struct Brief {
     pub broadcast: BroadcastId,
     /// The epoch of the plan that this belongs to; sealed or not.
     pub plan: i64,
+    /// That plan is sealed, and somebody of it may still be messaged.
+    #[serde(default)]
+    pub under_way: bool,
     /// For messages and logs.
     pub name: String,
     pub content: Content,

@@ -36,7 +36,7 @@ pub struct CauseFigures {
 }
 
 /// One batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchFigures {
     pub index: i64,
     pub recipients: i64,
@@ -47,6 +47,9 @@ pub struct BatchFigures {
     pub unknown: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them, as that of the whole; empty where an operator of another version says nothing of it.
+    #[serde(default)]
+    pub latency: Histogram,
     /// Attempts beyond the first of each recipient.
     pub retries: i64,
     /// How often it was taken over from a lost sender.
@@ -75,6 +78,7 @@ impl From<BatchSnapshot> for BatchFigures {
             skipped: counts.skipped,
             unknown: counts.unknown,
             requests: batch.requests,
+            latency: batch.latency,
             retries: batch.retries,
             reclaims: batch.reclaims,
             started_at: batch.started_at,

@@ -39,7 +39,7 @@ use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::ProviderEvent;
 
 pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
-pub use brief::{Brief, Orders, ToldTrouble, Trouble};
+pub use brief::{Brief, Orders, SuppressionList, ToldTrouble, Trouble};
 pub use clock::Clock;
 pub use contacts::{Contact, ContactRow, Contacts, ContactsFilter, ContactsPage, Imported, OptedOut};
 pub use declaration::{AccountKey, Declaration};
@@ -80,10 +80,27 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// [`LedgerError::PlanLocked`] once somebody was attempted.
     fn begin_plan(&self, broadcast: BroadcastId) -> impl Future<Output = Result<PlanTicket>> + Send;
 
-    /// Leaves these recipients out of the plan. Chunks of both kinds share one numbering from 1 on; the last one may be
+    /// Leaves these recipients out of the plan. Chunks of all kinds share one numbering from 1 on; the last one may be
     /// repeated. Exclusions come before the rows they exclude.
     fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String])
     -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes these recipients for opted out in the plan: whoever of them is appended is planned and skipped. They come before
+    /// the rows they concern, and nothing is kept of them beyond the plan.
+    fn suppress(
+        &self,
+        ticket: PlanTicket,
+        chunk: u64,
+        recipients: &[String],
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The same for a plan that is sealed: whoever of them is pending is skipped, and whoever is unknown or waits to be resent
+    /// is not resent to. Messages in flight are left alone. At most [`MAX_CHUNK`](plan::MAX_CHUNK) at a time; returns how
+    /// many were skipped.
+    ///
+    /// # Errors
+    /// [`LedgerError::PlanSuperseded`] for a plan that is not sealed, or not any more.
+    fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> impl Future<Output = Result<u64>> + Send;
 
     /// Appends recipients in order; duplicates and excluded ones are dropped and named in the receipt.
     ///

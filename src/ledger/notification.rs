@@ -20,6 +20,8 @@ pub const NOTIFICATION_LEASE: Span = Span::from_secs(150);
 pub const LONGEST_RETRY_AFTER: Span = Span::from_secs(15 * 60);
 /// The reason of an event whose endpoint has said that it is gone.
 pub const ENDPOINT_GONE: &str = "EndpointGone";
+/// The reason of an event that nobody told anything of: no sender could start, or each ended over it.
+pub const NOTIFICATION_FORGOTTEN: &str = "NotificationForgotten";
 
 /// One event for one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,7 +124,7 @@ pub struct Outbox {
     pub delivered: i64,
     pub failed: i64,
     pub last_error: Option<NotificationError>,
-    /// When the first of those pending may be taken, less what nobody has taken for longer than
+    /// When the first of those pending may be taken, less what is about to be given up since nobody could for
     /// [`FORGOTTEN_AFTER`](crate::delivery::notification::FORGOTTEN_AFTER).
     pub due_at: Option<Timestamp>,
 }

@@ -14,12 +14,21 @@ pub const OPTED_OUT: &str = "OptedOut";
 pub struct Deeds {
     /// When each was last heard of.
     pub heard: Vec<(String, Timestamp)>,
-    pub opted_out: Vec<String>,
-    pub opted_in: Vec<String>,
+    pub wishes: Vec<Wish>,
+}
+
+/// What a person wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    pub recipient: String,
+    /// No messages, or messages again.
+    pub opts_out: bool,
+    /// When they said so, by the provider's clock.
+    pub at: Timestamp,
 }
 
 impl Deeds {
-    /// The later wish of a person counts, of two at one time the one told later. Who opted out by blocking was not active by that.
+    /// The later wish of a person counts, of two at one time the one for no messages. Who opted out by blocking was not active by that.
     /// An id that no audience could hold is nobody's.
     pub fn of(events: &[ProviderEvent]) -> Deeds {
         let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
@@ -35,21 +44,16 @@ impl Deeds {
                     *last = (*last).max(*at);
                 }
                 Deed::OptedOut | Deed::OptedIn => {
-                    let wish = wishes.entry(recipient).or_insert((*at, false));
-                    if *at >= wish.0 {
-                        *wish = (*at, *deed == Deed::OptedOut);
-                    }
+                    let told = (*at, *deed == Deed::OptedOut);
+                    let last = wishes.entry(recipient).or_insert(told);
+                    *last = (*last).max(told);
                 }
             }
         }
-        let wishing = |out: bool| {
-            let those = wishes.iter().filter(move |(_, (_, opts_out))| *opts_out == out);
-            those.map(|(recipient, _)| (*recipient).to_owned()).collect()
-        };
+        let wish = |(recipient, (at, opts_out)): (&str, _)| Wish { recipient: recipient.to_owned(), opts_out, at };
         Deeds {
             heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(),
-            opted_out: wishing(true),
-            opted_in: wishing(false),
+            wishes: wishes.into_iter().map(wish).collect(),
         }
     }
 }
@@ -69,13 +73,19 @@ mod tests {
             person("ann", Deed::OptedIn, 3),
             person("ben", Deed::OptedOut, 5),
             person("ben", Deed::OptedIn, 5),
+            person("cem", Deed::OptedIn, 6),
+            person("cem", Deed::OptedOut, 5),
             person("ann", Deed::Wrote, 4),
             person("ann", Deed::Wrote, 2),
             person("  eve ", Deed::OptedOut, 9),
         ];
         let deeds = Deeds::of(&told);
-        assert_eq!(deeds.opted_out, ["ann"]);
-        assert_eq!(deeds.opted_in, ["ben"]);
+        let wishes = [("ann", true, 5), ("ben", true, 5), ("cem", false, 6)].map(|(recipient, opts_out, at)| Wish {
+            recipient: recipient.to_owned(),
+            opts_out,
+            at: Timestamp::from_secs(at),
+        });
+        assert_eq!(deeds.wishes, wishes);
         assert_eq!(deeds.heard, [("ann".to_owned(), Timestamp::from_secs(4))]);
     }
 }

@@ -12,7 +12,9 @@ use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::FAILURES_TO_TELL;
 use crate::delivery::gate::{Closed, Gate};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
+use crate::delivery::pace_history::PaceHistory;
 use crate::delivery::rate::Rate;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -66,6 +68,8 @@ pub struct BroadcastSnapshot {
     pub counts: Counts,
     /// What providers told of the messages that they took.
     pub receipts: ReceiptCounts,
+    /// What happened when.
+    pub pace: PaceHistory,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
     /// How many were skipped, by why: all of them, also where the outcomes are cut. Each reason once.
@@ -113,6 +117,11 @@ impl BroadcastSnapshot {
         self.write_backs.iter().fold(told, |sum, written| sum + written.done + written.failed)
     }
 
+    /// Those who were skipped because they want no messages.
+    pub fn opted_out(&self) -> i64 {
+        self.skipped.iter().filter(|(why, _)| *why == SkipReason::OptedOut).map(|(_, count)| count).sum()
+    }
+
     /// How long those pending take at so many slots a second, at most: some may have got parts of their message.
     pub fn seconds_left(&self, per_second: f64) -> f64 {
         self.counts.pending as f64 * f64::from(self.parts) / per_second
@@ -156,6 +165,8 @@ pub struct BatchSnapshot {
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them.
+    pub latency: Histogram,
     pub reclaims: i64,
     pub last_error: Option<(Fault, Timestamp)>,
     pub started_at: Option<Timestamp>,

@@ -5,7 +5,9 @@ use jiff::Timestamp as Instant;
 use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
 use super::write_back::WrittenBack;
-use crate::api::broadcast_status::{BatchSums, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecipientSums};
+use crate::api::broadcast_status::{
+    BatchSums, MAX_PACE_SPANS, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecentPace, RecipientSums,
+};
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
 use crate::delivery::gate::Closed;
@@ -49,6 +51,9 @@ pub const PROVIDER_FAILING: &str = "ProviderFailing";
 
 /// The reason while it is quiet for everybody who is pending.
 pub const QUIET_HOURS: &str = "QuietHours";
+
+/// A span of the recent pace is this long at least: as often as progress is written.
+const PACE_SPAN_SECONDS: i64 = 10;
 
 /// How a broadcast ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +139,7 @@ pub fn broadcast_status(
         write_backs: snapshot.write_backs.iter().map(WrittenBack::sums).collect(),
         progress_percent: (planned > 0).then(|| (settled * 100 / planned) as u32),
         rate_per_minute: observed.rate_per_minute,
+        recent_pace: recent_pace(snapshot),
         estimated_completion_time: completion(snapshot).filter(|_| stall.is_none()),
         plan: snapshot.plan.as_ref().map(|plan| PlanStatus {
             hash: Some(plan.hash.clone()),
@@ -176,6 +182,14 @@ fn completion(snapshot: &BroadcastSnapshot) -> Option<Instant> {
 fn receipts(snapshot: &BroadcastSnapshot) -> Option<ReceiptSums> {
     let ReceiptCounts { delivered, read, undelivered } = snapshot.receipts;
     (!snapshot.receipts.is_zero()).then_some(ReceiptSums { delivered, read, undelivered })
+}
+
+/// By the ledger alone, not by the clock: a status says nothing new while nothing happens.
+fn recent_pace(snapshot: &BroadcastSnapshot) -> Option<RecentPace> {
+    let recent = snapshot.pace.recent(MAX_PACE_SPANS, PACE_SPAN_SECONDS);
+    let (begin, _) = recent.spans().next()?;
+    let sent = recent.spans().map(|(_, deeds)| i64::try_from(deeds.sent).unwrap_or(i64::MAX));
+    Some(RecentPace { begin_time: instant(begin)?, span_seconds: recent.seconds(), sent: sent.collect() })
 }
 
 fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {

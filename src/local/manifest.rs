@@ -17,9 +17,10 @@ use super::{
     manifest_references,
 };
 use crate::api::{
-    AudienceSource, BroadcastMessage, MessageChannel, SourceRef, admission::Admission, metadata, violation::Violations,
+    BroadcastMessage, MessageChannel, SourceMember, admission::Admission, metadata, violation::Violations,
 };
 use crate::audience::MaterialKind;
+use crate::ledger::AccountKey;
 use crate::sender::token::TokenError;
 
 /// The namespace of a document that names none.
@@ -152,12 +153,25 @@ impl Manifest {
         objects.keys(namespace, name)
     }
 
-    /// The file of an audience source; always there for one of this manifest that is a file.
-    pub fn source(&self, namespace: &str, source: &AudienceSource) -> Option<&Data> {
-        match source.reference()? {
-            SourceRef::ConfigMap(reference) => self.config_map_key(namespace, &reference.name, &reference.key),
-            SourceRef::Secret(reference) => self.secret_key(namespace, &reference.name, &reference.key),
+    /// The file of a source; always there for one of this manifest that is a file.
+    pub fn source(&self, namespace: &str, source: SourceMember<'_>) -> Option<&Data> {
+        match source {
+            SourceMember::ConfigMap(reference) => self.config_map_key(namespace, &reference.name, &reference.key),
+            SourceMember::Secret(reference) => self.secret_key(namespace, &reference.name, &reference.key),
+            _ => None,
         }
+    }
+
+    /// The channels that send by the account of this one, and so share its lists of people who get nothing: by their names,
+    /// itself among them.
+    pub fn channels_beside(
+        &self,
+        channel: &Document<MessageChannel>,
+    ) -> impl Iterator<Item = &Document<MessageChannel>> {
+        let namespace = channel.name.namespace.clone();
+        let account = AccountKey::of(&namespace, &channel.object.spec);
+        let of_namespace = self.channels.values().filter(move |other| other.name.namespace == namespace);
+        of_namespace.filter(move |other| AccountKey::of(&other.name.namespace, &other.object.spec) == account)
     }
 
     /// A key of the Secret of a channel; `None` where there is no such key.

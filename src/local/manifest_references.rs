@@ -5,19 +5,23 @@ use std::collections::BTreeMap;
 use super::{
     manifest::{Document, Manifest, ObjectName, Objects},
     manifest_data::{Data, known_keys},
+    manifest_document::FieldLines,
     manifest_fault::ManifestFault,
 };
 use crate::api::remote_source::ALLOWED_HOSTS;
-use crate::api::{Audience, AudienceSource, BroadcastMessage, MessageChannel, SourceRef, audience::is_variable_name};
+use crate::api::{Audience, BroadcastMessage, MessageChannel, SourceMember, audience::is_variable_name};
 
 /// All references that lead nowhere.
 pub(super) fn check(manifest: &Manifest) -> Vec<ManifestFault> {
     let mut faults = Vec::new();
-    let mut channels = BTreeMap::new();
+    let (mut channels, mut beside) = (BTreeMap::new(), BTreeMap::new());
     for broadcast in &manifest.broadcasts {
         match manifest.channel_of(broadcast) {
             Some(channel) => {
                 channels.entry(channel.name.clone()).or_insert((channel, broadcast));
+                for other in manifest.channels_beside(channel) {
+                    beside.entry(other.name.clone()).or_insert((other, broadcast));
+                }
             }
             None => faults.push(missing_channel(manifest, broadcast)),
         }
@@ -27,6 +31,9 @@ pub(super) fn check(manifest: &Manifest) -> Vec<ManifestFault> {
     }
     for (channel, broadcast) in channels.into_values() {
         credentials(manifest, channel, broadcast, &mut faults);
+    }
+    for (channel, broadcast) in beside.into_values() {
+        suppression(manifest, channel, broadcast, &mut faults);
     }
     faults
 }
@@ -38,8 +45,7 @@ fn missing_channel(manifest: &Manifest, broadcast: &Document<BroadcastMessage>) 
         Some(there) => format!("{there} is in another namespace; put both into one"),
         None => format!("add a MessageChannel document named {name}, e.g. with another -f FILE"),
     };
-    unresolved(
-        broadcast,
+    User::broadcast(broadcast).unresolved(
         "spec.channelRef.name",
         format!("no MessageChannel {name:?} in namespace {}", broadcast.name.namespace),
         remedy,
@@ -48,10 +54,10 @@ fn missing_channel(manifest: &Manifest, broadcast: &Document<BroadcastMessage>) 
 
 fn audience(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
     let Audience { recipients, sources, exclude, limit: _ } = &broadcast.object.spec.audience;
+    let user = User::broadcast(broadcast);
     for (index, recipient) in recipients.iter().enumerate() {
         for name in recipient.vars.keys().filter(|name| !is_variable_name(name)) {
-            faults.push(unresolved(
-                broadcast,
+            faults.push(user.unresolved(
                 &format!("spec.audience.recipients[{index}].vars.{name}"),
                 format!("{name:?} is no name of a variable"),
                 "use letters, digits and '_', not beginning with a digit".to_owned(),
@@ -59,19 +65,48 @@ fn audience(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults:
         }
     }
     for (index, source) in sources.iter().enumerate() {
-        faults.extend(missing_source(manifest, broadcast, source, &format!("spec.audience.sources[{index}]")));
+        faults.extend(missing_source(manifest, &user, source.member(), &format!("spec.audience.sources[{index}]")));
     }
     for (index, source) in exclude.iter().flat_map(|exclude| &exclude.sources).enumerate() {
         let field = format!("spec.audience.exclude.sources[{index}]");
-        faults.extend(missing_source(manifest, broadcast, source, &field));
+        faults.extend(missing_source(manifest, &user, source.member(), &field));
     }
 }
 
 fn notifications(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
+    let user = User::broadcast(broadcast);
     for (index, endpoint) in broadcast.object.spec.notifications.iter().enumerate() {
         let reference = &endpoint.signing_secret_key_ref;
         let field = format!("spec.notifications[{index}].signingSecretKeyRef.name");
-        faults.extend(missing_secret(manifest, broadcast, &reference.name, &reference.key, &field));
+        faults.extend(missing_secret(manifest, &user, &reference.name, &reference.key, &field));
+    }
+}
+
+/// Who refers to something, for messages: of which document it is said, and as whom.
+struct User<'a> {
+    namespace: &'a str,
+    lines: &'a FieldLines,
+    shown: String,
+}
+
+impl<'a> User<'a> {
+    fn broadcast(document: &'a Document<BroadcastMessage>) -> User<'a> {
+        let shown = format!("BroadcastMessage {}", document.name);
+        User { namespace: &document.name.namespace, lines: &document.lines, shown }
+    }
+
+    fn channel(document: &'a Document<MessageChannel>, of: &Document<BroadcastMessage>) -> User<'a> {
+        let shown = format!("MessageChannel {} (of BroadcastMessage {})", document.name, of.name);
+        User { namespace: &document.name.namespace, lines: &document.lines, shown }
+    }
+
+    fn unresolved(&self, field: &str, missing: String, remedy: String) -> ManifestFault {
+        ManifestFault::Unresolved {
+            place: self.lines.of(field),
+            user: self.shown.clone(),
+            field: field.to_owned(),
+            problem: format!("{missing}; {remedy}"),
+        }
     }
 }
 
@@ -85,54 +120,61 @@ fn write_backs(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faul
 
 fn missing_source(
     manifest: &Manifest,
-    broadcast: &Document<BroadcastMessage>,
-    source: &AudienceSource,
+    user: &User<'_>,
+    source: Option<SourceMember<'_>>,
     field: &str,
 ) -> Option<ManifestFault> {
-    let namespace = &broadcast.name.namespace;
-    if let Some(http) = &source.http {
-        let secret = &http.headers_secret_ref.as_ref()?.name;
-        let field = format!("{field}.http.headersSecretRef.name");
-        return missing_secret(manifest, broadcast, secret, ALLOWED_HOSTS, &field);
-    }
-    if let Some(sql) = &source.sql {
-        let reference = &sql.url_secret_key_ref;
-        let field = format!("{field}.sql.urlSecretKeyRef.name");
-        return missing_secret(manifest, broadcast, &reference.name, &reference.key, &field);
-    }
-    // Whom the ledger knows is seen when the plan is made.
-    if source.broadcast.is_some() || source.contacts.is_some() || manifest.source(namespace, source).is_some() {
+    let source = source?;
+    let (kind, member, objects, reference) = match source {
+        SourceMember::Http(http) => {
+            let secret = &http.headers_secret_ref.as_ref()?.name;
+            let field = format!("{field}.http.headersSecretRef.name");
+            return missing_secret(manifest, user, secret, ALLOWED_HOSTS, &field);
+        }
+        SourceMember::Sql(sql) => {
+            let reference = &sql.url_secret_key_ref;
+            let field = format!("{field}.sql.urlSecretKeyRef.name");
+            return missing_secret(manifest, user, &reference.name, &reference.key, &field);
+        }
+        // Whom the ledger knows is seen when the plan is made.
+        SourceMember::Broadcast(_) | SourceMember::Contacts(_) => return None,
+        SourceMember::ConfigMap(reference) => ("ConfigMap", "configMapKeyRef", &manifest.config_maps, reference),
+        SourceMember::Secret(reference) => ("Secret", "secretKeyRef", &manifest.secrets, reference),
+    };
+    if manifest.source(user.namespace, source).is_some() {
         return None;
     }
-    let (kind, member, objects) = match source.reference()? {
-        SourceRef::ConfigMap(_) => ("ConfigMap", "configMapKeyRef", &manifest.config_maps),
-        SourceRef::Secret(_) => ("Secret", "secretKeyRef", &manifest.secrets),
-    };
-    let reference = source.reference()?;
-    let (name, key) = (&reference.key_ref().name, &reference.key_ref().key);
+    let (name, key) = (&reference.name, &reference.key);
     let flag = match kind {
         "ConfigMap" => format!("--config-map {name}={key}"),
         _ => format!("--secret {name}/{key}=FILE"),
     };
-    let (at, missing, remedy) = missing_key(objects, kind, namespace, name, key, &flag);
-    Some(unresolved(broadcast, &format!("{field}.{member}.{at}"), missing, remedy))
+    let (at, missing, remedy) = missing_key(objects, kind, user.namespace, name, key, &flag);
+    Some(user.unresolved(&format!("{field}.{member}.{at}"), missing, remedy))
 }
 
 /// A Secret that a source elsewhere needs, and a key that it must have.
-fn missing_secret(
-    manifest: &Manifest,
-    broadcast: &Document<BroadcastMessage>,
-    secret: &str,
-    key: &str,
-    field: &str,
-) -> Option<ManifestFault> {
-    let namespace = &broadcast.name.namespace;
-    if manifest.secret_key(namespace, secret, key).is_some() {
+fn missing_secret(manifest: &Manifest, user: &User<'_>, secret: &str, key: &str, field: &str) -> Option<ManifestFault> {
+    if manifest.secret_key(user.namespace, secret, key).is_some() {
         return None;
     }
     let flag = format!("--secret {secret}/{key}=FILE or --secret {secret}/{key}=env:VARIABLE");
-    let (_, missing, remedy) = missing_key(&manifest.secrets, "Secret", namespace, secret, key, &flag);
-    Some(unresolved(broadcast, field, missing, remedy))
+    let (_, missing, remedy) = missing_key(&manifest.secrets, "Secret", user.namespace, secret, key, &flag);
+    Some(user.unresolved(field, missing, remedy))
+}
+
+/// The lists of people who get nothing by a channel, whichever channel of its account names them.
+fn suppression(
+    manifest: &Manifest,
+    channel: &Document<MessageChannel>,
+    broadcast: &Document<BroadcastMessage>,
+    faults: &mut Vec<ManifestFault>,
+) {
+    let user = User::channel(channel, broadcast);
+    for (index, source) in channel.object.spec.suppression_sources().iter().enumerate() {
+        let field = format!("spec.suppression.sources[{index}]");
+        faults.extend(missing_source(manifest, &user, source.member(), &field));
+    }
 }
 
 fn credentials(
@@ -144,15 +186,9 @@ fn credentials(
     let Some(secret) = &channel.object.spec.credentials_secret_ref else {
         return;
     };
-    let user = format!("MessageChannel {} (of BroadcastMessage {})", channel.name, broadcast.name);
-    let field = "spec.credentialsSecretRef.name";
+    let user = User::channel(channel, broadcast);
     let mut fault = |missing: String, remedy: String| {
-        faults.push(ManifestFault::Unresolved {
-            place: channel.lines.of(field),
-            user: user.clone(),
-            field: field.to_owned(),
-            problem: format!("{missing}; {remedy}"),
-        });
+        faults.push(user.unresolved("spec.credentialsSecretRef.name", missing, remedy));
     };
     for key in channel.object.spec.required_secret_keys() {
         let flag = format!("--secret {}/{key}=FILE or --secret {}/{key}=env:VARIABLE", secret.name, secret.name);
@@ -196,13 +232,4 @@ fn missing_key(
         None => format!("add a {kind} document with the key {key}, or give {flag}"),
     };
     ("name", missing, remedy)
-}
-
-fn unresolved(broadcast: &Document<BroadcastMessage>, field: &str, missing: String, remedy: String) -> ManifestFault {
-    ManifestFault::Unresolved {
-        place: broadcast.lines.of(field),
-        user: format!("BroadcastMessage {}", broadcast.name),
-        field: field.to_owned(),
-        problem: format!("{missing}; {remedy}"),
-    }
 }

@@ -100,7 +100,7 @@ fn a_complete_manifest_is_read_as_it_was_written() {
     assert_eq!(token("accessToken").as_deref(), Some("EAAtoken"));
     assert_eq!(token("appSecret").as_deref(), Some("shhh"));
     assert_eq!(token("verifyToken"), None);
-    let source = manifest.source("default", &broadcast.object.spec.audience.sources[0]).unwrap();
+    let source = manifest.source("default", broadcast.object.spec.audience.sources[0].member().unwrap()).unwrap();
     assert_eq!(read(source), "id,first_name\n2,Bo\n");
 }
 
@@ -304,7 +304,7 @@ fn files_and_variables_of_flags_stand_over_documents_in_every_namespace() {
     let channel = manifest.channel_of(broadcast).unwrap();
     let found = manifest.credential(channel, "accessToken").unwrap().unwrap();
     assert_eq!(found.expose_secret(), "fromFile");
-    let source = manifest.source("sales", &broadcast.object.spec.audience.sources[0]).unwrap();
+    let source = manifest.source("sales", broadcast.object.spec.audience.sources[0].member().unwrap()).unwrap();
     assert_eq!(source.path(), Some(people.as_path()), "a file of an audience is not read into memory");
     assert_eq!(read(source), "id\n7\n");
 

@@ -1,5 +1,6 @@
 //! One broadcast made ready to send: its provider, template, sources and declaration.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use crate::api::{Audience, BroadcastMessage, MessageChannel};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{ContentError, MessageTemplate};
 use crate::ledger::declaration::{AccountKey, Declaration, Undeclarable};
-use crate::ledger::{Orders, Recollection};
+use crate::ledger::{Orders, Recollection, SuppressionList};
 use crate::provider::Provider;
 use crate::provider::callback::Callbacks;
 use crate::receiver::assembly::{NoCallbacks, callbacks};
 use crate::sender::assembly::{self, ChannelError, Credentials, Part};
 use crate::sender::planner::PlanSpec;
+use crate::sender::suppressed::Suppressed;
 use crate::sender::transport::is_on_this_machine;
 
 /// A broadcast of a manifest with everything that sending needs.
@@ -27,6 +29,10 @@ pub struct Order {
     pub broadcast: BroadcastMessage,
     /// Where its fields stand, for messages.
     pub lines: FieldLines,
+    /// The same of the channels of its account, by their names.
+    pub channels: BTreeMap<String, FieldLines>,
+    /// The lists of people who get nothing from the account.
+    pub suppressed: Vec<Suppressed>,
     pub declaration: Declaration,
     pub provider: Arc<dyn Provider>,
     /// How the provider of its channel calls back.
@@ -118,12 +124,20 @@ fn order(manifest: &Arc<Manifest>, document: &Document<BroadcastMessage>) -> Res
     declaration.generation = 0;
     declaration.recollection = Recollection { approval: declaration.recollection.approval, ..Recollection::default() };
     // By them the ledger knows which other broadcast the audience names.
-    let orders = Orders { channel: channel.object.spec.clone(), audience: document.object.spec.audience.clone() };
-    declaration.orders = Some(orders);
+    let beside = manifest.channels_beside(channel).map(|other| (other.name.name.as_str(), &other.object.spec));
+    let suppression = SuppressionList::of_account(&declaration.account, beside);
+    let suppressed = assembly::suppressed(&suppression);
+    let audience = document.object.spec.audience.clone();
+    declaration.orders = Some(Orders { channel: channel.object.spec.clone(), audience, suppression });
     let materials = ManifestMaterials { manifest: manifest.clone(), namespace: document.name.namespace.clone() };
     Ok(Order {
         broadcast: document.object.clone(),
         lines: document.lines.clone(),
+        channels: manifest
+            .channels_beside(channel)
+            .map(|other| (other.name.name.clone(), other.lines.clone()))
+            .collect(),
+        suppressed,
         declaration,
         provider,
         callbacks,
@@ -148,6 +162,7 @@ impl Order {
         PlanSpec {
             sources: assembly::included(&self.broadcast.spec.audience),
             exclude: assembly::excluded(&self.broadcast.spec.audience),
+            suppressed: self.suppressed.clone(),
             materials: self.materials.clone(),
             template: self.template.clone(),
             provider: self.provider.clone(),

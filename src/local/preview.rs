@@ -25,8 +25,9 @@ use crate::sender::{PlanError, planner};
 /// Shows what `herald run` would send, without a ledger and without asking the provider for anything.
 ///
 /// The audience is read, de-duplicated and rendered as for a run: how many recipients there are, in which batches, how long it
-/// takes, what five messages look like, or what is wrong and where. What is in the ledger of earlier
-/// runs is not looked at, so that whoever has opted out there is counted.
+/// takes, what five messages look like, or what is wrong and where. Whom the channel's lists name (`spec.suppression`) is
+/// counted as opted out. What is in the ledger of earlier runs is not looked at, so that whoever has opted out there is counted
+/// like anybody else.
 /// Exit codes: 0 everything could be planned; 1 something is refused; 3 interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PreviewOptions {
@@ -134,12 +135,13 @@ fn figures(snapshot: &BroadcastSnapshot) -> PlanFigures {
         planned,
         duplicates: plan.map_or(0, |plan| plan.duplicates as i64),
         excluded: plan.map_or(0, |plan| plan.excluded as i64),
+        opted_out: snapshot.opted_out(),
         batches: snapshot.batches_total,
         batch_size: plan.map_or(0, |plan| i64::from(plan.batch_size)),
         rate: Some(snapshot.rate.into()),
         effective_per_second: Some(snapshot.effective_per_second),
         parts: snapshot.parts,
-        seconds: seconds(planned, snapshot.parts, snapshot.effective_per_second),
+        seconds: seconds(planned - snapshot.opted_out(), snapshot.parts, snapshot.effective_per_second),
         held: None,
         samples: snapshot.samples.clone(),
     }

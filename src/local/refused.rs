@@ -17,7 +17,7 @@ pub struct Refused {
     pub verdict: Verdict,
     place: Place,
     object: String,
-    field: &'static str,
+    field: String,
     reason: &'static str,
     message: String,
     at: Timestamp,
@@ -28,6 +28,18 @@ impl Refused {
     pub fn plan(order: &Order, error: &PlanError, at: Timestamp) -> Refused {
         let field = match error {
             PlanError::Messages(_) => "spec.content.text",
+            PlanError::Suppression { channel, field, error: cause } => {
+                let lines = order.channels.get(channel).unwrap_or(&order.lines);
+                return Refused {
+                    verdict: Verdict::CouldNotRun,
+                    place: lines.of(field),
+                    object: format!("MessageChannel {}/{channel}", order.declaration.namespace),
+                    field: field.clone(),
+                    reason: error.reason(),
+                    message: cause.to_string(),
+                    at,
+                };
+            }
             _ => "spec.audience",
         };
         Refused::new(order, Verdict::CouldNotRun, field, error.reason(), error.to_string(), at)
@@ -54,7 +66,7 @@ impl Refused {
         at: Timestamp,
     ) -> Refused {
         let object = format!("BroadcastMessage {}/{}", order.declaration.namespace, order.declaration.name);
-        Refused { verdict, place: order.lines.of(field), object, field, reason, message, at }
+        Refused { verdict, place: order.lines.of(field), object, field: field.to_owned(), reason, message, at }
     }
 
     /// CamelCase, from a fixed set.

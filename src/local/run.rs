@@ -23,11 +23,14 @@ use crate::delivery::plural::counted;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::location::LedgerLocation;
+use crate::ledger::plan::PlanTicket;
 use crate::ledger::random::random_id;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::upkeep::keep_up;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, SenderLedger as _};
+use crate::report::preview::opted_out;
 use crate::sender::session::SessionError;
+use crate::sender::suppressed::suppress_pending;
 use crate::sender::{Ended, PlanError, Session, planner};
 
 /// How often the end of a closed broadcast is looked for.
@@ -198,7 +201,7 @@ async fn prepare<L: Ledger>(
     }
     if let Some(sealed) = snapshot.plan.as_ref().filter(|_| snapshot.first_attempt_at.is_some()) {
         eprintln!("{}", fixed_plan::words(&entry.order, sealed, &snapshot));
-        return Ok(Prepared::Done);
+        return judge(recovered, entry, &snapshot, stop).await;
     }
     if snapshot.gate.ended(snapshot.now).is_some() {
         return Ok(Prepared::Done);
@@ -206,11 +209,12 @@ async fn prepare<L: Ledger>(
     match planner::plan(ledger, id, entry.order.plan_spec(), stop).await {
         Ok(plan) => {
             eprintln!(
-                "{name}: {}, in batches of {} ({}, {} excluded)",
+                "{name}: {}, in batches of {} ({}, {} excluded{})",
                 counted(plan.planned, "recipient", "recipients"),
                 plan.batch_size,
                 counted(plan.duplicates, "duplicate", "duplicates"),
-                plan.excluded
+                plan.excluded,
+                opted_out(ledger.snapshot(id).await.map_err(refuse)?.opted_out())
             );
             settle_loss(recovered, id).await?;
             Ok(Prepared::Done)
@@ -224,6 +228,36 @@ async fn prepare<L: Ledger>(
             Ok(Prepared::Done)
         }
     }
+}
+
+/// Skips those of a fixed plan whom the lists of people who get nothing name by now. Where one cannot be read nobody is sent to.
+async fn judge<L: Ledger>(
+    recovered: &Recovered<L>,
+    entry: &mut Entry,
+    snapshot: &BroadcastSnapshot,
+    stop: &watch::Receiver<bool>,
+) -> Result<Prepared, Refusal> {
+    let Order { suppressed, materials, .. } = &entry.order;
+    if snapshot.finished_at.is_some() || snapshot.gate.ended(snapshot.now).is_some() || suppressed.is_empty() {
+        return Ok(Prepared::Done);
+    }
+    let brief = recovered.ledger.brief(snapshot.id).await.map_err(refuse)?;
+    let plan = PlanTicket { broadcast: snapshot.id, epoch: brief.plan };
+    match suppress_pending(recovered.ledger.as_ref(), plan, suppressed, materials, stop).await {
+        Ok(0) => {}
+        Ok(skipped) => {
+            let people = counted(skipped, "person is", "people are");
+            eprintln!("{}: {people} named by spec.suppression of the channel now, and skipped", entry.order.name());
+        }
+        Err(PlanError::Interrupted) => return Ok(Prepared::Interrupted),
+        Err(PlanError::Ledger(error)) => return Err(refuse(error)),
+        Err(error) => {
+            let refused = Refused::plan(&entry.order, &error, snapshot.now);
+            eprintln!("error: {refused}");
+            entry.refused = Some(refused);
+        }
+    }
+    Ok(Prepared::Done)
 }
 
 /// Where a person has approved that the ledger lost commits, makes everybody at risk unknown before anybody is sent to.

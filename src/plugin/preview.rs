@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use super::cluster::Cluster;
 use super::failure::PluginError;
 use super::words::holds;
-use crate::api::{BroadcastMessage, MessageChannel};
+use crate::api::broadcast_status::{ReasonCount, ReasonOutcome};
+use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageChannel};
 use crate::content;
 use crate::delivery::rate::Rate;
+use crate::delivery::recipient::SkipReason;
 use crate::local::options::Output;
 use crate::report::preview::{Outlook, PlanFigures, Preview, seconds};
 
@@ -55,16 +57,18 @@ fn of(broadcast: &BroadcastMessage, channel: Option<&MessageChannel>) -> Option<
             let provider = channel.and_then(|channel| channel.spec.account()).map(|account| account.provider());
             let parts = provider.map_or(1, |provider| content::parts(&broadcast.spec.content, provider));
             let batches = status.batches.as_ref();
+            let opted_out = opted_out(status);
             Outlook::Plan(PlanFigures {
                 planned: recipients.planned,
                 duplicates: plan.duplicates,
                 excluded: plan.excluded,
+                opted_out,
                 batches: batches.map_or(0, |batches| batches.total.into()),
                 batch_size: batches.map_or(0, |batches| batches.size.into()),
                 rate: rate.map(Into::into),
                 effective_per_second: effective,
                 parts,
-                seconds: effective.and_then(|effective| seconds(recipients.planned, parts, effective)),
+                seconds: effective.and_then(|effective| seconds(recipients.planned - opted_out, parts, effective)),
                 held: stalled.map(|stalled| format!("held back: {}: {}", stalled.reason, stalled.message)),
                 samples: plan.samples.clone(),
             })
@@ -75,6 +79,13 @@ fn of(broadcast: &BroadcastMessage, channel: Option<&MessageChannel>) -> Option<
     let namespace = broadcast.metadata.namespace.clone().unwrap_or_default();
     let name = broadcast.metadata.name.clone().unwrap_or_default();
     Some(Preview { namespace, name, outlook })
+}
+
+/// Those who were skipped because they want no messages.
+fn opted_out(status: &BroadcastMessageStatus) -> i64 {
+    let is_it =
+        |one: &&ReasonCount| one.outcome == ReasonOutcome::Skipped && one.reason == SkipReason::OptedOut.as_str();
+    status.reasons.iter().filter(is_it).map(|one| one.count).sum()
 }
 
 #[cfg(test)]
@@ -123,7 +134,12 @@ mod tests {
         let plan = figures(of(&planned(), Some(&channel(600))));
         assert_eq!((plan.planned, plan.duplicates, plan.excluded), (100, 3, 4));
         assert_eq!((plan.batches, plan.batch_size, plan.seconds), (2, 50, Some(10)));
-        assert_eq!(plan.samples, ["Hi Ana"]);
+        assert_eq!((plan.samples, plan.opted_out), (vec!["Hi Ana".to_owned()], 0));
+        let mut some = planned();
+        some.status.as_mut().unwrap().reasons =
+            serde_json::from_value(json!([{"outcome": "Skipped", "reason": "OptedOut", "count": 20}])).unwrap();
+        let plan = figures(of(&some, Some(&channel(600))));
+        assert_eq!((plan.opted_out, plan.seconds), (20, Some(8)), "they take no time");
         assert_eq!(figures(of(&planned(), Some(&channel(60)))).seconds, Some(100), "slowed by the provider");
         assert_eq!(figures(of(&planned(), None)).seconds, None);
     }

@@ -8,6 +8,7 @@ use super::ledger_access::{LedgerAccess, Purpose};
 use super::ledger_route::{PodRoute, Route};
 use super::options::ReportOptions;
 use crate::api::MessageBatch;
+use crate::delivery::histogram::Histogram;
 use crate::delivery::time::Timestamp;
 use crate::ledger::Figures;
 use crate::ledger::figures::BatchFigures;
@@ -67,6 +68,7 @@ fn of_object(batch: &MessageBatch) -> BatchFigures {
         skipped: sums.skipped,
         unknown: sums.unknown,
         requests: 0,
+        latency: Histogram::default(),
         retries: status.retries.unwrap_or_default(),
         reclaims: status.reclaims.unwrap_or_default(),
         started_at: at(status.start_time),

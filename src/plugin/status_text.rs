@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::words::{balance, holds};
 use crate::api::batch::BatchState;
-use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome, ReceiptSums};
+use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome, ReceiptSums, RecentPace};
 use crate::api::condition::ConditionStatus;
 use crate::api::{BroadcastMessage, MessageBatch};
+use crate::report::sparkline::sparkline;
 use crate::report::table::table;
 use crate::report::words::{clean, duration, line, number};
 
@@ -96,7 +97,21 @@ fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
     if !parts.is_empty() {
         text.push_str(&format!("  {}\n", parts.join(", ")));
     }
+    text.push_str(&status.recent_pace.as_ref().map(pace).unwrap_or_default());
     text
+}
+
+/// The rate over the last minutes.
+fn pace(pace: &RecentPace) -> String {
+    let length = pace.span_seconds.max(1);
+    let rates: Vec<f64> = pace.sent.iter().map(|sent| *sent as f64 / length as f64).collect();
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    format!(
+        "  {}  from {}, each {}, {most:.1} a second at most\n",
+        sparkline(&rates),
+        pace.begin_time,
+        duration(length)
+    )
 }
 
 fn speed(status: &BroadcastMessageStatus, now: Timestamp) -> Vec<String> {

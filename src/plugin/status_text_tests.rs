@@ -34,6 +34,7 @@ fn batch(index: u32, state: &str, error: Value) -> MessageBatch {
 fn sending() -> Value {
     json!({
         "observedGeneration": 2, "state": "Sending", "progressPercent": 52, "ratePerMinute": 1194,
+        "recentPace": {"beginTime": "2026-01-01T00:58:55Z", "spanSeconds": 10, "sent": [100, 190, 200, 199, 200, 199, 200]},
         "recipients": {"planned": 2500, "pending": 1200, "sent": 1288, "failed": 8, "skipped": 2, "unknown": 2},
         "firstAttemptTime": "2026-01-01T00:58:55Z", "estimatedCompletionTime": "2026-01-01T01:01:05Z",
         "reasons": [{"outcome": "Failed", "reason": "NoSuchUser", "code": "551", "count": 8}],
@@ -58,6 +59,7 @@ State: Sending, for 1 min 05 s
   PLANNED  SENT   FAILED  SKIPPED  UNKNOWN  PENDING
   2,500    1,288  8       2        2        1,200
   52 % settled, 1,194 in the last minute, done in about 1 min 05 s
+  ▅██████  from 2026-01-01T00:58:55Z, each 10 s, 20.0 a second at most
 
   CONDITION  STATUS  REASON   SINCE
   Ready      True    Sending  1 min 00 s

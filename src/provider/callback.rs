@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::AccountError;
-use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
+use crate::delivery::provider_event::ProviderEvent;
 use crate::delivery::time::{Span, Timestamp};
 
 /// What is told later than this is not taken: no provider repeats a call for longer (7 days at WhatsApp, the longest; by its
@@ -49,7 +49,7 @@ pub struct Unreadable;
 /// What a call tells, and what it wants to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// At most [`MAX_EVENTS`], of this account alone.
+    /// Of this account alone, as many as its body had room for.
     pub events: Vec<ProviderEvent>,
     /// The body of the answer, where the provider asks for one.
     pub reply: Option<String>,
@@ -57,6 +57,12 @@ pub struct Heard {
 
 /// How one account's provider calls back.
 pub trait Callbacks: Send + Sync {
+    /// Whether a call may be the provider's, by its head alone: what it is not is refused before its body is read.
+    ///
+    /// # Errors
+    /// [`Refused`], for a call that [`verify`](Callbacks::verify) would refuse with any body.
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused>;
+
     /// Whether the provider calls, in constant time.
     ///
     /// # Errors
@@ -85,7 +91,7 @@ pub fn fresh(events: Vec<ProviderEvent>, now: Timestamp) -> Vec<ProviderEvent> {
     let at = |event: &ProviderEvent| match event {
         ProviderEvent::Message { at, .. } | ProviderEvent::Person { at, .. } => *at,
     };
-    events.into_iter().filter(|event| at(event) >= now - MAX_EVENT_AGE).take(MAX_EVENTS).collect()
+    events.into_iter().filter(|event| at(event) >= now - MAX_EVENT_AGE).collect()
 }
 
 /// A secret of calls; an empty one would make everybody the provider.
@@ -100,6 +106,9 @@ pub(super) fn secret(key: &str, secret: SecretString) -> Result<SecretString, Ac
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+/// The length of an HMAC-SHA256.
+pub(super) const SHA256_BYTES: usize = 32;
 
 /// Whether a tag is the HMAC of what was said.
 pub(super) fn is_signed(algorithm: hmac::Algorithm, key: &SecretString, said: &[u8], tag: &[u8]) -> bool {
@@ -207,7 +216,6 @@ mod tests {
         let wrote =
             |at| ProviderEvent::Person { recipient: "1".into(), deed: Deed::Wrote, at: Timestamp::from_secs(at) };
         assert_eq!(fresh(vec![wrote(99), wrote(100)], now), [wrote(100)]);
-        assert_eq!(fresh(vec![wrote(200); MAX_EVENTS + 5], now).len(), MAX_EVENTS);
     }
 
     #[test]

@@ -177,6 +177,19 @@ pub trait Provider: Send + Sync {
     /// Gives a complete answer its class. Total: every answer has one, [`Outcome::Unknown`] in doubt.
     fn classify(&self, answer: &Answer<'_>) -> Outcome;
 
+    /// A request that tells whose the credentials are and messages nobody, where the provider has one. It is made once before
+    /// the first message of a sender.
+    fn identity_request(&self) -> Option<Request<Bytes>> {
+        None
+    }
+
+    /// Why nobody may be messaged by these credentials, as the answer to the [request](Provider::identity_request) tells it;
+    /// `None` where it says nothing against them.
+    fn refuse_identity(&self, answer: &Answer<'_>) -> Option<Outcome> {
+        let _ = answer;
+        None
+    }
+
     /// How much of its own limit is used, where an answer says so in its headers.
     fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
         let _ = answer;

@@ -19,13 +19,13 @@ const DATES: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GM
 /// has passed is no wait. Nonsense is no wish. Of several wishes the longest counts.
 pub fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let wishes = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
-    let wait = |wish: &str| seconds(wish).or_else(|| until(date(wish)?, headers, now));
+    let wait = |wish: &str| milliseconds(wish).or_else(|| until(date(wish)?, headers, now));
     wishes.filter_map(|wish| wait(wish.trim())).max().map(|wait| wait.min(MAX_RETRY_AFTER_MS))
 }
 
-/// Milliseconds, rounded up. More digits than fit are a very long wait.
-fn seconds(wish: &str) -> Option<u64> {
-    let (whole, fraction) = wish.split_once('.').unwrap_or((wish, "0"));
+/// The milliseconds of seconds with or without a fraction, rounded up. More digits than fit are very many.
+pub(super) fn milliseconds(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
         return None;
@@ -37,9 +37,14 @@ fn seconds(wish: &str) -> Option<u64> {
 }
 
 fn until(date: jiff::Timestamp, headers: &HeaderMap, now: Timestamp) -> Option<u64> {
-    let own = headers.get(DATE).and_then(|value| self::date(value.to_str().ok()?.trim()));
-    let from = own.map_or((now - Timestamp::EPOCH).as_millis(), jiff::Timestamp::as_millisecond);
+    let from = answered_at_ms(headers, now);
     Some(u64::try_from(date.as_millisecond().saturating_sub(from)).unwrap_or(0))
+}
+
+/// When an answer was given, by its own `Date` or else by the clock here, in milliseconds since the Unix epoch.
+pub(super) fn answered_at_ms(headers: &HeaderMap, now: Timestamp) -> i64 {
+    let own = headers.get(DATE).and_then(|value| date(value.to_str().ok()?.trim()));
+    own.map_or((now - Timestamp::EPOCH).as_millis(), jiff::Timestamp::as_millisecond)
 }
 
 /// The last day of the year 9999 is as late as a date can be written, and later than an instant can be kept.

@@ -63,3 +63,42 @@ pub fn callbacks(
         ChannelMember::Http(_) => return Err(NoCallbacks::NoneThere),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use secrecy::SecretString;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A Secret with every key, which remembers those that were asked for.
+    #[derive(Default)]
+    struct Asked(RefCell<Vec<String>>);
+
+    impl Credentials for Asked {
+        fn get(&self, key: &str) -> Result<Option<SecretString>, String> {
+            self.0.borrow_mut().push(key.to_owned());
+            Ok(Some(SecretString::from("value")))
+        }
+    }
+
+    #[test]
+    fn calls_are_verified_by_the_keys_that_a_pod_mounts_and_no_others() {
+        let members = [
+            ("messenger", json!({"pageID": "1029"})),
+            ("whatsapp", json!({"phoneNumberID": "1065"})),
+            ("telegram", json!({"botID": "123"})),
+            ("slack", json!({"teamID": "T0123"})),
+            ("twilio", json!({"accountSID": "AC01", "from": "+1500"})),
+        ];
+        for (member, fields) in members {
+            let spec: Value = json!({member: fields, "receiver": {"enabled": true, "url": "https://cb.example/x"}});
+            let channel: MessageChannelSpec = serde_json::from_value(spec).unwrap();
+            let asked = Asked::default();
+            callbacks(&channel, &asked).unwrap_or_else(|error| panic!("{member}: {error}"));
+            assert_eq!(asked.0.into_inner(), channel.member().unwrap().callback_keys(), "{member}");
+        }
+    }
+}

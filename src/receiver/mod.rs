@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`assembly`] | from a channel and its Secret to how its provider calls back |
 //! | [`endpoint`] | whose calls are taken, and where |
+//! | [`places`] | connections and bodies, of which strangers hold none for long |
 //! | [`process`] | `herald receiver`: one channel's, in a pod |
 //! | [`mod@router`] | one call: verified, read, given to the ledger, answered |
 //! | [`taken`] | which calls were taken already |
@@ -11,6 +12,7 @@
 
 pub mod assembly;
 pub mod endpoint;
+pub mod places;
 pub mod process;
 pub mod router;
 pub mod server;

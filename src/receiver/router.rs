@@ -14,16 +14,21 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use super::endpoint::{Endpoint, Endpoints};
+use super::places::{Place, Places};
 use super::taken::{CallHash, TakenCalls};
+use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::delivery::time::Timestamp;
-use crate::ledger::{AccountKey, Clock, ReceiverLedger};
+use crate::ledger::{AccountKey, Clock, LedgerError, Received, ReceiverLedger};
 use crate::provider::callback::{Call, Heard, Refused, Unreadable, fresh};
 
 /// The longest body: a thousand updates of Meta's, each of some kilobytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-/// Calls in work at once, each with its body in memory. The ledger has one writer: more would only wait.
+/// Bodies that are read at once, by whoever sends them, before it is known who does: at their longest half of the memory that
+/// a pod has. A further one takes the place of the one that has been read longest.
+const MAX_READING: usize = 64;
+/// Calls in work at once, each with its body in memory: of the provider alone. The ledger has one writer: more would only wait.
 const MAX_IN_WORK: usize = 32;
-/// So long a body may take to arrive; providers give up after some seconds themselves.
+/// So long a body may take to arrive, where nobody else wants its place; providers give up after some seconds themselves.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// So long the ledger may take. Meta and Slack repeat what was not answered within some seconds.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,6 +39,7 @@ struct Taking<L> {
     ledger: Arc<L>,
     clock: Arc<dyn Clock>,
     endpoints: watch::Receiver<Arc<Endpoints>>,
+    reading: Arc<Places>,
     in_work: Semaphore,
     taken: TakenCalls,
 }
@@ -44,8 +50,14 @@ pub fn router<L: ReceiverLedger>(
     clock: Arc<dyn Clock>,
     endpoints: watch::Receiver<Arc<Endpoints>>,
 ) -> Router {
-    let taking =
-        Taking { ledger, clock, endpoints, in_work: Semaphore::new(MAX_IN_WORK), taken: TakenCalls::default() };
+    let taking = Taking {
+        ledger,
+        clock,
+        endpoints,
+        reading: Places::new(MAX_READING),
+        in_work: Semaphore::new(MAX_IN_WORK),
+        taken: TakenCalls::default(),
+    };
     Router::new()
         .route("/callbacks/{namespace}/{channel}", get(greet::<L>).post(take::<L>))
         .route("/livez", get(async || "ok"))
@@ -80,11 +92,16 @@ async fn take<L: ReceiverLedger>(
     request: Request,
 ) -> Result<Response, Answer> {
     let endpoint = taking.endpoint(&namespace, &channel)?;
-    let _place = taking.in_work.try_acquire().map_err(|_| Answer::Later)?;
     let (head, body) = request.into_parts();
-    let body = read(body).await?;
+    endpoint.callbacks.may_be_theirs(&head.headers)?;
+    let body = taking.read(body).await?;
     let now = taking.clock.now();
-    let heard = match hear(&endpoint, &head.headers, query.as_deref(), &body, now)? {
+    let heard = hear(&endpoint, &head.headers, query.as_deref(), &body, now)?;
+    // It is the provider: from here on it takes nobody's place and loses none.
+    let connection = head.extensions.get::<Arc<Place>>();
+    let _connection = connection.map(|place| place.hold());
+    let _place = taking.in_work.try_acquire().map_err(|_| Answer::Later)?;
+    let heard = match heard {
         Ok(heard) => heard,
         Err(unreadable) => {
             // It would be no more readable the next time.
@@ -114,11 +131,6 @@ fn hear(
     Ok(endpoint.callbacks.read(&call))
 }
 
-async fn read(body: Body) -> Result<Bytes, Answer> {
-    let read = tokio::time::timeout(READ_TIMEOUT, to_bytes(body, MAX_BODY)).await;
-    read.map_err(|_| Answer::Later)?.map_err(|_| Answer::TooLong)
-}
-
 impl<L: ReceiverLedger> Taking<L> {
     fn endpoint(&self, namespace: &str, channel: &str) -> Result<Endpoint, Answer> {
         let known = self.endpoints.borrow();
@@ -127,12 +139,19 @@ impl<L: ReceiverLedger> Taking<L> {
         known.get(namespace, channel).cloned().ok_or(absent)
     }
 
-    async fn give(
-        &self,
-        account: &AccountKey,
-        events: &[crate::delivery::provider_event::ProviderEvent],
-    ) -> Result<(), Answer> {
-        match tokio::time::timeout(LEDGER_TIMEOUT, self.ledger.receive(account, events)).await {
+    async fn read(&self, body: Body) -> Result<Bytes, Answer> {
+        let place = self.reading.take().ok_or(Answer::Later)?;
+        tokio::select! {
+            read = tokio::time::timeout(READ_TIMEOUT, to_bytes(body, MAX_BODY)) => {
+                read.map_err(|_| Answer::Later)?.map_err(|_| Answer::TooLong)
+            }
+            () = place.lost() => Err(Answer::Later),
+        }
+    }
+
+    /// All of a call, or it is to be repeated: what the ledger has by then it takes for nothing the next time.
+    async fn give(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<(), Answer> {
+        match tokio::time::timeout(LEDGER_TIMEOUT, self.told(account, events)).await {
             Ok(Ok(received)) => {
                 let (provider, account) = (&account.provider, &account.account);
                 tracing::debug!(provider, account, ?received, "a call of the provider was taken in");
@@ -147,6 +166,14 @@ impl<L: ReceiverLedger> Taking<L> {
                 Err(Answer::Later)
             }
         }
+    }
+
+    async fn told(&self, account: &AccountKey, events: &[ProviderEvent]) -> Result<Received, LedgerError> {
+        let mut received = Received::default();
+        for events in events.chunks(MAX_EVENTS) {
+            received.add(self.ledger.receive(account, events).await?);
+        }
+        Ok(received)
     }
 }
 

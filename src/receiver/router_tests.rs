@@ -2,16 +2,16 @@
 //! Calls to the router, with a ledger that keeps what it is told or refuses it.
 
 use std::sync::Mutex;
+use std::task::Poll;
 
 use axum::http::{HeaderValue, Method};
+use futures::future::BoxFuture;
 use ring::hmac;
 use secrecy::SecretString;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::clock::ManualClock;
-use crate::ledger::{LedgerError, Received};
 use crate::provider::messenger::callback::MessengerCallbacks;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -27,6 +27,7 @@ impl ReceiverLedger for Kept {
         if self.is_away.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(LedgerError::UnknownBroadcast);
         }
+        assert!(events.len() <= MAX_EVENTS);
         self.told.lock().unwrap().extend(events.iter().map(|event| (account.clone(), event.clone())));
         Ok(Received::default())
     }
@@ -121,6 +122,18 @@ async fn forged_calls_and_calls_elsewhere_reach_nobody() {
 }
 
 #[tokio::test]
+async fn a_call_with_more_events_than_the_ledger_takes_at_once_is_told_whole() {
+    let world = world();
+    let mids: Vec<String> = (0..2 * MAX_EVENTS + 1).map(|number| format!("\"m_{number}\"")).collect();
+    let body = format!(
+        r#"{{"object":"page","entry":[{{"id":"1029","messaging":[{{"sender":{{"id":"24"}},"recipient":{{"id":"1029"}},"delivery":{{"mids":[{}],"watermark":1780000000000}}}}]}}]}}"#,
+        mids.join(",")
+    );
+    assert_eq!(world.post(HERE, Some(&signature(&body)), &body).await, StatusCode::OK);
+    assert_eq!(world.told(), mids.len());
+}
+
+#[tokio::test]
 async fn a_call_is_answered_only_once_the_ledger_has_it() {
     let world = world();
     let body = echo(1_780_000_000_000);
@@ -154,6 +167,42 @@ async fn what_the_provider_signed_and_nobody_understands_is_not_asked_for_again(
     let world = world();
     assert_eq!(world.post(HERE, Some(&signature("[]")), "[]").await, StatusCode::OK);
     assert_eq!(world.told(), 0);
+}
+
+/// A call whose body never ends, polled until it waits for more of it.
+async fn endless(world: &World, signature: Option<&str>) -> (BoxFuture<'static, StatusCode>, Poll<StatusCode>) {
+    let body = futures::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+    let mut request = Request::new(Body::from_stream(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = HERE.parse().unwrap();
+    if let Some(signature) = signature {
+        request.headers_mut().insert("x-hub-signature-256", HeaderValue::from_str(signature).unwrap());
+    }
+    let router = world.router.clone();
+    let mut call: BoxFuture<'static, _> = Box::pin(async move { router.oneshot(request).await.unwrap().status() });
+    let polled = futures::poll!(call.as_mut());
+    (call, polled)
+}
+
+#[tokio::test]
+async fn strangers_who_send_slowly_keep_no_call_of_the_provider_out() {
+    let world = world();
+    let mut strangers = Vec::new();
+    for _ in 0..MAX_READING + MAX_IN_WORK {
+        strangers.push(endless(&world, Some(&signature("guessed"))).await.0);
+    }
+    let body = echo(1_780_000_000_000);
+    assert_eq!(world.post(HERE, Some(&signature(&body)), &body).await, StatusCode::OK);
+    assert_eq!(world.told(), 1);
+    assert_eq!(strangers.remove(0).await, StatusCode::SERVICE_UNAVAILABLE, "its place went to somebody else");
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_signed_is_refused_before_its_body_is_read() {
+    let world = world();
+    for bad in [None, Some("sha256="), Some("sha256=00ff"), Some("sha1=00")] {
+        assert_eq!(endless(&world, bad).await.1, Poll::Ready(StatusCode::FORBIDDEN), "{bad:?}");
+    }
 }
 
 #[tokio::test]

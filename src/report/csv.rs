@@ -59,7 +59,7 @@ fn latency(report: &Report) -> String {
 }
 
 fn batches(report: &Report) -> String {
-    let mut text = "batch,recipients,sent,failed,skipped,unknown,pending,requests,retries,reclaims,start,completion,seconds,per_second\n".to_owned();
+    let mut text = "batch,recipients,sent,failed,skipped,unknown,pending,requests,retries,reclaims,start,completion,seconds,per_second,p50_ms,p95_ms,p99_ms\n".to_owned();
     for batch in &report.batches {
         let figure = |value: Option<String>| value.unwrap_or_default();
         text.push_str(&line([
@@ -77,6 +77,9 @@ fn batches(report: &Report) -> String {
             figure(batch.completion_time.map(|at| at.to_string())),
             figure(batch.seconds.map(|seconds| format!("{seconds:.3}"))),
             figure(batch.per_second.map(|speed| format!("{speed:.2}"))),
+            figure(batch.latency.map(|latency| latency.p50_ms.to_string())),
+            figure(batch.latency.map(|latency| latency.p95_ms.to_string())),
+            figure(batch.latency.map(|latency| latency.p99_ms.to_string())),
         ]));
     }
     text

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::plot::{Bar, Curve, Label, bars, curves};
-use super::summary::{BatchRow, Latency, Pace, Report};
+use super::summary::{BatchRow, Latency, Pace, Quantiles, Report};
 use super::words::{duration, escaped, number};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
@@ -11,9 +11,9 @@ table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.25re
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}\
 figure{margin:2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#555}\
 svg rect{fill:#2563a8}svg polyline{fill:none;stroke-width:1.5}svg .grid{stroke:#e4e4e4}svg line.mark{stroke:#b3261e;stroke-dasharray:4 3}svg text.mark{fill:#b3261e;paint-order:stroke;stroke:#fff;stroke-width:3px}\
-polyline.requests{stroke:#2563a8}polyline.sent{stroke:#2e7d32}polyline.lost{stroke:#b3261e}\
+polyline.requests{stroke:#2563a8}polyline.sent{stroke:#2e7d32}polyline.lost{stroke:#b3261e}polyline.p50{stroke:#2e7d32}polyline.p95{stroke:#2563a8}polyline.p99{stroke:#b3261e}\
 .key{font-weight:400;margin-left:1rem}.key::before{content:\"\";display:inline-block;width:.8em;height:.2em;margin-right:.4em;vertical-align:middle;background:currentColor}\
-.key.requests{color:#2563a8}.key.sent{color:#2e7d32}.key.lost{color:#b3261e}\
+.key.requests{color:#2563a8}.key.sent{color:#2e7d32}.key.lost{color:#b3261e}.key.p50{color:#2e7d32}.key.p95{color:#2563a8}.key.p99{color:#b3261e}\
 @media print{body{margin:0}}";
 
 /// The whole page. A browser that is shown it fetches nothing.
@@ -51,14 +51,11 @@ fn facts(report: &Report) -> String {
         ("API calls", report.requests.map(|requests| number(requests as i64)).unwrap_or_default()),
         (
             "API calls for each message sent",
-            report.requests_per_sent().map(|each| format!("{each:.3}")).unwrap_or_default(),
+            report.requests_per_sent.map(|each| format!("{each:.3}")).unwrap_or_default(),
         ),
         ("Requests a second, on average", speeds.map(|(average, _)| format!("{average:.1}")).unwrap_or_default()),
         ("Requests a second, at most", speeds.map(|(_, most)| format!("{most:.1}")).unwrap_or_default()),
-        (
-            "Answers, p50 / p95 / p99",
-            latency.map(|told| format!("{} / {} / {} ms", told.p50_ms, told.p95_ms, told.p99_ms)).unwrap_or_default(),
-        ),
+        ("Answers, p50 / p95 / p99", latency.map(|told| format!("{} ms", three(&told.quantiles))).unwrap_or_default()),
         ("Attempts beyond the first", number(report.retries)),
         ("Batches", report.batches.len().to_string()),
         ("Batches taken over from lost senders", number(report.reclaims)),
@@ -67,6 +64,10 @@ fn facts(report: &Report) -> String {
     let rows: String =
         rows.map(|(name, value)| format!("<tr><th>{name}</th><td>{}</td></tr>\n", escaped(value))).collect();
     format!("<table>\n{rows}</table>\n")
+}
+
+fn three(Quantiles { p50_ms, p95_ms, p99_ms }: &Quantiles) -> String {
+    format!("{p50_ms} / {p95_ms} / {p99_ms}")
 }
 
 fn outcomes(report: &Report) -> String {
@@ -119,8 +120,8 @@ fn latencies(latency: &Latency) -> String {
         });
         (class as f64 + within) / classes.len().max(1) as f64
     };
-    let marks = [("p50", latency.p50_ms), ("p95", latency.p95_ms), ("p99", latency.p99_ms)]
-        .map(|(name, at)| (place(at), name.to_owned()));
+    let Quantiles { p50_ms, p95_ms, p99_ms } = latency.quantiles;
+    let marks = [("p50", p50_ms), ("p95", p95_ms), ("p99", p99_ms)].map(|(name, at)| (place(at), name.to_owned()));
     let ends = [classes.first().map(|class| class.from_ms), classes.last().map(|class| class.below_ms)];
     let labels: Vec<Label> =
         [0.0, 1.0].into_iter().zip(ends).filter_map(|(place, at)| Some((place, format!("{} ms", at?)))).collect();
@@ -146,20 +147,40 @@ fn batches(report: &Report) -> String {
         let labels = if complete.len() == 1 { &labels[..1] } else { &labels[..] };
         text.push_str(&bars("Recipients settled a second, by batch", &all, labels, &[]));
     }
+    text.push_str(&latencies_by_batch(&report.batches));
     let row = |size: &super::summary::SizeRow| {
         format!(
-            "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1}</td><td class=\"number\">{:.1}</td></tr>\n",
+            "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1}</td><td class=\"number\">{:.1}</td><td class=\"number\">{}</td></tr>\n",
             number(size.recipients),
             number(size.batches),
             size.seconds,
-            size.per_second
+            size.per_second,
+            size.latency.as_ref().map(three).unwrap_or_default()
         )
     };
     let rows: String = report.batch_sizes.iter().map(row).collect();
     if !rows.is_empty() {
         text.push_str(&format!(
-            "<table>\n<tr><th class=\"number\">Batch size</th><th class=\"number\">Batches</th><th class=\"number\">Seconds each</th><th class=\"number\">Settled a second</th></tr>\n{rows}</table>\n"
+            "<table>\n<tr><th class=\"number\">Batch size</th><th class=\"number\">Batches</th><th class=\"number\">Seconds each</th><th class=\"number\">Settled a second</th><th class=\"number\">Answers, p50 / p95 / p99 ms</th></tr>\n{rows}</table>\n"
         ));
     }
     text
+}
+
+/// Of each batch with an answer.
+fn latencies_by_batch(batches: &[BatchRow]) -> String {
+    let told: Vec<(i64, Quantiles)> = batches.iter().filter_map(|batch| Some((batch.index, batch.latency?))).collect();
+    let (Some((first, _)), Some((last, _))) = (told.first(), told.last()) else { return String::new() };
+    let curve = |name, figure: fn(&Quantiles) -> u64| Curve {
+        name,
+        style: name,
+        values: told.iter().map(|(_, latency)| figure(latency) as f64).collect(),
+    };
+    let three = [
+        curve("p50", |latency| latency.p50_ms),
+        curve("p95", |latency| latency.p95_ms),
+        curve("p99", |latency| latency.p99_ms),
+    ];
+    let labels = [(0.0, format!("batch {first}")), (1.0, format!("batch {last}"))];
+    curves("Milliseconds to an answer, by batch", &three, if told.len() == 1 { &labels[..1] } else { &labels })
 }

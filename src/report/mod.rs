@@ -5,13 +5,14 @@
 //! | [`preview`] | what would be sent |
 //! | [`summary`] | a report: figures of a status and of the ledger, and what follows from them |
 //! | [`mod@text`], [`mod@csv`], [`mod@html`] | a report in the forms that people read and file away |
-//! | [`plot`] | curves and bars |
+//! | [`plot`], [`mod@sparkline`] | curves and bars, and a curve within a line of text |
 //! | [`table`], [`words`] | columns, figures and other people's words for a terminal |
 
 pub mod csv;
 pub mod html;
 pub mod plot;
 pub mod preview;
+pub mod sparkline;
 pub mod summary;
 pub mod table;
 pub mod text;

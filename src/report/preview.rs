@@ -35,6 +35,8 @@ pub struct PlanFigures {
     /// Listed more than once; they count once.
     pub duplicates: i64,
     pub excluded: i64,
+    /// Planned and skipped, since they want no messages.
+    pub opted_out: i64,
     pub batches: i64,
     /// The most recipients of one batch.
     pub batch_size: i64,
@@ -88,13 +90,19 @@ impl Preview {
     }
 }
 
+/// What is added to the words about a plan that has some who want no messages; they are planned, and skipped.
+pub fn opted_out(count: i64) -> String {
+    if count == 0 { String::new() } else { format!(", {} opted out", number(count)) }
+}
+
 impl PlanFigures {
     fn text(&self, name: &str) -> String {
         let mut text = format!(
-            "{name}: {} ({}, {} excluded)\n  {} of at most {}\n",
+            "{name}: {} ({}, {} excluded{})\n  {} of at most {}\n",
             counted(self.planned, "recipient", "recipients"),
             counted(self.duplicates, "duplicate", "duplicates"),
             number(self.excluded),
+            opted_out(self.opted_out),
             counted(self.batches, "batch", "batches"),
             counted(self.batch_size, "recipient", "recipients"),
         );
@@ -141,6 +149,7 @@ mod tests {
             planned: 2_488,
             duplicates: 12,
             excluded: 1,
+            opted_out: 0,
             batches: 3,
             batch_size: 1_000,
             rate: Some(Rate::new(60, 1).into()),
@@ -161,6 +170,8 @@ mod tests {
         let expected = "spring: 2,488 recipients (12 duplicates, 1 excluded)\n  3 batches of at most 1,000 recipients\n  \
                         about 42 s of sending at 60 per 1 s\n  sample: Hi Ana,\n          welcome\n  sample: Hi  [2J\n";
         assert_eq!(text(Outlook::Plan(plan())), expected);
+        let some = text(Outlook::Plan(PlanFigures { opted_out: 1_020, ..plan() }));
+        assert!(some.starts_with("spring: 2,488 recipients (12 duplicates, 1 excluded, 1,020 opted out)\n"), "{some}");
     }
 
     #[test]

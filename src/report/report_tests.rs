@@ -34,11 +34,19 @@ fn batches() -> Vec<BatchFigures> {
         requests: 55,
         retries,
         reclaims: 1,
+        latency: spread(100 + index as u64 * 55, 55),
         started_at: Some(begun),
         completed_at: Some(begun + Span::from_secs(20)),
         ..BatchFigures::default()
     };
     vec![batch(0, 2), batch(1, 3)]
+}
+
+/// So many answers, each a millisecond later than the one before.
+fn spread(first_ms: u64, count: u64) -> Histogram {
+    let mut latency = Histogram::default();
+    (first_ms..first_ms + count).for_each(|took| latency.add(took));
+    latency
 }
 
 fn of(source: Source) -> Report {
@@ -47,7 +55,8 @@ fn of(source: Source) -> Report {
 }
 
 pub fn from_batches() -> Report {
-    of(Source::Batches(batches()))
+    let without_latency = |batch| BatchFigures { latency: Histogram::default(), ..batch };
+    of(Source::Batches(batches().into_iter().map(without_latency).collect()))
 }
 
 /// 110 requests in 64 seconds, two in each but for the last ones.
@@ -85,17 +94,27 @@ fn what_the_ledger_has_counted_becomes_rates_quantiles_and_cost() {
     assert_eq!(report.requests, Some(110));
     let latency = report.latency.as_ref().unwrap();
     // Within its class, of which a bound is a quarter more than the other at most.
-    assert!((140..=170).contains(&latency.p50_ms) && (190..=224).contains(&latency.p99_ms), "{latency:?}");
-    assert!(latency.p50_ms <= latency.p95_ms && latency.p95_ms <= latency.p99_ms);
+    let Quantiles { p50_ms, p95_ms, p99_ms } = latency.quantiles;
+    assert!((140..=170).contains(&p50_ms) && (190..=224).contains(&p99_ms), "{latency:?}");
+    assert!(p50_ms <= p95_ms && p95_ms <= p99_ms);
+    assert_eq!(report.requests_per_sent, Some(1.25));
     assert_eq!(latency.classes.iter().map(|class| class.count).sum::<u64>(), 110);
     let pace = report.pace.as_ref().unwrap();
     assert_eq!((pace.span_seconds, pace.spans.len()), (1, 64));
     assert_eq!(pace.spans.iter().map(|span| span.sent).sum::<u64>(), 88);
     assert_eq!(report.batches[1].per_second, Some(2.5));
-    assert_eq!(report.batch_sizes, [SizeRow { recipients: 50, batches: 2, seconds: 20.0, per_second: 2.5 }]);
+    // The first batch had the quicker answers; both together are the whole.
+    let of_batches: Vec<Quantiles> = report.batches.iter().map(|batch| batch.latency.unwrap()).collect();
+    assert!(
+        (115..=140).contains(&of_batches[0].p50_ms) && (165..=200).contains(&of_batches[1].p50_ms),
+        "{of_batches:?}"
+    );
+    let size = SizeRow { recipients: 50, batches: 2, seconds: 20.0, per_second: 2.5, latency: Some(latency.quantiles) };
+    assert_eq!(report.batch_sizes, [size]);
     let without = from_batches();
     assert_eq!((without.requests, without.latency, without.pace), (None, None, None));
-    assert_eq!((without.batches[0].requests, without.batch_sizes), (None, report.batch_sizes));
+    assert_eq!((without.batches[0].requests, without.batches[0].latency), (None, None));
+    assert_eq!(without.batch_sizes, [SizeRow { latency: None, ..size }]);
 }
 
 #[test]
@@ -106,6 +125,10 @@ fn all_forms_say_the_same_and_none_names_a_recipient() {
     let back: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&back["recipients"]["sent"], &back["requests"]), (&88.into(), &110.into()));
     assert_eq!(back["end"], "DeliveredWithFailures");
+    assert_eq!(back["requestsPerSent"], 1.25);
+    for latency in [&back["latency"], &back["batches"][1]["latency"], &back["batchSizes"][0]["latency"]] {
+        assert!(latency["p50Ms"].is_u64() && latency["p95Ms"].is_u64() && latency["p99Ms"].is_u64(), "{latency}");
+    }
     assert_eq!(
         back["pace"]["spans"][0],
         json!({"begin": "2026-01-01T00:00:00Z", "requests": 2, "sent": 2, "failed": 0, "unknown": 0})
@@ -113,6 +136,8 @@ fn all_forms_say_the_same_and_none_names_a_recipient() {
     assert_eq!(tables[0].lines().nth(2), Some("Failed,NoSuchUser,\"5,51\",6"));
     assert_eq!(tables[1].lines().nth(1), Some("2026-01-01T00:00:00Z,1,2,2,0,0"));
     assert_eq!(tables[3].lines().nth(2).unwrap().split(',').nth(7), Some("55"));
+    let slowest = report.batches[1].latency.unwrap().p99_ms.to_string();
+    assert_eq!(tables[3].lines().nth(2).unwrap().split(',').next_back(), Some(slowest.as_str()));
     for table in &tables {
         let width = |line: &str| csv_width(line);
         assert!(
@@ -134,13 +159,16 @@ fn csv_width(line: &str) -> usize {
 #[test]
 fn a_page_has_its_plots_and_asks_nobody_for_anything() {
     let page = html(&from_ledger());
-    for part in
-        ["A second, over spans of 1 s", "Answers by the time they took", "Recipients settled a second, by batch"]
-    {
+    for part in [
+        "A second, over spans of 1 s",
+        "Answers by the time they took",
+        "Recipients settled a second, by batch",
+        "Milliseconds to an answer, by batch",
+    ] {
         assert!(page.contains(part), "{part}");
     }
-    assert_eq!(page.matches("<svg").count(), 3);
-    assert_eq!(page.matches("<polyline").count(), 3);
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<polyline").count(), 6);
     assert!(
         [">p50<", ">p95<", ">p99<", "<td>110</td>", "<td>1.250</td>"].iter().all(|part| page.contains(part)),
         "{page}"

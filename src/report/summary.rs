@@ -1,5 +1,7 @@
 //! A report: what a status says of a broadcast and what the ledger has counted of it, with what follows from both.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -52,8 +54,9 @@ pub struct Report {
     /// Attempts beyond the first of each recipient, and batches taken over from lost senders.
     pub retries: i64,
     pub reclaims: i64,
-    /// Calls of the provider's API.
+    /// Calls of the provider's API, and for each message that it took; without the latter where it took none.
     pub requests: Option<u64>,
+    pub requests_per_sent: Option<f64>,
     pub latency: Option<Latency>,
     pub pace: Option<Pace>,
     pub batches: Vec<BatchRow>,
@@ -74,10 +77,18 @@ pub struct OutcomeRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
+    #[serde(flatten)]
+    pub quantiles: Quantiles,
+    pub classes: Vec<LatencyClass>,
+}
+
+/// So many milliseconds or fewer half of the answers took, 95 of a hundred, and 99.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quantiles {
     pub p50_ms: u64,
     pub p95_ms: u64,
     pub p99_ms: u64,
-    pub classes: Vec<LatencyClass>,
 }
 
 /// Answers that took from so many milliseconds on, and less than so many.
@@ -126,6 +137,7 @@ pub struct BatchRow {
     /// From its first claim until its last recipient was settled, and how many were settled in each second of it.
     pub seconds: Option<f64>,
     pub per_second: Option<f64>,
+    pub latency: Option<Quantiles>,
 }
 
 /// All complete batches of one size.
@@ -137,6 +149,8 @@ pub struct SizeRow {
     /// Of one of them, on average.
     pub seconds: f64,
     pub per_second: f64,
+    /// Of all their answers.
+    pub latency: Option<Quantiles>,
 }
 
 impl Report {
@@ -150,7 +164,9 @@ impl Report {
             Source::Ledger(figures) => (Some(figures.as_ref()), &figures.batches),
             Source::Batches(batches) => (None, batches),
         };
+        let batch_sizes = sizes(batches);
         let batches: Vec<BatchRow> = batches.iter().map(|batch| batch_row(batch, figures.is_some())).collect();
+        let requests = figures.map(|figures| figures.pace.sum().requests);
         let causes = figures.map_or_else(|| of_status(&status.reasons), |figures| figures.causes.clone());
         Some(Report {
             namespace: subject.namespace.to_owned(),
@@ -168,10 +184,11 @@ impl Report {
             excluded: plan.map(|plan| plan.excluded).unwrap_or_default(),
             retries: batches.iter().map(|batch| batch.retries).sum(),
             reclaims: batches.iter().map(|batch| batch.reclaims).sum(),
-            requests: figures.map(|figures| figures.pace.sum().requests),
+            requests,
+            requests_per_sent: requests.filter(|_| recipients.sent > 0).map(|all| all as f64 / recipients.sent as f64),
             latency: figures.and_then(|figures| latency(&figures.latency)),
             pace: figures.map(|figures| pace(&figures.pace)),
-            batch_sizes: sizes(&batches),
+            batch_sizes,
             batches,
         })
     }
@@ -225,11 +242,17 @@ fn outcomes(sums: &RecipientSums, causes: &[CauseFigures]) -> Vec<OutcomeRow> {
     rows
 }
 
-fn latency(histogram: &Histogram) -> Option<Latency> {
-    Some(Latency {
+fn quantiles(histogram: &Histogram) -> Option<Quantiles> {
+    Some(Quantiles {
         p50_ms: histogram.quantile(0.5)?,
         p95_ms: histogram.quantile(0.95)?,
         p99_ms: histogram.quantile(0.99)?,
+    })
+}
+
+fn latency(histogram: &Histogram) -> Option<Latency> {
+    Some(Latency {
+        quantiles: quantiles(histogram)?,
         classes: histogram
             .classes()
             .map(|class| LatencyClass { from_ms: class.from_ms, below_ms: class.below_ms, count: class.count })
@@ -250,9 +273,14 @@ fn pace(history: &PaceHistory) -> Pace {
     Pace { span_seconds: history.seconds(), spans: spans.collect() }
 }
 
-fn batch_row(batch: &BatchFigures, has_requests: bool) -> BatchRow {
+/// How long a complete batch took.
+fn seconds(batch: &BatchFigures) -> Option<f64> {
     let took = batch.started_at.zip(batch.completed_at).map(|(begun, ended)| (ended - begun).as_secs_f64());
-    let seconds = took.filter(|took| *took > 0.0 && batch.pending == 0);
+    took.filter(|took| *took > 0.0 && batch.pending == 0)
+}
+
+fn batch_row(batch: &BatchFigures, has_requests: bool) -> BatchRow {
+    let seconds = seconds(batch);
     BatchRow {
         index: batch.index,
         recipients: batch.recipients,
@@ -268,23 +296,26 @@ fn batch_row(batch: &BatchFigures, has_requests: bool) -> BatchRow {
         completion_time: batch.completed_at.and_then(instant),
         seconds,
         per_second: seconds.map(|seconds| batch.recipients as f64 / seconds),
+        latency: quantiles(&batch.latency),
     }
 }
 
-fn sizes(batches: &[BatchRow]) -> Vec<SizeRow> {
-    let mut groups: std::collections::BTreeMap<i64, (i64, f64)> = std::collections::BTreeMap::new();
+fn sizes(batches: &[BatchFigures]) -> Vec<SizeRow> {
+    let mut groups: BTreeMap<i64, (i64, f64, Histogram)> = BTreeMap::new();
     for batch in batches {
-        if let Some(seconds) = batch.seconds {
-            let (count, sum) = groups.entry(batch.recipients).or_default();
+        if let Some(seconds) = seconds(batch) {
+            let (count, sum, latency) = groups.entry(batch.recipients).or_default();
             *count += 1;
             *sum += seconds;
+            latency.merge(&batch.latency);
         }
     }
-    let row = |(recipients, (batches, sum)): (i64, (i64, f64))| SizeRow {
+    let row = |(recipients, (batches, sum, latency)): (i64, (i64, f64, Histogram))| SizeRow {
         recipients,
         batches,
         seconds: sum / batches as f64,
         per_second: (recipients * batches) as f64 / sum,
+        latency: quantiles(&latency),
     };
     groups.into_iter().map(row).collect()
 }
@@ -302,11 +333,6 @@ impl Report {
     /// Of the planned.
     pub fn share(&self, count: i64) -> String {
         format!("{:.1} %", count as f64 * 100.0 / self.recipients.planned.max(1) as f64)
-    }
-
-    /// API calls for each message that the provider took.
-    pub fn requests_per_sent(&self) -> Option<f64> {
-        self.requests.filter(|_| self.recipients.sent > 0).map(|requests| requests as f64 / self.recipients.sent as f64)
     }
 }
 

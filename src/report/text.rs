@@ -1,12 +1,10 @@
 //! A report for a terminal.
 
-use super::summary::{BatchRow, Latency, Pace, Report};
+use super::sparkline::sparkline;
+use super::summary::{BatchRow, Pace, Quantiles, Report};
 use super::table::table;
 use super::words::{clean, counted, duration, line, number};
 
-/// As many columns as fit beside an indent.
-const SPARK_COLUMNS: usize = 60;
-const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The most batches that are shown.
 const MAX_BATCH_ROWS: usize = 12;
 /// The longest reason or code that is shown, in characters.
@@ -28,7 +26,9 @@ pub fn text(report: &Report) -> String {
     text.push_str(&sums(report));
     text.push_str(&outcomes(report));
     text.push_str(&cost(report));
-    text.push_str(&report.latency.as_ref().map(latency).unwrap_or_default());
+    text.push_str(
+        &report.latency.as_ref().map(|all| format!("Answers: {}\n", latency(&all.quantiles))).unwrap_or_default(),
+    );
     if let (Some(pace), Some(speeds)) = (&report.pace, report.speeds()) {
         text.push_str(&speed(pace, speeds));
     }
@@ -60,15 +60,14 @@ fn cost(report: &Report) -> String {
     ];
     if let Some(requests) = report.requests {
         let each =
-            report.requests_per_sent().map(|each| format!(", {each:.3} for each message sent")).unwrap_or_default();
+            report.requests_per_sent.map(|each| format!(", {each:.3} for each message sent")).unwrap_or_default();
         parts.insert(0, format!("{}{each}", counted(requests as i64, "API call", "API calls")));
     }
     format!("\n{}\n", parts.join("; "))
 }
 
-fn latency(latency: &Latency) -> String {
-    let Latency { p50_ms, p95_ms, p99_ms, .. } = latency;
-    format!("Answers: p50 {p50_ms} ms, p95 {p95_ms} ms, p99 {p99_ms} ms\n")
+fn latency(Quantiles { p50_ms, p95_ms, p99_ms }: &Quantiles) -> String {
+    format!("p50 {p50_ms} ms, p95 {p95_ms} ms, p99 {p99_ms} ms")
 }
 
 fn speed(pace: &Pace, (average, most): (f64, f64)) -> String {
@@ -82,18 +81,6 @@ fn speed(pace: &Pace, (average, most): (f64, f64)) -> String {
     )
 }
 
-/// A curve of at most [`SPARK_COLUMNS`] characters; each is the average of the values that it stands for.
-fn sparkline(values: &[f64]) -> String {
-    let each = values.len().div_ceil(SPARK_COLUMNS).max(1);
-    let columns: Vec<f64> = values.chunks(each).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();
-    let most = columns.iter().copied().fold(0.0, f64::max);
-    let spark = |value: &f64| match most > 0.0 {
-        true => SPARKS[((value / most * (SPARKS.len() - 1) as f64).round() as usize).min(SPARKS.len() - 1)],
-        false => SPARKS[0],
-    };
-    columns.iter().map(spark).collect()
-}
-
 fn batches(report: &Report) -> String {
     if report.batches.is_empty() {
         return String::new();
@@ -101,11 +88,24 @@ fn batches(report: &Report) -> String {
     let sizes = report.batch_sizes.iter().map(|size| {
         let each = counted(size.recipients, "recipient", "recipients");
         let batches = counted(size.batches, "batch", "batches");
-        format!("  {batches} of {each}: {:.1} s each, {:.1} a second\n", size.seconds, size.per_second)
+        let answers = size.latency.as_ref().map(|all| format!("; answers {}", latency(all))).unwrap_or_default();
+        format!("  {batches} of {each}: {:.1} s each, {:.1} a second{answers}\n", size.seconds, size.per_second)
     });
     let sizes: String = sizes.collect();
-    let rows: Vec<[String; 8]> = report.batches.iter().take(MAX_BATCH_ROWS).map(batch_row).collect();
-    let header = ["BATCH", "RECIPIENTS", "SENT", "FAILED", "UNKNOWN", "RETRIES", "SECONDS", "A SECOND"];
+    let rows: Vec<[String; 11]> = report.batches.iter().take(MAX_BATCH_ROWS).map(batch_row).collect();
+    let header = [
+        "BATCH",
+        "RECIPIENTS",
+        "SENT",
+        "FAILED",
+        "UNKNOWN",
+        "RETRIES",
+        "SECONDS",
+        "A SECOND",
+        "P50 MS",
+        "P95 MS",
+        "P99 MS",
+    ];
     let mut text = format!("\nBatches: {}\n{sizes}{}", number(report.batches.len() as i64), table(header, &rows));
     if report.batches.len() > MAX_BATCH_ROWS {
         let more = report.batches.len() - MAX_BATCH_ROWS;
@@ -114,7 +114,11 @@ fn batches(report: &Report) -> String {
     text
 }
 
-fn batch_row(batch: &BatchRow) -> [String; 8] {
+fn batch_row(batch: &BatchRow) -> [String; 11] {
+    let [p50, p95, p99] = match batch.latency {
+        Some(Quantiles { p50_ms, p95_ms, p99_ms }) => [p50_ms, p95_ms, p99_ms].map(|told| told.to_string()),
+        None => Default::default(),
+    };
     let fraction = |value: Option<f64>| value.map(|value| format!("{value:.1}")).unwrap_or_default();
     [
         batch.index.to_string(),
@@ -125,6 +129,9 @@ fn batch_row(batch: &BatchRow) -> [String; 8] {
         number(batch.retries),
         fraction(batch.seconds),
         fraction(batch.per_second),
+        p50,
+        p95,
+        p99,
     ]
 }
 
@@ -142,7 +149,8 @@ mod tests {
             "110 API calls, 1.250 for each message sent; 5 retries; 2 batches taken over from lost senders\n",
             "Answers: p50 ",
             "Requests: 1.7 a second on average, 2.0 at most within 1 s\n",
-            "  2 batches of 50 recipients: 20.0 s each, 2.5 a second\n",
+            "  2 batches of 50 recipients: 20.0 s each, 2.5 a second; answers p50 ",
+            "  0      50          44    6       0        2        20.0     2.5       ",
         ] {
             assert!(told.contains(part), "{part:?} is not in:\n{told}");
         }
@@ -154,13 +162,6 @@ mod tests {
         let told = text(&from_batches());
         assert!(!told.contains("API call") && !told.contains("Answers") && !told.contains("Requests"), "{told}");
         assert!(told.contains("5 retries; 2 batches taken over"), "{told}");
-    }
-
-    #[test]
-    fn a_curve_is_as_high_as_its_highest_part_and_no_longer_than_a_line() {
-        assert_eq!(sparkline(&[0.0, 4.0, 8.0]), "▁▅█");
-        assert_eq!(sparkline(&[0.0, 0.0]), "▁▁");
-        assert_eq!(sparkline(&[1.0; 256]).chars().count(), 52);
-        assert_eq!(sparkline(&[]), "");
+        assert!(told.contains("  2 batches of 50 recipients: 20.0 s each, 2.5 a second\n"), "{told}");
     }
 }

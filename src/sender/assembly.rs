@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::suppressed::Suppressed;
 use crate::api::channel::{
     ChannelAccount as _, ChannelMember, HttpChannel, MESSENGER_ACCESS_TOKEN, MESSENGER_APP_SECRET, MessengerChannel,
     SLACK_BOT_TOKEN, SlackChannel, TELEGRAM_BOT_TOKEN, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN,
     TelegramChannel, TwilioChannel, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WhatsAppChannel,
 };
-use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceRef};
+use crate::api::{Audience, AudienceSource, MessageChannelSpec, SourceMember};
 use crate::audience::{MaterialKind, Source};
-use crate::ledger::AudienceList;
+use crate::ledger::{AudienceList, SuppressionList};
 use crate::provider::http::Http;
 use crate::provider::messenger::{Messenger, MessengerAccount};
 use crate::provider::slack::{Slack, SlackAccount};
@@ -79,7 +80,8 @@ fn whatsapp(channel: &WhatsAppChannel, credentials: &dyn Credentials) -> Result<
 
 fn slack(channel: &SlackChannel, credentials: &dyn Credentials) -> Result<Slack, ChannelError> {
     let bot_token = required(credentials, SLACK_BOT_TOKEN)?;
-    Ok(Slack::new(SlackAccount { base_url: channel.base_url.clone(), bot_token })?)
+    let (base_url, team_id) = (channel.base_url.clone(), channel.team_id.clone());
+    Ok(Slack::new(SlackAccount { base_url, team_id, bot_token })?)
 }
 
 /// An API key is used where one is there: it can be taken back without changing the account's own token.
@@ -170,24 +172,32 @@ fn parts(path: &str, recipients: Inline, named: &[AudienceSource], list: Audienc
 }
 
 fn part(source: &AudienceSource, list: AudienceList) -> Option<Part> {
-    if let Some(broadcast) = &source.broadcast {
-        let shown = format!("the recipients of {}", broadcast.name);
-        return Some(Part::Known { list, source: source.name.clone(), shown });
+    let known = |shown: String| Part::Known { list, source: source.name.clone(), shown };
+    let member = source.member()?;
+    match member {
+        SourceMember::Broadcast(broadcast) => Some(known(format!("the recipients of {}", broadcast.name))),
+        SourceMember::Contacts(_) => Some(known(format!("the contacts of {}", source.name))),
+        _ => readable(&source.name, member).map(Part::Read),
     }
-    if source.contacts.is_some() {
-        let shown = format!("the contacts of {}", source.name);
-        return Some(Part::Known { list, source: source.name.clone(), shown });
-    }
-    if let Some(http) = &source.http {
-        return Some(Part::Read(Source::Http(Box::new(http.clone()))));
-    }
-    if let Some(sql) = &source.sql {
-        let (name, spec) = (source.name.clone(), Box::new(sql.clone()));
-        return Some(Part::Read(Source::Sql { name, spec }));
-    }
-    let (kind, key) = match source.reference()? {
-        SourceRef::ConfigMap(key) => (MaterialKind::ConfigMap, key),
-        SourceRef::Secret(key) => (MaterialKind::Secret, key),
+}
+
+/// What is read from a ConfigMap, a Secret, a server or a database; `None` for what the ledger knows.
+fn readable(name: &str, member: SourceMember<'_>) -> Option<Source> {
+    let (kind, key) = match member {
+        SourceMember::ConfigMap(key) => (MaterialKind::ConfigMap, key),
+        SourceMember::Secret(key) => (MaterialKind::Secret, key),
+        SourceMember::Http(http) => return Some(Source::Http(Box::new(http.clone()))),
+        SourceMember::Sql(sql) => return Some(Source::Sql { name: name.to_owned(), spec: Box::new(sql.clone()) }),
+        SourceMember::Broadcast(_) | SourceMember::Contacts(_) => return None,
     };
-    Some(Part::Read(Source::Material { kind, name: key.name.clone(), key: key.key.clone() }))
+    Some(Source::Material { kind, name: key.name.clone(), key: key.key.clone() })
+}
+
+/// Lists of people who get nothing, ready to be read.
+pub fn suppressed(lists: &[SuppressionList]) -> Vec<Suppressed> {
+    let ready = |list: &SuppressionList| {
+        let source = readable(&list.source.name, list.source.member()?)?;
+        Some(Suppressed { channel: list.channel.clone(), field: list.field(), source })
+    };
+    lists.iter().filter_map(ready).collect()
 }

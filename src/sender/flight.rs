@@ -44,12 +44,22 @@ impl Landing {
 impl Flight {
     pub async fn fly(self) -> Landing {
         let begun = Local::now();
-        // The last moment before the request is handed over: a stall may lie between the decision and here.
-        let Attempted { outcome, usage } = match begun > self.start_by {
-            true => Outcome::NotBegun.into(),
-            false => self.transport.attempt(self.provider.as_ref(), self.request, self.request_timeout).await,
-        };
+        let Attempted { outcome, usage } = self.attempt(begun).await;
         Landing { outcome: outcome.cut(), usage, took: Local::now() - begun }
+    }
+}
+
+impl Flight {
+    async fn attempt(self, begun: Local) -> Attempted {
+        // The last moment before the request is handed over: a stall may lie between the decision and here.
+        if begun > self.start_by {
+            return Outcome::NotBegun.into();
+        }
+        let provider = self.provider.as_ref();
+        match self.transport.identify(provider, self.request_timeout).await {
+            Some(outcome) => outcome.into(),
+            None => self.transport.attempt(provider, self.request, self.request_timeout).await,
+        }
     }
 }
 

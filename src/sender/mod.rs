@@ -7,6 +7,7 @@
 //! | `candidate` | a recipient of a plan, its message tried out |
 //! | `chunks` | the recipients of a source in chunks, read ahead |
 //! | [`planner`] | streams an audience into the ledger and seals the plan, or refuses it |
+//! | [`suppressed`] | lists of people who get nothing, for a plan that is sealed |
 //! | [`session`] | one sender's loop: ask, begin at the slot, record, leave |
 //! | [`holding`] | what a sender holds and has to report: the loop's decisions, without IO |
 //! | `flight` | one attempt on its way |
@@ -51,6 +52,7 @@ pub mod retry;
 pub mod session;
 mod spare;
 pub mod sql_write_back;
+pub mod suppressed;
 pub mod token;
 pub mod transport;
 mod warmth;

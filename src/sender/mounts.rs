@@ -67,7 +67,7 @@ pub enum CredentialsError {
     )]
     NotNamed { key: String },
     #[error(
-        "there is no Secret `{secret}` in the broadcast's namespace, or it is empty; make it with the key `{key}`: kubectl create secret generic {secret} --from-file={key}=FILE. Senders look again by themselves"
+        "there is no Secret `{secret}` in the namespace of its channel, or it has none of the keys that are mounted; make it with the key `{key}`: kubectl create secret generic {secret} --from-file={key}=FILE. Senders look again by themselves"
     )]
     SecretNotFound { secret: String, key: String },
     #[error(
@@ -201,7 +201,8 @@ impl Materials for MountedMaterials {
                 MaterialError::NotFound { kind, name, key, remedy }
             }
             ErrorKind::NotFound => {
-                let remedy = "add it, or name another in `spec.audience`. Senders look again by themselves".to_owned();
+                let remedy =
+                    "add it, or name another where this one is named. Senders look again by themselves".to_owned();
                 MaterialError::KeyNotFound { kind, name, key, remedy }
             }
             _ => MaterialError::Unreadable { kind, name, key, source: error },

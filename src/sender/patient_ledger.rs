@@ -53,6 +53,14 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.exclude(ticket, chunk, recipients)).await
     }
 
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        self.retry().answered(|| self.ledger.suppress(ticket, chunk, recipients)).await
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        self.retry().answered(|| self.ledger.suppress_pending(plan, recipients)).await
+    }
+
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.retry().answered(|| self.ledger.append_plan(ticket, chunk, rows)).await
     }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
 use super::chunks::{Chunks, read_chunks};
+use super::suppressed::Suppressed;
 use crate::audience::{FaultKind, Materials, Place, Recipient, RowError, SourceError};
 use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
@@ -38,6 +39,8 @@ const SEPARATOR: &str = "\n  ";
 pub struct PlanSpec {
     pub sources: Vec<Part>,
     pub exclude: Vec<Part>,
+    /// Whoever is on these lists is planned and skipped.
+    pub suppressed: Vec<Suppressed>,
     pub materials: Arc<dyn Materials>,
     pub template: Arc<MessageTemplate>,
     pub provider: Arc<dyn Provider>,
@@ -50,6 +53,9 @@ pub enum PlanError {
     Source(#[from] SourceError),
     #[error("{}", list(.0))]
     Rows(Vec<RowError>),
+    /// A list of people who get nothing.
+    #[error("`{field}` of the MessageChannel `{channel}`: {error}")]
+    Suppression { channel: String, field: String, error: Box<PlanError> },
     #[error("{}", .0.join(SEPARATOR))]
     Messages(Vec<String>),
     /// Ids that the provider could not know.
@@ -78,6 +84,12 @@ impl PlanError {
         match self {
             PlanError::Source(error) => error.reason(),
             PlanError::Rows(_) | PlanError::Ids(_) => "AudienceInvalid",
+            // Who is read from, and what of that is at fault, is told like that of an audience; files are the channel's own.
+            PlanError::Suppression { error, .. } => match error.reason() {
+                "AudienceInvalid" => "SuppressionInvalid",
+                "AudienceUnreadable" => "SuppressionUnreadable",
+                of_source => of_source,
+            },
             PlanError::Messages(_) => "MessageInvalid",
             PlanError::Empty { .. } => "AudienceEmpty",
             PlanError::Panicked => "PlannerFailed",
@@ -90,7 +102,11 @@ impl PlanError {
 impl PlanError {
     /// Whether a source broke off after rows of it were taken: a plan is one reading, so all of it is read again.
     fn is_broken_off(&self) -> bool {
-        matches!(self, PlanError::Source(SourceError::Elsewhere(fault)) if fault.kind == FaultKind::BrokenOff)
+        match self {
+            PlanError::Source(SourceError::Elsewhere(fault)) => fault.kind == FaultKind::BrokenOff,
+            PlanError::Suppression { error, .. } => error.is_broken_off(),
+            _ => false,
+        }
     }
 }
 
@@ -105,7 +121,7 @@ impl Restarts {
             return false;
         }
         self.0 += 1;
-        tracing::warn!(restarts = self.0, "a source of the audience broke off; the plan is begun anew");
+        tracing::warn!(restarts = self.0, "a source broke off; reading begins anew");
         true
     }
 }
@@ -182,6 +198,9 @@ struct Planner<'a, L> {
 
 impl<L: SenderLedger> Planner<'_, L> {
     async fn run(mut self, spec: PlanSpec) -> Result<SealedPlan, PlanError> {
+        for list in &spec.suppressed {
+            self.suppress(list, &spec).await?;
+        }
         for part in &spec.exclude {
             self.leave_out(part, &spec).await?;
         }
@@ -197,6 +216,15 @@ impl<L: SenderLedger> Planner<'_, L> {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }
         Ok(self.ledger.seal_plan(self.ticket, &self.samples).await?)
+    }
+
+    async fn suppress(&mut self, list: &Suppressed, spec: &PlanSpec) -> Result<(), PlanError> {
+        let mut chunks = read_chunks(list.source.clone(), spec.materials.clone(), |recipient| recipient.id);
+        while let Some(ids) = self.next(&mut chunks).await.map_err(|error| list.place(error))? {
+            self.chunk += 1;
+            self.ledger.suppress(self.ticket, self.chunk, &ids).await?;
+        }
+        Ok(())
     }
 
     async fn leave_out(&mut self, part: &Part, spec: &PlanSpec) -> Result<(), PlanError> {

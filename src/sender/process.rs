@@ -22,6 +22,7 @@ use super::planner::{self, PlanError, PlanSpec, Restarts};
 use super::recovery::{RecoveryError, take_over};
 use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
+use super::suppressed::suppress_pending;
 use super::transport::{Transport, TransportError};
 use crate::api::{MessageChannelSpec, ObjectRef};
 use crate::audience::Materials;
@@ -148,6 +149,7 @@ impl<L: SenderLedger> SenderProcess<L> {
             secret: orders.channel.credentials_secret_ref,
             credentials: CredentialWatch::default(),
             retry_credentials: false,
+            freshly_planned: false,
             restarts: Restarts::default(),
             bells: errands.bells(),
             stop: stop.clone(),
@@ -203,6 +205,8 @@ struct Rounds<L> {
     credentials: CredentialWatch,
     /// The next session is to try credentials that were refused.
     retry_credentials: bool,
+    /// The plan was sealed a moment ago by this process, which has read the lists of people who get nothing for it.
+    freshly_planned: bool,
     /// Of the plan that is made.
     restarts: Restarts,
     bells: Bells,
@@ -229,6 +233,12 @@ impl<L: SenderLedger> Rounds<L> {
             return Ok(Some(Left::Stopped));
         };
         let brief = brief?;
+        if brief.under_way
+            && !std::mem::take(&mut self.freshly_planned)
+            && let Some(left) = self.judge(&brief).await?
+        {
+            return Ok(Some(left));
+        }
         let (mounted, began) = (Fingerprint::of(&self.folders.credentials), Instant::now());
         let provider = match self.provider(&brief) {
             Ok(provider) => provider,
@@ -259,6 +269,26 @@ impl<L: SenderLedger> Rounds<L> {
             Err(SessionError::Ledger(error)) => Err(error.into()),
             Err(SessionError::Journal(error)) => Err(error.into()),
             Err(SessionError::Task(error)) => Err(error.into()),
+        }
+    }
+
+    /// Skips those of a sealed plan whom the lists name now. Where one cannot be read nobody is sent to.
+    async fn judge(&self, brief: &Brief) -> Round {
+        let plan = PlanTicket { broadcast: self.broadcast, epoch: brief.plan };
+        let lists = assembly::suppressed(&brief.orders.suppression);
+        let materials: Arc<dyn Materials> = Arc::new(MountedMaterials(self.folders.clone()));
+        match suppress_pending(self.ledger.as_ref(), plan, &lists, &materials, &self.stop).await {
+            Ok(skipped) => {
+                if skipped > 0 {
+                    tracing::info!(broadcast = brief.name, skipped, "skipped whom the lists of the channel name");
+                }
+                Ok(None)
+            }
+            Err(PlanError::Interrupted) => Ok(Some(Left::Stopped)),
+            // Its plan is made anew, by the lists of then.
+            Err(PlanError::Ledger(LedgerError::PlanSuperseded)) => Ok(None),
+            Err(PlanError::Ledger(error)) => Err(error.into()),
+            Err(error) => self.tell(brief.plan, Trouble::new(error.reason(), &error.to_string())).await,
         }
     }
 
@@ -315,6 +345,7 @@ impl<L: SenderLedger> Rounds<L> {
                 Ok(Some(Left::Stopped))
             }
             Some(Ok(())) => {
+                self.freshly_planned = true;
                 self.restarts = Restarts::default();
                 Ok(None)
             }
@@ -362,6 +393,7 @@ impl<L: SenderLedger> Rounds<L> {
         Ok(PlanSpec {
             sources: assembly::included(&brief.orders.audience),
             exclude: assembly::excluded(&brief.orders.audience),
+            suppressed: assembly::suppressed(&brief.orders.suppression),
             materials: Arc::new(MountedMaterials(self.folders.clone())),
             template: Arc::new(template),
             provider,

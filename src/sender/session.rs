@@ -351,6 +351,7 @@ impl<L: SenderLedger> Running<L> {
         if !reports.is_empty() {
             let written = self.session.journal.ended(&self.session.holder, &reports);
             reports.into_iter().for_each(|report| self.holding.ended(report, now));
+            self.release_what_would_be_too_much(now);
             if next_part_is_due {
                 self.holding.expect_the_next_part(now);
             }
@@ -363,10 +364,19 @@ impl<L: SenderLedger> Running<L> {
     fn note(&mut self, flown: Flown, now: Local) -> Report {
         let Flown { seq, attempt, landing, .. } = flown;
         self.connections.landed(&landing, now);
-        if let Some(usage) = landing.usage.filter(Usage::matters) {
+        let usage = landing.usage.map(|usage| usage.while_on_the_wire(self.flights.len()));
+        if let Some(usage) = usage.filter(Usage::matters) {
             self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
         }
         landing.report(seq, attempt)
+    }
+
+    /// What is held has slots from before the provider said that it takes nothing for a while. The ledger is told of it with
+    /// the next request; what it gave by the one before comes back too.
+    fn release_what_would_be_too_much(&mut self, now: Local) {
+        if self.usage.is_some_and(|usage| usage.regain_after_ms.is_some()) {
+            self.holding.release(now);
+        }
     }
 
     /// Nobody is asked for before connections are open for them.
@@ -438,6 +448,7 @@ impl<L: SenderLedger> Running<L> {
         if self.holding.is_leaving() {
             self.holding.release(Local::now());
         }
+        self.release_what_would_be_too_much(Local::now());
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,7 @@ use http::{StatusCode, Uri};
 
 use super::spare::{Putting, Stock, Stocked, Taking};
 use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
@@ -46,6 +47,8 @@ pub const HANDED_OVER: &str = "a request is handed over";
 pub struct Transport {
     client: reqwest::Client,
     opener: Arc<Opener>,
+    /// The provider has told whose the credentials are.
+    is_identified: Arc<AtomicBool>,
 }
 
 /// What opens connections before they are needed.
@@ -78,7 +81,6 @@ pub(super) struct Received {
     headers: http::HeaderMap,
     body: Bytes,
     truncated: bool,
-    at: Timestamp,
 }
 
 impl Received {
@@ -88,7 +90,7 @@ impl Received {
             headers: &self.headers,
             body: &self.body,
             body_truncated: self.truncated,
-            received_at: self.at,
+            received_at: SystemClock.now(),
         }
     }
 }
@@ -109,7 +111,8 @@ impl Transport {
         let builder = || client(endpoint, idle_limit);
         let opener =
             Opener { client: builder().connector_layer(Putting(stock.clone())).build()?, endpoint: endpoint.clone() };
-        Ok(Transport { client: builder().connector_layer(Taking(stock)).build()?, opener: Arc::new(opener) })
+        let client = builder().connector_layer(Taking(stock)).build()?;
+        Ok(Transport { client, opener: Arc::new(opener), is_identified: Arc::default() })
     }
 
     /// Opens so many connections for messages to come, or until one cannot be opened: the next message will tell why. The
@@ -123,6 +126,24 @@ impl Transport {
         while opening.next().await == Some(true) {}
     }
 
+    /// Asks the provider once whose the credentials are, where it tells that. `None` where that is known: the message may be
+    /// handed over. Otherwise it was not, since its slot has passed with the question; [`Outcome::NotBegun`] where nothing
+    /// speaks against it any more.
+    pub async fn identify(&self, provider: &dyn Provider, request_timeout: Span) -> Option<Outcome> {
+        if self.is_identified.load(Ordering::SeqCst) {
+            return None;
+        }
+        let request = provider.identity_request()?;
+        let outcome = match self.request(request, request_timeout).await {
+            Ok(received) => provider.refuse_identity(&received.answer()).unwrap_or(Outcome::NotBegun),
+            Err(Broken::NotSent(message) | Broken::Unknown(message)) => {
+                not_sent(format!("the provider did not tell whose the credentials are: {message}"))
+            }
+        };
+        self.is_identified.store(outcome == Outcome::NotBegun, Ordering::SeqCst);
+        Some(outcome)
+    }
+
     /// Makes one attempt. `request_timeout` counts from the moment a connection is there; with the connect timeout it
     /// bounds the whole attempt.
     pub async fn attempt(
@@ -131,30 +152,35 @@ impl Transport {
         request: http::Request<Bytes>,
         request_timeout: Span,
     ) -> Attempted {
-        match self.ask(request, request_timeout).await {
+        match self.request(request, request_timeout).await {
             Ok(received) => {
                 let answer = received.answer();
                 Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
             }
-            Err(outcome) => outcome.into(),
+            Err(Broken::NotSent(message)) => not_sent(message).into(),
+            Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) }.into(),
         }
     }
 
     /// Makes one request of whichever kind. Without a complete answer it comes to `NotSent`, or to `Unknown`.
     pub(super) async fn ask(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Outcome> {
-        let (here, there) = (&self.opener.endpoint, request.uri());
-        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
-            // The stock holds connections to this provider alone.
-            return Err(not_sent("the request is meant for another provider".to_owned()));
-        }
-        let mut request = reqwest::Request::try_from(request).map_err(|error| not_sent(describe(error)))?;
-        *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
-        // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
-        tracing::trace!("{HANDED_OVER}");
-        self.receive(request).await.map_err(|broken| match broken {
+        self.request(request, request_timeout).await.map_err(|broken| match broken {
             Broken::NotSent(message) => not_sent(message),
             Broken::Unknown(message) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },
         })
+    }
+
+    async fn request(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Broken> {
+        let (here, there) = (&self.opener.endpoint, request.uri());
+        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
+            // The stock holds connections to this provider alone.
+            return Err(Broken::NotSent("the request is meant for another provider".to_owned()));
+        }
+        let mut request = reqwest::Request::try_from(request).map_err(|error| Broken::NotSent(describe(error)))?;
+        *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
+        // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
+        tracing::trace!("{HANDED_OVER}");
+        self.receive(request).await
     }
 
     async fn receive(&self, request: reqwest::Request) -> Result<Received, Broken> {
@@ -173,7 +199,7 @@ impl Transport {
             let free = MAX_ANSWER_BODY - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(free)]);
         }
-        Ok(Received { status, headers, truncated: read > body.len(), body: body.freeze(), at: SystemClock.now() })
+        Ok(Received { status, headers, truncated: read > body.len(), body: body.freeze() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a provider on this machine sees of the connections to it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,7 @@ use super::*;
 use crate::content::{Extras, Rendered};
 use crate::delivery::time::Timestamp;
 use crate::provider::http::Http;
+use crate::provider::slack::{Slack, SlackAccount};
 use crate::provider::telegram::{Telegram, TelegramAccount};
 use crate::provider::{Attempt, Message};
 use crate::sender::clock::Local;
@@ -91,7 +93,7 @@ fn rendered() -> Rendered {
     Rendered { text: "Hello".into(), extras: Extras::None, attachments: Vec::new(), parts: 1 }
 }
 
-fn request(provider: &Http) -> http::Request<Bytes> {
+fn request(provider: &dyn Provider) -> http::Request<Bytes> {
     let rendered = rendered();
     let vars = Default::default();
     let message = Message::of("1", &rendered.part(0).unwrap(), &vars, ATTEMPT);
@@ -184,7 +186,7 @@ async fn a_request_that_is_late_at_the_last_moment_is_not_begun() {
     let flight = |start_by| Flight {
         provider: provider.clone(),
         transport: transport.clone(),
-        request: request(&provider),
+        request: request(provider.as_ref()),
         request_timeout: REQUEST_TIMEOUT,
         start_by,
     };
@@ -193,6 +195,62 @@ async fn a_request_that_is_late_at_the_last_moment_is_not_begun() {
     assert_eq!(seen.counts(), (0, 0, 0));
     assert_eq!(flight(now + Span::from_secs(60)).fly().await.outcome, accepted());
     assert_eq!(seen.counts(), (1, 0, 1));
+}
+
+/// A Slack that gives these answers in turn, each on a connection of its own; and the paths that it was asked for.
+async fn slack(answers: Vec<&'static str>) -> (Arc<Slack>, Arc<Mutex<Vec<String>>>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asked_by_now = asked.clone();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).await.unwrap();
+            let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            asked_by_now.lock().unwrap().push(head.split(' ').nth(1).unwrap().to_owned());
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", answer.len());
+            stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+        }
+    });
+    let account = SlackAccount { base_url, team_id: "T1".into(), bot_token: SecretString::from("xoxb-1") };
+    (Arc::new(Slack::new(account).unwrap()), asked)
+}
+
+#[tokio::test]
+async fn nobody_is_messaged_before_the_provider_has_told_that_the_credentials_are_the_accounts_own() {
+    let taken = r#"{"ok":true,"channel":"1","ts":"1.0"}"#;
+    let answers = vec![r#"{"ok":true,"team_id":"T2"}"#, r#"{"ok":true,"team_id":"T1"}"#, taken, taken];
+    let (slack, asked) = slack(answers).await;
+    let transport = Transport::new(slack.endpoint()).unwrap();
+    let fly = async || {
+        let request = request(slack.as_ref());
+        let (provider, transport) = (slack.clone(), transport.clone());
+        let start_by = Local::now() + Span::from_secs(60);
+        Flight { provider, transport, request, request_timeout: REQUEST_TIMEOUT, start_by }.fly().await.outcome
+    };
+    let Outcome::Auth { fault } = fly().await else { panic!("a token of another workspace") };
+    assert_eq!(fault.reason, "WrongWorkspace");
+    // Asked again: the token may be another one by now.
+    assert_eq!(fly().await, Outcome::NotBegun, "its slot went by with the question");
+    for _ in 0..2 {
+        assert_eq!(fly().await, Outcome::Accepted { provider_id: Some("1:1.0".into()) });
+    }
+    let (question, message) = ("/api/auth.test", "/api/chat.postMessage");
+    assert_eq!(*asked.lock().unwrap(), [question, question, message, message]);
+}
+
+#[tokio::test]
+async fn who_cannot_be_asked_whose_the_credentials_are_is_sent_nothing() {
+    let (slack, _) = slack(Vec::new()).await;
+    // The server ends at once: nobody answers there.
+    let transport = Transport::new(slack.endpoint()).unwrap();
+    let asked = async || transport.identify(slack.as_ref(), Span::from_secs(1)).await;
+    for _ in 0..2 {
+        assert!(matches!(asked().await, Some(Outcome::NotSent { .. })));
+    }
 }
 
 #[test]

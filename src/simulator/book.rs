@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -121,14 +122,16 @@ impl Book {
         Arrival { in_last_second, earlier, number: summary.requests, delivery: key, recipient }
     }
 
-    /// Counts a request against a quota; returns how many came within its window, this one included.
-    pub fn count_against(&mut self, quota: Quota, time_ns: u64) -> usize {
+    /// Counts a request against a quota; returns how many came within its window, this one included, and how long it is until
+    /// the first of them has left it.
+    pub fn count_against(&mut self, quota: Quota, time_ns: u64) -> (usize, Duration) {
         let window = u64::from(quota.seconds) * NANOS_PER_SECOND;
         while self.quota_window.front().is_some_and(|first| first + window <= time_ns) {
             self.quota_window.pop_front();
         }
         self.quota_window.push_back(time_ns);
-        self.quota_window.len()
+        let first = self.quota_window.front().copied().unwrap_or(time_ns);
+        (self.quota_window.len(), Duration::from_nanos((first + window).saturating_sub(time_ns)))
     }
 
     /// Notes what was decided.
@@ -181,8 +184,12 @@ mod tests {
     fn the_window_of_a_quota_is_half_open_and_slides() {
         let mut book = Book::default();
         let quota = Quota { requests: 2, seconds: 10 };
-        let mut at = |seconds: u64| book.count_against(quota, seconds * NANOS_PER_SECOND);
-        assert_eq!([at(0), at(9), at(10), at(18), at(19), at(100)], [1, 2, 2, 3, 3, 1]);
+        let mut at = |seconds: u64| {
+            let (count, opens_in) = book.count_against(quota, seconds * NANOS_PER_SECOND);
+            (count, opens_in.as_secs())
+        };
+        let counted = [at(0), at(9), at(10), at(18), at(19), at(100)];
+        assert_eq!(counted, [(1, 10), (2, 1), (2, 9), (3, 1), (3, 1), (1, 10)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::played::Played;
+use super::played::{Played, Used};
 use super::request::Call;
 use super::response::Response;
 use super::settings::{DropMoment, Mishap, Settings};
@@ -19,6 +19,8 @@ pub struct Circumstances {
     pub in_last_second: usize,
     /// Requests within the window of the quota, this one included; 0 without one.
     pub in_quota: usize,
+    /// When the first of them leaves it.
+    pub quota_opens_in: Duration,
     /// When it came.
     pub now: jiff::Timestamp,
 }
@@ -79,9 +81,9 @@ impl Reply {
 pub fn decide(settings: &Settings, call: &Call, circumstances: &Circumstances) -> Decision {
     let mut decision = outcome(settings, call, circumstances);
     if let Some(quota) = settings.quota.filter(|_| settings.usage) {
-        let percent = circumstances.in_quota as u64 * 100 / u64::from(quota.requests);
+        let used = Used { requests: circumstances.in_quota as u64, quota, opens_in: circumstances.quota_opens_in };
         if let (Some((name, value)), Some(response)) =
-            (call.played.play().usage(call, percent), decision.reply.response_mut())
+            (call.played.play().usage(call, &used), decision.reply.response_mut())
         {
             response.headers.push((name, value));
         }

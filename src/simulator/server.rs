@@ -202,6 +202,9 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
     if let Some(control) = path.strip_prefix("/_simulator/") {
         return Ok(control_answer(&head.method, control, &body, shared));
     }
+    if let Some(known) = super::played::identity(path) {
+        return http_answer(&known, bodies::whole(&known.body));
+    }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let posted = Posted {
         path,
@@ -350,11 +353,14 @@ impl Shared {
         let attachment = call.attachments.first().map(String::as_str);
         let delivery = Delivery::of(&call.recipient, call.correlation.as_deref(), attachment);
         let arrival = state.book.arrive(time_ns, &call.account, &delivery);
+        let quota = state.settings.quota;
+        let (in_quota, quota_opens_in) = quota.map_or_else(Default::default, |q| state.book.count_against(q, time_ns));
         let circumstances = Circumstances {
             number: arrival.number,
             earlier: arrival.earlier,
             in_last_second: arrival.in_last_second,
-            in_quota: state.settings.quota.map_or(0, |quota| state.book.count_against(quota, time_ns)),
+            in_quota,
+            quota_opens_in,
             now: jiff::Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or_default(),
         };
         let decision = decide(&state.settings, call, &circumstances);

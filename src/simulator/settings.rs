@@ -33,7 +33,8 @@ pub struct Settings {
     #[arg(long, value_name = "N/SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
-    /// Messenger and WhatsApp say with each answer how much of the quota is used, as Meta does
+    /// Messenger and WhatsApp say with each answer how much of the quota is used, as Meta does, and a plain endpoint how much
+    /// is left (`RateLimit`)
     #[arg(long)]
     pub usage: bool,
     /// How long a throttled sender is asked to wait, in seconds; with `:date` a plain endpoint names the date. Messenger

@@ -1,11 +1,14 @@
 //! What is done to the whole cluster, so these run alone: the operator is killed or sent away, the API server goes away.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use super::judge::now_ns;
 use super::kubectl::{await_that, find, kubectl, kubectl_with, list};
 use super::lives::{kill_process_of, restarts};
+use super::notifications::{SECRET, hook, receiver, telling};
 use super::stage::{OPERATOR_PODS, SYSTEM, Stage, operator_pod};
 
 /// Ends the operator's process as a crash would; its container starts again in place.
@@ -132,6 +135,68 @@ fn what_is_done_while_the_operator_is_away_is_judged_when_it_is_back() {
     stage.apply(&stage.broadcast("deleted", 300, ""));
     await_that("the end", || stage.count("deleted", "planned") == 300 && stage.count("deleted", "pending") == 0);
     stage.judge("deleted", 300);
+}
+
+/// Long enough to plan, and to send the operator away.
+const UNTIL_THE_START: Duration = Duration::from_secs(25);
+
+fn instant(at_ns: u64) -> jiff::Timestamp {
+    jiff::Timestamp::from_nanosecond(i128::from(at_ns)).unwrap()
+}
+
+/// With the operator goes the ledger API, so nobody is asked for anything while it is away.
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn a_start_that_passes_while_nobody_is_there_is_made_up_for_unless_it_is_too_late_by_then() {
+    const TOO_LATE_AFTER: Duration = Duration::from_secs(1);
+    let stage = Stage::with_channel("start", &[], 50);
+    let receiver = receiver(&Arc::new(AtomicU16::new(200)));
+    stage.apply(&hook());
+    let start_ns = now_ns() + UNTIL_THE_START.as_nanos() as u64;
+    for (name, deadline) in [("late", 3_600), ("missed", TOO_LATE_AFTER.as_secs())] {
+        let (start, telling) = (instant(start_ns), telling(&receiver));
+        let schedule = format!(", schedule: {{startTime: \"{start}\", startingDeadlineSeconds: {deadline}}}{telling}");
+        stage.apply(&stage.broadcast(name, 20, &schedule));
+    }
+    for name in ["late", "missed"] {
+        await_that("it is planned, and waits", || {
+            let status = stage.status(name);
+            status["state"] == "Scheduled" && status["recipients"]["planned"] == 20
+        });
+    }
+    let (mut away_ns, mut sent) = (0, 0);
+    while_the_operator_is_away(|| {
+        away_ns = now_ns();
+        let over_ns = start_ns + (TOO_LATE_AFTER + Duration::from_secs(2)).as_nanos() as u64;
+        std::thread::sleep(Duration::from_nanos(over_ns.saturating_sub(now_ns())));
+        sent = stage.record().len();
+    });
+    assert!(away_ns < start_ns, "the operator was there when it was to begin: {UNTIL_THE_START:?} are too few");
+    assert_eq!(sent, 0, "nobody was there who gives recipients away");
+    stage.await_end("late", "Delivered");
+    let status = stage.judge("late", 20);
+    assert_eq!(status["recipients"]["sent"], 20, "{status}");
+    stage.await_end("missed", "Missed");
+    let status = stage.judge("missed", 20);
+    assert_eq!(status["recipients"]["skipped"], 20, "{status}");
+    let record = stage.record();
+    assert!(record.iter().all(|line| line.recipient.starts_with("late-")), "nothing is sent of what was missed");
+
+    let ends = || {
+        let finished = receiver.taken().into_iter().filter(|told| told.json()["type"] == "BroadcastFinished");
+        let mut ends: Vec<(String, String)> = finished
+            .map(|told| {
+                assert!(told.is_signed_by(SECRET));
+                let word = |field: &str| told.json()["data"][field].as_str().unwrap_or_default().to_owned();
+                (word("name"), word("reason"))
+            })
+            .collect();
+        ends.sort();
+        ends
+    };
+    await_that("both ends are told", || ends().len() == 2);
+    let told = |name: &str, reason: &str| (name.to_owned(), reason.to_owned());
+    assert_eq!(ends(), [told("late", "Delivered"), told("missed", "Missed")]);
 }
 
 /// Last by its name: afterwards the kubelet may take a minute until it starts pods, and no other test should wait for that.

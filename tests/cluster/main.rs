@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod afterwards;
+mod bad_inputs;
 mod call_backs;
 mod crashes;
 mod disruptions;

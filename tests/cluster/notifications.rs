@@ -7,17 +7,17 @@ use super::kubectl::{await_that, list};
 use super::receiver::Receiver;
 use super::stage::{NODE_ADDRESS, Stage};
 
-const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+pub const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EVERYTHING: [&str; 3] = ["BatchCompleted", "BroadcastFinished", "BroadcastStarted"];
 
 /// A receiver that answers what `status` says now.
-fn receiver(status: &Arc<AtomicU16>) -> Receiver {
+pub fn receiver(status: &Arc<AtomicU16>) -> Receiver {
     let status = status.clone();
     let address = std::env::var(NODE_ADDRESS).expect("set by dev/with-herald.sh");
     Receiver::start_at(&address, move |_, _| status.load(Ordering::SeqCst))
 }
 
-fn telling(receiver: &Receiver) -> String {
+pub fn telling(receiver: &Receiver) -> String {
     format!(
         ", notifications: [{{name: crm, url: \"{}/hooks\", signingSecretKeyRef: {{name: hook, key: secret}}, \
          events: [BatchCompleted, BroadcastStarted, BroadcastStalled, BroadcastFinished]}}]",
@@ -25,7 +25,7 @@ fn telling(receiver: &Receiver) -> String {
     )
 }
 
-fn hook() -> String {
+pub fn hook() -> String {
     format!("{{apiVersion: v1, kind: Secret, metadata: {{name: hook}}, stringData: {{secret: \"{SECRET}\"}}}}")
 }
 

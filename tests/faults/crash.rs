@@ -234,7 +234,7 @@ fn attempt(line: &OwnedLine) -> (i64, u32) {
 
 #[test]
 fn without_kills_everybody_gets_it_at_the_rate_with_one_sender_with_four_and_with_eight() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     for senders in [1, 4, 8] {
         let recipients = size("HERALD_CRASH_SMALL", 1_000);
         let stage = Stage::open(&LATENCY);
@@ -252,7 +252,7 @@ fn without_kills_everybody_gets_it_at_the_rate_with_one_sender_with_four_and_wit
 
 #[test]
 fn two_broadcasts_of_one_channel_keep_its_rate_together() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     let recipients = size("HERALD_CRASH_SMALL", 500);
     let stage = Stage::open(&LATENCY);
     let watcher = Watcher::start();

@@ -246,7 +246,7 @@ impl Shared {
 
 #[test]
 fn beside_a_bulk_broadcast_of_a_hundred_thousand_each_gets_its_part_at_once_and_nobody_starves() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     let watcher = Watcher::start();
     let mut shared = Shared::begin();
     shared.start("few", A_FEW_URGENT, "Urgent").finish().expect(0);
@@ -302,7 +302,7 @@ fn beside_a_bulk_broadcast_of_a_hundred_thousand_each_gets_its_part_at_once_and_
 
 #[test]
 fn two_equal_broadcasts_of_one_run_get_half_each() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     let watcher = Watcher::start();
     let stage = Stage::open(&LATENCY);
     let recipients = slots(seconds()) / 2;

@@ -129,7 +129,7 @@ fn unknown(case: &Case) -> usize {
 
 #[test]
 fn killed_at_any_moment_again_and_again_every_invariant_holds() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     let kills = size("HERALD_KILLS", 100);
     let mut chance = Chance::printed("many-crashes");
     let (left, unknowns, runs) = (AtomicUsize::new(kills), AtomicUsize::new(0), AtomicUsize::new(0));

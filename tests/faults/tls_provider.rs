@@ -15,7 +15,7 @@ const HANDSHAKE: Duration = Duration::from_millis(400);
 
 #[test]
 fn the_rate_is_kept_from_the_first_message_on_though_connections_take_long_to_open() {
-    let _machine = machine::alone();
+    let _machine = machine::among_few();
     for senders in [1, 4] {
         let mut stage = Stage::open(&["--latency", &LATENCY.as_millis().to_string()]);
         stage.put_behind_tls(HANDSHAKE);

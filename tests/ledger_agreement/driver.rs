@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use herald::api::Content;
 use herald::api::content::{Attachment, AttachmentType};
+use herald::api::{NotificationEndpoint, NotificationEvent, SecretKeyRef};
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::pacing::NORMAL_WEIGHT;
 use herald::delivery::quiet_hours::QuietHours;
@@ -17,9 +18,9 @@ use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRe
 use herald::ledger::plan::PlanRow;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Contacts, Declaration, Figures, Inspect, Ledger, LedgerError, Outcomes, SenderLedger};
+use herald::ledger::{Clock, Declaration, Figures, Inspect, Ledger, LedgerError, Outbox, Outcomes, SenderLedger};
 
-use super::model::{Answer, BATCH, MAX_TRIES, Model, PARTS, PEOPLE, Says, View};
+use super::model::{Answer, BATCH, MAX_TRIES, Model, PARTS, PEOPLE, Rule, Says, View};
 use super::operations::{Operation, SENDERS, Tell};
 use super::postgres_server::fresh_ledger;
 
@@ -28,8 +29,8 @@ const RATE: u32 = 100_000;
 
 /// The ledgers; every case has a namespace of its own in them.
 pub struct Ledgers {
-    sqlite: SqliteLedger,
-    postgres: Option<PostgresLedger>,
+    pub sqlite: SqliteLedger,
+    pub postgres: Option<PostgresLedger>,
     clock: Arc<ManualClock>,
     cases: AtomicU32,
 }
@@ -53,6 +54,9 @@ impl Ledgers {
     }
 }
 
+pub const ENDPOINT: &str = "crm";
+pub const HOOK: &str = "https://crm.example/hooks";
+
 /// The same call to each ledger, with the ids that it has for the broadcasts; what each answered.
 macro_rules! on_each {
     ($case:expr, |$ledger:ident, $ids:ident| $call:expr) => {{
@@ -67,6 +71,17 @@ macro_rules! on_each {
     }};
 }
 
+pub(crate) use on_each;
+
+/// The answer that all ledgers give.
+pub fn agreed<T: PartialEq + std::fmt::Debug>(answers: Vec<Result<T, LedgerError>>) -> Result<T, String> {
+    let mut answers: Vec<T> = answers.into_iter().map(Result::unwrap).collect();
+    match answers.windows(2).any(|two| two[0] != two[1]) {
+        true => Err(format!("the answers differ: {answers:?}")),
+        false => Ok(answers.remove(0)),
+    }
+}
+
 fn done(answers: Vec<Result<(), LedgerError>>) {
     answers.into_iter().for_each(Result::unwrap);
 }
@@ -79,11 +94,11 @@ struct Caller {
 }
 
 pub struct Case<'a> {
-    ledgers: &'a Ledgers,
+    pub ledgers: &'a Ledgers,
     namespace: String,
-    model: Model,
+    pub model: Model,
     /// By ledger, and there by broadcast.
-    ids: Vec<[BroadcastId; 2]>,
+    pub ids: Vec<[BroadcastId; 2]>,
     callers: [Caller; SENDERS],
     born: usize,
     /// Who was given away of each broadcast, the latest last.
@@ -91,16 +106,16 @@ pub struct Case<'a> {
 }
 
 /// Everything that may be seen of a broadcast; what only the ledgers know comes last.
-type Seen = (View, Vec<Outcomes>, i64, Figures);
+type Seen = (View, Vec<Outcomes>, i64, Figures, Option<Outbox>);
 
 impl<'a> Case<'a> {
-    pub async fn begin(ledgers: &'a Ledgers, probation: bool) -> Case<'a> {
+    pub async fn begin(ledgers: &'a Ledgers, without: Option<Rule>) -> Case<'a> {
         let namespace = format!("case-{}", ledgers.cases.fetch_add(1, Ordering::Relaxed));
         let now = ledgers.clock.now().0 / 1_000_000_000;
         let mut case = Case {
             ledgers,
             namespace,
-            model: Model::new(now, probation),
+            model: Model::new(now, without),
             ids: Vec::new(),
             callers: Default::default(),
             born: 0,
@@ -123,7 +138,7 @@ impl<'a> Case<'a> {
         ids
     }
 
-    fn account(&self) -> AccountKey {
+    pub fn account(&self) -> AccountKey {
         AccountKey {
             namespace: self.namespace.clone(),
             provider: "messenger".into(),
@@ -178,7 +193,7 @@ impl<'a> Case<'a> {
             end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
             start_by: None,
             quiet_hours: QuietHours::default(),
-            notifications: Vec::new(),
+            notifications: if which == 0 { vec![endpoint()] } else { Vec::new() },
             write_backs: Vec::new(),
             suspended,
             cancelled,
@@ -215,8 +230,16 @@ impl<'a> Case<'a> {
                 let declared = self.declaration(*broadcast, generation, *suspended, *cancelled, end);
                 done(on_each!(self, |ledger, _ids| async { ledger.declare(&declared).await.map(drop) }));
             }
+            Operation::CallBack { broadcast, which, heard } => self.call_back(*broadcast, *which, *heard).await?,
+            Operation::Opt { person, out } => self.opt(*person, *out).await?,
+            Operation::Import { brought } => self.import(brought).await?,
+            Operation::Tag { person, tag, away } => self.tag(*person, *tag, *away).await?,
+            Operation::Write { person, ago } => self.write(*person, *ago).await?,
+            Operation::TakeNotifications { poster } => self.take_notifications(*poster).await?,
+            Operation::Post { poster, which, told } => self.post(*poster, *which, *told).await?,
             other => self.happen(other).await,
         }
+        self.compare_contacts().await?;
         self.compare().await
     }
 
@@ -237,17 +260,6 @@ impl<'a> Case<'a> {
             Operation::EverybodyIsDead => {
                 self.model.everybody_is_dead();
                 done(on_each!(self, |ledger, _ids| async { ledger.settle_all_senders_dead().await.map(drop) }));
-            }
-            Operation::Opt { person, out } => {
-                self.model.opt(person, out);
-                let account = self.account();
-                let person = [format!("person-{person}")];
-                done(on_each!(self, |ledger, _ids| async {
-                    match out {
-                        true => ledger.opt_out(&account, &person, "asked to stop").await.map(drop),
-                        false => ledger.opt_in(&account, &person).await.map(drop),
-                    }
-                }));
             }
             Operation::Release { broadcast } => {
                 self.model.release(broadcast);
@@ -302,7 +314,7 @@ impl<'a> Case<'a> {
         told.iter().filter_map(report).collect()
     }
 
-    fn one_given(&self, broadcast: usize, which: usize) -> Option<(i64, u32)> {
+    pub fn one_given(&self, broadcast: usize, which: usize) -> Option<(i64, u32)> {
         self.given[broadcast].iter().rev().nth(which).copied()
     }
 
@@ -337,6 +349,12 @@ impl<'a> Case<'a> {
             for (view, ..) in &seen {
                 if *view != expected {
                     return Err(format!("the ledger holds {view:?}, expected {expected:?}"));
+                }
+            }
+            if which == 0 {
+                let delivered = seen[0].4.as_ref().map_or(0, |outbox| outbox.delivered);
+                if delivered != self.model.outbox.taken() as i64 {
+                    return Err(format!("{delivered} events were taken, expected {}", self.model.outbox.taken()));
                 }
             }
         }
@@ -387,6 +405,15 @@ fn sharing(reply: &ExchangeReply) -> u32 {
     (reply.turn.0 / reply.interval.0) as u32
 }
 
+fn endpoint() -> NotificationEndpoint {
+    NotificationEndpoint {
+        name: ENDPOINT.to_owned(),
+        url: HOOK.to_owned(),
+        signing_secret_key_ref: SecretKeyRef { name: "hook".to_owned(), key: "secret".to_owned() },
+        events: NotificationEvent::ALL.to_vec(),
+    }
+}
+
 fn content(parts: u32) -> Content {
     let picture = |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
     Content { text: "hello".into(), attachments: (1..parts).map(picture).collect(), ..Content::default() }
@@ -414,11 +441,14 @@ async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
         finished: snapshot.finished_at.is_some(),
         rows: rows.into_iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
         batches: batches.into_iter().map(|batch| (batch.epoch, batch.holder, batch.reclaims, batch.retries)).collect(),
+        receipts: snapshot.receipts,
     };
     let figures = ledger.figures(broadcast).await.unwrap();
     let told = figures.pace.sum();
     assert_eq!((told.sent as i64, told.failed as i64), (snapshot.counts.sent, snapshot.counts.failed), "{figures:?}");
     let requests: i64 = figures.batches.iter().map(|batch| batch.requests).sum();
     assert_eq!((told.requests, told.requests as i64), (figures.latency.total(), requests), "{figures:?}");
-    (view, snapshot.outcomes, snapshot.revision, figures)
+    let of_batches: u64 = figures.batches.iter().map(|batch| batch.latency.total()).sum();
+    assert_eq!(of_batches, told.requests, "{figures:?}");
+    (view, snapshot.outcomes, snapshot.revision, figures, snapshot.outbox)
 }

@@ -5,8 +5,17 @@ use std::collections::BTreeMap;
 
 use herald::delivery::gate::Closed;
 use herald::delivery::outcome::{Outcome, PermanentScope};
+use herald::delivery::receipt::ReceiptCounts;
 use herald::delivery::recipient::RecipientState::{self, Failed, Inflight, Pending, Sent, Skipped, Unknown};
 use herald::ledger::exchange::{ExchangeRequest, LastWords, Report};
+
+#[path = "receipts.rs"]
+mod receipts;
+
+use super::contacts::{Contacts, Known};
+use super::outbox::Outbox;
+pub use receipts::Heard;
+use receipts::Receipt;
 
 pub const PEOPLE: usize = 12;
 pub const BATCH: usize = 5;
@@ -25,6 +34,8 @@ struct Row {
     attempt: u32,
     tries: u32,
     parts_done: u32,
+    /// Of the latest attempt.
+    part: u32,
     not_before: i64,
     holder: String,
     request: u64,
@@ -33,6 +44,10 @@ struct Row {
     given_up: bool,
     /// Wants no more messages of the account.
     opted_out: bool,
+    /// The attempt that the provider itself said it took.
+    heard: u32,
+    /// What the provider said of the message since.
+    receipt: Receipt,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,6 +59,8 @@ struct Batch {
     probation: bool,
     reclaims: i64,
     retries: i64,
+    /// Nobody of it was open, at least once.
+    was_complete: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,6 +81,7 @@ pub struct Broadcast {
     cancelled: bool,
     blocked: bool,
     begun: bool,
+    has_finished: bool,
     /// When it last took anybody, and asked in vain never since: for less than a second the other one shares the slots.
     hungry_at: Option<i64>,
     /// In whole seconds, and half of one: no second is both before and after it.
@@ -94,6 +112,20 @@ pub struct View {
     pub rows: Vec<(RecipientState, u32, u32)>,
     /// Epoch, holder, reclaims and retries of each batch.
     pub batches: Vec<(i64, Option<String>, i64, i64)>,
+    pub receipts: ReceiptCounts,
+}
+
+/// What may be taken out of the model by who wants to see the difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A new sender is given one at a time.
+    Probation,
+    /// What the provider itself has told of an attempt stands over its sender's words, and over its silence.
+    CallBacksStand,
+    /// Who opts out by an import is skipped by what is pending.
+    ImportsOptOut,
+    /// Events belong to whom they were given, for a while.
+    EventsAreLent,
 }
 
 /// Two broadcasts of one account.
@@ -102,40 +134,55 @@ pub struct Model {
     pub now: i64,
     stopped: bool,
     pub broadcasts: [Broadcast; 2],
-    /// Who wants no more messages of the account.
-    opted_out: [bool; PEOPLE],
-    /// Whether a new sender is given one at a time; taken out by who wants to see the difference.
-    probation: bool,
+    pub contacts: Contacts,
+    /// Of the first broadcast, the only one with an endpoint.
+    pub outbox: Outbox,
+    without: Option<Rule>,
 }
 
 impl Model {
-    pub fn new(now: i64, probation: bool) -> Model {
-        let mut model =
-            Model { now, stopped: false, broadcasts: Default::default(), opted_out: [false; PEOPLE], probation };
+    pub fn new(now: i64, without: Option<Rule>) -> Model {
+        let mut model = Model {
+            now,
+            stopped: false,
+            broadcasts: Default::default(),
+            contacts: Default::default(),
+            outbox: Outbox::new(without != Some(Rule::EventsAreLent)),
+            without,
+        };
         (0..2).for_each(|which| assert!(model.plan(which)));
         model
     }
 
+    pub fn keeps(&self, rule: Rule) -> bool {
+        self.without != Some(rule)
+    }
+
     /// Whether it may be planned, which it is then.
     pub fn plan(&mut self, which: usize) -> bool {
+        let gone: Vec<bool> = (0..PEOPLE).map(|person| self.has_opted_out(person)).collect();
         let broadcast = &mut self.broadcasts[which];
         if broadcast.begun {
             return false;
         }
-        let row = |opted_out: &bool| Row {
-            state: if *opted_out { Skipped } else { Pending },
+        let row = |opted_out: bool| Row {
+            state: if opted_out { Skipped } else { Pending },
             attempt: 0,
             tries: 0,
             parts_done: 0,
+            part: 0,
             not_before: 0,
             holder: String::new(),
             request: 0,
             taken_at: 0,
             given_up: false,
-            opted_out: *opted_out,
+            opted_out,
+            heard: 0,
+            receipt: Receipt::default(),
         };
-        broadcast.rows = self.opted_out.iter().map(row).collect();
+        broadcast.rows = gone.into_iter().map(row).collect();
         broadcast.batches = vec![Batch::default(); PEOPLE.div_ceil(BATCH)];
+        broadcast.let_go_of_what_is_done();
         true
     }
 
@@ -150,27 +197,23 @@ impl Model {
         }
     }
 
-    /// Whether somebody wants messages; what is pending for whom does not is skipped.
-    pub fn opt(&mut self, person: usize, out: bool) {
-        // Who has opted out by an answer meanwhile is swept first.
-        self.sweep();
-        self.set_opted_out(person, out);
-        self.sweep();
-    }
-
-    fn set_opted_out(&mut self, person: usize, out: bool) {
-        self.opted_out[person] = out;
+    pub fn set_opted_out(&mut self, person: usize, out: bool) {
+        self.contacts[person].get_or_insert_default().opted_out = out;
         self.broadcasts.iter_mut().for_each(|broadcast| broadcast.rows[person].opted_out = out);
     }
 
-    /// What was cancelled ends as cancelled.
-    fn sweep(&mut self) {
+    /// What was cancelled ends as cancelled. Returns how many were skipped.
+    pub fn sweep(&mut self) -> u64 {
+        let mut skipped = 0;
         for broadcast in self.broadcasts.iter_mut().filter(|broadcast| !broadcast.cancelled) {
             let gone = |row: &&mut Row| row.opted_out && row.state == Pending;
-            if broadcast.rows.iter_mut().filter(gone).map(|row| row.state = Skipped).count() > 0 {
+            let found = broadcast.rows.iter_mut().filter(gone).map(|row| row.state = Skipped).count() as u64;
+            if found > 0 {
                 broadcast.let_go_of_what_is_done();
             }
+            skipped += found;
         }
+        skipped
     }
 
     pub fn release(&mut self, which: usize) {
@@ -193,14 +236,15 @@ impl Model {
                 .iter()
                 .map(|batch| (batch.epoch, batch.holder.clone(), batch.reclaims, batch.retries))
                 .collect(),
+            receipts: broadcast.receipts(),
         }
     }
 
     /// Silence becomes unknown, and who waits in what has ended is skipped.
     pub fn upkeep(&mut self) {
+        let now = self.now;
+        self.silence(|row| now >= row.taken_at + SILENCE);
         for broadcast in &mut self.broadcasts {
-            let overdue = |row: &Row| self.now >= row.taken_at + SILENCE;
-            broadcast.silence(overdue);
             if broadcast.ended(self.now).is_some() {
                 broadcast.rows.iter_mut().filter(|row| row.state == Pending).for_each(|row| row.state = Skipped);
                 broadcast.let_go_of_what_is_done();
@@ -210,9 +254,45 @@ impl Model {
     }
 
     pub fn everybody_is_dead(&mut self) {
+        self.silence(|_| true);
         for broadcast in &mut self.broadcasts {
-            broadcast.silence(|_| true);
             broadcast.batches.iter_mut().for_each(Batch::lose_holder);
+        }
+        self.outbox.everybody_is_dead();
+    }
+
+    /// Who is in flight and overdue is unknown, unless the provider itself has told.
+    fn silence(&mut self, overdue: impl Fn(&Row) -> bool) {
+        let stands = self.keeps(Rule::CallBacksStand);
+        for which in 0..2 {
+            let is_silent = |row: &Row| row.state == Inflight && overdue(row);
+            let silent: Vec<usize> = self.broadcasts[which].numbers_of(is_silent);
+            for &person in &silent {
+                let row = &mut self.broadcasts[which].rows[person];
+                if stands && row.heard == row.attempt {
+                    self.take_for_accepted(which, person);
+                } else {
+                    row.state = Unknown;
+                    row.given_up = true;
+                }
+            }
+            if !silent.is_empty() {
+                self.broadcasts[which].let_go_of_what_is_done();
+            }
+        }
+    }
+
+    /// The provider has the part at hand, whoever says so and whatever the recipient was taken for.
+    fn take_for_accepted(&mut self, which: usize, person: usize) {
+        let over = self.broadcasts[which].ended(self.now).is_some();
+        let row = &mut self.broadcasts[which].rows[person];
+        row.take_a_part(PARTS[which]);
+        row.not_before = self.now;
+        if row.state == Pending && (over || row.opted_out) {
+            row.state = Skipped;
+        }
+        if row.state == Sent {
+            self.contacts[person].get_or_insert_with(Known::default);
         }
     }
 
@@ -226,9 +306,14 @@ impl Model {
         let closed = broadcast.senders[&words.holder].closed;
         let given_up = |row: &Row| row.state == Unknown && row.given_up && !closed;
         let held = |row: &&mut Row| row.holder == words.holder && (row.state == Inflight || given_up(row));
+        let mut heard = Vec::new();
         for (seq, row) in (0..).zip(&mut broadcast.rows).filter(|(_, row)| held(row)) {
             let begun = !words.complete || words.begun.contains(&(seq, row.attempt));
             if begun && row.state == Unknown {
+                continue;
+            }
+            if row.heard == row.attempt {
+                heard.push(seq as usize);
                 continue;
             }
             row.state = match (begun, ended || row.opted_out) {
@@ -238,6 +323,8 @@ impl Model {
             };
             row.not_before = self.now;
         }
+        heard.into_iter().for_each(|person| self.take_for_accepted(which, person));
+        let broadcast = &mut self.broadcasts[which];
         broadcast.let_go_of_what_is_done();
         let own = |batch: &&mut Batch| batch.holder.as_ref() == Some(&words.holder);
         broadcast.batches.iter_mut().filter(own).for_each(Batch::lose_holder);
@@ -253,7 +340,7 @@ impl Model {
             return Answer::SenderClosed;
         }
         let proof = self.record(which, &request.outcomes);
-        let (now, stopped, probation) = (self.now, self.stopped, self.probation);
+        let (now, stopped, probation) = (self.now, self.stopped, self.keeps(Rule::Probation));
         let rival_is_hungry = self.broadcasts[1 - which].hungry_at == Some(now);
         let broadcast = &mut self.broadcasts[which];
         let repeated = request.number == known.last;
@@ -288,35 +375,46 @@ impl Model {
 
     /// Returns whether anything was told that proves that the sender can record.
     fn record(&mut self, which: usize, outcomes: &[Report]) -> bool {
+        let stands = self.keeps(Rule::CallBacksStand);
         let broadcast = &mut self.broadcasts[which];
         let ended = broadcast.ended(self.now).is_some();
-        let (mut proof, mut gone) = (false, Vec::new());
+        let (mut proof, mut gone, mut met) = (false, Vec::new(), Vec::new());
         for report in outcomes {
             let Some(row) = broadcast.rows.get_mut(report.seq as usize) else { continue };
-            if row.attempt != report.attempt || !row.become_what(&report.outcome, PARTS[which], self.now) {
+            // What the provider itself has told stands over what its sender saw.
+            let taken = Outcome::Accepted { provider_id: None };
+            let is_heard = stands && row.heard > 0 && row.heard == report.attempt;
+            let outcome = if is_heard { &taken } else { &report.outcome };
+            if row.attempt != report.attempt || !row.become_what(outcome, PARTS[which], self.now) {
                 continue;
             }
             let over = ended || row.opted_out;
             if matches!(report.outcome, Outcome::Permanent { scope: PermanentScope::OptedOut, .. }) {
                 gone.push(report.seq as usize);
             }
+            if row.state == Sent {
+                met.push(report.seq as usize);
+            }
             if report.outcome != Outcome::NotBegun {
                 let batch = &mut broadcast.batches[report.seq as usize / BATCH];
                 proof = true;
                 batch.probation = false;
-                let took_a_part = matches!(report.outcome, Outcome::Accepted { .. });
+                let took_a_part = matches!(outcome, Outcome::Accepted { .. });
                 batch.retries += i64::from(row.state == Pending && !over && !took_a_part);
             }
             if over && row.state == Pending {
                 row.state = Skipped;
             }
             self.stopped |= matches!(report.outcome, Outcome::Auth { .. });
-            broadcast.blocked |= matches!(report.outcome, Outcome::Blocked { .. });
+            broadcast.blocked |= matches!(outcome, Outcome::Blocked { .. });
         }
         if !outcomes.is_empty() {
             broadcast.let_go_of_what_is_done();
         }
         gone.into_iter().for_each(|person| self.set_opted_out(person, true));
+        for person in met {
+            self.contacts[person].get_or_insert_with(Known::default);
+        }
         proof
     }
 }
@@ -324,6 +422,15 @@ impl Model {
 impl Row {
     fn may_be_taken(&self, now: i64) -> bool {
         self.state == Pending && self.not_before <= now && !self.opted_out
+    }
+
+    /// The provider has taken the part at hand; with the last one the message is sent.
+    fn take_a_part(&mut self, parts: u32) {
+        self.parts_done += 1;
+        self.state = if self.parts_done < parts { Pending } else { Sent };
+        if self.state == Pending {
+            self.tries = 0;
+        }
     }
 
     /// Whether the outcome of the latest attempt says anything new.
@@ -338,10 +445,8 @@ impl Row {
             }
             Outcome::Unknown { .. } => (Unknown, false, 0),
             Outcome::Accepted { .. } => {
-                self.parts_done += 1;
-                let state = if self.parts_done < parts { Pending } else { Sent };
-                self.tries = if state == Pending { 0 } else { self.tries };
-                (state, false, 0)
+                self.take_a_part(parts);
+                (self.state, false, 0)
             }
             Outcome::Permanent { .. } => (Failed, false, 0),
             Outcome::Transient { .. } => (Pending, true, 0),
@@ -395,24 +500,30 @@ impl Broadcast {
         self.ended(now).or(others.into_iter().find(|(is, _)| *is).map(|(_, closed)| closed))
     }
 
-    fn silence(&mut self, overdue: impl Fn(&Row) -> bool) {
-        let mut silent = false;
-        for row in self.rows.iter_mut().filter(|row| row.state == Inflight && overdue(row)) {
-            row.state = Unknown;
-            row.given_up = true;
-            silent = true;
-        }
-        if silent {
-            self.let_go_of_what_is_done();
-        }
+    fn numbers_of(&self, which: impl Fn(&Row) -> bool) -> Vec<usize> {
+        (0..PEOPLE).filter(|number| which(&self.rows[*number])).collect()
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    pub fn has_finished(&self) -> bool {
+        self.has_finished
+    }
+
+    pub fn was_complete(&self, batch: usize) -> bool {
+        self.batches[batch].was_complete
     }
 
     fn let_go_of_what_is_done(&mut self) {
         for index in 0..self.batches.len() {
             if self.rows[range(index)].iter().all(|row| !matches!(row.state, Pending | Inflight)) {
                 self.batches[index].holder = None;
+                self.batches[index].was_complete = true;
             }
         }
+        self.has_finished |= self.open() == 0;
     }
 
     fn renew(&mut self, holder: &str, now: i64) {
@@ -541,6 +652,7 @@ impl Broadcast {
         for row in self.rows[range(index)].iter_mut().filter(due).take(most) {
             row.state = Inflight;
             row.attempt += 1;
+            row.part = row.parts_done;
             row.holder = request.holder.clone();
             row.request = request.number;
             row.taken_at = now;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use herald::api::Audience;
+use herald::delivery::correlation::Correlation;
 use herald::delivery::outcome::Outcome;
+use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::ledger::audience::MAX_PAGE;
 use herald::ledger::plan::PlanRow;
 use herald::ledger::{
@@ -80,6 +82,27 @@ pub async fn exactly_those_who_ended_so_come_with_their_variables_and_in_order<L
     assert_eq!(failed[0].recipient, "person-1");
     let others = read(world, query(ticket, AudienceList::Excluded, "maybe")).await;
     assert_eq!(of(&others), (0..30).filter(|number| number % 3 != 1).collect::<Vec<_>>());
+}
+
+/// The provider has told after its error that the message arrived all the same.
+pub async fn who_has_failed_and_got_it_all_the_same_is_among_those_it_was_sent_to<L: Backend>(world: &World<L>) {
+    let winter = declaration("winter");
+    sent(world, &winter, 3, |_| permanent()).await;
+    let broadcast = world.declare(&winter).await.id.0;
+    let told = |seq, news| {
+        let correlation = Some(Correlation { broadcast, seq, attempt: 1, part: 0 });
+        let which = Which::One { correlation, provider_id: None };
+        ProviderEvent::Message { which, recipient: None, news, at: world.now() }
+    };
+    // That it was taken is not that it has arrived.
+    let events = [told(1, News::Delivered), told(2, News::Accepted)];
+    assert_eq!(world.ledger.receive(&winter.account, &events).await.unwrap().news, 2);
+    let ticket = ticket(world, &with_audience("again", MISSED)).await;
+    let names = |rows: Vec<PlanRow>| rows.into_iter().map(|row| row.recipient).collect::<Vec<_>>();
+    let missed = read(world, query(ticket, AudienceList::Included, "missed")).await;
+    assert_eq!(names(missed), ["person-0", "person-2"]);
+    let got_it = read(world, query(ticket, AudienceList::Excluded, "maybe")).await;
+    assert_eq!(names(got_it), ["person-1"]);
 }
 
 pub async fn an_audience_longer_than_a_page_comes_whole<L: Backend>(world: &World<L>) {

@@ -1,11 +1,12 @@
 //! What became of a broadcast in figures: counted in the transaction that records it.
 
+use herald::delivery::histogram::Histogram;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::pace_history::{Deeds, MAX_SPANS};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::Report;
 use herald::ledger::results::ResultOutcome;
-use herald::ledger::{BroadcastId, Figures, LedgerError};
+use herald::ledger::{BroadcastId, Declaration, Figures, LedgerError};
 
 use super::world::*;
 
@@ -15,6 +16,12 @@ async fn figures<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> Figure
     assert_eq!(told.requests, figures.latency.total(), "each request took its time");
     let of_batches: i64 = figures.batches.iter().map(|batch| batch.requests).sum();
     assert_eq!(told.requests as i64, of_batches);
+    let mut together = Histogram::default();
+    for batch in &figures.batches {
+        assert_eq!(batch.latency.total() as i64, batch.requests, "each request of a batch took its time");
+        together.merge(&batch.latency);
+    }
+    assert_eq!(together, figures.latency);
     let counts = world.counts(broadcast).await;
     assert_eq!((told.sent as i64, told.failed as i64), (counts.sent, counts.failed));
     figures
@@ -46,6 +53,30 @@ pub async fn what_happened_is_counted_when_its_request_was_due<L: Backend>(world
     let failures: i64 =
         told.causes.iter().filter(|cause| cause.outcome == ResultOutcome::Failed).map(|cause| cause.count).sum();
     assert_eq!(failures as u64, failed);
+}
+
+pub async fn the_answers_of_each_batch_are_counted_by_themselves<L: Backend>(world: &World<L>) {
+    let cut = Declaration { batch_size: Some(10), ..declaration("winter") };
+    let broadcast = world.planned(&cut, 20).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    // The one that proved the sender is of the first batch, as are the first nine.
+    let mut asked = 1;
+    // Slower ones need a longer list of classes, and quicker ones after them a shorter one.
+    for took_ms in [5, 3_000, 40, 0] {
+        let rows = sender.take(world, 3).await;
+        asked += rows.len();
+        let told = |row| Report { took_ms: Some(took_ms), ..report(row, &accepted()) };
+        sender.tell(world, rows.iter().map(told).collect()).await;
+        let figures = figures(world, broadcast).await;
+        assert_eq!(figures.latency.total() as usize, asked);
+        world.pass(Span::from_millis(500));
+    }
+    assert_eq!(asked, 13);
+    let batches = figures(world, broadcast).await.batches;
+    let longest = |batch: usize| batches[batch].latency.classes().last().unwrap().below_ms;
+    assert!(longest(0) > 3_000 && longest(1) < 60, "{batches:?}");
+    let quickest = |batch: usize| batches[batch].latency.classes().next().unwrap();
+    assert_eq!((quickest(0).from_ms, quickest(1).from_ms), (5, 0), "{batches:?}");
 }
 
 pub async fn a_request_counts_once_however_often_it_is_told<L: Backend>(world: &World<L>) {

@@ -5,7 +5,7 @@ use herald::delivery::counts::Counts;
 use herald::delivery::notification::{Cause, FORGOTTEN_AFTER, GIVE_UP_AFTER, LONGEST_BACKOFF, Sight, Standing};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::BroadcastId;
-use herald::ledger::notification::{ENDPOINT_GONE, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_LEASE};
+use herald::ledger::notification::{ENDPOINT_GONE, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_FORGOTTEN, NOTIFICATION_LEASE};
 use herald::ledger::plan::PlanTicket;
 use herald::ledger::status::standing;
 use herald::ledger::{
@@ -223,15 +223,46 @@ pub async fn what_is_not_taken_is_due_again_later_and_given_up_after_three_days<
     assert_eq!(world.ledger.notification_totals().await.unwrap(), totals);
 }
 
-pub async fn no_sender_is_started_for_ever_for_what_nobody_could_try<L: Backend>(world: &World<L>) {
+pub async fn what_nobody_could_try_is_given_up_with_its_reason<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&telling("one"), 20).await;
     send_all(world, broadcast).await;
     world.pass(FORGOTTEN_AFTER - Span::from_secs(60));
-    assert!(world.snapshot(broadcast).await.outbox.unwrap().due_at.is_some());
-    world.pass(Span::from_secs(60));
+    world.maintain_all().await;
     let outbox = world.snapshot(broadcast).await.outbox.unwrap();
-    assert_eq!((outbox.pending, outbox.due_at), (4, None));
-    assert_eq!(deliver(world, broadcast).await.len(), 4, "who comes anyway tells it all the same");
+    assert!(outbox.due_at.is_some() && outbox.pending == 4, "{outbox:?}");
+    world.pass(Span::from_secs(60));
+    assert_eq!(world.snapshot(broadcast).await.outbox.unwrap().due_at, None, "no sender is started for it any more");
+    world.maintain_all().await;
+    let outbox = world.snapshot(broadcast).await.outbox.unwrap();
+    assert_eq!((outbox.pending, outbox.failed), (0, 4));
+    assert_eq!(outbox.last_error.unwrap().reason, NOTIFICATION_FORGOTTEN);
+    let totals = NotificationTotals { pending: 0, delivered: 0, failed: 4 };
+    assert_eq!(world.ledger.notification_totals().await.unwrap(), totals);
+    assert_eq!(take(world, broadcast, "courier").await, []);
+}
+
+/// An event that ends each sender that posts it, so that none ever tells what became of it.
+pub async fn senders_that_die_over_an_event_come_back_to_it_ever_later_and_not_for_ever<L: Backend>(world: &World<L>) {
+    let wanted = Declaration {
+        notifications: vec![endpoint("crm", &[NotificationEvent::BroadcastFinished])],
+        ..declaration("one")
+    };
+    let broadcast = world.planned(&wanted, 1).await;
+    send_all(world, broadcast).await;
+    let mut taken = 0;
+    while let Some(due) = world.snapshot(broadcast).await.outbox.unwrap().due_at {
+        world.pass((due - world.now()).max(Span::ZERO));
+        taken += take(world, broadcast, &format!("courier {taken}")).await.len();
+        assert!(taken < 100, "{taken} times");
+        world.maintain_all().await;
+    }
+    // Whoever has it last may tell yet.
+    world.pass(NOTIFICATION_LEASE);
+    world.maintain_all().await;
+    let outbox = world.snapshot(broadcast).await.outbox.unwrap();
+    assert_eq!((outbox.pending, outbox.failed), (0, 1));
+    assert_eq!(outbox.last_error.unwrap().reason, NOTIFICATION_FORGOTTEN);
+    assert!(taken > 10, "{taken} times");
 }
 
 pub async fn an_endpoint_may_ask_to_be_left_alone<L: Backend>(world: &World<L>) {

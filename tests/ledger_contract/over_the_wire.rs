@@ -135,6 +135,14 @@ impl SenderLedger for OverTheWire {
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
         self.of(ticket.broadcast).exclude(ticket, chunk, recipients).await
     }
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        self.of(ticket.broadcast).suppress(ticket, chunk, recipients).await
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        self.of(plan.broadcast).suppress_pending(plan, recipients).await
+    }
+
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
         self.of(ticket.broadcast).append_plan(ticket, chunk, rows).await
     }

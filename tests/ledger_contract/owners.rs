@@ -18,6 +18,7 @@ pub fn orders() -> Orders {
     Orders {
         channel: serde_json::from_str::<MessageChannelSpec>(channel).unwrap(),
         audience: serde_json::from_str::<Audience>(audience).unwrap(),
+        suppression: Vec::new(),
     }
 }
 
@@ -29,7 +30,15 @@ pub async fn a_brief_says_what_senders_work_by<L: Backend>(world: &World<L>) {
     assert_eq!((brief.broadcast, brief.name.as_str(), brief.orders), (with, "with", orders()));
     assert_eq!(brief.content.text, "hello");
     let ticket = world.ledger.begin_plan(with).await.unwrap();
-    assert_eq!(world.ledger.brief(with).await.unwrap().plan, ticket.epoch);
+    let planning = world.ledger.brief(with).await.unwrap();
+    assert_eq!((planning.plan, planning.under_way), (ticket.epoch, false));
+    world.ledger.append_plan(ticket, 1, &people(0..1)).await.unwrap();
+    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    assert!(world.ledger.brief(with).await.unwrap().under_way);
+    let mut sender = Sender::new("sender", with);
+    let rows = sender.take(world, 1).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    assert!(!world.ledger.brief(with).await.unwrap().under_way, "everybody has got it");
 }
 
 fn trouble() -> Trouble {

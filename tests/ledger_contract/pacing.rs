@@ -207,18 +207,19 @@ async fn tell_usage<L: Backend>(world: &World<L>, sender: &mut Sender, usage: Us
     world.exchange(&request).await.unwrap();
     // Its answer was lost: the repeated one must tell nothing anew.
     world.pass(Span::from_secs(1));
-    let repeated = ExchangeRequest { usage: Some(Usage { percent: 99, regain_after_ms: Some(60_000) }), ..request };
+    let repeated =
+        ExchangeRequest { usage: Some(Usage { percent: 99, regain_after_ms: Some(60_000), left: None }), ..request };
     world.exchange(&repeated).await.unwrap();
 }
 
 pub async fn an_account_slows_down_as_the_provider_says_that_its_limit_is_used<L: Backend>(world: &World<L>) {
     let (one, two) = pair(world, declaration("two")).await;
     let mut sender = Sender::proven(world, "one", one).await;
-    tell_usage(world, &mut sender, Usage { percent: 79, regain_after_ms: None }).await;
+    tell_usage(world, &mut sender, Usage { percent: 79, regain_after_ms: None, left: None }).await;
     let seen = world.snapshot(two).await;
     assert_eq!((seen.effective_per_second, seen.usage_percent), (100.0, None));
     for (percent, per_second) in [(85, 75.0), (90, 50.0), (88, 50.0)] {
-        tell_usage(world, &mut sender, Usage { percent, regain_after_ms: None }).await;
+        tell_usage(world, &mut sender, Usage { percent, regain_after_ms: None, left: None }).await;
         let seen = world.snapshot(two).await;
         assert!((seen.effective_per_second - per_second).abs() < 0.1, "{percent} %: {}", seen.effective_per_second);
         assert_eq!((seen.usage_percent, seen.throttled_until), (Some(percent), None));
@@ -236,7 +237,7 @@ pub async fn an_account_holds_where_its_limit_is_used_up<L: Backend>(world: &Wor
     let broadcast = world.planned(&declaration("one"), 100).await;
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let told_at = world.now();
-    tell_usage(world, &mut sender, Usage { percent: 100, regain_after_ms: Some(120_000) }).await;
+    tell_usage(world, &mut sender, Usage { percent: 100, regain_after_ms: Some(120_000), left: None }).await;
     let seen = world.snapshot(broadcast).await;
     assert_eq!(seen.throttled_until, Some(told_at + Span::from_secs(120)));
     assert!((seen.effective_per_second - 1.0).abs() < 0.1, "{}", seen.effective_per_second);

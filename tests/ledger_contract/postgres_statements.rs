@@ -23,13 +23,13 @@ use crate::postgres_server::{fresh_schema, server};
 const MOST_STATEMENTS: i64 = 8;
 
 /// Statements that sessions of this schema have run so far. The server counts by user, so each counter has one.
-struct Counter {
+pub struct Counter {
     connection: PgConnection,
     user: String,
 }
 
 impl Counter {
-    async fn new(user: &str) -> Counter {
+    pub async fn new(user: &str) -> Counter {
         let mut connection = PgConnection::connect(&server()).await.unwrap();
         for statement in [
             "CREATE EXTENSION IF NOT EXISTS pg_stat_statements".to_owned(),
@@ -41,15 +41,25 @@ impl Counter {
     }
 
     async fn read(&mut self) -> i64 {
-        sqlx::query_scalar(
-            "SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM pg_stat_statements \
+        self.sum("calls").await
+    }
+
+    /// How many blocks they have read, from wherever.
+    pub async fn blocks(&mut self) -> i64 {
+        self.sum("shared_blks_hit + shared_blks_read").await
+    }
+
+    async fn sum(&mut self, figure: &'static str) -> i64 {
+        let statement = format!(
+            "SELECT CAST(coalesce(sum({figure}), 0) AS BIGINT) FROM pg_stat_statements \
              WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = $1) \
-             AND query !~* '^(begin|commit|rollback)'",
-        )
-        .bind(&self.user)
-        .fetch_one(&mut self.connection)
-        .await
-        .unwrap()
+             AND query !~* '^(begin|commit|rollback)'"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(&self.user)
+            .fetch_one(&mut self.connection)
+            .await
+            .unwrap()
     }
 }
 

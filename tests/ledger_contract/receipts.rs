@@ -9,6 +9,7 @@ use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sen
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Assignment, BroadcastId, DEADLINE_GRACE, LEASE};
+use herald::ledger::receipts::{EARLY_KEPT_FOR, MAX_EARLY};
 use herald::ledger::results::{ResultsFilter, ResultsQuery};
 use herald::ledger::{ContactsFilter, Declaration, LedgerError, Received, ResultRow};
 
@@ -190,7 +191,7 @@ pub async fn call_backs_of_other_attempts_accounts_and_people_change_nothing<L: 
     let of_no_broadcast = altered(echo.clone(), |ours, _, _| ours.as_mut().unwrap().broadcast = 99);
     let of_another_account = altered(echo.clone(), |ours, _, _| ours.as_mut().unwrap().broadcast = other.0);
     let to_another = altered(echo.clone(), |_, _, recipient| *recipient = Some("somebody".into()));
-    let of_who_has_failed = told(broadcast, &rows[1], News::Delivered, world.now());
+    let of_who_has_failed = told(broadcast, &rows[1], undelivered(), world.now());
     let wrong = [of_other_attempt, of_nobody, of_no_broadcast, of_another_account, to_another, of_who_has_failed];
     assert_eq!(receive(world, &wrong).await, Received { nothing: 6, ..Received::default() });
     let nothing = Received { nothing: 1, ..Received::default() };
@@ -273,6 +274,133 @@ pub async fn without_a_correlation_a_message_is_found_by_its_id_and_its_recipien
     assert_eq!(counted, (0, 1));
 }
 
+/// The provider took what it answered with an error, and tells so when nobody is to try again: the sums do not fall.
+pub async fn who_has_failed_stays_so_and_what_arrived_all_the_same_is_shown<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 3).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    sender.tell(world, reports(&rows, &permanent())).await;
+    let before = world.counts(broadcast).await;
+    assert_eq!(receive(world, &[told(broadcast, &rows[0], News::Accepted, world.now())]).await.news, 1);
+    let shown = result(world, broadcast, &rows[0]).await;
+    assert_eq!((shown.provider_id, shown.delivered_time), (Some(format!("m{}", rows[0].seq)), None));
+    // With the id that is known by now, and up to a time.
+    let by_id = altered(told(broadcast, &rows[0], News::Delivered, world.now()), |ours, _, _| *ours = None);
+    assert_eq!(receive(world, &[by_id]).await.news, 1);
+    let recipient = Some(rows[0].recipient.clone());
+    let read = ProviderEvent::Message { which: Which::UpTo(world.now()), recipient, news: News::Read, at: world.now() };
+    let received = receive(world, &[read]).await;
+    assert_eq!((received.news, received.resolved), (1, 0));
+    let shown = result(world, broadcast, &rows[0]).await;
+    assert!(shown.reason.is_some() && shown.delivered_time.is_some() && shown.read_time.is_some(), "{shown:?}");
+    assert_eq!(result(world, broadcast, &rows[1]).await.delivered_time, None);
+    assert_eq!(receipts(world, broadcast).await, ReceiptCounts { delivered: 1, read: 1, undelivered: 0 });
+    assert_eq!(world.counts(broadcast).await, before);
+    assert_eq!(world.state(broadcast, rows[0].seq).await, Failed);
+}
+
+/// What is told of a part that was taken says nothing of the part at which it ended.
+pub async fn what_is_told_of_an_earlier_part_of_who_was_skipped_changes_nothing<L: Backend>(world: &World<L>) {
+    let declaration = in_three_parts("one");
+    let broadcast = world.planned(&declaration, 1).await;
+    let mut sender = Sender::new("sender", broadcast);
+    for part in 0..2 {
+        let row = sender.take(world, 1).await.swap_remove(0);
+        assert_eq!(row.part, part);
+        let id = Some(format!("m{}", row.seq));
+        sender.tell(world, vec![report(&row, &Outcome::Accepted { provider_id: id })]).await;
+        if part == 1 {
+            world.declare(&Declaration { cancelled: true, ..declaration.clone() }).await;
+            world.maintain_all().await;
+            assert_eq!(world.state(broadcast, 0).await, Skipped);
+            let of_first = told(broadcast, &row, News::Delivered, world.now());
+            let by_id = altered(of_first.clone(), |ours, _, _| *ours = None);
+            let of_part = altered(of_first.clone(), |ours, _, _| ours.as_mut().unwrap().part = part);
+            for event in [of_first, by_id, of_part] {
+                let received = world.ledger.receive(&declaration.account, &[event]).await.unwrap();
+                assert_eq!(received, Received { nothing: 1, ..Received::default() });
+            }
+        }
+    }
+    assert!(receipts(world, broadcast).await.is_zero());
+}
+
+pub async fn a_receipt_that_comes_before_its_senders_report_is_counted_after_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 4).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    let by_id = altered(told(broadcast, &rows[0], News::Delivered, world.now()), |ours, _, _| *ours = None);
+    let (recipient, until) = (Some(rows[1].recipient.clone()), world.now() + Span::from_secs(2));
+    let read = ProviderEvent::Message { which: Which::UpTo(until), recipient, news: News::Read, at: until };
+    let early = [by_id, read];
+    assert_eq!(receive(world, &early).await, Received { kept: 2, ..Received::default() });
+    assert_eq!(receive(world, &early).await, Received { nothing: 2, ..Received::default() }, "once is enough");
+    world.pass(Span::from_secs(2));
+    world.maintain_all().await;
+    assert!(receipts(world, broadcast).await.is_zero(), "nobody knows yet that they were taken");
+    let accepted = |row: &Assignment| report(row, &Outcome::Accepted { provider_id: Some(format!("m{}", row.seq)) });
+    sender.tell(world, rows.iter().map(accepted).collect()).await;
+    world.pass(Span::from_secs(2));
+    world.maintain_all().await;
+    assert_eq!(receipts(world, broadcast).await, ReceiptCounts { delivered: 2, read: 1, undelivered: 0 });
+    let (first, second) = (result(world, broadcast, &rows[0]).await, result(world, broadcast, &rows[1]).await);
+    assert!(first.delivered_time.is_some() && first.read_time.is_none() && second.read_time.is_some());
+    // Nothing is left of them.
+    world.pass(EARLY_KEPT_FOR);
+    assert!(!world.maintain().await);
+    assert_eq!(receipts(world, broadcast).await, ReceiptCounts { delivered: 2, read: 1, undelivered: 0 });
+}
+
+/// Of a message that another program sent to the same person, or that was sent after what is told of.
+pub async fn a_receipt_of_nothing_is_kept_for_a_while_and_not_longer<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 4).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 1).await;
+    let recipient = Some(rows[0].recipient.clone());
+    let until = rows[0].slot - Span::from_secs(60);
+    let before = ProviderEvent::Message { which: Which::UpTo(until), recipient, news: News::Read, at: until };
+    assert_eq!(receive(world, &[before]).await, Received { nothing: 1, ..Received::default() });
+    let of = |row: &Assignment, recipient: Option<String>| {
+        altered(told(broadcast, row, News::Delivered, world.now()), |ours, _, to| {
+            *ours = None;
+            *to = recipient.or(to.take());
+        })
+    };
+    let to_somebody = of(&rows[0], Some(person(3).recipient));
+    assert_eq!(receive(world, &[to_somebody]).await, Received { nothing: 1, ..Received::default() });
+    assert_eq!(receive(world, &[of(&rows[0], None)]).await.kept, 1);
+    for _ in 0..EARLY_KEPT_FOR.0 / Span::from_secs(15).0 {
+        world.pass(Span::from_secs(15));
+        world.maintain_all().await;
+    }
+    // Its own id comes too late now.
+    let accepted = Outcome::Accepted { provider_id: Some(format!("m{}", rows[0].seq)) };
+    sender.tell(world, vec![report(&rows[0], &accepted)]).await;
+    assert_eq!(world.state(broadcast, rows[0].seq).await, Sent);
+    world.pass(EARLY_KEPT_FOR);
+    world.maintain_all().await;
+    assert!(receipts(world, broadcast).await.is_zero());
+}
+
+pub async fn no_more_early_receipts_are_kept_than_there_may_be<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 4).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 1).await;
+    let of = |number: usize| {
+        altered(told(broadcast, &rows[0], News::Delivered, world.now()), |ours, id, _| {
+            (*ours, *id) = (None, Some(format!("other-{number}")));
+        })
+    };
+    let (most, mut kept) = (MAX_EARLY as usize, 0);
+    for from in (0..most + MAX_EVENTS).step_by(MAX_EVENTS) {
+        let events: Vec<ProviderEvent> = (from..from + MAX_EVENTS).map(of).collect();
+        let received = world.ledger.receive(&declaration("any").account, &events).await.unwrap();
+        assert_eq!(received.kept + received.nothing, MAX_EVENTS as u32);
+        kept += received.kept as usize;
+    }
+    assert_eq!(kept, most);
+}
+
 pub async fn everything_until_a_watermark_was_read<L: Backend>(world: &World<L>) {
     let mut until = Timestamp::EPOCH;
     let mut broadcasts = Vec::new();
@@ -318,9 +446,59 @@ pub async fn whoever_opts_out_by_a_call_back_is_skipped_and_known<L: Backend>(wo
     let known = world.ledger.contacts_page(&account, None, &filter).await.unwrap().contacts;
     assert_eq!(known.iter().map(|one| one.recipient.as_str()).collect::<Vec<_>>(), [person(0).recipient.as_str()]);
     assert!(known[0].opted_out.is_some() && known[0].active_at == Some(world.now()));
+    world.pass(Span::from_secs(1));
     receive(world, &[deed(Deed::OptedIn)]).await;
     let known = world.ledger.contacts_page(&account, None, &filter).await.unwrap().contacts;
     assert!(known[0].opted_out.is_none());
+}
+
+/// Whether the first person is known to have opted out.
+async fn is_out<L: Backend>(world: &World<L>) -> bool {
+    let filter = ContactsFilter { opted_out: true, ..ContactsFilter::default() };
+    let page = world.ledger.contacts_page(&declaration("one").account, None, &filter).await.unwrap();
+    page.contacts.iter().any(|contact| contact.recipient == person(0).recipient && contact.opted_out.is_some())
+}
+
+pub async fn an_older_wish_undoes_no_newer_one_however_often_it_is_told<L: Backend>(world: &World<L>) {
+    world.planned(&declaration("one"), 1).await;
+    let begin = world.now();
+    let deed =
+        |deed, at| ProviderEvent::Person { recipient: person(0).recipient, deed, at: begin + Span::from_secs(at) };
+    let account = declaration("one").account;
+    world.pass(Span::from_secs(100));
+    for (told, out) in [
+        // Of somebody who is not known yet, in the wrong order.
+        (deed(Deed::OptedIn, 5), false),
+        (deed(Deed::OptedOut, 4), false),
+        (deed(Deed::OptedOut, 6), true),
+        (deed(Deed::OptedIn, 5), true),
+        // Again and later, so what came between is past.
+        (deed(Deed::OptedOut, 8), true),
+        (deed(Deed::OptedIn, 7), true),
+        (deed(Deed::OptedIn, 9), false),
+        (deed(Deed::OptedOut, 8), false),
+        // Of two at one time the one for no messages.
+        (deed(Deed::OptedOut, 9), true),
+        (deed(Deed::OptedIn, 9), true),
+    ] {
+        receive(world, std::slice::from_ref(&told)).await;
+        assert_eq!(is_out(world).await, out, "{told:?}");
+    }
+    // What is done by hand is of now.
+    world.ledger.opt_in(&account, &[person(0).recipient]).await.unwrap();
+    receive(world, &[deed(Deed::OptedOut, 99)]).await;
+    assert!(!is_out(world).await);
+    receive(world, &[deed(Deed::OptedOut, 500)]).await;
+    assert!(is_out(world).await, "a clock that is ahead tells of now");
+    world.pass(Span::from_secs(1));
+    world.ledger.opt_out(&account, &[person(0).recipient], "OptedOut").await.unwrap();
+    receive(world, &[deed(Deed::OptedIn, 100)]).await;
+    assert!(is_out(world).await, "asked for by hand after that, though they were out before");
+    receive(world, &[deed(Deed::OptedIn, 500)]).await;
+    assert!(is_out(world).await);
+    world.pass(Span::from_secs(1));
+    receive(world, &[deed(Deed::OptedIn, 500)]).await;
+    assert!(!is_out(world).await);
 }
 
 pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World<L>) {

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use herald::delivery::outcome::Outcome;
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
+use herald::ledger::clock::SystemClock;
 use herald::ledger::exchange::Directive;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{BroadcastId, Declaration, ExchangeReply, LastWords, Ledger, Recollection, SenderLedger};
+use herald::ledger::{BroadcastId, Clock, Declaration, ExchangeReply, LastWords, Ledger, Recollection, SenderLedger};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use super::quiet_hours::{in_zone, plan_in_zones, quiet};
 use super::world::*;
@@ -202,6 +205,44 @@ async fn nor_does_upkeep_where_windows_closed_in_quiet_hours() {
     let large = upkeep_where_windows_closed_in_quiet_hours(LARGE).await;
     println!("{large:?} with {LARGE} recipients, {small:?} with {SMALL}");
     assert!(large.as_secs_f64() < TOLERANCE * small.as_secs_f64(), "{large:?} and {small:?}");
+}
+
+/// What an exchange and a look at the status cost where everybody is in backoff.
+async fn nothing_due(people: usize) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = SqliteLedger::open(&path).await.unwrap();
+    let wide = Declaration { batch_size: Some(people.div_ceil(500) as u32), ..declaration("wide") };
+    let broadcast = ledger.declare(&wide).await.unwrap().id;
+    let ticket = ledger.begin_plan(broadcast).await.unwrap();
+    for (chunk, rows) in (1..).zip(super::world::people(0..people).chunks(2_000)) {
+        ledger.append_plan(ticket, chunk, rows).await.unwrap();
+    }
+    ledger.seal_plan(ticket, &[]).await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let tomorrow = SystemClock.now() + Span::from_secs(86_400);
+    sqlx::query("UPDATE delivery SET not_before = $1").bind(tomorrow.0).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let mut sender = Sender::new("sender", broadcast);
+    let mut costs = vec![];
+    for _ in 0..ROUNDS {
+        let request = sender.request(vec![], 20);
+        let start = Instant::now();
+        let reply = ledger.exchange(&request).await.unwrap();
+        let due_at = ledger.snapshot(broadcast).await.unwrap().due_at;
+        costs.push(start.elapsed());
+        assert!(matches!(reply.directive, Directive::Wait { until } if until == tomorrow), "{:?}", reply.directive);
+        assert_eq!(due_at, Some(tomorrow));
+    }
+    median(costs)
+}
+
+#[tokio::test]
+async fn nobody_walks_over_those_who_are_in_backoff() {
+    let (small, large) = (nothing_due(SMALL).await, nothing_due(LARGE).await);
+    println!("{large:?} with {LARGE} recipients, {small:?} with {SMALL}");
+    // Both have 500 batches, and are mostly the commit; walks over everybody take some ten times as long.
+    assert!(large.as_secs_f64() < 3.0 * small.as_secs_f64(), "{large:?} and {small:?}");
 }
 
 async fn compare(hours: Hours) {

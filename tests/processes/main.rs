@@ -16,5 +16,6 @@ mod sender_pod {
 #[path = "../support/receiver.rs"]
 mod endpoint;
 mod sessions;
+mod suppression;
 mod telling;
 mod unreliable;

@@ -394,6 +394,7 @@ async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
     let spec = PlanSpec {
         sources: assembly::included(&brief.orders.audience),
         exclude: Vec::new(),
+        suppressed: Vec::new(),
         materials: Arc::new(Broken),
         template: Arc::new(MessageTemplate::compile(&brief.content, ChannelProvider::Messenger).unwrap()),
         provider: assembly::provider(&brief.orders.channel, &credentials).unwrap(),

@@ -6,7 +6,25 @@ use herald::delivery::outcome::{Fault, Outcome};
 use herald::delivery::recipient::{Circumstances, RecipientState, Standing, settle};
 use herald::delivery::time::Timestamp;
 
+/// Those of the plan; where fewer are asked for, the others have been skipped before.
 pub const PEOPLE: usize = 3;
+/// The most parts of a message.
+pub const PARTS: usize = 2;
+
+/// To how many people, and in how many parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    pub people: usize,
+    pub parts: usize,
+}
+
+/// Somebody, by which attempt, and which part they are to get by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Given {
+    pub person: usize,
+    pub attempt: u32,
+    pub part: usize,
+}
 
 /// Time stands: what it would bring may happen at any moment instead.
 const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -42,6 +60,7 @@ pub struct Row {
     pub state: RecipientState,
     pub attempt: u32,
     pub tries: u32,
+    pub parts_done: u32,
     pub holder: Option<usize>,
     /// The number of the request that took it.
     pub request: u8,
@@ -77,18 +96,21 @@ pub struct Request {
 pub struct Rules {
     /// Only who holds the batch by its latest epoch takes.
     pub fence: bool,
-    /// No new attempt before the last one has a definite outcome.
+    /// No new attempt, and so no part sent again, before the last one has a definite outcome.
     pub one_rule: bool,
+    /// What was taken of a message stays taken.
+    pub parts_stay: bool,
     /// A closed gate gives nobody away.
     pub gate: bool,
 }
 
 impl Rules {
-    pub const ALL: Rules = Rules { fence: true, one_rule: true, gate: true };
+    pub const ALL: Rules = Rules { fence: true, one_rule: true, parts_stay: true, gate: true };
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
+    parts: u32,
     pub rows: [Row; PEOPLE],
     pub batch: Batch,
     pub senders: Vec<Known>,
@@ -107,10 +129,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(rules: Rules) -> Ledger {
-        let row = Row { state: RecipientState::Pending, attempt: 0, tries: 0, holder: None, request: 0, passed: false };
+    pub fn new(plan: Plan, rules: Rules) -> Ledger {
+        let row = |person| Row {
+            state: if person < plan.people { RecipientState::Pending } else { RecipientState::Skipped },
+            attempt: 0,
+            tries: 0,
+            parts_done: 0,
+            holder: None,
+            request: 0,
+            passed: false,
+        };
         Ledger {
-            rows: [row; PEOPLE],
+            parts: plan.parts as u32,
+            rows: std::array::from_fn(row),
             batch: Batch::default(),
             senders: Vec::new(),
             suspended: false,
@@ -155,7 +186,7 @@ impl Ledger {
     }
 
     /// One exchange: record, renew, take. `None` for one that is refused.
-    pub fn exchange(&mut self, sender: usize, request: &Request) -> Option<Vec<(usize, u32)>> {
+    pub fn exchange(&mut self, sender: usize, request: &Request) -> Option<Vec<Given>> {
         let known = self.senders[sender];
         if request.number < known.last || (known.closed && request.number != known.last) {
             return None;
@@ -176,20 +207,24 @@ impl Ledger {
         Some(self.given(sender, request.number))
     }
 
-    fn given(&self, sender: usize, number: u8) -> Vec<(usize, u32)> {
+    fn given(&self, sender: usize, number: u8) -> Vec<Given> {
         let own =
             |row: &Row| row.state == RecipientState::Inflight && row.holder == Some(sender) && row.request == number;
-        (0..PEOPLE).filter(|index| own(&self.rows[*index])).map(|index| (index, self.rows[index].attempt)).collect()
+        let given = |person: usize| {
+            let row = &self.rows[person];
+            Given { person, attempt: row.attempt, part: row.parts_done as usize }
+        };
+        (0..PEOPLE).filter(|person| own(&self.rows[*person])).map(given).collect()
     }
 
     pub fn record(&mut self, outcomes: &[(usize, u32, Told)]) {
         for &(index, attempt, told) in outcomes {
             let row = self.rows[index];
-            let Row { state, attempt: latest, tries, .. } = row;
-            let before = Standing { state, attempt: latest, tries, setbacks: 0, parts_done: 0, resend: false };
+            let Row { state, attempt: latest, tries, parts_done, .. } = row;
+            let before = Standing { state, attempt: latest, tries, setbacks: 0, parts_done, resend: false };
             let around = Circumstances {
                 now: NOW,
-                parts: 1,
+                parts: self.parts,
                 ended: self.gate().skip_reason(NOW),
                 retry: RetryPolicy::default(),
                 overdue_at: NOW,
@@ -198,6 +233,10 @@ impl Ledger {
             if let Some(after) = settle(before, attempt, &told.outcome(), &around) {
                 self.rows[index].state = after.state;
                 self.rows[index].tries = after.tries;
+                self.rows[index].parts_done = after.parts_done;
+                if !self.rules.parts_stay && matches!(told, Told::NotBegun | Told::Refused) {
+                    self.rows[index].parts_done = 0;
+                }
                 self.definite[index] |= told.is_definite();
             }
         }

@@ -1,6 +1,6 @@
 //! A sender process: one unanswered exchange at most, and the requests it holds or has on the wire.
 
-use super::ledger::{Request, Told};
+use super::ledger::{Given, Request, Told};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -18,6 +18,7 @@ pub enum Stage {
 pub struct Task {
     pub person: usize,
     pub attempt: u32,
+    pub part: usize,
     pub stage: Stage,
 }
 
@@ -43,10 +44,11 @@ impl Sender {
             Some(Request { number: self.number, outcomes: self.tasks.iter().filter_map(told).collect(), leaving });
     }
 
-    pub fn answered(&mut self, given: &[(usize, u32)]) {
+    pub fn answered(&mut self, given: &[Given]) {
         let Some(request) = self.asking.take() else { return };
         self.tasks.retain(|task| !matches!(task.stage, Stage::Told(_)));
-        self.tasks.extend(given.iter().map(|&(person, attempt)| Task { person, attempt, stage: Stage::Held }));
+        let held = |&Given { person, attempt, part }: &Given| Task { person, attempt, part, stage: Stage::Held };
+        self.tasks.extend(given.iter().map(held));
         self.left |= request.leaving;
     }
 

@@ -3,21 +3,23 @@
 use herald::delivery::recipient::RecipientState;
 use stateright::{Model, Property};
 
-use super::ledger::{Known, Ledger, PEOPLE, Request, Rules, Told};
+use super::ledger::{Known, Ledger, PARTS, PEOPLE, Plan, Request, Row, Rules, Told};
 use super::sender::{Sender, Stage};
 
-pub const NOBODY_TWICE: &str = "nobody is messaged twice (I7)";
+pub const NOBODY_TWICE: &str = "nobody gets a part twice (I7)";
 pub const DEFINITE_BEFORE_NEXT: &str = "no second attempt without a definite outcome of the first (I4)";
+pub const ANSWERED_BEFORE_NEXT: &str = "no second request for a part whose first was not refused (I5)";
 pub const ONE_HOLDER: &str = "at most one sender takes by one epoch (I1)";
 pub const OLD_EPOCH: &str = "an old epoch takes no recipient (I12)";
 pub const CLOSED_GATE: &str = "a closed gate gives nobody away (I8)";
-pub const HONEST: &str = "sent was received, failed and skipped and pending never (I6)";
+pub const HONEST: &str = "sent was received, and of others the parts that count as done and no more (I6)";
 pub const SETTLES: &str = "when faults stop, everybody settles (I13)";
 
 const SENDERS: usize = 2;
 
 #[derive(Clone, Debug)]
 pub struct Protocol {
+    pub plan: Plan,
     pub faults: Faults,
     /// Killed processes leave a journal that the next one replays.
     pub journal: bool,
@@ -26,7 +28,12 @@ pub struct Protocol {
 
 impl Default for Protocol {
     fn default() -> Protocol {
-        Protocol { faults: Faults::default(), journal: true, rules: Rules::ALL }
+        Protocol {
+            plan: Plan { people: PEOPLE, parts: 1 },
+            faults: Faults::default(),
+            journal: true,
+            rules: Rules::ALL,
+        }
     }
 }
 
@@ -49,8 +56,12 @@ pub struct Faults {
 pub struct World {
     ledger: Ledger,
     senders: [Sender; SENDERS],
-    /// How often the provider has accepted the message for each.
-    accepted: [u8; PEOPLE],
+    /// How often the provider has accepted each part for each.
+    accepted: [[u8; PARTS]; PEOPLE],
+    /// How many refusals of each are on their way, or got lost.
+    refused: [[u8; PARTS]; PEOPLE],
+    /// What must never happen, as far as the provider alone can tell.
+    asked_without_an_answer: bool,
     left: Faults,
     /// A copy of a request that is still under way, and whose it is. Nobody waits for its answer.
     copy: Option<(usize, Request)>,
@@ -212,15 +223,21 @@ impl World {
             Step::Send(index, place, answer) => {
                 let task = &mut self.senders[index].tasks[place];
                 task.stage = Stage::OnWire(answer);
-                match answer {
-                    Told::Accepted => self.accepted[task.person] += 1,
-                    _ => self.left.refusals -= 1,
+                let (accepted, refused) =
+                    (&mut self.accepted[task.person][task.part], &mut self.refused[task.person][task.part]);
+                self.asked_without_an_answer |= *accepted + *refused > 0;
+                if answer == Told::Accepted {
+                    *accepted += 1;
+                } else {
+                    *refused += 1;
+                    self.left.refusals -= 1;
                 }
             }
             Step::Answer(index, place) => {
                 let task = &mut self.senders[index].tasks[place];
                 if let Stage::OnWire(answer) = task.stage {
                     task.stage = Stage::Told(answer);
+                    self.refused[task.person][task.part] -= u8::from(answer == Told::Refused);
                 }
             }
             Step::LoseAnswer(index, place) => {
@@ -289,12 +306,17 @@ impl World {
     }
 
     fn is_honest(&self) -> bool {
-        self.ledger.rows.iter().zip(self.accepted).all(|(row, accepted)| match row.state {
-            RecipientState::Sent => accepted == 1,
-            RecipientState::Failed | RecipientState::Skipped | RecipientState::Pending => accepted == 0,
-            RecipientState::Inflight | RecipientState::Unknown => true,
-        })
+        self.ledger.rows.iter().zip(&self.accepted).all(|(row, accepted)| is_honest(row, accepted))
     }
+}
+
+fn is_honest(row: &Row, accepted: &[u8; PARTS]) -> bool {
+    let is_open = matches!(row.state, RecipientState::Inflight | RecipientState::Unknown);
+    accepted.iter().enumerate().all(|(part, times)| match row.parts_done as usize {
+        done if part < done => *times == 1,
+        done if part == done && is_open => *times <= 1,
+        _ => *times == 0,
+    })
 }
 
 impl Model for Protocol {
@@ -302,8 +324,15 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        let ledger = Ledger::new(self.rules);
-        vec![World { ledger, senders: Default::default(), accepted: [0; PEOPLE], left: self.faults, copy: None }]
+        vec![World {
+            ledger: Ledger::new(self.plan, self.rules),
+            senders: Default::default(),
+            accepted: Default::default(),
+            refused: Default::default(),
+            asked_without_an_answer: false,
+            left: self.faults,
+            copy: None,
+        }]
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
@@ -320,8 +349,9 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Protocol>> {
         vec![
-            Property::always(NOBODY_TWICE, |_, world: &World| world.accepted.iter().all(|times| *times <= 1)),
+            Property::always(NOBODY_TWICE, |_, world: &World| world.accepted.iter().flatten().all(|times| *times <= 1)),
             Property::always(DEFINITE_BEFORE_NEXT, |_, world: &World| !world.ledger.taken_without_a_definite_outcome),
+            Property::always(ANSWERED_BEFORE_NEXT, |_, world: &World| !world.asked_without_an_answer),
             Property::always(ONE_HOLDER, |_, world: &World| !world.ledger.taken_by_two_in_one_epoch),
             Property::always(OLD_EPOCH, |_, world: &World| !world.ledger.taken_by_an_old_epoch),
             Property::always(CLOSED_GATE, |_, world: &World| !world.ledger.taken_through_a_closed_gate),

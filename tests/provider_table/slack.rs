@@ -9,7 +9,8 @@ use secrecy::SecretString;
 use super::{Sample, classify, every_row_has_its_sample, summary};
 
 fn slack() -> Slack {
-    Slack::new(SlackAccount { base_url: "https://slack.com".into(), bot_token: SecretString::from("xoxb-t") }).unwrap()
+    let (base_url, team_id) = ("https://slack.com".into(), "T0123".into());
+    Slack::new(SlackAccount { base_url, team_id, bot_token: SecretString::from("xoxb-t") }).unwrap()
 }
 
 const SAMPLES: &[Sample] = &[

@@ -11,7 +11,7 @@ use herald::controller::channel::{RECEIVER_NAME_TAKEN, RECEIVER_NOT_READY, RECEI
 use herald::delivery::gate::Closed;
 use herald::delivery::recipient::RETRIES_EXHAUSTED;
 use herald::delivery::unanswered::SENDER_LOST;
-use herald::ledger::notification::ENDPOINT_GONE;
+use herald::ledger::notification::{ENDPOINT_GONE, NOTIFICATION_FORGOTTEN};
 use herald::ledger::status::{End, PROVIDER_FAILING, PROVIDER_SLOW, QUIET_HOURS};
 use herald::provider::callback::UNDELIVERED;
 use herald::provider::messenger::graph_errors::GRAPH_ERRORS;
@@ -104,7 +104,7 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend(TWILIO_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend(TWILIO_LATE_FAILURES.iter().map(|(_, reason, _)| (*reason).to_owned()));
     reasons.extend([UNDELIVERED, RETRIES_EXHAUSTED, NO_ANSWER, SENDER_LOST].map(str::to_owned));
-    reasons.extend([NOT_SENT, UNANSWERED, REFUSED, ENDPOINT_GONE].map(str::to_owned));
+    reasons.extend([NOT_SENT, UNANSWERED, REFUSED, ENDPOINT_GONE, NOTIFICATION_FORGOTTEN].map(str::to_owned));
     // Conditions while nothing has ended.
     let told = ["Sending", "NotSuspended", "Planning", PROVIDER_SLOW, PROVIDER_FAILING, QUIET_HOURS];
     reasons.extend(told.map(str::to_owned));

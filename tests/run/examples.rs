@@ -276,6 +276,14 @@ async fn the_exclusion_example_leaves_out_whom_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_suppression_plans_everybody_and_skips_whom_the_list_names() {
+    let (code, status, counted) = run("suppression.yaml").await;
+    let recipients = &status["recipients"];
+    assert_eq!((code, &recipients["planned"], &recipients["skipped"]), (0, &3.into(), &1.into()), "{status}");
+    assert_eq!((&recipients["sent"], &counted["requests"], &counted["accepted"]), (&2.into(), &2.into(), &2.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_suspended_example_plans_and_sends_nothing() {
     let (code, status, counted) = run("suspended.yaml").await;
     assert_eq!((code, &status["state"], &status["recipients"]["planned"]), (0, &"Suspended".into(), &2_488.into()));

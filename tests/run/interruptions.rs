@@ -190,6 +190,7 @@ fn spec(materials: Arc<Endless>) -> PlanSpec {
     PlanSpec {
         sources: vec![Part::Read(Source::Material { kind, name, key })],
         exclude: Vec::new(),
+        suppressed: Vec::new(),
         materials,
         template: Arc::new(MessageTemplate::compile(&content, ChannelProvider::Messenger).unwrap()),
         provider: Arc::new(

@@ -25,5 +25,6 @@ mod results;
 mod retry_after;
 #[path = "../run_support/mod.rs"]
 mod run_support;
+mod suppression;
 mod unreachable;
 mod write_backs;

@@ -28,10 +28,17 @@ fn a_report_counts_every_request_that_the_provider_got() {
     };
     let accepted = requests.iter().filter(|line| line.accepted).count() as u64;
     assert_eq!(sum(&json["pace"]["spans"], "sent"), accepted);
+    let recent = status["recentPace"]["sent"].as_array().unwrap();
+    assert_eq!(recent.iter().map(|span| span.as_u64().unwrap()).sum::<u64>(), accepted, "{status}");
     assert_eq!(sum(&json["pace"]["spans"], "failed"), status["recipients"]["failed"].as_u64().unwrap());
     assert_eq!(sum(&json["pace"]["spans"], "requests"), requests.len() as u64);
     assert_eq!(sum(&json["batches"], "requests"), requests.len() as u64);
     assert_eq!(sum(&json["batches"], "retries"), json["retries"].as_u64().unwrap());
+    assert_eq!(json["requestsPerSent"].as_f64().unwrap(), requests.len() as f64 / accepted as f64);
+    for part in json["batches"].as_array().unwrap().iter().chain(json["batchSizes"].as_array().unwrap()) {
+        let told = |name: &str| part["latency"][name].as_u64().unwrap();
+        assert!(told("p50Ms") >= 16 && told("p50Ms") <= told("p95Ms") && told("p95Ms") <= told("p99Ms"), "{part}");
+    }
     assert_eq!(sum(&json["latency"]["classes"], "count"), requests.len() as u64);
     assert_eq!(requests.len() as u64, 60 + json["retries"].as_u64().unwrap(), "one each, and the retries");
     let quantile = |name: &str| json["latency"][name].as_u64().unwrap();
@@ -47,7 +54,7 @@ fn a_report_counts_every_request_that_the_provider_got() {
 
     let text = report(&stage, &[]).exits(0).stdout;
     let calls = format!("{} API calls", requests.len());
-    for part in ["default/sale through page", "551", &calls, "Answers: p50", "A SECOND", "6 batches of 10 recipients"] {
+    for part in ["default/sale through page", "551", &calls, "Answers: p50", "P95 MS", "6 batches of 10 recipients"] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
     let csv = report(&stage, &["-o", "csv", "--table", "batches"]).exits(0).stdout;
@@ -61,7 +68,7 @@ fn the_page_of_a_report_has_its_plots_and_asks_nobody_for_anything() {
     stage.run(&[]).exits(0);
     let page = report(&stage, &["-o", "html"]).exits(0).stdout;
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-    assert_eq!(page.matches("<svg").count(), 3, "rate, latency and batches");
+    assert_eq!(page.matches("<svg").count(), 4, "rate, latency, batches and their latencies");
     for part in
         ["A second, over spans of", "Answers by the time they took", "Recipients settled a second, by batch", "p95"]
     {

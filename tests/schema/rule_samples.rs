@@ -332,6 +332,33 @@ pub fn creations() -> Vec<(Value, &'static str)> {
             message("/spec/content/telegram/parseMode", json!("Markdown")),
             "spec.content.telegram.parseMode: Unsupported value: \"Markdown\": supported values: \"HTML\", \"MarkdownV2\"",
         ),
+        (channel("/spec/suppression", NULL), ""),
+        (channel("/spec/suppression", json!({})), "spec.suppression.sources: Required value"),
+        (channel("/spec/suppression/sources", json!([])), "spec.suppression.sources: Invalid value"),
+        (
+            channel("/spec/suppression/sources/0/configMapKeyRef", NULL),
+            "spec.suppression.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http and sql must be set",
+        ),
+        (
+            channel("/spec/suppression/sources/0/secretKeyRef", json!({"name": "staff", "key": "ids.csv"})),
+            "spec.suppression.sources[0]: Invalid value: \"object\": exactly one of configMapKeyRef, secretKeyRef, http and sql must be set",
+        ),
+        (
+            channel("/spec/suppression/sources/0/configMapKeyRef/key", json!("ids.txt")),
+            "spec.suppression.sources[0].configMapKeyRef.key: Invalid value: \"ids.txt\": must end in .csv, .ndjson or .jsonl",
+        ),
+        (
+            channel("/spec/suppression/sources/0/contacts", json!({})),
+            "spec.suppression.sources[0].contacts: Unknown field",
+        ),
+        (
+            channel("/spec/suppression/sources/1/name", json!("opt-outs")),
+            "spec.suppression.sources[1]: Duplicate value",
+        ),
+        (
+            channel("/spec/suppression/sources/2/http/recipientsPointer", NULL),
+            "spec.suppression.sources[2].http.recipientsPointer: Required value: an answer that names its next page",
+        ),
         (
             channel("/spec/messenger/baseURL", json!("https://user:pw@graph.example")),
             "spec.messenger.baseURL: Invalid value: ",
@@ -526,6 +553,7 @@ pub fn changes() -> Vec<(Value, Value, &'static str)> {
             "metadata.name: Invalid value: \"summer-sale\": field is immutable",
         ),
         (messenger_channel(), with(messenger_channel(), "/spec/rate/messages", json!(1)), ""),
+        (messenger_channel(), with(messenger_channel(), "/spec/suppression", NULL), ""),
         (
             messenger_channel(),
             with(messenger_channel(), "/spec/messenger/pageID", json!("7")),

@@ -17,6 +17,23 @@ pub fn messenger_channel() -> Value {
             "credentialsSecretRef": {"name": "acme-page"},
             "rate": {"messages": 40, "periodSeconds": 1},
             "requestTimeoutSeconds": 20,
+            "suppression": {"sources": [
+                {"name": "opt-outs", "configMapKeyRef": {"name": "opt-outs", "key": "ids.csv"}},
+                {"name": "staff", "secretKeyRef": {"name": "staff", "key": "ids.ndjson"}},
+                {"name": "crm", "http": {
+                    "url": "https://crm.example/gone",
+                    "headersSecretRef": {"name": "crm"},
+                    "format": "JSON",
+                    "recipientsPointer": "/data",
+                    "nextPage": {"pointer": "/next", "parameter": "after"},
+                    "timeoutSeconds": 30,
+                }},
+                {"name": "db", "sql": {
+                    "urlSecretKeyRef": {"name": "crm-db", "key": "url"},
+                    "query": "select psid as id from gone",
+                    "timeoutSeconds": 60,
+                }},
+            ]},
             "sender": {
                 "resources": {
                     "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi"},

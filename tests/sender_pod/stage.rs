@@ -85,7 +85,7 @@ impl Stage {
         .unwrap();
         let account = AccountKey::of("default", &channel).unwrap();
         let mut declaration = Declaration::of(&broadcast, &channel, account).unwrap();
-        declaration.orders = Some(Orders { channel, audience: broadcast.spec.audience });
+        declaration.orders = Some(Orders { channel, audience: broadcast.spec.audience, suppression: Vec::new() });
         declaration
     }
 

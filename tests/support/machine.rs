@@ -7,7 +7,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Tests that run `herald` beside each other, at rates up to 200 a second each, on a machine with two processors.
-const SEATS: usize = 6;
+const SEATS: usize = 8;
+/// Two at once, and some others beside them.
+const OF_FEW: usize = 3;
 
 static MACHINE: Machine =
     Machine { state: Mutex::new(State { next: 0, called: 0, free: SEATS }), changed: Condvar::new() };
@@ -27,14 +29,15 @@ struct State {
 /// Part of the machine, until it is dropped. One a test: who holds one and waits for another may wait forever.
 pub struct Seats(usize);
 
-/// For a test whose pace is judged: it has the machine to itself.
+/// For a test that asks how soon something goes on, or how much of a rate is used: it has the machine to itself.
 pub fn alone() -> Seats {
     MACHINE.take(SEATS)
 }
 
-/// For a test that bounds what is on the wire at a moment, or how long nothing is: two of them at once.
+/// For a test whose pace is judged, or that bounds what is on the wire at a moment: two of them at once. What a machine delays
+/// is known where a pace is judged, see [`super::pace`].
 pub fn among_few() -> Seats {
-    MACHINE.take(SEATS / 2)
+    MACHINE.take(OF_FEW)
 }
 
 /// For all others.

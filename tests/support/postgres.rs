@@ -41,6 +41,24 @@ pub async fn fresh_database() -> String {
     format!("{server}/{name}")
 }
 
+/// The same as another database, row version by row version; whoever is connected to that one is sent away.
+pub async fn copy_of(database: &str) -> String {
+    let (server, original) = database.rsplit_once('/').unwrap();
+    let name = fresh_schema();
+    let mut connection = PgConnection::connect(&self::server()).await.unwrap();
+    let away = format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{original}'");
+    connection.execute(AssertSqlSafe(away)).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {original}"))).await.unwrap();
+    format!("{server}/{name}")
+}
+
+/// For databases that are large.
+pub async fn drop_database(database: &str) {
+    let (_, name) = database.rsplit_once('/').unwrap();
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}
+
 /// A server of its own, for who restarts it; ends with this value, or with this process.
 pub struct OwnServer {
     script: Child,

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpChannel, MessengerChannel, SlackChannel, TelegramChannel, TwilioChannel, WhatsAppChannel};
+use super::{
+    HttpChannel, MESSENGER_APP_SECRET, META_VERIFY_TOKEN, MessengerChannel, SLACK_SIGNING_SECRET, SlackChannel,
+    TELEGRAM_WEBHOOK_SECRET, TWILIO_AUTH_TOKEN, TelegramChannel, TwilioChannel, WHATSAPP_APP_SECRET, WhatsAppChannel,
+};
 use crate::api::rate::Rate;
 
 /// An account at a provider.
@@ -43,6 +46,19 @@ impl<'a> ChannelMember<'a> {
             ChannelMember::Slack(workspace) => workspace,
             ChannelMember::Twilio(sender) => sender,
             ChannelMember::Http(endpoint) => endpoint,
+        }
+    }
+
+    /// The keys of the channel's Secret that its call-backs are verified by, with those that may be missing: all that a
+    /// receiver sees of it.
+    pub fn callback_keys(self) -> &'static [&'static str] {
+        match self {
+            ChannelMember::Messenger(_) => &[MESSENGER_APP_SECRET, META_VERIFY_TOKEN],
+            ChannelMember::WhatsApp(_) => &[WHATSAPP_APP_SECRET, META_VERIFY_TOKEN],
+            ChannelMember::Telegram(_) => &[TELEGRAM_WEBHOOK_SECRET],
+            ChannelMember::Slack(_) => &[SLACK_SIGNING_SECRET],
+            ChannelMember::Twilio(_) => &[TWILIO_AUTH_TOKEN],
+            ChannelMember::Http(_) => &[],
         }
     }
 }

@@ -8,6 +8,7 @@ mod http_response;
 mod messenger;
 mod receiver;
 mod slack;
+mod suppression;
 mod telegram;
 mod twilio;
 mod whatsapp;
@@ -24,6 +25,7 @@ pub use receiver::{
     CALLBACKS, META_VERIFY_TOKEN, Receiver, ReceiverStatus, SLACK_SIGNING_SECRET, TELEGRAM_WEBHOOK_SECRET,
 };
 pub use slack::{SLACK_BOT_TOKEN, SlackChannel};
+pub use suppression::{MAX_SUPPRESSION_SOURCES, Suppression, SuppressionSource};
 pub use telegram::{TELEGRAM_BOT_TOKEN, TELEGRAM_RATE, TelegramChannel};
 pub use twilio::{TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN, TwilioChannel};
 pub use whatsapp::{WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET, WHATSAPP_RATE, WhatsAppChannel};
@@ -157,6 +159,12 @@ pub struct MessageChannelSpec {
     /// beside an API key). Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<Receiver>,
+    /// People who get nothing from this account while these lists name them, as if they had opted out: by every broadcast of the
+    /// account they are planned and skipped (OptedOut), and the provider is not called. The lists are read whenever a plan is
+    /// made, and again whenever a sender of it starts; one that cannot be read holds the broadcast back. Of several channels of one account each
+    /// has its say. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppression: Option<Suppression>,
     /// How the pods that send through this channel are run. Mutable; a change counts from the next pod on. `herald run`
     /// makes no pods and does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,6 +198,11 @@ impl MessageChannelSpec {
     /// The URL that the provider calls, where it is known.
     pub fn callback_url(&self) -> Option<&str> {
         self.receiver.as_ref()?.url.as_deref()
+    }
+
+    /// The lists of people who get nothing, in order.
+    pub fn suppression_sources(&self) -> &[SuppressionSource] {
+        self.suppression.as_ref().map_or(&[], |suppression| &suppression.sources)
     }
 
     /// Whether Herald runs a receiver for it.

@@ -30,8 +30,8 @@ pub struct ReceiverStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Receiver {
-    /// Whether Herald runs a receiver for this channel: a Deployment and a Service in its namespace, with the channel's
-    /// Secret. `status.receiver.url` is where it is; you lead the provider there, with TLS. Default false. Mutable.
+    /// Whether Herald runs a receiver for this channel: a Deployment and a Service in its namespace, with the keys of the
+    /// channel's Secret that calls are verified by. `status.receiver.url` is where it is; you lead the provider there, with TLS. Default false. Mutable.
     /// `herald run` has the flag `--receiver` instead.
     #[serde(default)]
     pub enabled: bool,

@@ -62,7 +62,8 @@ impl<'a> Waves<'a> {
         jobs.sort_by_key(|job| std::cmp::Reverse(job::wave(job)));
         let object = &observation.object;
         let channel = observation.channel.as_ref();
-        let template_hash = channel.map(|channel| job::template_hash(object, channel, settings));
+        let template_hash =
+            channel.map(|channel| job::template_hash(object, channel, &observation.suppression, settings));
         let generations = channel.map(|channel| job::generations(object, channel));
         let present = |job: &&Job| {
             annotation(job, job::GENERATIONS) == generations.as_deref()
@@ -170,7 +171,7 @@ pub fn next(
     if let Some(until) = alive.max(waiting) {
         return Next::wait(Some(until));
     }
-    let job = job::job(&observation.object, channel, settings, waves.highest + 1, reached);
+    let job = job::job(&observation.object, channel, &observation.suppression, settings, waves.highest + 1, reached);
     let mut next = Next::act(Action::CreateJob(Box::new(job)));
     if snapshot.closed == Some(Closed::CredentialsInvalid) {
         next.actions.insert(0, Action::LiftCredentialStop);
@@ -196,7 +197,7 @@ fn tell(
     if let Some(at) = at.filter(|at| *at > observation.now) {
         return Next::wait(Some(until.map_or(at, |until| until.min(at))));
     }
-    let job = job::job(&observation.object, channel, settings, waves.highest + 1, reached);
+    let job = job::job(&observation.object, channel, &observation.suppression, settings, waves.highest + 1, reached);
     Next::act(Action::CreateJob(Box::new(job::telling_job(job, told))))
 }
 

@@ -21,7 +21,9 @@ use crate::delivery::time::Span;
 use crate::ledger::declaration::Undeclarable;
 use crate::ledger::recollection::{self, Recollection};
 use crate::ledger::status::end;
-use crate::ledger::{AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders};
+use crate::ledger::{
+    AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders, SuppressionList,
+};
 
 fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
     Refusal { reason, message: message.into() }
@@ -54,8 +56,21 @@ pub fn wanted(broadcast: &BroadcastMessage, channels: &[MessageChannel]) -> Resu
     }
     // Asked for only when it matters, and then not of a cache.
     declaration.recollection.approval = None;
-    declaration.orders = Some(Orders { channel: channel.spec.clone(), audience: broadcast.spec.audience.clone() });
+    declaration.orders = Some(Orders {
+        channel: channel.spec.clone(),
+        audience: broadcast.spec.audience.clone(),
+        suppression: suppression(channel, channels),
+    });
     Ok(declaration)
+}
+
+/// The lists of people who get nothing, of all channels of the namespace that name the account of this one.
+pub fn suppression(channel: &MessageChannel, channels: &[MessageChannel]) -> Vec<SuppressionList> {
+    let Some(account) = AccountKey::of(&channel.namespace().unwrap_or_default(), &channel.spec) else {
+        return Vec::new();
+    };
+    let named = channels.iter().map(|channel| (channel.metadata.name.as_deref().unwrap_or_default(), &channel.spec));
+    SuppressionList::of_account(&account, named)
 }
 
 fn undeclarable(error: &Undeclarable) -> &'static str {

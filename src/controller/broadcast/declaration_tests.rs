@@ -199,3 +199,24 @@ async fn a_time_zone_that_does_not_exist_is_refused_with_its_field() {
     assert_eq!(reason, "QuietHoursInvalid");
     assert!(message.starts_with("spec.schedule.quietHours[0].timeZone: "), "{message}");
 }
+
+#[test]
+fn every_channel_of_the_account_says_who_gets_nothing_and_no_other() {
+    let list = |name: &str| json!({"suppression": {"sources": [{"name": name, "configMapKeyRef": {"name": "lists", "key": "ids.csv"}}]}});
+    let mut elsewhere = channel_with("elsewhere", list("theirs"));
+    elsewhere.spec.messenger.as_mut().unwrap().page_id = "2".to_owned();
+    let channels = [channel_with("second", list("two")), elsewhere, channel_with("page", list("one"))];
+    let object = serde_json::from_value(object("uid-1", None, 0)).unwrap();
+    let named = |channels: &[MessageChannel]| {
+        let lists = wanted(&object, channels).unwrap().orders.unwrap().suppression;
+        let one = |list: SuppressionList| (list.channel.clone(), list.field(), list.source.name);
+        lists.into_iter().map(one).collect::<Vec<_>>()
+    };
+    let field = "spec.suppression.sources[0]";
+    let expected = [("page", field, "one"), ("second", field, "two")];
+    let expected = expected.map(|(channel, field, name)| (channel.to_owned(), field.to_owned(), name.to_owned()));
+    assert_eq!(named(&channels), expected);
+    let mut turned = channels.to_vec();
+    turned.reverse();
+    assert_eq!(named(&turned), expected, "in whatever order a cache gives them");
+}

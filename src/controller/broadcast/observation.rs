@@ -10,7 +10,7 @@ use super::memory::Memory;
 use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageBatch, MessageBatchStatus, MessageChannel};
 use crate::delivery::notification::Standing;
 use crate::delivery::time::Timestamp;
-use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
+use crate::ledger::{BatchSnapshot, BroadcastSnapshot, SuppressionList};
 
 /// What the ledger says to a broadcast's declaration.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Observation {
     pub object: BroadcastMessage,
     /// The channel it names, if there is one.
     pub channel: Option<MessageChannel>,
+    /// The lists of people who get nothing, of all channels of its account.
+    pub suppression: Vec<SuppressionList>,
     pub declared: Declared,
     /// MessageBatches of its namespace that name it, whoever owns them.
     pub batches: Vec<MessageBatch>,

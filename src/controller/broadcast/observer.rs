@@ -8,6 +8,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
 use super::decide_wave::START_GRACE;
+use super::declaration::suppression;
 use super::observation::{Declared, JobWarning, Observation};
 use super::{decide_stall, decide_wave};
 use crate::api::{BroadcastMessage, MessageBatch, MessageChannel};
@@ -71,10 +72,9 @@ pub async fn observe(
     let name = object.name_any();
     let uid = object.uid().unwrap_or_default();
     let in_namespace = |other: Option<&String>| other.is_some_and(|other| *other == namespace);
-    let channel = readable(&stores.channels, |channel| {
-        in_namespace(channel.metadata.namespace.as_ref())
-            && channel.metadata.name.as_ref() == Some(&object.spec.channel_ref.name)
-    });
+    let channels = stores.channels_of(&namespace);
+    let channel = channels.iter().find(|channel| channel.name_any() == object.spec.channel_ref.name).cloned();
+    let suppression = channel.as_ref().map_or_else(Vec::new, |channel| suppression(channel, &channels));
     let batches = readable(&stores.batches, |batch| {
         in_namespace(batch.metadata.namespace.as_ref()) && batch.spec.broadcast_ref.name == name
     });
@@ -90,9 +90,8 @@ pub async fn observe(
         Declared::Refused { .. } => clock.now(),
     };
     inquire(client, &namespace, &jobs, &pods, now, inquiry).await;
-    let channel = channel.into_iter().next();
     let warnings = inquiry.warnings.clone();
-    Observation { object: object.clone(), channel, declared, batches, jobs, pods, warnings, now }
+    Observation { object: object.clone(), channel, suppression, declared, batches, jobs, pods, warnings, now }
 }
 
 /// Asks for events only where a Job should run a pod, does not, and no pod says why; less and less often.

@@ -1,6 +1,6 @@
 //! The receiver of a channel: a Deployment and a Service in the channel's namespace, owned by it. Its pod meets Pod Security
-//! `restricted`, holds no credentials of the cluster but a token for the ledger, and mounts the channel's Secret as optional:
-//! it says itself what is missing, by not being ready.
+//! `restricted`, holds no credentials of the cluster but a token for the ledger, and mounts of the channel's Secret the keys that
+//! calls are verified by, as optional: it says itself what is missing, by not being ready.
 
 use std::collections::BTreeMap;
 
@@ -122,7 +122,7 @@ fn labels(channel: &MessageChannel) -> BTreeMap<String, String> {
 }
 
 fn pod(channel: &MessageChannel, settings: &SenderSettings) -> PodSpec {
-    let mounts = sender_pod::credentials_and_token(&channel.spec);
+    let mounts = sender_pod::callback_keys_and_token(&channel.spec);
     let pull_secrets = channel.spec.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
     let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
     PodSpec {
@@ -157,7 +157,7 @@ fn pod(channel: &MessageChannel, settings: &SenderSettings) -> PodSpec {
 /// The spec without what changes nothing here, so that an edit of the rate starts no other pod.
 fn environment(channel: &MessageChannel, settings: &SenderSettings) -> Vec<k8s_openapi::api::core::v1::EnvVar> {
     let mut spec = channel.spec.clone();
-    (spec.rate, spec.sender) = (None, None);
+    (spec.rate, spec.suppression, spec.sender) = (None, None, None);
     let namespace = channel.namespace().unwrap_or_default();
     let received = ReceivedChannel { namespace, name: channel.name_any(), spec };
     let mut environment = vec![plain(mount::LEDGER_URL_VARIABLE, &settings.ledger_url)];

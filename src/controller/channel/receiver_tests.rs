@@ -26,7 +26,7 @@ fn settings() -> SenderSettings {
 }
 
 #[test]
-fn the_pod_is_restricted_and_mounts_only_its_token_and_the_secret_if_it_is_there() {
+fn the_pod_is_restricted_and_mounts_only_its_token_and_what_calls_are_verified_by_if_it_is_there() {
     let deployment = serde_json::to_value(deployment(&channel("acme"), &settings())).unwrap();
     let pod = &deployment["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -40,7 +40,9 @@ fn the_pod_is_restricted_and_mounts_only_its_token_and_the_secret_if_it_is_there
     let volumes = pod["volumes"].as_array().unwrap();
     assert_eq!(volumes.len(), 2);
     assert_eq!(volumes[0]["projected"]["sources"][0]["serviceAccountToken"]["audience"], "herald");
-    assert_eq!(volumes[1]["secret"], json!({"secretName": "acme", "optional": true}));
+    let item = |key: &str| json!({"key": key, "path": key});
+    let items = json!([item("appSecret"), item("verifyToken")]);
+    assert_eq!(volumes[1]["secret"], json!({"secretName": "acme", "items": items, "optional": true}));
     assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
     assert_eq!(pod["serviceAccountName"], Value::Null);
 }
@@ -77,6 +79,10 @@ fn the_pod_is_told_its_channel_and_an_edit_of_the_rate_starts_no_other() {
     let first = channel("acme");
     let mut edited = first.clone();
     edited.spec.rate = None;
+    edited.spec.suppression = serde_json::from_value(serde_json::json!({
+        "sources": [{"name": "gone", "configMapKeyRef": {"name": "gone", "key": "ids.csv"}}],
+    }))
+    .unwrap();
     assert_eq!(wanted(&first), wanted(&edited));
     edited.spec.messenger.as_mut().unwrap().base_url = "https://elsewhere.example".into();
     assert_ne!(wanted(&first), wanted(&edited));

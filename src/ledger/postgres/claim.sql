@@ -1,25 +1,35 @@
 -- Batches in their order, until there are recipients enough or one on probation comes, which gives one. The last is held;
 -- those before it, and all where there are not enough, have nobody left to take and are free again.
 -- The batches are walked one by one, so that no plan, however little the server knows of the tables, reads more than is
--- taken.
+-- taken. Recipients are named by zone and number together, which only the index of those pending can look up: by the
+-- primary key, as good to a server that knows nothing, whoever may not be taken would be read as well.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
 -- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones, $15 account,
 -- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
+), soonest AS MATERIALIZED (
+    -- When the first may be taken of each open zone with somebody pending.
+    SELECT open.zone, first.not_before FROM UNNEST($13::bigint[]) AS open (zone) CROSS JOIN LATERAL (
+        SELECT not_before FROM delivery WHERE broadcast_id = $1 AND state = 0 AND not_before >= 0 AND delivery.zone = open.zone
+        ORDER BY not_before LIMIT 1) AS first
 ), zones AS MATERIALIZED (
-    -- Open, and with somebody pending: most batches have nobody of a zone that is done, and those before the first have nobody.
-    SELECT open.zone, first.seq FROM UNNEST($13::bigint[]) AS open (zone) CROSS JOIN LATERAL (
-        SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = open.zone
+    -- With somebody who is due: most batches have nobody of a zone that is done, and those before the first have nobody. Where
+    -- everybody is in backoff no batch is looked at.
+    SELECT soonest.zone, first.seq FROM soonest CROSS JOIN LATERAL (
+        SELECT seq FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = soonest.zone
         ORDER BY seq LIMIT 1) AS first
+    WHERE soonest.not_before <= $6
 ), risky AS (
     SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN batch.first_seq AND batch.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
+            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+            AND (delivery.zone, delivery.seq) >= (zones.zone, batch.first_seq)
+            AND (delivery.zone, delivery.seq) <= (zones.zone, batch.last_seq)
+            AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
-            ORDER BY seq LIMIT 1) AS of_zone
+            ORDER BY delivery.zone, delivery.seq LIMIT 1) AS of_zone
         LIMIT 1) AS somebody
     WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND last_seq >= (SELECT min(seq) FROM zones)
     AND (probation AND sender_id IS NULL OR sender_id IS NOT NULL AND lease_until <= $4)
@@ -34,11 +44,13 @@ WITH back AS (
         ORDER BY idx OFFSET 0) AS free
     CROSS JOIN LATERAL (
         SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone
-            AND seq BETWEEN free.first_seq AND free.last_seq AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
+            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+            AND (delivery.zone, delivery.seq) >= (zones.zone, free.first_seq)
+            AND (delivery.zone, delivery.seq) <= (zones.zone, free.last_seq)
+            AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
-            ORDER BY seq LIMIT $7) AS of_zone
+            ORDER BY delivery.zone, delivery.seq LIMIT $7) AS of_zone
         LIMIT $7) AS pending
     LIMIT $7
 ), probed AS (
@@ -74,7 +86,7 @@ WITH back AS (
 )
 SELECT batch.idx, batch.first_seq, batch.last_seq, batch.epoch, batch.probation,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
-        THEN (SELECT min(not_before) FROM delivery WHERE broadcast_id = $1 AND state = 0 AND zone = ANY ($13)) END AS due,
+        THEN (SELECT min(not_before) FROM soonest) END AS due,
     CASE WHEN NOT EXISTS (SELECT 1 FROM found)
         THEN ARRAY (SELECT quiet.zone FROM UNNEST($14::bigint[]) AS quiet (zone) CROSS JOIN LATERAL (
             SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = quiet.zone LIMIT 1) AS pending)

@@ -14,11 +14,11 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
-use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
+use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow,
-    Portable, Store, Survey, Taken, Wanted, has_opted_out,
+    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
+    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -177,6 +177,7 @@ impl Store for PostgresStore {
             .bind(told)
             .bind(NotificationEvent::BatchCompleted.as_str())
             .bind(count(|delta| delta.requests))
+            .bind(batches.values().map(|delta| latency_of(&delta.latency)).collect::<sqlx::Result<Vec<_>>>()?)
             .bind(owed_to)
             .execute(self.connection())
             .await?;
@@ -215,8 +216,8 @@ impl Store for PostgresStore {
     async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM UNNEST($2::bigint[]) AS zones (zone) CROSS JOIN LATERAL ( \
-                 SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 0 AND delivery.zone = zones.zone \
-                 AND not_before <= $3 LIMIT 1) AS due)",
+                 SELECT not_before FROM delivery WHERE broadcast_id = $1 AND state = 0 AND not_before >= 0 \
+                 AND delivery.zone = zones.zone ORDER BY not_before LIMIT 1) AS first WHERE not_before <= $3)",
         )
         .bind(broadcast)
         .bind(zones)
@@ -266,25 +267,32 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn excluded_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
-        self.places(
-            "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
-             WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = name)",
-            broadcast,
-            recipients,
-        )
-        .await
+    async fn listed_among(&mut self, list: PlanList, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        let statement = match list {
+            PlanList::Excluded => {
+                "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+                 WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = name)"
+            }
+            PlanList::Suppressed => {
+                "SELECT place - 1 FROM UNNEST($2::text[]) WITH ORDINALITY AS wanted (name, place) \
+                 WHERE EXISTS (SELECT 1 FROM suppression WHERE broadcast_id = $1 AND recipient = name)"
+            }
+        };
+        self.places(statement, broadcast, recipients).await
     }
 
-    async fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO exclusion (broadcast_id, recipient) SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(broadcast)
-        .bind(recipients)
-        .execute(self.connection())
-        .await?;
+    async fn enlist(&mut self, list: PlanList, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
+        let statement = match list {
+            PlanList::Excluded => {
+                "INSERT INTO exclusion (broadcast_id, recipient) \
+                 SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) ON CONFLICT DO NOTHING"
+            }
+            PlanList::Suppressed => {
+                "INSERT INTO suppression (broadcast_id, recipient) \
+                 SELECT $1, name FROM UNNEST($2::text[]) AS wanted (name) ON CONFLICT DO NOTHING"
+            }
+        };
+        sqlx::query(statement).bind(broadcast).bind(recipients).execute(self.connection()).await?;
         Ok(())
     }
 

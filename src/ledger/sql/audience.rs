@@ -96,6 +96,7 @@ async fn finished<S: Store>(store: &mut S, own: &BroadcastRow, name: &str) -> sq
     Ok(Ok(other))
 }
 
+/// Whoever has the message, as the provider told after an answer that said otherwise, is here as one who was sent it.
 async fn read<S: Store>(
     store: &mut S,
     other: &BroadcastRow,
@@ -106,7 +107,11 @@ async fn read<S: Store>(
     let end = from.saturating_add(MAX_LOOKED_THROUGH).min(other.planned);
     let statement = format!(
         "SELECT seq, recipient, vars FROM delivery WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 \
-         AND state IN ({}) ORDER BY seq LIMIT $4",
+         AND (CASE WHEN state IN ({}, {}) AND coalesce(delivered_at, read_at) IS NOT NULL THEN {} ELSE state END) IN ({}) \
+         ORDER BY seq LIMIT $4",
+        RecipientState::Failed.code(),
+        RecipientState::Skipped.code(),
+        RecipientState::Sent.code(),
         states.join(", ")
     );
     let found: Vec<(i64, String, String)> = store.all(&statement, args![other.id, from, end, MAX_PAGE]).await?;

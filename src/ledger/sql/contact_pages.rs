@@ -93,6 +93,11 @@ fn looked_through(source: &ContactsSource) -> (&'static str, &'static str) {
     if source.tags.is_empty() { ("contact", "") } else { ("tag", " AND tag = $4") }
 }
 
+/// The contacts of those who have a tag, each looked up by their key. `CROSS JOIN` keeps SQLite to that order. The lower bound is
+/// said again of the contacts for PostgreSQL, which may go through both in order and would begin with the first of all.
+const OF_TAG: &str = " AND contact.account_id = $1 AND contact.recipient = tag.recipient AND contact.recipient > $2";
+
+/// The table is walked in the order of its key, which needs no sorting, and no further than where enough are found.
 fn statement(search: &Search<'_>) -> (String, Vec<Value>) {
     let ContactsSource { tags, without_tags, active_within_seconds } = search.source;
     let (table, first) = looked_through(search.source);
@@ -104,11 +109,11 @@ fn statement(search: &Search<'_>) -> (String, Vec<Value>) {
     };
     let mut conditions = String::new();
     if !search.opted_out {
-        conditions.push_str(" AND opted_out_at IS NULL");
+        conditions.push_str(" AND contact.opted_out_at IS NULL");
     }
     if let Some(seconds) = active_within_seconds {
         let since = search.now - Span::from_secs(i64::from(*seconds));
-        conditions.push_str(&format!(" AND active_at >= {}", place(since.into())));
+        conditions.push_str(&format!(" AND contact.active_at >= {}", place(since.into())));
     }
     let others = tags.iter().skip(1).map(|tag| (tag, "NOT NULL"));
     for (tag, is) in others.chain(without_tags.iter().map(|tag| (tag, "NULL"))) {
@@ -119,12 +124,14 @@ fn statement(search: &Search<'_>) -> (String, Vec<Value>) {
         ));
     }
     let limit = place(search.limit.into());
+    let (join, of_tag) = if tags.is_empty() { ("", "") } else { (" CROSS JOIN contact", OF_TAG) };
     let statement = format!(
-        "SELECT contact.recipient, vars, met_at, active_at, opted_out_at, opted_out_reason \
-         FROM (SELECT recipient FROM {table} WHERE account_id = $1 AND recipient > $2{first} \
-               ORDER BY recipient LIMIT $3) AS looked \
-         JOIN contact ON contact.account_id = $1 AND contact.recipient = looked.recipient WHERE TRUE{conditions} \
-         ORDER BY contact.recipient LIMIT {limit}"
+        "SELECT contact.recipient, contact.vars, contact.met_at, contact.active_at, contact.opted_out_at, \
+         contact.opted_out_reason FROM {table}{join} \
+         WHERE {table}.account_id = $1 AND {table}.recipient > $2{first} AND {table}.recipient <= ( \
+             SELECT max(recipient) FROM (SELECT recipient FROM {table} WHERE account_id = $1 AND recipient > $2{first} \
+                                         ORDER BY recipient LIMIT $3) AS looked) \
+         {of_tag}{conditions} ORDER BY {table}.recipient LIMIT {limit}"
     );
     (statement, values)
 }

@@ -16,6 +16,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::contacts::{ContactRow, Imported, MAX_TAGS_OF_CONTACT, OptedOut};
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::error::LedgerError;
+use crate::ledger::people::{OPTED_OUT, Wish};
 
 type Refused<T> = Result<T, LedgerError>;
 
@@ -35,6 +36,7 @@ pub struct Standing {
     pub active_at: Option<i64>,
     pub opted_out_at: Option<i64>,
     pub opted_out_reason: Option<String>,
+    pub wished_at: Option<i64>,
 }
 
 impl Standing {
@@ -47,7 +49,26 @@ impl Standing {
             active_at: None,
             opted_out_at: None,
             opted_out_reason: None,
+            wished_at: None,
         }
+    }
+
+    /// Whether a wish of this time comes after all that is known. Of two at one time the one for no messages counts.
+    fn is_news(&self, opts_out: bool, at: i64) -> bool {
+        let latest = self.wished_at.max(self.opted_out_at);
+        latest.is_none_or(|latest| at > latest || at == latest && opts_out)
+    }
+
+    fn opted_out(self, at: i64, reason: &str) -> Standing {
+        let wished_at = Some(at).max(self.wished_at);
+        match self.opted_out_at {
+            Some(_) => Standing { wished_at, ..self },
+            None => Standing { opted_out_at: Some(at), opted_out_reason: Some(reason.to_owned()), wished_at, ..self },
+        }
+    }
+
+    fn opted_in(self, at: i64) -> Standing {
+        Standing { opted_out_at: None, opted_out_reason: None, wished_at: Some(at).max(self.wished_at), ..self }
     }
 }
 
@@ -63,8 +84,8 @@ pub async fn known_among<S: Store>(
         return Ok(HashMap::new());
     }
     let statement = format!(
-        "SELECT recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason FROM contact \
-         WHERE account_id = $1 AND recipient IN ({})",
+        "SELECT recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason, wished_at \
+         FROM contact WHERE account_id = $1 AND recipient IN ({})",
         places(2, recipients.len())
     );
     let found: Vec<Standing> = store.all(&statement, with(account, recipients.iter().copied())).await?;
@@ -72,12 +93,13 @@ pub async fn known_among<S: Store>(
 }
 
 /// `$first, …`, so many of them.
-fn places(first: usize, count: usize) -> String {
+pub fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
 }
 
-fn with<'a>(account: i64, texts: impl Iterator<Item = &'a str>) -> Vec<Value> {
-    std::iter::once(Value::from(account)).chain(texts.map(Value::from)).collect()
+/// The parameters of a statement with [`places`] from 2 on.
+pub fn with<'a>(first: i64, texts: impl Iterator<Item = &'a str>) -> Vec<Value> {
+    std::iter::once(Value::from(first)).chain(texts.map(Value::from)).collect()
 }
 
 /// Locks an account that is there.
@@ -94,12 +116,12 @@ async fn lock_known<S: Store>(store: &mut S, key: &AccountKey) -> sqlx::Result<O
 
 async fn write<S: Store>(store: &mut S, account: i64, changed: &[Standing], unswept: bool) -> sqlx::Result<()> {
     for rows in changed.chunks(WRITTEN_AT_ONCE) {
-        let row = |place: usize| format!("($1, {}, $2)", places(3 + place * 7, 7));
+        let row = |place: usize| format!("($1, {}, $2)", places(3 + place * 8, 8));
         let statement = format!(
             "INSERT INTO contact (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason, \
-             unswept) VALUES {} ON CONFLICT (account_id, recipient) DO UPDATE SET vars = excluded.vars, \
+             wished_at, unswept) VALUES {} ON CONFLICT (account_id, recipient) DO UPDATE SET vars = excluded.vars, \
              vars_at = excluded.vars_at, active_at = excluded.active_at, opted_out_at = excluded.opted_out_at, \
-             opted_out_reason = excluded.opted_out_reason, unswept = contact.unswept OR excluded.unswept",
+             opted_out_reason = excluded.opted_out_reason, wished_at = excluded.wished_at, unswept = contact.unswept OR excluded.unswept",
             (0..rows.len()).map(row).collect::<Vec<_>>().join(", ")
         );
         let mut values = args![account, unswept];
@@ -111,7 +133,8 @@ async fn write<S: Store>(store: &mut S, account: i64, changed: &[Standing], unsw
                 row.met_at,
                 row.active_at,
                 row.opted_out_at,
-                &row.opted_out_reason
+                &row.opted_out_reason,
+                row.wished_at
             ]);
         }
         store.run(&statement, values).await?;
@@ -130,7 +153,8 @@ pub async fn tags_of<S: Store>(
         return Ok(tags);
     }
     let statement = format!(
-        "SELECT recipient, tag FROM tag WHERE account_id = $1 AND recipient IN ({})",
+        "SELECT recipient, tag FROM tag{} WHERE account_id = $1 AND recipient IN ({})",
+        S::indexed_by("tag_recipient"),
         places(2, recipients.len())
     );
     let found: Vec<(String, String)> = store.all(&statement, with(account, recipients.iter().copied())).await?;
@@ -213,7 +237,7 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
     Ok(Ok(imported))
 }
 
-/// Of which time the variables are is nothing that anybody sees, and neither is an activity among them: the contact's own
+/// Of which time variables and wishes are is nothing that anybody sees, and neither is an activity among them: the contact's own
 /// stands in its place.
 fn is_as_before(before: &Standing, after: &Standing) -> bool {
     let shown = |vars: &str| {
@@ -221,7 +245,9 @@ fn is_as_before(before: &Standing, after: &Standing) -> bool {
         vars.remove(LAST_ACTIVE_TIME);
         vars
     };
-    *before == Standing { vars_at: before.vars_at, vars: before.vars.clone(), ..after.clone() }
+    let unseen = Standing { vars_at: before.vars_at, wished_at: before.wished_at, ..before.clone() };
+    unseen
+        == Standing { vars: before.vars.clone(), vars_at: before.vars_at, wished_at: before.wished_at, ..after.clone() }
         && (before.vars == after.vars || shown(&before.vars) == shown(&after.vars))
 }
 
@@ -229,10 +255,8 @@ fn imported_over(known: Standing, row: &ContactRow, now: Timestamp) -> sqlx::Res
     let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text));
     let active_at = row.active_at.max(told).map(|at| at.min(now).0).max(known.active_at);
     let known = match &row.opted_out {
-        Some(reason) if known.opted_out_at.is_none() => {
-            Standing { opted_out_at: Some(now.0), opted_out_reason: Some(reason.clone()), ..known }
-        }
-        _ => known,
+        Some(reason) => known.opted_out(now.0, reason),
+        None => known,
     };
     if row.vars.is_empty() {
         return Ok(Standing { active_at, ..known });
@@ -286,11 +310,13 @@ pub async fn opt_out<S: Store>(
     let now = store.now().await?;
     let known = known_among(store, account, &recipients.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let names: BTreeSet<&str> = recipients.iter().map(String::as_str).collect();
-    let standing = names.into_iter().map(|name| known.get(name).cloned().unwrap_or_else(|| Standing::new(name, now)));
-    let gone: Vec<Standing> = standing
-        .filter(|standing| standing.opted_out_at.is_none())
-        .map(|standing| Standing { opted_out_at: Some(now.0), opted_out_reason: Some(reason.to_owned()), ..standing })
-        .collect();
+    let (mut gone, mut known_gone) = (Vec::new(), Vec::new());
+    for name in names {
+        let before = known.get(name).cloned().unwrap_or_else(|| Standing::new(name, now));
+        let those = if before.opted_out_at.is_none() { &mut gone } else { &mut known_gone };
+        those.push(before.opted_out(now.0, reason));
+    }
+    write(store, account, &known_gone, false).await?;
     write(store, account, &gone, true).await?;
     let skipped = opt_outs::sweep_all(store, account).await?;
     Ok(OptedOut { new: gone.len() as u64, skipped })
@@ -301,20 +327,60 @@ pub async fn opt_in<S: Store>(store: &mut S, key: &AccountKey, recipients: &[Str
     if recipients.is_empty() {
         return Ok(0);
     }
+    let now = store.now().await?;
+    let known = known_among(store, account, &recipients.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let are_out = known.into_values().filter(|standing| standing.opted_out_at.is_some());
+    let back: Vec<Standing> = are_out.map(|standing| standing.opted_in(now.0)).collect();
+    take_back(store, account, &back).await?;
+    Ok(back.len() as u64)
+}
+
+/// Lets people have messages again.
+async fn take_back<S: Store>(store: &mut S, account: i64, back: &[Standing]) -> sqlx::Result<()> {
+    if back.is_empty() {
+        return Ok(());
+    }
     // Whoever has opted out until now was not messaged: what is pending for them is skipped first.
     opt_outs::sweep_all(store, account).await?;
-    bar_resends(store, account, recipients).await?;
-    let statement = format!(
-        "UPDATE contact SET opted_out_at = NULL, opted_out_reason = NULL \
-         WHERE account_id = $1 AND opted_out_at IS NOT NULL AND recipient IN ({})",
-        places(2, recipients.len())
-    );
-    store.run(&statement, with(account, recipients.iter().map(String::as_str))).await
+    let recipients: Vec<&str> = back.iter().map(|standing| standing.recipient.as_str()).collect();
+    bar_resends(store, account, &recipients).await?;
+    write(store, account, back, false).await
+}
+
+/// What people told of their wishes, perhaps late and in any order: what is older than what is known of somebody changes
+/// nothing.
+pub async fn wish<S: Store>(store: &mut S, key: &AccountKey, wishes: &[Wish]) -> sqlx::Result<()> {
+    let account = lock_account(store, key, NO_RATE).await?;
+    let now = store.now().await?;
+    let recipients: Vec<&str> = wishes.iter().map(|wish| wish.recipient.as_str()).collect();
+    let known = known_among(store, account, &recipients).await?;
+    let (mut gone, mut back, mut as_before) = (Vec::new(), Vec::new(), Vec::new());
+    for Wish { recipient, opts_out, at } in wishes {
+        // A provider's clock that is ahead tells nothing of the future.
+        let at = (*at).min(now).0;
+        let before = known.get(recipient).cloned().unwrap_or_else(|| Standing::new(recipient, now));
+        if !before.is_news(*opts_out, at) {
+            continue;
+        }
+        match (before.opted_out_at.is_some(), *opts_out) {
+            (false, true) => gone.push(before.opted_out(at, OPTED_OUT)),
+            (true, true) => as_before.push(before.opted_out(at, OPTED_OUT)),
+            (true, false) => back.push(before.opted_in(at)),
+            (false, false) => as_before.push(before.opted_in(at)),
+        }
+    }
+    take_back(store, account, &back).await?;
+    write(store, account, &as_before, false).await?;
+    write(store, account, &gone, true).await?;
+    if !gone.is_empty() {
+        opt_outs::sweep_all(store, account).await?;
+    }
+    Ok(())
 }
 
 /// Who has opted out until now was not resent to, and is not from now on: nobody knows whether they got the message, and
 /// they have asked for none since.
-async fn bar_resends<S: Store>(store: &mut S, account: i64, recipients: &[String]) -> sqlx::Result<()> {
+async fn bar_resends<S: Store>(store: &mut S, account: i64, recipients: &[&str]) -> sqlx::Result<()> {
     let resending: Vec<(i64,)> = store
         .all(
             "SELECT id FROM broadcast WHERE account_id = $1 AND resend_unknown AND unknown > 0 AND NOT cancelled",
@@ -332,7 +398,10 @@ async fn bar_resends<S: Store>(store: &mut S, account: i64, recipients: &[String
     );
     for (id,) in resending {
         store
-            .run(&statement, args![id, account].into_iter().chain(recipients.iter().map(Value::from)).collect())
+            .run(
+                &statement,
+                args![id, account].into_iter().chain(recipients.iter().map(|one| Value::from(*one))).collect(),
+            )
             .await?;
     }
     Ok(())

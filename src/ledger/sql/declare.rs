@@ -9,6 +9,7 @@ use crate::api::channel::ChannelProvider;
 use crate::content;
 use crate::delivery::brake;
 use crate::delivery::rate::Rate;
+use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::{AccountKey, Declaration, digest};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -43,8 +44,13 @@ struct KnownRow {
     identity_hash: String,
     content_hash: String,
     audience_hash: String,
+    suppression_hash: String,
     sent_tags: String,
     first_attempt_at: Option<i64>,
+    finished_at: Option<i64>,
+    cancelled: bool,
+    end_at: Option<i64>,
+    start_by: Option<i64>,
     owner_uid: String,
     name: String,
     generation: i64,
@@ -77,9 +83,24 @@ impl KnownRow {
         Ok(changed.join(" and "))
     }
 
+    /// Whether its plan was made by other lists and can still follow them: what has ended stays as it ended.
+    fn is_suppressed_otherwise(&self, wanted: &Declaration, now: Timestamp) -> sqlx::Result<bool> {
+        let is_past = |instant: Option<i64>| instant.is_some_and(|at| at <= now.0);
+        let has_ended = self.finished_at.is_some() || self.cancelled || is_past(self.end_at) || is_past(self.start_by);
+        let is_open = self.first_attempt_at.is_none() && !has_ended;
+        Ok(is_open && self.suppression_hash != suppression_hash(wanted)?)
+    }
+
     fn is_newer(&self, wanted: &Declaration) -> bool {
         self.owner_uid == wanted.owner_uid && self.generation > wanted.generation
     }
+}
+
+/// Of the lists that the plan was made by, not of who is on them. They belong to the account, so the key does not stand for
+/// them.
+fn suppression_hash(wanted: &Declaration) -> sqlx::Result<String> {
+    let lists = wanted.orders.as_ref().map_or(&[][..], |orders| &orders.suppression);
+    Ok(digest(&rows::json(lists)?))
 }
 
 fn content_hash(wanted: &Declaration) -> sqlx::Result<String> {
@@ -154,6 +175,8 @@ async fn make_known<S: Store>(
                     return Ok(Err(Refused::Reused { changed: known.changed(wanted, account)? }));
                 }
                 plan::unseal(store, known.id).await?;
+            } else if known.is_suppressed_otherwise(wanted, store.now().await?)? {
+                plan::unseal(store, known.id).await?;
             }
             (known.id, known.memory)
         }
@@ -195,7 +218,8 @@ async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
     store
         .optional(
             &format!(
-                "SELECT id, account_id, identity_hash, content_hash, audience_hash, sent_tags, first_attempt_at, owner_uid, name, generation, \
+                "SELECT id, account_id, identity_hash, content_hash, audience_hash, suppression_hash, sent_tags, first_attempt_at, \
+                 finished_at, cancelled, end_at, start_by, owner_uid, name, generation, \
                  released, resend_unknown, retry_max_tries, {} FROM broadcast WHERE namespace = $1 AND idempotency_key = $2{}",
                 loss::MEMORY,
                 S::FOR_UPDATE
@@ -248,14 +272,15 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
     store
         .run(
             "UPDATE broadcast SET name = $2, owner_uid = $3, generation = $4, account_id = $5, identity_hash = $6, \
-             trouble_reason = CASE WHEN generation = $4 AND identity_hash = $6 THEN trouble_reason END, \
+             trouble_reason = CASE WHEN generation = $4 AND identity_hash = $6 AND suppression_hash = $31 THEN trouble_reason END, \
              released = FALSE, content = $7, request_timeout = $8, rate_messages = $9, rate_period_seconds = $10, \
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
              end_at = $13, suspended = $14, cancelled = cancelled OR $15, orders = $16, flow_weight = $17, \
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
              audience_hash = $27, parts = CASE WHEN first_attempt_at IS NULL THEN $28 ELSE parts END, \
-             sent_tags = $29, reply_window = $30, write_backs = $31, revision = revision + 1 WHERE id = $1",
+             sent_tags = $29, reply_window = $30, suppression_hash = $31, write_backs = $32, revision = revision + 1 \
+             WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -287,6 +312,7 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 parts(wanted),
                 rows::json(&wanted.sent_tags)?,
                 wanted.reply_window.map(|window| window.0),
+                suppression_hash(wanted)?,
                 owed::names(&wanted.write_backs)?
             ],
         )

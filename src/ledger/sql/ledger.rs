@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
-use super::store::{Database, Store};
+use super::store::{Database, PlanList, Store};
 use super::{
-    audience, contact_pages, contacts, declare, duplicate, exchange, maintain, outbox, owed, owner, plan, posting,
-    read, receive, results, rows,
+    audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opt_outs, outbox, owed, owner,
+    plan, posting, read, receive, results, rows,
 };
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
@@ -24,7 +24,7 @@ use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastW
 use crate::ledger::figures::Figures;
 use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
-use crate::ledger::people::{Deeds, OPTED_OUT};
+use crate::ledger::people::Deeds;
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::receipts::Received;
 use crate::ledger::results::{ResultsPage, ResultsQuery};
@@ -106,7 +106,11 @@ impl<D: Database> SenderLedger for D {
     }
 
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
-        commit!(self, |store| plan::exclude(store, ticket, chunk, recipients))
+        commit!(self, |store| plan::enlist(store, PlanList::Excluded, ticket, chunk, recipients))
+    }
+
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        commit!(self, |store| plan::enlist(store, PlanList::Suppressed, ticket, chunk, recipients))
     }
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {
@@ -135,6 +139,14 @@ impl<D: Database> SenderLedger for D {
 
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         commit_always!(self, |store| plan::abandon(store, ticket))
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        // Nearly always it concerns nobody, and then nobody's sending is held up by a lock.
+        match read!(self, |store| opt_outs::concerns_anybody(store, plan, recipients))?? {
+            true => commit!(self, |store| opt_outs::suppress(store, plan, recipients)),
+            false => Ok(0),
+        }
     }
 
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
@@ -222,26 +234,48 @@ impl<D: Database> ReceiverLedger for D {
         }
         // First, so that nobody who has just opted out is sent to by what the messages make due.
         let deeds = Deeds::of(events);
-        for slice in deeds.opted_in.chunks(MAX_CONTACTS) {
-            self.opt_in(account, slice).await?;
-        }
-        for slice in deeds.opted_out.chunks(MAX_CONTACTS) {
-            self.opt_out(account, slice, OPTED_OUT).await?;
+        for slice in deeds.wishes.chunks(MAX_CONTACTS) {
+            commit_always!(self, |store| contacts::wish(store, account, slice))?;
         }
         for slice in deeds.heard.chunks(MAX_CONTACTS) {
             self.heard_from(account, slice).await?;
         }
-        let found = read!(self, |store| receive::find(store, account, events))?;
         let people = events.iter().filter(|event| matches!(event, ProviderEvent::Person { .. })).count() as u32;
-        let mut received = Received { people, nothing: found.nothing, ..Received::default() };
-        for (broadcast, told) in &found.broadcasts {
-            for slice in told.chunks(receive::SLICE) {
-                let id = BroadcastId(*broadcast);
-                received.add(commit_always!(self, |store| receive::enter(store, found.account, id, slice))?);
-            }
+        let (mut received, found) = enter_messages(self, account, events).await?;
+        received.people = people;
+        received.nothing += found.early.len() as u32;
+        if !found.early.is_empty() {
+            let kept = commit_always!(self, |store| early::keep(store, found.account, &found.early))?;
+            received.kept = kept as u32;
+            received.nothing -= received.kept;
         }
         Ok(received)
     }
+}
+
+/// Enters what is told of messages, broadcast by broadcast; what is told too early comes back.
+async fn enter_messages<D: Database>(
+    database: &D,
+    account: &AccountKey,
+    events: &[ProviderEvent],
+) -> Result<(Received, receive::Found)> {
+    let found = read!(database, |store| receive::find(store, account, events))?;
+    let mut received = Received { nothing: found.nothing, ..Received::default() };
+    for (broadcast, told) in &found.broadcasts {
+        for slice in told.chunks(receive::SLICE) {
+            let id = BroadcastId(*broadcast);
+            received.add(commit_always!(database, |store| receive::enter(store, found.account, id, slice))?);
+        }
+    }
+    Ok((received, found))
+}
+
+/// Looks once more at a slice of what was told too early; returns whether there may be more of it at once.
+async fn look_again<D: Database>(database: &D) -> Result<bool> {
+    let Some(due) = read!(database, |store| early::due(store))? else { return Ok(false) };
+    let (_, found) = enter_messages(database, &due.account, &due.events()).await?;
+    commit_always!(database, |store| early::settle(store, &due, &found.early))?;
+    Ok(due.is_full())
 }
 
 impl<D: Database> Ledger for D {
@@ -302,7 +336,8 @@ impl<D: Database> Ledger for D {
 
     async fn maintain(&self) -> Result<bool> {
         // Once it has begun: that is what shows a ledger that was out of reach.
-        commit_always!(self, |store| maintain::maintain(store, || self.reachable_since()))
+        let more = commit_always!(self, |store| maintain::maintain(store, || self.reachable_since()))?;
+        Ok(more || look_again(self).await?)
     }
 
     async fn snapshot(&self, broadcast: BroadcastId) -> Result<BroadcastSnapshot> {

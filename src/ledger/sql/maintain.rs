@@ -47,7 +47,10 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Opt
     if skip_ended(store, now).await? > 0 {
         return Ok(true);
     }
-    Ok(opt_outs::sweep_any(store).await? || windows::skip_closed(store, now).await?)
+    if opt_outs::sweep_any(store).await? || windows::skip_closed(store, now).await? {
+        return Ok(true);
+    }
+    Ok(posting::give_up_forgotten(store, now).await? > 0)
 }
 
 #[derive(Clone, Copy)]

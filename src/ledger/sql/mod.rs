@@ -10,6 +10,7 @@ mod contact_pages;
 mod contacts;
 mod declare;
 mod duplicate;
+mod early;
 mod exchange;
 mod ledger;
 mod loss;

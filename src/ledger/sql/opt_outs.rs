@@ -4,15 +4,18 @@
 //! their end. Who opts out by the provider's answer is marked in the transaction that records the answer, which locks one
 //! broadcast; the deliveries of all others are swept by upkeep.
 
+use super::contacts::{places, with};
 use super::maintain::SLICE;
 use super::record::{count_moved, follow_policy};
 use super::rows::{self, Opened};
 use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
-use super::value::args;
+use super::value::{Value, args};
 use crate::delivery::gate::Closed;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::Timestamp;
+use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
+use crate::ledger::plan::{MAX_CHUNK, PlanTicket};
 
 /// So many people are swept in one transaction, which looks each of them up in each broadcast of the account that is not over.
 const MAX_SWEPT: i64 = 1_000;
@@ -133,6 +136,88 @@ async fn skip_sealed<S: Store>(store: &mut S, account: i64, id: i64, last: &str)
     count_moved(store, &mut broadcast, &moved, RecipientState::Skipped, reason, now).await?;
     broadcast.save(store, None, now).await?;
     Ok(skipped.len() as u64)
+}
+
+/// Whether anybody of a chunk may still be messaged by a sealed plan: a look that locks nothing.
+pub async fn concerns_anybody<S: Store>(
+    store: &mut S,
+    plan: PlanTicket,
+    recipients: &[String],
+) -> sqlx::Result<Result<bool, LedgerError>> {
+    if recipients.len() > MAX_CHUNK {
+        return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
+    }
+    let Some(broadcast) = rows::read(store, plan.broadcast).await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if !is_of(&broadcast, plan) {
+        return Ok(Err(LedgerError::PlanSuperseded));
+    }
+    Ok(Ok(!concerned(store, broadcast.id, recipients).await?.is_empty()))
+}
+
+fn is_of(broadcast: &rows::BroadcastRow, plan: PlanTicket) -> bool {
+    broadcast.plan_epoch == plan.epoch && broadcast.plan_sealed_at.is_some()
+}
+
+/// Whoever of a chunk is pending, or unknown and could be resent to.
+async fn concerned<S: Store>(store: &mut S, broadcast: i64, recipients: &[String]) -> sqlx::Result<Vec<DeliveryRow>> {
+    if recipients.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = format!(
+        "SELECT {DELIVERY_COLUMNS}, TRUE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND recipient IN ({}) \
+         AND (state = 0 OR (state = 5 AND NOT resend_barred))",
+        S::indexed_by("delivery_recipient"),
+        places(2, recipients.len())
+    );
+    store.all(&statement, with(broadcast, recipients.iter().map(String::as_str))).await
+}
+
+/// Treats a chunk of people as opted out in a sealed plan, in that alone: whoever is pending is skipped, whoever is unknown
+/// or waits to be resent is not resent to. Returns how many were skipped.
+pub async fn suppress<S: Store>(
+    store: &mut S,
+    plan: PlanTicket,
+    recipients: &[String],
+) -> sqlx::Result<Result<u64, LedgerError>> {
+    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, plan.broadcast, "").await? else {
+        return Ok(Err(LedgerError::UnknownBroadcast));
+    };
+    if !is_of(&broadcast, plan) {
+        return Ok(Err(LedgerError::PlanSuperseded));
+    }
+    // Who may have been messaged in a lost time becomes unknown, not skipped.
+    if broadcast.may_have_forgotten() {
+        return Ok(Ok(0));
+    }
+    let concerned = concerned(store, broadcast.id, recipients).await?;
+    let is_pending = |row: &DeliveryRow| row.state == RecipientState::Pending.code();
+    let (pending, unknown): (Vec<_>, Vec<_>) = concerned.into_iter().partition(|row| is_pending(row) && !row.resend);
+    let numbers = |rows: &[DeliveryRow]| rows.iter().map(|row| row.seq).collect::<Vec<i64>>();
+    let (pending, barred) = (numbers(&pending), numbers(&unknown));
+    let resent = unknown.into_iter().filter(is_pending).collect();
+    follow_policy(store, &mut broadcast, resent, Some(SkipReason::OptedOut), now).await?;
+    set(store, broadcast.id, "resend_barred = TRUE", &barred).await?;
+    let (state, reason) = (RecipientState::Skipped, SkipReason::OptedOut.as_str());
+    let skipped = format!("state = {}, reason = '{reason}', code = NULL", state.code());
+    set(store, broadcast.id, &skipped, &pending).await?;
+    let moved: Vec<_> = pending.iter().map(|seq| (*seq, RecipientState::Pending)).collect();
+    count_moved(store, &mut broadcast, &moved, state, reason, now).await?;
+    broadcast.save(store, None, now).await?;
+    Ok(Ok(pending.len() as u64))
+}
+
+/// Changes the rows of these recipients, which this transaction has locked with their broadcast.
+async fn set<S: Store>(store: &mut S, broadcast: i64, what: &str, seqs: &[i64]) -> sqlx::Result<()> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let statement =
+        format!("UPDATE delivery SET {what} WHERE broadcast_id = $1 AND seq IN ({})", places(2, seqs.len()));
+    let numbers = std::iter::once(broadcast).chain(seqs.iter().copied()).map(Value::from);
+    store.run(&statement, numbers.collect()).await?;
+    Ok(())
 }
 
 /// Counts those whom a plan holds as skipped from the beginning, once its batches are cut.

@@ -21,6 +21,7 @@ pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Res
     Ok(Ok(Brief {
         broadcast: BroadcastId(row.id),
         plan: row.plan_epoch,
+        under_way: row.plan_sealed_at.is_some() && row.finished_at.is_none() && gate.ended(now).is_none(),
         content: serde_json::from_str(&row.content).map_err(decode)?,
         orders: serde_json::from_str(orders).map_err(decode)?,
         credentials_refused: gate.account_stopped && but_for_credentials.closed(now).is_none(),

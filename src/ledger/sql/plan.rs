@@ -6,7 +6,7 @@ use super::contacts::{self, Standing};
 use super::duplicate::{self, Comparison, Pair};
 use super::opt_outs;
 use super::rows::{self, BroadcastRow, Opened};
-use super::store::{PlannedRow, Store};
+use super::store::{PlanList, PlannedRow, Store};
 use super::value::args;
 use super::zones::NumberedZones;
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
@@ -44,7 +44,7 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
     if was_sealed {
         return Ok(Ok(Begin::More));
     }
-    for table in ["delivery", "exclusion"] {
+    for table in ["delivery"].into_iter().chain(PlanList::ALL.map(PlanList::table)) {
         if delete_slice(store, table, id.0).await? > 0 {
             return Ok(Ok(Begin::More));
         }
@@ -118,8 +118,10 @@ async fn step<S: Store>(store: &mut S, ticket: PlanTicket, chunk: u64) -> sqlx::
     Ok(Ok(Step::Fresh(Box::new(broadcast))))
 }
 
-pub async fn exclude<S: Store>(
+/// Adds a chunk to one of the lists.
+pub async fn enlist<S: Store>(
     store: &mut S,
+    list: PlanList,
     ticket: PlanTicket,
     chunk: u64,
     recipients: &[String],
@@ -132,7 +134,7 @@ pub async fn exclude<S: Store>(
         Ok(Step::Repeated(_)) => return Ok(Ok(())),
         Ok(Step::Fresh(_)) => {}
     }
-    store.exclude(ticket.broadcast.0, recipients).await?;
+    store.enlist(list, ticket.broadcast.0, recipients).await?;
     let now = store.now().await?;
     store
         .run(
@@ -201,10 +203,11 @@ struct Known {
 
 impl Known {
     /// The later of both activities; a row that comes from the future is of now.
-    fn of(contact: Option<&Standing>, row: &PlanRow, now: Timestamp) -> Known {
+    fn of(contact: Option<&Standing>, suppressed: bool, row: &PlanRow, now: Timestamp) -> Known {
         let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text)).map(|at| at.min(now).0);
         let kept = contact.and_then(|contact| contact.active_at);
-        Known { active_at: told.max(kept), opted_out: contact.is_some_and(|contact| contact.opted_out_at.is_some()) }
+        let opted_out = suppressed || contact.is_some_and(|contact| contact.opted_out_at.is_some());
+        Known { active_at: told.max(kept), opted_out }
     }
 }
 
@@ -217,10 +220,13 @@ async fn enter<S: Store>(
     now: Timestamp,
 ) -> sqlx::Result<Entered> {
     let recipients: Vec<&str> = rows.iter().map(|row| row.recipient.as_str()).collect();
-    let excluded = excluded(store, broadcast.id, &recipients).await?;
+    let excluded = listed(store, PlanList::Excluded, broadcast.id, &recipients).await?;
+    let suppressed = listed(store, PlanList::Suppressed, broadcast.id, &recipients).await?;
     let known = contacts::known_among(store, broadcast.account_id, &recipients).await?;
-    let standing = |row: &PlanRow| Known::of(known.get(row.recipient.as_str()), row, now);
-    let standing: Vec<Known> = rows.iter().map(standing).collect();
+    let standing = |(index, row): (usize, &PlanRow)| {
+        Known::of(known.get(row.recipient.as_str()), suppressed.contains(&index), row, now)
+    };
+    let standing: Vec<Known> = rows.iter().enumerate().map(standing).collect();
     let entered = |dropped: Vec<(usize, Dropped)>| {
         let left_out: HashSet<usize> = dropped.iter().map(|(index, _)| *index).collect();
         let is_skipped = |(index, known): &(usize, &Known)| known.opted_out && !left_out.contains(index);
@@ -242,10 +248,15 @@ async fn enter<S: Store>(
     Err(sqlx::Error::InvalidArgument("a recipient came into the plan beside its planner".to_owned()))
 }
 
-async fn excluded<S: Store>(store: &mut S, broadcast: i64, recipients: &[&str]) -> sqlx::Result<HashSet<usize>> {
-    let (any,): (bool,) =
-        store.one("SELECT EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1)", args![broadcast]).await?;
-    if any { Ok(places(store.excluded_among(broadcast, recipients).await?)) } else { Ok(HashSet::new()) }
+async fn listed<S: Store>(
+    store: &mut S,
+    list: PlanList,
+    broadcast: i64,
+    recipients: &[&str],
+) -> sqlx::Result<HashSet<usize>> {
+    let statement = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE broadcast_id = $1)", list.table());
+    let (any,): (bool,) = store.one(&statement, args![broadcast]).await?;
+    if any { Ok(places(store.listed_among(list, broadcast, recipients).await?)) } else { Ok(HashSet::new()) }
 }
 
 fn places(found: Vec<i64>) -> HashSet<usize> {
@@ -306,7 +317,7 @@ async fn insert<S: Store>(
     Ok(appended)
 }
 
-/// One step of the seal: deletes a slice of the exclusions, which have done their work, says with what the plan must be
+/// One step of the seal: deletes a slice of the lists, which have done their work, says with what the plan must be
 /// compared, or closes it.
 pub enum Seal {
     Sealed(SealedPlan),
@@ -327,9 +338,11 @@ pub async fn seal<S: Store>(
         return Ok(Err(LedgerError::PlanSuperseded));
     }
     if broadcast.plan_sealed_at.is_none() {
-        if delete_slice(store, "exclusion", broadcast.id).await? > 0 {
-            touch(store, broadcast.id, now).await?;
-            return Ok(Ok(Seal::More));
+        for list in PlanList::ALL {
+            if delete_slice(store, list.table(), broadcast.id).await? > 0 {
+                touch(store, broadcast.id, now).await?;
+                return Ok(Ok(Seal::More));
+            }
         }
         let left = duplicate::left_to_compare(store, &broadcast, comparison).await?;
         if !left.is_empty() {

@@ -1,23 +1,27 @@
 //! Who posts what waits in the outbox: events are given to one sender at a time, and tried until their endpoint has them or
-//! three days have passed. Whoever writes here has locked the broadcast.
+//! three days have passed; a day later what nobody could tell anything of is given up as well. Whoever writes here has locked
+//! the broadcast.
 
 use std::collections::BTreeSet;
 
 use sqlx::FromRow;
 
+use super::maintain::LOCKED;
 use super::rows::{self, CountColumns, json};
 use super::store::Store;
 use super::value::args;
 use crate::api::{NotificationEndpoint, NotificationEvent};
 use crate::delivery::backoff::scatter;
 use crate::delivery::counts::Counts;
-use crate::delivery::notification::{self, GIVE_UP_AFTER, LONGEST_BACKOFF, Told, is_given_up};
+use crate::delivery::notification::{self, FORGOTTEN_AFTER, GIVE_UP_AFTER, LONGEST_BACKOFF, Told, is_given_up};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::digest;
 use crate::ledger::error::LedgerError;
+use crate::ledger::exchange::BroadcastId;
 use crate::ledger::notification::{
-    ENDPOINT_GONE, LONGEST_RETRY_AFTER, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_LEASE, Notification, NotificationKey,
-    NotificationPage, NotificationReport, Posted, ReportNotifications, TakeNotifications,
+    ENDPOINT_GONE, LONGEST_RETRY_AFTER, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_FORGOTTEN, NOTIFICATION_LEASE,
+    Notification, NotificationKey, NotificationPage, NotificationReport, Posted, ReportNotifications,
+    TakeNotifications,
 };
 
 /// What may be taken: `$1` the broadcast, `$2` now, `$3` and `$4` the latest instants that a clock which was not set back
@@ -38,12 +42,15 @@ struct OutboxRow {
     at: i64,
     reason: Option<String>,
     message: Option<String>,
+    /// With this one.
+    attempts: i64,
     #[sqlx(flatten)]
     counts: CountColumns,
 }
 
 /// What its holder has taken before and not told of is given to it again: the answer may have been lost. Those most often
-/// tried come first: where an endpoint is away, one page of them finds it out, and the others wait with it.
+/// tried come first: where an endpoint is away, one page of them finds it out, and the others wait with it. Taking is a try:
+/// a sender that ends each time over one event tells of none, and comes back to it ever later.
 pub async fn take<S: Store>(
     store: &mut S,
     request: &TakeNotifications,
@@ -55,15 +62,20 @@ pub async fn take<S: Store>(
     let now = store.now().await?;
     let (latest_wait, latest_lease) = latest(now);
     let statement = format!(
-        "UPDATE outbox SET holder = $5, lease_until = $4 WHERE (broadcast_id, event, occurrence, endpoint) IN \
+        "UPDATE outbox SET holder = $5, lease_until = $4, \
+             attempts = CASE WHEN holder = $5 THEN attempts ELSE attempts + 1 END WHERE (broadcast_id, event, occurrence, endpoint) IN \
          (SELECT broadcast_id, event, occurrence, endpoint FROM outbox \
           WHERE {DUE} OR broadcast_id = $1 AND settled_at IS NULL AND holder = $5 \
           ORDER BY attempts DESC, at, event, occurrence, endpoint LIMIT $6) \
-         RETURNING event, occurrence, endpoint, at, reason, message, pending, inflight, sent, failed, skipped, unknown"
+         RETURNING event, occurrence, endpoint, at, reason, message, attempts, pending, inflight, sent, failed, skipped, \
+         unknown"
     );
     let page = MAX_NOTIFICATIONS_PAGE as i64;
     let arguments = args![broadcast.id, now, latest_wait, latest_lease, &request.holder, page];
     let mut taken: Vec<OutboxRow> = store.all(&statement, arguments).await?;
+    for row in taken.iter().filter(|row| row.attempts > 1) {
+        row.put_off(store, broadcast.id, now).await?;
+    }
     taken.sort_by(|one, other| (one.at, &one.event, one.occurrence).cmp(&(other.at, &other.event, other.occurrence)));
     let next_at = next_at(store, broadcast.id, &request.holder).await?;
     Ok(Ok(NotificationPage {
@@ -77,6 +89,19 @@ pub async fn take<S: Store>(
 }
 
 impl OutboxRow {
+    /// What becomes of it says when it is due again; where nobody tells, this does.
+    async fn put_off<S: Store>(&self, store: &mut S, broadcast: i64, now: Timestamp) -> sqlx::Result<()> {
+        let until = now + backoff(broadcast, self.occurrence, &self.endpoint, self.attempts, now);
+        store
+            .run(
+                "UPDATE outbox SET not_before = $5 \
+                 WHERE broadcast_id = $1 AND event = $2 AND occurrence = $3 AND endpoint = $4",
+                args![broadcast, &self.event, self.occurrence, &self.endpoint, until],
+            )
+            .await?;
+        Ok(())
+    }
+
     fn notification(self, endpoints: &[NotificationEndpoint]) -> Option<Notification> {
         let endpoint = endpoints.iter().find(|endpoint| endpoint.name == self.endpoint)?;
         let event = NotificationEvent::from_name(&self.event)?;
@@ -215,7 +240,7 @@ impl Post<'_> {
         let until = self.now + self.wait(attempts, key, retry_after_ms);
         store
             .run(
-                "UPDATE outbox SET attempts = attempts + 1, not_before = $5, holder = NULL, lease_until = 0, error = $6, \
+                "UPDATE outbox SET not_before = $5, holder = NULL, lease_until = 0, error = $6, \
                  error_code = $7, error_at = $8, settled_at = $9 \
                  WHERE broadcast_id = $1 AND event = $2 AND occurrence = $3 AND endpoint = $4",
                 args![
@@ -235,12 +260,8 @@ impl Post<'_> {
     }
 
     fn wait(&self, attempts: i64, key: &NotificationKey, retry_after_ms: Option<u64>) -> Span {
-        let part = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
-        let seed = key.endpoint.bytes().fold(scatter(self.id as u64) ^ key.occurrence as u64, part);
-        let seed = scatter(seed ^ self.now.0 as u64);
         let wish = Span::from_millis(retry_after_ms.unwrap_or_default().min(i64::MAX as u64 / 1_000_000) as i64);
-        let backoff = notification::wait(u32::try_from(attempts).unwrap_or(u32::MAX), seed);
-        backoff.max(wish.min(LONGEST_RETRY_AFTER))
+        backoff(self.id, key.occurrence, &key.endpoint, attempts, self.now).max(wish.min(LONGEST_RETRY_AFTER))
     }
 
     /// Nothing gets through to an endpoint: whatever waits for it waits as long as those that were tried, and what has waited
@@ -264,6 +285,33 @@ impl Post<'_> {
             )
             .await
     }
+}
+
+/// The wait after so many tries.
+fn backoff(broadcast: i64, occurrence: i64, endpoint: &str, attempts: i64, now: Timestamp) -> Span {
+    let part = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
+    let seed = endpoint.bytes().fold(scatter(broadcast as u64) ^ occurrence as u64, part);
+    let earlier = u32::try_from(attempts - 1).unwrap_or_default();
+    notification::wait(earlier, scatter(seed ^ now.0 as u64))
+}
+
+/// Gives up what nobody has told anything of for too long, of one broadcast; returns how many events, and at least one for the
+/// lock.
+pub async fn give_up_forgotten<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64> {
+    let (_, latest_lease) = latest(now);
+    let is_forgotten = "settled_at IS NULL AND at <= $1 AND (lease_until <= $2 OR lease_until > $3)";
+    let limits = args![now - FORGOTTEN_AFTER, now, latest_lease];
+    let statement = format!("SELECT broadcast_id FROM outbox WHERE {is_forgotten} LIMIT 1");
+    let Some((id,)) = store.optional::<(i64,)>(&statement, limits.clone()).await? else { return Ok(0) };
+    let Some(broadcast) = rows::open_to_plan(store, BroadcastId(id)).await? else { return Ok(LOCKED) };
+    let statement = format!(
+        "UPDATE outbox SET settled_at = $2, holder = NULL, lease_until = 0, error = coalesce(error, $5), error_at = $2 \
+         WHERE broadcast_id = $4 AND {is_forgotten}"
+    );
+    let values = limits.into_iter().chain(args![broadcast.id, NOTIFICATION_FORGOTTEN]).collect();
+    let given_up = store.run(&statement, values).await?;
+    count(store, 0, given_up).await?;
+    Ok(given_up.max(LOCKED))
 }
 
 /// The sums over all broadcasts: nobody walks over what was told long ago.

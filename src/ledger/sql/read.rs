@@ -68,6 +68,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         parts: broadcast.parts(),
         counts,
         receipts: ReceiptCounts::from(&broadcast.receipts),
+        pace: broadcast.pace_history()?,
         outcomes: outcomes(store, id, MAX_REASONS).await?,
         skipped: skipped(store, &broadcast).await?,
         batches_total: totals.total,
@@ -137,8 +138,7 @@ struct Waiting {
     quiet_until: Option<Timestamp>,
 }
 
-/// Mostly somebody may be taken at once, and the index finds the first of them; all of the open zones are looked at only while
-/// everybody there is in backoff.
+/// Mostly somebody may be taken at once, and nothing more is looked up.
 async fn waiting<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<Waiting> {
     let start = broadcast.start_at.filter(|_| broadcast.first_attempt_at.is_none());
     let at = start.map_or(now, |start| now.max(Timestamp(start)));
@@ -280,6 +280,7 @@ struct BatchRow {
     counts: CountColumns,
     retries: i64,
     requests: i64,
+    latency: Option<String>,
     reclaims: i64,
     error_reason: Option<String>,
     error_code: Option<String>,
@@ -297,14 +298,14 @@ pub async fn batches<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<V
             args![id.0],
         )
         .await?;
-    Ok(rows.into_iter().map(BatchRow::into_snapshot).collect())
+    rows.into_iter().map(BatchRow::into_snapshot).collect()
 }
 
 impl BatchRow {
-    fn into_snapshot(self) -> BatchSnapshot {
+    fn into_snapshot(self) -> sqlx::Result<BatchSnapshot> {
         let message = self.error_message.unwrap_or_default();
         let fault = self.error_reason.map(|reason| Fault::new(&reason, self.error_code, message));
-        BatchSnapshot {
+        Ok(BatchSnapshot {
             index: self.idx,
             first_seq: self.first_seq,
             last_seq: self.last_seq,
@@ -315,10 +316,11 @@ impl BatchRow {
             counts: Counts::from(&self.counts),
             retries: self.retries,
             requests: self.requests,
+            latency: rows::stored(self.latency.as_deref())?,
             reclaims: self.reclaims,
             last_error: fault.zip(self.error_at.map(Timestamp)),
             started_at: self.started_at.map(Timestamp),
             completed_at: self.completed_at.map(Timestamp),
-        }
+        })
     }
 }

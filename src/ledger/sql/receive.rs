@@ -16,7 +16,7 @@ use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::{BroadcastId, Report};
-use crate::ledger::receipts::Received;
+use crate::ledger::receipts::{EARLY_KEPT_FOR, Received};
 use crate::provider::callback::UNDELIVERED;
 
 /// So many events change the ledger in one transaction: the account's senders wait for it.
@@ -44,11 +44,24 @@ pub struct Told {
     at: Timestamp,
 }
 
+impl Told {
+    /// As it is kept where it comes too early.
+    fn as_kept(&self, which: &Which) -> ProviderEvent {
+        let which = match which {
+            Which::One { .. } => Which::One { correlation: None, provider_id: self.provider_id.clone() },
+            Which::UpTo(until) => Which::UpTo(*until),
+        };
+        ProviderEvent::Message { which, recipient: self.recipient.clone(), news: self.news.clone(), at: self.at }
+    }
+}
+
 /// Which broadcasts are told of.
 #[derive(Debug, Default)]
 pub struct Found {
     pub account: i64,
     pub broadcasts: BTreeMap<i64, Vec<Told>>,
+    /// Of messages that may be on their way: what is told of them is worth another look. Cut to what is kept.
+    pub early: Vec<ProviderEvent>,
     /// Messages that are not found.
     pub nothing: u32,
 }
@@ -66,6 +79,18 @@ struct Candidate {
 }
 
 impl Candidate {
+    /// Whether what is told may be of its latest attempt, of which nobody has told the outcome yet.
+    fn is_awaited(&self, which: &Which, now: Timestamp) -> bool {
+        let states = [RecipientState::Inflight, RecipientState::Unknown];
+        let is_open = states.iter().any(|state| state.code() == self.state);
+        let begun = self.slot.map(Timestamp).filter(|slot| *slot > now - EARLY_KEPT_FOR);
+        let may_be_meant = |slot| match which {
+            Which::One { .. } => true,
+            Which::UpTo(until) => slot <= *until + CLOCK_SKEW,
+        };
+        is_open && !self.is_meant(which) && begun.is_some_and(may_be_meant)
+    }
+
     fn is_meant(&self, which: &Which) -> bool {
         let was_taken = self.state == RecipientState::Sent.code() || (self.heard > 0 && self.heard == self.attempt);
         match which {
@@ -90,6 +115,7 @@ pub async fn find<S: Store>(store: &mut S, account: &AccountKey, events: &[Provi
         return Ok(found);
     };
     found.account = account;
+    let now = store.now().await?;
     let candidates = candidates(store, account, events).await?;
     for event in events {
         let ProviderEvent::Message { which, recipient, news, at } = event else { continue };
@@ -112,8 +138,15 @@ pub async fn find<S: Store>(store: &mut S, account: &AccountKey, events: &[Provi
             continue;
         }
         let of_recipient = recipient.as_ref().and_then(|recipient| candidates.get(recipient));
-        let meant: Vec<&Candidate> = of_recipient.into_iter().flatten().filter(|row| row.is_meant(which)).collect();
-        found.nothing += u32::from(meant.is_empty());
+        let of_recipient: Vec<&Candidate> = of_recipient.into_iter().flatten().collect();
+        let meant: Vec<&Candidate> = of_recipient.iter().copied().filter(|row| row.is_meant(which)).collect();
+        // One message is found or is not; what is told of everything until then may be of more than is found.
+        let is_settled = matches!(which, Which::One { .. }) && !meant.is_empty();
+        if !is_settled && of_recipient.iter().any(|row| row.is_awaited(which, now)) {
+            found.early.push(told.as_kept(which));
+        } else {
+            found.nothing += u32::from(meant.is_empty());
+        }
         for row in meant {
             found.broadcasts.entry(row.broadcast_id).or_default().push(Told { seq: row.seq, ..told.clone() });
         }
@@ -262,15 +295,20 @@ impl HeardRow {
         RecipientState::from_code(self.state)
     }
 
-    /// An attempt that was followed by another, or that has ended otherwise, is past. One that is to be tried again is not: the
-    /// provider may have taken what it answered with an error. Of a part that was taken before, this says nothing new.
+    /// An attempt that was followed by another is past. One that is to be tried again is not: the provider may have taken what it
+    /// answered with an error. The same goes for one that has ended by such an answer: it stays as it was counted, and what
+    /// arrived all the same is told beside it. Of a part that was taken before, this says nothing new.
     fn is_meant(&self, told: &Told) -> bool {
         let may_be_taken = match self.state() {
             Some(RecipientState::Sent | RecipientState::Inflight | RecipientState::Unknown) => true,
             Some(RecipientState::Pending) => {
                 self.resend || self.attempt > 0 && told.part.is_some_and(|part| i64::from(part) == self.parts_done)
             }
-            _ => false,
+            Some(RecipientState::Failed | RecipientState::Skipped) => {
+                let is_of_latest = told.part.map_or(self.parts_done == 0, |part| i64::from(part) == self.parts_done);
+                self.attempt > 0 && is_of_latest && !matches!(told.news, News::Undelivered { .. })
+            }
+            None => false,
         };
         let is_latest = told.attempt.is_none_or(|attempt| i64::from(attempt) == self.attempt);
         let is_theirs = told.recipient.as_deref().is_none_or(|told| may_be(told, &self.recipient));
@@ -283,7 +321,7 @@ impl HeardRow {
     }
 
     /// The provider tells of the latest attempt: it was taken. Of one that is on its way it is kept, whatever its sender tells
-    /// or does not tell; of one that nobody knew the end of, this is the end.
+    /// or does not tell; of one that nobody knew the end of, this is the end. Who has failed or was skipped stays so.
     fn confirm(&mut self, told: &Told) -> Option<Report> {
         told.attempt?;
         let is_open = self.state() != Some(RecipientState::Sent);
@@ -297,7 +335,7 @@ impl HeardRow {
         self.heard = self.attempt;
         let outcome = Outcome::Accepted { provider_id: self.provider_id.clone() };
         let report = Report { seq: self.seq, attempt: self.attempt as u32, outcome, took_ms: None };
-        (self.state() != Some(RecipientState::Inflight)).then_some(report)
+        matches!(self.state(), Some(RecipientState::Unknown | RecipientState::Pending)).then_some(report)
     }
 
     fn receipt(&self) -> Receipt {

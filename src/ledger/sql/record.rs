@@ -236,12 +236,10 @@ impl Book {
             }
         }
         if seen && let Some(took_ms) = asked(report) {
-            delta.requests += 1;
-            self.took_ms.push(took_ms);
-            self.deeds_of(row).requests += 1;
+            self.count_request(broadcast, row, took_ms);
         }
         if seen {
-            self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()));
+            self.tell_account(broadcast, &report.outcome, Timestamp(row.slot.unwrap_or_default()), before.tries);
             self.failures.observe(&report.outcome, self.now);
             let verdict = verdict(outcome, &after);
             let rejected = self.refusals.observe(before.parts_done, &verdict);
@@ -252,6 +250,14 @@ impl Book {
         if let Some(change) = self.rows.get_mut(&row.seq) {
             change.opted_out = opted_out;
         }
+    }
+
+    fn count_request(&mut self, broadcast: &BroadcastRow, row: &DeliveryRow, took_ms: u64) {
+        let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
+        delta.requests += 1;
+        delta.latency.add(took_ms);
+        self.took_ms.push(took_ms);
+        self.deeds_of(row).requests += 1;
     }
 
     /// What happened by the request that was last meant for a recipient.
@@ -271,9 +277,7 @@ impl Book {
         let delta = self.batches.entry(broadcast.batch_of(row.seq)).or_default();
         delta.retries += i64::from(after.resend);
         if let Some(took_ms) = asked(report) {
-            delta.requests += 1;
-            self.took_ms.push(took_ms);
-            self.deeds_of(row).requests += 1;
+            self.count_request(broadcast, row, took_ms);
         }
         self.change(broadcast, row, before.state, after);
     }
@@ -333,11 +337,11 @@ impl Book {
         self.rows.insert(row.seq, change);
     }
 
-    fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp) {
+    fn tell_account(&mut self, broadcast: &mut BroadcastRow, outcome: &Outcome, slot: Timestamp, tries: u32) {
         let mut brake = broadcast.brake();
         let before = brake.lowered_at;
         let next_slot = broadcast.pace().next_slot;
-        brake.observe(outcome, &Seen { slot, now: self.now, next_slot, ceiling: broadcast.ceiling() });
+        brake.observe(outcome, &Seen { slot, now: self.now, next_slot, ceiling: broadcast.ceiling(), tries });
         self.recorded.braked |= brake.lowered_at != before;
         broadcast.set_brake(&brake);
         if let Outcome::Auth { fault } = outcome {

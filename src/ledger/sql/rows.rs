@@ -32,8 +32,13 @@ pub fn json(rows: &(impl Serialize + ?Sized)) -> sqlx::Result<String> {
     serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
+/// The times of answers as a parameter; none where nobody was asked.
+pub fn latency_of(latency: &Histogram) -> sqlx::Result<Option<String>> {
+    (!latency.is_empty()).then(|| json(latency)).transpose()
+}
+
 /// A value of a column of text; its default where there is none.
-fn stored<T: DeserializeOwned + Default>(text: Option<&str>) -> sqlx::Result<T> {
+pub fn stored<T: DeserializeOwned + Default>(text: Option<&str>) -> sqlx::Result<T> {
     let value = text.map(serde_json::from_str).transpose();
     value.map(Option::unwrap_or_default).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -16,6 +16,7 @@ use super::rows::{BroadcastRow, SenderRow};
 use super::value::Value;
 use super::zones::ZonesNow;
 use crate::delivery::counts::{Counts, Tally};
+use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -115,6 +116,8 @@ pub struct BatchDelta {
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
+    /// How long it took to answer them.
+    pub latency: Histogram,
     /// Somebody has survived it.
     pub proof: bool,
     pub error: Option<Fault>,
@@ -270,6 +273,26 @@ pub struct Outlook {
     pub waiting: Vec<i64>,
 }
 
+/// Whom a planner names before the recipients of its plan. A list is kept until the plan is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanList {
+    /// They are left out.
+    Excluded,
+    /// They are taken for opted out.
+    Suppressed,
+}
+
+impl PlanList {
+    pub const ALL: [PlanList; 2] = [PlanList::Excluded, PlanList::Suppressed];
+
+    pub fn table(self) -> &'static str {
+        match self {
+            PlanList::Excluded => "exclusion",
+            PlanList::Suppressed => "suppression",
+        }
+    }
+}
+
 /// One recipient of a plan as it is stored.
 #[derive(Clone, Debug)]
 pub struct PlannedRow<'a> {
@@ -387,7 +410,7 @@ pub trait Store: Send {
         by: Timestamp,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Walks over everybody who is pending in an open zone: for when nobody of them may be taken.
+    /// Who is left, for when nobody who is pending in an open zone may be taken.
     fn outlook(&mut self, broadcast: i64, zones: &ZonesNow) -> impl Future<Output = sqlx::Result<Outlook>> + Send;
 
     /// Writes back what may have changed of a broadcast, of its account, and of the sender that asks, with what it tells.
@@ -411,14 +434,21 @@ pub trait Store: Send {
         recipients: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
-    /// The places in `recipients` of those who are excluded.
-    fn excluded_among(
+    /// The places in `recipients` of those whom the list names.
+    fn listed_among(
         &mut self,
+        list: PlanList,
         broadcast: i64,
         recipients: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
-    fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Adds to the list whoever it does not name yet.
+    fn enlist(
+        &mut self,
+        list: PlanList,
+        broadcast: i64,
+        recipients: &[String],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Cuts a plan into batches: index, first and last sequence number of each.
     fn cut_batches(

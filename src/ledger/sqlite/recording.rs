@@ -7,7 +7,7 @@ use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::posting;
-use crate::ledger::sql::rows::json;
+use crate::ledger::sql::rows::{json, latency_of};
 use crate::ledger::sql::store::{Asking, BatchDelta, Change, Entries, Store};
 use crate::ledger::sql::value::args;
 
@@ -110,11 +110,18 @@ impl SqliteStore {
         delta: &BatchDelta,
         now: Timestamp,
     ) -> sqlx::Result<()> {
-        let BatchDelta { counts, retries, requests, proof, error } = delta;
+        let BatchDelta { counts, retries, requests, latency, proof, error } = delta;
+        // Two lists of counts, of which either may be longer, are added place by place.
         self.run(
             "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
              failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
              requests = requests + $15, \
+             latency = CASE WHEN $16 IS NULL THEN latency ELSE ( \
+                 SELECT json_group_array(count) FROM ( \
+                     SELECT sum(value) AS count FROM ( \
+                         SELECT key, value FROM json_each(coalesce(latency, '[]')) \
+                         UNION ALL SELECT key, value FROM json_each($16)) \
+                     GROUP BY key ORDER BY key)) END, \
              probation = CASE WHEN $10 THEN FALSE ELSE probation END, \
              error_reason = coalesce($11, error_reason), \
              error_code = CASE WHEN $11 IS NULL THEN error_code ELSE $12 END, \
@@ -138,7 +145,8 @@ impl SqliteStore {
                 error.as_ref().and_then(|fault| fault.code.clone()),
                 error.as_ref().map(|fault| fault.message.clone()),
                 now,
-                *requests
+                *requests,
+                latency_of(latency)?
             ],
         )
         .await?;

@@ -16,8 +16,8 @@ use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlannedRow, Portable, Store,
-    Survey, Taken, Wanted, has_opted_out,
+    Asking, BatchRow, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList, PlannedRow, Portable,
+    Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -200,7 +200,7 @@ impl Store for SqliteStore {
     async fn is_anybody_due(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<bool> {
         let (due,): (bool,) = self
             .one(
-                "SELECT EXISTS (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
+                "SELECT EXISTS (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_due \
                  WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND not_before <= $3)",
                 args![broadcast, json(zones)?, by],
             )
@@ -255,22 +255,21 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn excluded_among(&mut self, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
-        self.places(
+    async fn listed_among(&mut self, list: PlanList, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
+        let statement = format!(
             "SELECT key FROM json_each($2) \
-             WHERE EXISTS (SELECT 1 FROM exclusion WHERE broadcast_id = $1 AND recipient = value)",
-            broadcast,
-            recipients,
-        )
-        .await
+             WHERE EXISTS (SELECT 1 FROM {} WHERE broadcast_id = $1 AND recipient = value)",
+            list.table()
+        );
+        self.places(&statement, broadcast, recipients).await
     }
 
-    async fn exclude(&mut self, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
-        self.run(
-            "INSERT OR IGNORE INTO exclusion (broadcast_id, recipient) SELECT $1, value FROM json_each($2)",
-            args![broadcast, json(recipients)?],
-        )
-        .await?;
+    async fn enlist(&mut self, list: PlanList, broadcast: i64, recipients: &[String]) -> sqlx::Result<()> {
+        let statement = format!(
+            "INSERT OR IGNORE INTO {} (broadcast_id, recipient) SELECT $1, value FROM json_each($2)",
+            list.table()
+        );
+        self.run(&statement, args![broadcast, json(recipients)?]).await?;
         Ok(())
     }
 

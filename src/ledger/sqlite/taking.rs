@@ -31,7 +31,7 @@ impl Candidate {
 /// Whom a batch is looked for.
 struct Search<'a> {
     due_by: Timestamp,
-    /// Open, and with somebody pending: most batches have nobody of a zone that is done. JSON.
+    /// Open, and with somebody who may be taken: most batches have nobody of a zone that is done. JSON.
     zones: &'a str,
     /// The first of them: batches before it have nobody.
     lowest: i64,
@@ -60,7 +60,7 @@ impl SqliteStore {
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Claimed> {
         let mut taken: Vec<Taken> = Vec::new();
-        let pending = self.first_pending(asking.broadcast, &wanted.zones.open).await?;
+        let pending = self.first_pending(asking.broadcast, &wanted.zones.open, wanted.slots.first).await?;
         let zones = json(&pending.iter().map(|(zone, _)| *zone).collect::<Vec<i64>>())?;
         let lowest = pending.iter().map(|(_, seq)| *seq).min().unwrap_or(i64::MAX);
         let inactive_since = asking.inactive_since(wanted.slots);
@@ -203,23 +203,28 @@ impl SqliteStore {
     pub async fn who_is_left(&mut self, broadcast: i64, zones: &ZonesNow) -> sqlx::Result<Outlook> {
         let (due,): (Option<i64>,) = self
             .one(
-                "SELECT min(not_before) FROM json_each($2) AS zones CROSS JOIN delivery INDEXED BY delivery_pending \
-                 WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value",
+                "SELECT min(first) FROM ( \
+                     SELECT (SELECT not_before FROM delivery INDEXED BY delivery_due \
+                             WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value ORDER BY not_before LIMIT 1) AS first \
+                     FROM json_each($2) AS zones)",
                 args![broadcast, json(&zones.open)?],
             )
             .await?;
-        let waiting = self.first_pending(broadcast, &zones.quiet).await?.into_iter().map(|(zone, _)| zone).collect();
+        let waiting = self.first_pending(broadcast, &zones.quiet, Timestamp::NEVER).await?;
+        let waiting = waiting.into_iter().map(|(zone, _)| zone).collect();
         Ok(Outlook { due: due.map(Timestamp), waiting })
     }
 
-    /// Those of the zones in which somebody is pending, each with the first of them.
-    async fn first_pending(&mut self, broadcast: i64, zones: &[i64]) -> sqlx::Result<Vec<(i64, i64)>> {
+    /// Those of the zones in which somebody is pending who may be taken by then, each with the first who is pending.
+    async fn first_pending(&mut self, broadcast: i64, zones: &[i64], by: Timestamp) -> sqlx::Result<Vec<(i64, i64)>> {
         self.all(
             "SELECT zone, seq FROM ( \
                  SELECT zones.value AS zone, (SELECT seq FROM delivery INDEXED BY delivery_pending \
                      WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value ORDER BY seq LIMIT 1) AS seq \
-                 FROM json_each($2) AS zones) WHERE seq IS NOT NULL",
-            args![broadcast, json(zones)?],
+                 FROM json_each($2) AS zones WHERE EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_due \
+                     WHERE broadcast_id = $1 AND state = 0 AND zone = zones.value AND not_before <= $3)) \
+             WHERE seq IS NOT NULL",
+            args![broadcast, json(zones)?, by],
         )
         .await
     }

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
     Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS, REPORT_WRITE_BACKS,
-    ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
+    ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan, SuppressPending,
+    TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
 };
 use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
@@ -217,6 +218,16 @@ impl SenderLedger for RemoteLedger {
     async fn exclude(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
         let body = Exclude { ticket, chunk, recipients: recipients.to_vec() };
         self.call::<Done>(EXCLUDE, &body).await.map(drop)
+    }
+
+    async fn suppress(&self, ticket: PlanTicket, chunk: u64, recipients: &[String]) -> Result<()> {
+        let body = Exclude { ticket, chunk, recipients: recipients.to_vec() };
+        self.call::<Done>(SUPPRESS, &body).await.map(drop)
+    }
+
+    async fn suppress_pending(&self, plan: PlanTicket, recipients: &[String]) -> Result<u64> {
+        let body = SuppressPending { plan, recipients: recipients.to_vec() };
+        self.call(SUPPRESS_PENDING, &body).await
     }
 
     async fn append_plan(&self, ticket: PlanTicket, chunk: u64, rows: &[PlanRow]) -> Result<PlanReceipt> {

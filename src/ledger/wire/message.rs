@@ -21,6 +21,9 @@ pub const VERSION: &str = "v1";
 pub const BRIEF: &str = "/v1/brief";
 pub const BEGIN_PLAN: &str = "/v1/plan/begin";
 pub const EXCLUDE: &str = "/v1/plan/exclude";
+/// Whom the plan takes for opted out, in the form of [`Exclude`].
+pub const SUPPRESS: &str = "/v1/plan/suppress";
+pub const SUPPRESS_PENDING: &str = "/v1/plan/suppress-pending";
 pub const APPEND_PLAN: &str = "/v1/plan/append";
 pub const AUDIENCE_PAGE: &str = "/v1/plan/audience";
 pub const SEAL_PLAN: &str = "/v1/plan/seal";
@@ -215,6 +218,13 @@ pub struct Exclude {
     pub recipients: Vec<String>,
 }
 
+/// Whom a sealed plan takes for opted out from now on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SuppressPending {
+    pub plan: PlanTicket,
+    pub recipients: Vec<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AppendPlan {
     pub ticket: PlanTicket,
@@ -258,6 +268,12 @@ impl Addressed for BeginPlan {
 impl Addressed for Exclude {
     fn broadcast(&self) -> Option<BroadcastId> {
         Some(self.ticket.broadcast)
+    }
+}
+
+impl Addressed for SuppressPending {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.plan.broadcast)
     }
 }
 

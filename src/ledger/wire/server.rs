@@ -19,8 +19,8 @@ use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
     BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, REPORT_NOTIFICATIONS,
-    REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SealPlan, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
-    VERSION,
+    REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan, SuppressPending,
+    TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::audience::AudienceQuery;
@@ -58,6 +58,8 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(BRIEF, post(brief::<L, G>))
         .route(BEGIN_PLAN, post(begin_plan::<L, G>))
         .route(EXCLUDE, post(exclude::<L, G>))
+        .route(SUPPRESS, post(suppress::<L, G>))
+        .route(SUPPRESS_PENDING, post(suppress_pending::<L, G>))
         .route(APPEND_PLAN, post(append_plan::<L, G>))
         .route(SEAL_PLAN, post(seal_plan::<L, G>))
         .route(ABANDON_PLAN, post(abandon_plan::<L, G>))
@@ -85,6 +87,19 @@ async fn begin_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, ca
 async fn exclude<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<Exclude>) -> Response {
     let Exclude { ticket, chunk, recipients } = call.body;
     done(api.ledger.exclude(ticket, chunk, &recipients).await)
+}
+
+async fn suppress<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<Exclude>) -> Response {
+    let Exclude { ticket, chunk, recipients } = call.body;
+    done(api.ledger.suppress(ticket, chunk, &recipients).await)
+}
+
+async fn suppress_pending<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<SuppressPending>,
+) -> Response {
+    let SuppressPending { plan, recipients } = call.body;
+    answer(api.ledger.suppress_pending(plan, &recipients).await)
 }
 
 async fn append_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<AppendPlan>) -> Response {

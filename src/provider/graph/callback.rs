@@ -2,11 +2,14 @@
 //!
 //! Facts are from Meta's page on getting started with webhooks, and nyaruka/courier handlers/meta/handlers.go.
 
+use http::HeaderMap;
 use ring::hmac::HMAC_SHA256;
 use secrecy::SecretString;
 
 use crate::provider::AccountError;
-use crate::provider::callback::{Call, Refused, field, form_fields, from_hex, header, is_same, is_signed, secret};
+use crate::provider::callback::{
+    Call, Refused, SHA256_BYTES, field, form_fields, from_hex, header, is_same, is_signed, secret,
+};
 
 /// The longest challenge that is given back; real ones have some ten digits.
 const MAX_CHALLENGE: usize = 256;
@@ -31,8 +34,7 @@ impl GraphSignature {
 
     /// `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the body as it came: Meta signs what it has escaped.
     pub fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
-        let given = header(call.headers, "x-hub-signature-256").ok_or(Refused::Unsigned)?;
-        let tag = given.strip_prefix("sha256=").and_then(from_hex).ok_or(Refused::Forged)?;
+        let tag = tag(call.headers)?;
         match is_signed(HMAC_SHA256, &self.app_secret, call.body, &tag) {
             true => Ok(()),
             false => Err(Refused::Forged),
@@ -50,9 +52,43 @@ impl GraphSignature {
     }
 }
 
+/// The tag that a call brings.
+pub fn tag(headers: &HeaderMap) -> Result<Vec<u8>, Refused> {
+    let given = header(headers, "x-hub-signature-256").ok_or(Refused::Unsigned)?;
+    given.strip_prefix("sha256=").and_then(from_hex).filter(|tag| tag.len() == SHA256_BYTES).ok_or(Refused::Forged)
+}
+
+/// Calls as tests make them, of all that Meta signs.
+#[cfg(test)]
+pub mod calls {
+    use http::HeaderValue;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::delivery::provider_event::ProviderEvent;
+    use crate::delivery::time::Timestamp;
+    use crate::provider::callback::{Callbacks, Heard, Unreadable};
+
+    /// What a recorded call with its tag tells.
+    pub fn heard(callbacks: &dyn Callbacks, tag: &str, body: &str) -> Vec<ProviderEvent> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-hub-signature-256", HeaderValue::from_str(&format!("sha256={tag}")).unwrap());
+        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
+        callbacks.may_be_theirs(&headers).unwrap();
+        callbacks.verify(&call).unwrap();
+        callbacks.read(&call).unwrap().events
+    }
+
+    /// What a body tells, once it was verified.
+    pub fn read(callbacks: &dyn Callbacks, body: &Value) -> Result<Heard, Unreadable> {
+        let (headers, body) = (HeaderMap::new(), body.to_string());
+        callbacks.read(&Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
     use crate::delivery::time::Timestamp;

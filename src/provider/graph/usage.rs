@@ -36,6 +36,7 @@ fn limit(counted: &Value) -> Option<Usage> {
         // What is beyond a number is far beyond the limit.
         percent: most.unwrap_or_default() as u32,
         regain_after_ms: minutes.map(|minutes| minutes.saturating_mul(60_000).min(MAX_RETRY_AFTER_MS)),
+        left: None,
     })
 }
 
@@ -51,7 +52,7 @@ mod tests {
     }
 
     fn used(percent: u32) -> Option<Usage> {
-        Some(Usage { percent, regain_after_ms: None })
+        Some(Usage { percent, regain_after_ms: None, left: None })
     }
 
     #[test]
@@ -72,7 +73,7 @@ mod tests {
             let entry = format!(r#"{{"call_count":100,"estimated_time_to_regain_access":{minutes}}}"#);
             read(&[("x-business-use-case-usage", &format!(r#"{{"1":[{entry},{{"call_count":7}}],"2":[]}}"#))]).unwrap()
         };
-        assert_eq!(wait("3"), Usage { percent: 100, regain_after_ms: Some(180_000) });
+        assert_eq!(wait("3"), Usage { percent: 100, regain_after_ms: Some(180_000), left: None });
         assert_eq!(wait("0").regain_after_ms, None);
         assert_eq!(wait("99999999999999").regain_after_ms, Some(MAX_RETRY_AFTER_MS));
     }

@@ -6,13 +6,14 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::Secrets;
+use super::{Secrets, limits};
 use crate::api::channel::{HttpClass, HttpResponse};
 use crate::delivery::outcome::{Fault, MAX_FAULT_CODE, Outcome};
+use crate::delivery::usage::Usage;
 use crate::provider::Answer;
 use crate::provider::answer::accepted;
 use crate::provider::error_table::ErrorClass;
-use crate::provider::redact::{redact, without_addresses};
+use crate::provider::redact::{redact, without_addresses, without_secrets};
 use crate::provider::retry_after::retry_after_ms;
 
 /// The channel's words on answers, ready for use.
@@ -56,6 +57,12 @@ impl Answers {
         }
     }
 
+    /// What the endpoint says of the account's limit; nothing where its limits are those of a recipient, as its 429 says.
+    pub fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        let is_of_the_account = self.by_status(StatusCode::TOO_MANY_REQUESTS) == HttpClass::Throttled;
+        is_of_the_account.then(|| limits::usage(answer)).flatten()
+    }
+
     fn by_status(&self, status: StatusCode) -> HttpClass {
         let listed = self.response.statuses.iter().find(|entry| entry.names(status.as_u16()));
         match listed {
@@ -85,7 +92,8 @@ impl Answers {
     fn outcome(&self, class: HttpClass, speaks: Speaks, answer: &Answer<'_>, said: Said) -> Outcome {
         let class = match class {
             HttpClass::Accepted => {
-                return said.message_id.map_or(Outcome::Accepted { provider_id: None }, |id| accepted(&id));
+                let id = said.message_id.map(|id| without_secrets(&id, &self.secrets));
+                return id.map_or(Outcome::Accepted { provider_id: None }, |id| accepted(&id));
             }
             HttpClass::PermanentRecipient => ErrorClass::PermanentRecipient,
             HttpClass::PermanentMessage => ErrorClass::PermanentMessage,
@@ -100,11 +108,11 @@ impl Answers {
         let meaning = status.canonical_reason().unwrap_or("no standard meaning");
         let mut message = format!("the endpoint answered {} ({meaning})", status.as_u16());
         if let Some(words) = said.words {
-            message = format!("{message}: {}", redact(&without_addresses(&words), &self.secrets));
+            message = format!("{message}: {}", without_addresses(&redact(&words, &self.secrets)));
         }
         let code = said.code.map_or_else(|| status.as_u16().to_string(), |code| redact(&code, &self.secrets));
         class.outcome(
-            retry_after_ms(answer.headers, answer.received_at),
+            retry_after_ms(answer.headers, answer.received_at).or_else(|| limits::wait_ms(answer)),
             Fault::new(speaks.reason(status), Some(code), message),
         )
     }

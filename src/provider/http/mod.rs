@@ -1,6 +1,7 @@
 //! An HTTP endpoint of the user's own: one request per message, made from templates.
 
 mod answers;
+mod limits;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::api::channel::{ChannelProvider, HTTP_SIGNING_SECRET, HttpChannel, Htt
 use crate::api::content::Attachment;
 use crate::content::{Markup, RequestValues};
 use crate::delivery::outcome::Outcome;
+use crate::delivery::usage::Usage;
 use answers::Answers;
 use parts::{Address, Part};
 
@@ -272,5 +274,9 @@ impl Provider for Http {
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
         self.answers.classify(answer)
+    }
+
+    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        self.answers.usage(answer)
     }
 }

@@ -228,3 +228,30 @@ fn attachments_come_with_the_text_only_by_links_that_can_be_fetched_and_never_ge
         assert!(matches!(encode(json!({"url": gate}), url), Err(EncodeError::Request(_))), "{url}");
     }
 }
+
+#[test]
+fn a_secret_that_the_endpoint_repeats_in_another_form_reaches_nobody() {
+    let response = json!({"messageIDPointer": "/id", "errorCodePointer": "/code", "errorMessagePointer": "/error"});
+    let http = endpoint(json!({"url": "https://gate.example/", "response": response})).unwrap();
+    let (basic, percent) = ("YW5hOmh1bnRlcjI=", "%68unter2%26");
+    for form in [basic, percent, "hunter2", "ana@hunter2"] {
+        let said = [
+            json!({"id": format!("1-{form}")}),
+            json!({"code": format!("1-{form}")}),
+            json!({"code": "7", "error": format!("no such key: {form}")}),
+        ];
+        for body in said {
+            let body = body.to_string();
+            let answer = Answer {
+                status: http::StatusCode::OK,
+                headers: &HeaderMap::new(),
+                body: body.as_bytes(),
+                body_truncated: false,
+                received_at: Timestamp::EPOCH,
+            };
+            let told = format!("{:?}", http.classify(&answer));
+            assert!(told.contains("[…]") && !told.contains("unter2") && !told.contains("aHVudGVyM"), "{body}: {told}");
+            assert!(!told.contains(basic), "{body}: {told}");
+        }
+    }
+}

@@ -4,15 +4,16 @@
 //! Facts are from the pages on the webhook events `messages`, `message_echoes`, `message_deliveries`, `message_reads` and
 //! `messaging_postbacks` (18 Mar 2026).
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::delivery::provider_event::{Deed, News, ProviderEvent, Which};
 use crate::delivery::time::Timestamp;
-use crate::provider::AccountError;
 use crate::provider::answer::text;
 use crate::provider::callback::{Call, Callbacks, Heard, Refused, Unreadable, id, list, millis, object};
 use crate::provider::graph::callback::GraphSignature;
+use crate::provider::{AccountError, graph};
 
 /// The calls of one page's app.
 pub struct MessengerCallbacks {
@@ -33,6 +34,10 @@ impl MessengerCallbacks {
 }
 
 impl Callbacks for MessengerCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        graph::callback::tag(headers).map(|_| ())
+    }
+
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
         self.signature.verify(call)
     }
@@ -106,11 +111,11 @@ fn message(which: Which, recipient: String, news: News, at: Timestamp) -> Provid
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
     use serde_json::json;
 
     use super::*;
     use crate::delivery::correlation::Correlation;
+    use crate::provider::graph::callback::calls;
 
     const PAGE: &str = "1906385232743451";
     const PERSON: &str = "5489932777711223";
@@ -120,18 +125,12 @@ mod tests {
     }
 
     fn heard(tag: &str, body: &str) -> Vec<ProviderEvent> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-hub-signature-256", HeaderValue::from_str(&format!("sha256={tag}")).unwrap());
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().verify(&call).unwrap();
-        callbacks().read(&call).unwrap().events
+        calls::heard(&callbacks(), tag, body)
     }
 
     fn read(messaging: Value) -> Vec<ProviderEvent> {
-        let body = json!({"object": "page", "entry": [{"id": PAGE, "time": 1, "messaging": [messaging]}]}).to_string();
-        let headers = HeaderMap::new();
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().read(&call).unwrap().events
+        let body = json!({"object": "page", "entry": [{"id": PAGE, "time": 1, "messaging": [messaging]}]});
+        calls::read(&callbacks(), &body).unwrap().events
     }
 
     #[test]
@@ -197,11 +196,8 @@ mod tests {
     fn what_is_told_of_other_pages_and_what_is_not_known_is_left_out() {
         let body =
             json!({"object": "page", "entry": [{"id": "999", "messaging": [{"sender": {"id": "1"}, "message": {}}]}]});
-        let (headers, body) = (HeaderMap::new(), body.to_string());
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        assert_eq!(callbacks().read(&call).unwrap(), Heard::default());
+        assert_eq!(calls::read(&callbacks(), &body), Ok(Heard::default()));
         assert_eq!(read(json!({"sender": {"id": PERSON}, "reaction": {"emoji": "x"}})), []);
-        let call = Call { headers: &headers, query: None, body: b"[]", now: Timestamp::EPOCH };
-        assert_eq!(callbacks().read(&call), Err(Unreadable));
+        assert_eq!(calls::read(&callbacks(), &json!([])), Err(Unreadable));
     }
 }

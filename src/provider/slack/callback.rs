@@ -4,6 +4,7 @@
 //! Facts are from docs.slack.dev: reference/events/message_metadata_posted, reference/events/message and
 //! authentication/verifying-requests-from-slack; slackapi/python-slack-sdk slack_sdk/signature.
 
+use http::HeaderMap;
 use ring::hmac::HMAC_SHA256;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ use crate::delivery::time::{Span, Timestamp};
 use crate::provider::AccountError;
 use crate::provider::answer::text;
 use crate::provider::callback::{
-    Call, Callbacks, Heard, Refused, Unreadable, from_hex, header, is_signed, object, seconds, secret,
+    Call, Callbacks, Heard, Refused, SHA256_BYTES, Unreadable, from_hex, header, is_signed, object, seconds, secret,
 };
 
 /// How far the time of a signature may be from ours, by Slack's own page and libraries.
@@ -38,11 +39,13 @@ impl SlackCallbacks {
 }
 
 impl Callbacks for SlackCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        tag(headers).map(|_| ())
+    }
+
     /// `X-Slack-Signature`: `v0=` and the HMAC-SHA256 of `v0:<timestamp>:<body>`.
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
-        let given = header(call.headers, "x-slack-signature").ok_or(Refused::Unsigned)?;
-        let stamp = header(call.headers, "x-slack-request-timestamp").ok_or(Refused::Unsigned)?;
-        let tag = given.strip_prefix("v0=").and_then(from_hex).ok_or(Refused::Forged)?;
+        let (tag, stamp) = tag(call.headers)?;
         let said = [b"v0:", stamp.as_bytes(), b":", call.body].concat();
         if !is_signed(HMAC_SHA256, &self.signing_secret, &said, &tag) {
             return Err(Refused::Forged);
@@ -67,11 +70,19 @@ impl Callbacks for SlackCallbacks {
     }
 }
 
+/// The tag that a call brings, and the time that was signed with it.
+fn tag(headers: &HeaderMap) -> Result<(Vec<u8>, &str), Refused> {
+    let given = header(headers, "x-slack-signature").ok_or(Refused::Unsigned)?;
+    let stamp = header(headers, "x-slack-request-timestamp").ok_or(Refused::Unsigned)?;
+    let tag = given.strip_prefix("v0=").and_then(from_hex).filter(|tag| tag.len() == SHA256_BYTES);
+    Ok((tag.ok_or(Refused::Forged)?, stamp))
+}
+
 fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
     let at = seconds(body.get("event_time")).unwrap_or(now);
     let event = body.get("event")?;
     match text(event.get("type"))? {
-        "message_metadata_posted" => posted(event, at),
+        "message_metadata_posted" => posted(body, event, at),
         // What apps write, changes and joins have a `subtype` or a `bot_id`.
         "message" if event.get("subtype").is_none() && event.get("bot_id").is_none() => {
             Some(ProviderEvent::Person { recipient: text(event.get("user"))?.to_owned(), deed: Deed::Wrote, at })
@@ -80,8 +91,12 @@ fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
     }
 }
 
-/// A message to a person is posted to the channel that they have with the app, so the recipient is not told.
-fn posted(event: &Value, at: Timestamp) -> Option<ProviderEvent> {
+/// A message to a person is posted to the channel that they have with the app, so the recipient is not told. Every app of the
+/// workspace may post metadata under any name: what another one than the app that is called has posted is none of ours.
+fn posted(body: &Map<String, Value>, event: &Value, at: Timestamp) -> Option<ProviderEvent> {
+    if text(body.get("api_app_id"))? != text(event.get("app_id"))? {
+        return None;
+    }
     let metadata = event.get("metadata").filter(|metadata| text(metadata.get("event_type")) == Some(METADATA_TYPE))?;
     let correlation = text(metadata.get("event_payload")?.get("ref"))?.parse().ok()?;
     let place = text(event.get("channel_id")).zip(text(event.get("message_ts")));
@@ -92,7 +107,7 @@ fn posted(event: &Value, at: Timestamp) -> Option<ProviderEvent> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;
@@ -150,19 +165,20 @@ mod tests {
 
     #[test]
     fn a_message_with_our_metadata_brings_the_correlation_back() {
-        let posted = |kind: &str, reference: &str, team: &str| {
-            json!({"team_id": team, "type": "event_callback", "event_time": 5, "event": {
-                "type": "message_metadata_posted", "app_id": "A1", "channel_id": "C1", "message_ts": "1658903885.673769",
+        let posted = |kind: &str, reference: &str, team: &str, app: &str| {
+            json!({"team_id": team, "api_app_id": "A1", "type": "event_callback", "event_time": 5, "event": {
+                "type": "message_metadata_posted", "app_id": app, "channel_id": "C1", "message_ts": "1658903885.673769",
                 "metadata": {"event_type": kind, "event_payload": {"ref": reference}}}})
         };
         let correlation = Some(Correlation { broadcast: 7, seq: 42, attempt: 3, part: 0 });
         let which = Which::One { correlation, provider_id: Some("C1:1658903885.673769".into()) };
         let at = Timestamp::from_secs(5);
         let told = ProviderEvent::Message { which, recipient: None, news: News::Accepted, at };
-        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123")).events, [told]);
-        assert_eq!(read(posted("task_created", "7:42:3:0", "T0123")).events, []);
-        assert_eq!(read(posted("herald_message", "TK-2132", "T0123")).events, []);
-        assert_eq!(read(posted("herald_message", "7:42:3:0", "T9999")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123", "A1")).events, [told]);
+        assert_eq!(read(posted("task_created", "7:42:3:0", "T0123", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "TK-2132", "T0123", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T9999", "A1")).events, []);
+        assert_eq!(read(posted("herald_message", "7:42:3:0", "T0123", "A2")).events, [], "of another app");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::{accepted, json_object, text, unknown};
+use super::error_table::ErrorClass;
 use super::redact::redact;
 use super::retry_after::retry_after_ms;
 use super::{
@@ -45,6 +46,8 @@ const MAX_WORD: usize = 60;
 pub struct SlackAccount {
     /// `https://slack.com`, or a proxy or the simulator; may hold a path, no query.
     pub base_url: String,
+    /// The id of the workspace, `T…`: nobody is messaged by a token of another one.
+    pub team_id: String,
     /// The app's bot token with the scope `chat:write`; sent as a Bearer token.
     pub bot_token: SecretString,
 }
@@ -52,6 +55,9 @@ pub struct SlackAccount {
 /// The Web API for one app in a workspace.
 pub struct Slack {
     uri: Uri,
+    /// Of `auth.test`.
+    identity_uri: Uri,
+    team_id: String,
     authorization: HeaderValue,
     /// Kept to strike it out of error texts.
     secrets: [SecretString; 1],
@@ -63,11 +69,12 @@ impl Slack {
     /// # Errors
     /// [`AccountError`] naming the field: a base URL that is no URL, an empty or unsendable token.
     pub fn new(account: SlackAccount) -> Result<Slack, AccountError> {
-        let SlackAccount { base_url, bot_token } = account;
+        let SlackAccount { base_url, team_id, bot_token } = account;
         let base_url = self::base_url("slack.baseURL", &base_url)?;
         let authorization = bearer("botToken", "an app's bot token, e.g. xoxb-…", &bot_token)?;
         let uri = absolute_url("slack.baseURL", &format!("{base_url}/api/chat.postMessage"))?;
-        Ok(Slack { uri, authorization, secrets: [bot_token] })
+        let identity_uri = absolute_url("slack.baseURL", &format!("{base_url}/api/auth.test"))?;
+        Ok(Slack { uri, identity_uri, team_id, authorization, secrets: [bot_token] })
     }
 }
 
@@ -168,6 +175,32 @@ impl Provider for Slack {
         Ok(request)
     }
 
+    /// `auth.test` (docs.slack.dev/reference/methods/auth.test): needs no scope, and allows hundreds of requests per minute.
+    fn identity_request(&self) -> Option<Request<Bytes>> {
+        let mut request = post(self.identity_uri.clone(), "application/json; charset=utf-8", Vec::new());
+        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        Some(request)
+    }
+
+    /// Channels and people have their ids in one workspace: in another one everybody would fail, or be somebody else's. An app
+    /// that was installed for a whole organisation has a token of no workspace. What is no answer of Slack's says nothing.
+    fn refuse_identity(&self, answer: &Answer<'_>) -> Option<Outcome> {
+        let body = json_object(answer).ok().filter(|_| answer.status.is_success())?;
+        if body.get("ok").and_then(Value::as_bool) == Some(false) {
+            let row = errors::find(text(body.get("error"))?).filter(|row| row.class == ErrorClass::Auth)?;
+            return Some(self.classify_error(row.error, None));
+        }
+        let is_of_an_organisation = body.get("is_enterprise_install").and_then(Value::as_bool) == Some(true);
+        let team = text(body.get("team_id")).filter(|team| *team != self.team_id && !is_of_an_organisation)?;
+        let team: String = redact(team, &self.secrets).chars().take(MAX_WORD).collect();
+        let message = format!(
+            "the token under the key botToken is of the workspace {team}, and slack.teamID of the channel is {}; put a token \
+             of that workspace into the Secret, or make a MessageChannel for {team}",
+            self.team_id
+        );
+        Some(Outcome::Auth { fault: Fault::new("WrongWorkspace", None, message) })
+    }
+
     /// Only 200 and 429 carry meaning, as Slack's own clients say: 429 is a throttle whatever its body.
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
         let status = answer.status;
@@ -222,7 +255,8 @@ mod tests {
     use crate::delivery::time::Timestamp;
 
     fn slack(base_url: &str, token: &str) -> Result<Slack, AccountError> {
-        Slack::new(SlackAccount { base_url: base_url.into(), bot_token: SecretString::from(token) })
+        let (base_url, team_id) = (base_url.into(), "T0123".into());
+        Slack::new(SlackAccount { base_url, team_id, bot_token: SecretString::from(token) })
     }
 
     fn encode(recipient: &str, text: &str, extras: &Extras) -> Result<Request<Bytes>, EncodeError> {
@@ -234,6 +268,39 @@ mod tests {
         let (status, body) = (StatusCode::from_u16(status).unwrap(), body.as_bytes());
         let answer = Answer { status, headers, body, body_truncated: false, received_at: Timestamp::EPOCH };
         slack("https://slack.com", "xoxb-canary").unwrap().classify(&answer)
+    }
+
+    #[test]
+    fn nobody_is_messaged_by_a_token_of_another_workspace() {
+        let slack = slack("https://slack.com", "xoxb-canary").unwrap();
+        let request = slack.identity_request().unwrap();
+        assert_eq!(request.uri(), "https://slack.com/api/auth.test");
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer xoxb-canary");
+        assert!(request.headers()[AUTHORIZATION].is_sensitive());
+        let refused = |status: u16, body: Value| {
+            let (headers, body) = (HeaderMap::new(), body.to_string());
+            let (status, body) = (StatusCode::from_u16(status).unwrap(), body.as_bytes());
+            let answer =
+                Answer { status, headers: &headers, body, body_truncated: false, received_at: Timestamp::EPOCH };
+            slack.refuse_identity(&answer).map(|outcome| match outcome {
+                Outcome::Auth { fault } => (fault.reason, fault.message),
+                other => panic!("another class: {other:?}"),
+            })
+        };
+        assert_eq!(refused(200, json!({"ok": true, "team_id": "T0123", "user_id": "U1"})), None);
+        let (reason, message) = refused(200, json!({"ok": true, "team_id": "T9999"})).unwrap();
+        assert_eq!(reason, "WrongWorkspace");
+        for word in ["botToken", "T9999", "slack.teamID", "T0123", "MessageChannel for T9999"] {
+            assert!(message.contains(word), "{message}");
+        }
+        let (reason, _) = refused(200, json!({"ok": false, "error": "invalid_auth"})).unwrap();
+        assert_eq!(reason, "TokenInvalid");
+        // An organisation's token, a busy Slack, and what is not Slack say nothing against it.
+        assert_eq!(refused(200, json!({"ok": true, "team_id": "E1", "is_enterprise_install": true})), None);
+        assert_eq!(refused(200, json!({"ok": false, "error": "internal_error"})), None);
+        assert_eq!(refused(429, json!({"ok": false, "error": "ratelimited"})), None);
+        assert_eq!(refused(200, json!({"ok": true})), None);
+        assert_eq!(refused(404, json!("no such page")), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! Facts are from the Bot API reference (10.1, by way of PaulSonOfLars/telegram-bot-api-spec).
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -30,10 +31,14 @@ impl TelegramCallbacks {
 }
 
 impl Callbacks for TelegramCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let given = header(headers, "x-telegram-bot-api-secret-token").ok_or(Refused::Unsigned)?;
+        if is_same(&self.secret_token, given.as_bytes()) { Ok(()) } else { Err(Refused::Forged) }
+    }
+
     /// There is no signature: who knows the token is believed.
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
-        let given = header(call.headers, "x-telegram-bot-api-secret-token").ok_or(Refused::Unsigned)?;
-        if is_same(&self.secret_token, given.as_bytes()) { Ok(()) } else { Err(Refused::Forged) }
+        self.may_be_theirs(call.headers)
     }
 
     fn read(&self, call: &Call<'_>) -> Result<Heard, Unreadable> {
@@ -74,7 +79,7 @@ fn told(chat: Option<&Value>, deed: Deed, at: Timestamp) -> Option<ProviderEvent
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;

@@ -73,6 +73,10 @@ impl TwilioCallbacks {
 }
 
 impl Callbacks for TwilioCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        tag(headers).map(|_| ())
+    }
+
     /// `X-Twilio-Signature`: base64 of the HMAC-SHA1 of the URL and every field, sorted by name. With and without the port
     /// of the scheme, as Twilio's own libraries look at it.
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {

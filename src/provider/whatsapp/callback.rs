@@ -3,17 +3,18 @@
 //! Facts are from the reference of the status webhook (developers.facebook.com/documentation/business-messaging/whatsapp/
 //! webhooks/reference/messages/status). The opaque data may be missing from a status, so the message's id is told as well.
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::errors::WHATSAPP_ERRORS;
 use crate::delivery::provider_event::{Deed, News, ProviderEvent, Which};
 use crate::delivery::time::Timestamp;
-use crate::provider::AccountError;
 use crate::provider::answer::{integer, text};
 use crate::provider::callback::{Call, Callbacks, Heard, Refused, UNDELIVERED, Unreadable, id, list, object, seconds};
 use crate::provider::graph::callback::GraphSignature;
 use crate::provider::graph::errors;
+use crate::provider::{AccountError, graph};
 
 /// The calls of one number's app.
 pub struct WhatsAppCallbacks {
@@ -39,6 +40,10 @@ impl WhatsAppCallbacks {
 }
 
 impl Callbacks for WhatsAppCallbacks {
+    fn may_be_theirs(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        graph::callback::tag(headers).map(|_| ())
+    }
+
     fn verify(&self, call: &Call<'_>) -> Result<(), Refused> {
         self.signature.verify(call)
     }
@@ -98,11 +103,11 @@ fn undelivered(code: Option<i64>) -> News {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
     use serde_json::json;
 
     use super::*;
     use crate::delivery::correlation::Correlation;
+    use crate::provider::graph::callback::calls;
 
     const NUMBER: &str = "106540352242922";
 
@@ -111,18 +116,12 @@ mod tests {
     }
 
     fn heard(tag: &str, body: &str) -> Vec<ProviderEvent> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-hub-signature-256", HeaderValue::from_str(&format!("sha256={tag}")).unwrap());
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().verify(&call).unwrap();
-        callbacks().read(&call).unwrap().events
+        calls::heard(&callbacks(), tag, body)
     }
 
     fn read(value: Value) -> Vec<ProviderEvent> {
-        let body = json!({"entry": [{"changes": [{"field": "messages", "value": value}]}]}).to_string();
-        let headers = HeaderMap::new();
-        let call = Call { headers: &headers, query: None, body: body.as_bytes(), now: Timestamp::EPOCH };
-        callbacks().read(&call).unwrap().events
+        let body = json!({"entry": [{"changes": [{"field": "messages", "value": value}]}]});
+        calls::read(&callbacks(), &body).unwrap().events
     }
 
     fn told(which: Which, news: News, at: i64) -> ProviderEvent {

@@ -28,8 +28,14 @@ fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
     }
 }
 
-const FIRST: Circumstances =
-    Circumstances { number: 1, earlier: 0, in_last_second: 1, in_quota: 1, now: jiff::Timestamp::UNIX_EPOCH };
+const FIRST: Circumstances = Circumstances {
+    number: 1,
+    earlier: 0,
+    in_last_second: 1,
+    in_quota: 1,
+    quota_opens_in: Duration::ZERO,
+    now: jiff::Timestamp::UNIX_EPOCH,
+};
 
 /// How many of so many recipients meet the code.
 fn count(settings: &Settings, code: &str, recipients: usize) -> usize {
@@ -175,5 +181,13 @@ fn a_quota_throttles_beyond_it_and_meta_says_how_much_is_used() {
         assert!(throttled && header.unwrap().contains("\"call_count\":110"));
     }
     assert_eq!(used(&told, Played::Http, 11), (true, None));
+    let left = |in_quota, milliseconds| {
+        let quota_opens_in = Duration::from_millis(milliseconds);
+        let told = decide(&told, &call(Played::Http, "24"), &Circumstances { in_quota, quota_opens_in, ..FIRST });
+        let Reply::Answer(response) = told.reply else { panic!() };
+        response.headers.into_iter().find(|(name, _)| *name == "ratelimit").unwrap().1
+    };
+    assert_eq!(left(8, 59_001), "\"simulated\";r=2;t=60");
+    assert_eq!(left(11, 3_000), "\"simulated\";r=0;t=3");
     assert_eq!(used(&Settings { usage: false, ..told }, Played::Messenger, 8), (false, None));
 }

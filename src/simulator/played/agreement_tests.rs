@@ -132,7 +132,7 @@ fn whatsapp_agrees() {
 #[test]
 fn slack_agrees() {
     let bot_token = SecretString::from("xoxb-t");
-    let slack = Slack::new(SlackAccount { base_url: "https://slack.com".into(), bot_token });
+    let slack = Slack::new(SlackAccount { base_url: "https://slack.com".into(), team_id: "T0123".into(), bot_token });
     let rows = SLACK_ERRORS.iter().map(|row| (row.error.to_owned(), row.reason));
     agree(Played::Slack, &slack.unwrap(), "workspace", rows);
 }

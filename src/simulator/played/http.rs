@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
+use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, is_link};
 use crate::simulator::decide::hash;
 use crate::simulator::request::{field, unescaped};
 
@@ -79,6 +79,12 @@ impl Play for Http {
 
     fn throttle(&self, wish: &RetryAfter, now: jiff::Timestamp) -> (String, Response) {
         ("http:429".into(), Response::text(429, "Too Many Requests").with("retry-after", wish.header(now)))
+    }
+
+    fn usage(&self, _: &Call, used: &Used) -> Option<(&'static str, String)> {
+        let left = u64::from(used.quota.requests).saturating_sub(used.requests);
+        let seconds = used.opens_in.as_millis().div_ceil(1_000);
+        Some(("ratelimit", format!("\"simulated\";r={left};t={seconds}")))
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
+use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
 use crate::simulator::telling::Telling;
 
 /// Graph's own words: "must be less than or equal to 2000".
@@ -95,8 +95,8 @@ impl Play for Messenger {
         graph::sign(secret, body)
     }
 
-    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
-        Some(graph::usage("messenger", &call.account, percent))
+    fn usage(&self, call: &Call, used: &Used) -> Option<(&'static str, String)> {
+        Some(graph::usage("messenger", &call.account, used.percent()))
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

@@ -10,11 +10,13 @@ mod telegram;
 mod twilio;
 mod whatsapp;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::request::{Body, Call, Posted, Refusal, is_link};
 use super::response::Response;
-use super::settings::RetryAfter;
+use super::settings::{Quota, RetryAfter};
 use super::telling::Telling;
 
 /// The provider a request is meant for.
@@ -32,6 +34,28 @@ pub enum Played {
     Twilio,
     /// `POST` to any other path.
     Http,
+}
+
+/// The answer to who asks whose a token is, which messages nobody and counts for nothing; `None` for other paths. Slack's
+/// `auth.test` without a workspace: any token is the channel's own.
+pub fn identity(path: &str) -> Option<Response> {
+    (path == "/api/auth.test").then(|| Response::json(200, &serde_json::json!({"ok": true})))
+}
+
+/// How much of a quota is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// Those that it refused too.
+    pub requests: u64,
+    pub quota: Quota,
+    /// When the first of them is not counted any more.
+    pub opens_in: Duration,
+}
+
+impl Used {
+    pub fn percent(&self) -> u64 {
+        self.requests * 100 / u64::from(self.quota.requests)
+    }
 }
 
 /// How one provider takes requests and answers them.
@@ -65,9 +89,9 @@ pub trait Play: Sync {
         Vec::new()
     }
 
-    /// The header that says how much of its quota is used, in percent; `None` for a provider that has none.
-    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
-        let _ = (call, percent);
+    /// The header that says how much of its quota is used; `None` for a provider that has none.
+    fn usage(&self, call: &Call, used: &Used) -> Option<(&'static str, String)> {
+        let _ = (call, used);
         None
     }
 

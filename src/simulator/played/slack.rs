@@ -78,7 +78,7 @@ impl Play for Slack {
             "message_ts": taken["ts"],
             "metadata": {"event_type": "herald_message", "event_payload": {"ref": call.correlation}},
         });
-        let body = json!({"team_id": TEAM, "type": "event_callback", "event_time": at_ms / 1_000, "event": event});
+        let body = json!({"team_id": TEAM, "api_app_id": "A0", "type": "event_callback", "event_time": at_ms / 1_000, "event": event});
         vec![Telling::json(&body)]
     }
 

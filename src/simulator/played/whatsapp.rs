@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, graph, is_link};
+use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
 use crate::simulator::telling::Telling;
@@ -108,8 +108,8 @@ impl Play for WhatsApp {
         graph::sign(secret, body)
     }
 
-    fn usage(&self, call: &Call, percent: u64) -> Option<(&'static str, String)> {
-        Some(graph::usage("whatsapp", &call.account, percent))
+    fn usage(&self, call: &Call, used: &Used) -> Option<(&'static str, String)> {
+        Some(graph::usage("whatsapp", &call.account, used.percent()))
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

@@ -95,6 +95,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         parts: 1,
         counts: Counts::default(),
         receipts: Default::default(),
+        pace: Default::default(),
         outcomes: Vec::new(),
         skipped: Vec::new(),
         batches_total: 0,
@@ -239,6 +240,7 @@ impl World {
         Observation {
             object: self.object.clone(),
             channel: self.channel.clone(),
+            suppression: Vec::new(),
             declared: match &self.refused {
                 Some((reason, message)) => Declared::Refused { reason, message: message.clone() },
                 None => Declared::Known { snapshot: Box::new(snapshot), batches: self.batches.clone() },
@@ -387,6 +389,7 @@ pub fn batch(index: i64, first: i64, last: i64) -> BatchSnapshot {
         counts: Counts { pending: last - first + 1, ..Counts::default() },
         retries: 0,
         requests: 0,
+        latency: Default::default(),
         reclaims: 0,
         last_error: None,
         started_at: None,
