@@ -114,7 +114,7 @@ fn write_backs(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faul
     let on_sent = broadcast.object.spec.on_sent.as_ref();
     if let Some(reference) = on_sent.and_then(|on_sent| Some(&on_sent.sql.as_ref()?.url_secret_key_ref)) {
         let field = "spec.onSent.sql.urlSecretKeyRef.name";
-        faults.extend(missing_secret(manifest, broadcast, &reference.name, &reference.key, field));
+        faults.extend(missing_secret(manifest, &User::broadcast(broadcast), &reference.name, &reference.key, field));
     }
 }
 

@@ -25,6 +25,7 @@ fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
         fail: fail.iter().map(|failure| failure.parse().unwrap()).collect(),
         drop: drop.parse().unwrap(),
         seed: 7,
+        ..Settings::default()
     }
 }
 
