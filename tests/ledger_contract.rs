@@ -49,6 +49,8 @@ mod postgres_server;
 mod postgres_statements;
 #[path = "ledger_contract/quiet_hours.rs"]
 mod quiet_hours;
+#[path = "ledger_contract/rate_classes.rs"]
+mod rate_classes;
 #[path = "ledger_contract/receipts.rs"]
 mod receipts;
 #[path = "ledger_contract/repeats.rs"]
@@ -381,6 +383,14 @@ macro_rules! contract {
                     few_among_many_are_found_by_short_looks
                     before_the_plan_is_sealed_there_are_no_results
                     an_unknown_broadcast_has_no_results
+                }
+                rate_classes {
+                    audio_keeps_its_own_rate_and_texts_fill_the_slots_between
+                    pictures_and_texts_know_no_such_rate
+                    what_follows_the_last_film_waits_for_none
+                    two_broadcasts_of_films_share_the_rate_by_weight
+                    a_text_gets_the_slots_that_films_leave
+                    a_repeated_exchange_moves_no_film_before_its_time
                 }
                 receipts {
                     a_call_back_resolves_whoever_is_unknown

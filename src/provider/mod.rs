@@ -6,6 +6,7 @@ pub mod error_table;
 pub mod graph;
 pub mod http;
 pub mod messenger;
+pub mod rate_class;
 mod redact;
 pub mod reply_window;
 mod retry_after;

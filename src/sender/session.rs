@@ -435,6 +435,7 @@ impl<L: SenderLedger> Running<L> {
         // Held before anything here can fail: what is held is given back then.
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
         self.holding.receive(rows, reply.interval, reply.turn);
+        self.holding.expect_more(reply.more_at.map(local));
         match reply.directive {
             Directive::Continue => self.holding.open(received),
             Directive::Wait { until } => self.holding.wait(local(until), received),

@@ -20,6 +20,7 @@ pub(super) mod outbox;
 mod owner;
 mod plan;
 pub(super) mod posting;
+mod rate_class;
 mod read;
 mod receive;
 mod record;
