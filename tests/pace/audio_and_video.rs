@@ -23,7 +23,7 @@ struct Figures {
 
 /// Runs for `seconds` after a ramp, and checks what holds for the account whatever it sends.
 async fn run(scenario: Scenario, contents: &[Content], seconds: i64) -> Figures {
-    let recipients = 40 * (seconds as u32 + 15);
+    let recipients = scenario.rate.messages.max(CEILING as u32 * 2) * (seconds as u32 + 15);
     let mut world = World::of(&scenario, "messenger", contents, recipients).await;
     let from = START + Span::from_secs(8);
     let until = from + Span::from_secs(seconds);
