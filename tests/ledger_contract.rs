@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "ledger_contract/attachments.rs"]
+mod attachments;
 #[path = "ledger_contract/audiences.rs"]
 mod audiences;
 #[path = "ledger_contract/claims.rs"]
@@ -383,6 +385,11 @@ macro_rules! contract {
                     few_among_many_are_found_by_short_looks
                     before_the_plan_is_sealed_there_are_no_results
                     an_unknown_broadcast_has_no_results
+                }
+                attachments {
+                    what_was_uploaded_is_known_to_every_broadcast_of_the_account_and_to_no_other
+                    what_is_gone_or_about_to_end_is_uploaded_anew
+                    no_more_attachments_are_told_than_a_message_has
                 }
                 rate_classes {
                     audio_keeps_its_own_rate_and_texts_fill_the_slots_between

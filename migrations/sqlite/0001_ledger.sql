@@ -298,6 +298,15 @@ CREATE TABLE tag (
     PRIMARY KEY (account_id, tag, recipient)
 ) STRICT;
 
+-- What providers keep for an account: uploaded once, and named by its handle in each message.
+CREATE TABLE kept_attachment (
+    account_id INTEGER NOT NULL,
+    attachment TEXT NOT NULL,           -- a digest of what it is and where it comes from
+    handle TEXT NOT NULL,               -- the provider's
+    ends_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, attachment)
+) STRICT, WITHOUT ROWID;
+
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
 
 -- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock

@@ -51,6 +51,13 @@ pub struct Settings {
     /// `after` (the default)
     #[arg(long, value_name = "FRACTION[:before|after]", default_value = "0")]
     pub drop: Dropping,
+    /// Messenger cannot fetch links that hold this text: neither an upload nor a message with one is taken
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuse_link: Option<String>,
+    /// Messenger forgets an uploaded attachment after so many seconds. 0 is for ever
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub attachment_seconds: u32,
     /// Decisions depend on the seed, the recipient and how often this recipient was asked for, so that runs repeat
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -1,15 +1,11 @@
 //! Audio and video at Messenger, which takes 10 of them a second for a page within whatever else it takes. The simulator's
 //! record is the judge.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/pace.rs"]
-mod pace;
-mod run_support;
-
 use herald::simulator::record::{Correlation, OwnedLine};
-use pace::Watcher;
-use run_support::{Stage, broadcast};
+
+use super::run_support::{Stage, broadcast};
+use super::support::machine;
+use super::support::pace::Watcher;
 
 const CEILING: u32 = 10;
 const RATE: u32 = 40;
@@ -30,7 +26,7 @@ fn seconds(lines: &[OwnedLine]) -> f64 {
 
 #[test]
 fn audio_goes_out_at_its_own_rate_and_each_soon_after_its_text() {
-    let _alone = pace::alone();
+    let _machine = machine::alone();
     let stage = Stage::open(&["--latency", "50"]);
     let people = 120;
     let content = "text: Hello, attachments: [{type: Audio, url: \"https://cdn.example/a.mp3\"}]";
@@ -57,7 +53,7 @@ fn audio_goes_out_at_its_own_rate_and_each_soon_after_its_text() {
 
 #[test]
 fn two_broadcasts_with_films_share_what_one_page_may_send() {
-    let _alone = pace::alone();
+    let _machine = machine::alone();
     let stage = Stage::open(&["--latency", "50"]);
     let people = 40;
     let content = "attachments: [{type: Video, url: \"https://cdn.example/a.mp4\"}]";
