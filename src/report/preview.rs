@@ -130,7 +130,7 @@ impl PlanFigures {
         if let Some(ShownClass { parts, rate }) = self.rate_class {
             let (messages, period) = (rate.messages, rate.period_seconds);
             text.push_str(&format!(
-                "  {parts} of it audio or video, which the provider takes at {messages} per {period} s\n"
+                "  {parts} of them audio or video, which the provider takes at {messages} per {period} s\n"
             ));
         }
         if let Some(pace) = self.pace() {
@@ -223,8 +223,8 @@ mod tests {
         let takes = seconds(2_488, messages_per_second(60.0, 2, Some(&class)));
         let films = PlanFigures { parts: 2, rate_class: Some((&class).into()), seconds: takes, ..plan() };
         let told = text(Outlook::Plan(films));
-        assert!(told.contains("about 4 min 9 s of sending"), "{told}");
-        assert!(told.contains("1 of it audio or video, which the provider takes at 10 per 1 s"), "{told}");
+        assert!(told.contains("about 4 min 09 s of sending"), "{told}");
+        assert!(told.contains("1 of them audio or video, which the provider takes at 10 per 1 s"), "{told}");
     }
 
     #[test]

@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn json_has_the_names_of_the_flags() {
-        let json = r#"{"latency":"50-170","rate-limit":40,"quota":"200/10","usage":true,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
+        let json = r#"{"latency":"50-170","rate-limit":40,"quota":"200/10","usage":true,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","refuse-link":"gone","attachment-seconds":60,"seed":7}"#;
         let settings: Settings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
         assert!(serde_json::from_str::<Settings>(r#"{"rate_limit":40}"#).is_err());

@@ -30,7 +30,7 @@ fn a_picture_is_uploaded_once_for_every_message_of_a_page() {
 #[test]
 fn a_link_of_each_recipients_own_is_sent_as_it_is() {
     let stage = Stage::open(&[]);
-    stage.documents(100, &[broadcast("spring", &spec(1, "https://cdn.example/{{ id }}.png"))]);
+    stage.documents(100, &[broadcast("spring", &spec(1, "https://cdn.example/{{ number | default('1') }}.png"))]);
     stage.run(&[]).exits(0);
     assert_eq!(stage.summary().uploads, 0);
     assert!(sent(&stage).contains(&"image https://cdn.example/1.png".to_owned()));
