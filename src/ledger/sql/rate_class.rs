@@ -68,8 +68,8 @@ impl<S: Store> Turn<'_, S> {
     /// The parts that may be taken beside those of the class: none that lead to it while enough people wait for it.
     fn others_than(&self, class: &RateClass) -> Vec<i64> {
         let enough_wait = self.survey.class_waiting > i64::from(class.most_waiting());
-        let may_go = |part: &u32| !class.holds(*part) && !(enough_wait && class.is_led_to_by(*part));
-        (0..self.broadcast.parts()).filter(may_go).map(i64::from).collect()
+        let stays = |part: u32| class.holds(part) || enough_wait && class.is_led_to_by(part);
+        (0..self.broadcast.parts()).filter(|part| !stays(*part)).map(i64::from).collect()
     }
 
     /// Books what was taken of the class in `slot`, or that nobody waits for it.
