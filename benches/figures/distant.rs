@@ -6,8 +6,8 @@ use std::time::Duration;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::{
-    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, SenderLedger,
-    TakeNotifications, Trouble,
+    AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
+    ReportNotifications, SenderLedger, TakeNotifications, Trouble,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -62,6 +62,9 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     }
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.ledger.report_trouble(plan, trouble).await
+    }
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.ledger.attachments(request).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.travel().await;

@@ -10,6 +10,7 @@
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
 //! | [`telling`] | call-backs, to whom the flags name |
+//! | `uploads` | attachments that Messenger keeps |
 //! | [`server`] | sockets, the record file, the clock |
 
 pub mod book;
@@ -21,5 +22,6 @@ pub mod response;
 pub mod server;
 pub mod settings;
 pub mod telling;
+mod uploads;
 
 pub use server::{Simulator, SimulatorError, SimulatorOptions, serve};

@@ -26,6 +26,7 @@ use super::request::{self, Call, Posted};
 use super::response::Response;
 use super::settings::{SettingError, Settings};
 use super::telling::{CallbackOptions, Teller};
+use super::uploads::{self, Upload};
 use crate::provider::CORRELATION_HEADER;
 
 mod bodies;
@@ -204,13 +205,17 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
         return http_answer(&known, bodies::whole(&known.body));
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let call = request::read(&Posted {
+    let posted = Posted {
         path,
         query: head.uri.query().unwrap_or_default(),
         authorization: header(AUTHORIZATION.as_str()),
         correlation: header(CORRELATION_HEADER.as_str()),
         body: &body,
-    });
+    };
+    if let Some(response) = shared.keep(&posted) {
+        return http_answer(&response, bodies::whole(&response.body));
+    }
+    let call = shared.resolved(request::read(&posted));
     if !call.is_sent_by(&head.method) {
         return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
     }
@@ -320,6 +325,21 @@ impl Shared {
     /// Each change is complete before the lock is let go, so a poisoned lock guards nothing broken.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers where an attachment is to be kept.
+    fn keep(&self, request: &Posted<'_>) -> Option<Response> {
+        let mut state = self.lock();
+        let time_ns = state.clock.now_ns();
+        let Upload { response, kept } = uploads::answer(&state.settings, request, time_ns)?;
+        state.book.upload(time_ns, kept);
+        Some(response)
+    }
+
+    /// With the links of attachments that a message names by their ids.
+    fn resolved(&self, call: Call) -> Call {
+        let state = self.lock();
+        uploads::resolved(call, |id| state.book.uploaded_from(id))
     }
 
     /// Takes a request: counts, decides and records it, all in one step. Nothing of it is undone when the caller

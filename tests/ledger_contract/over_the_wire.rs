@@ -22,10 +22,10 @@ use herald::ledger::wire::{
     Admitted, Denied, Gatekeeper, ReceiverGate, RemoteLedger, RemoteLedgerOptions, receive_router, router,
 };
 use herald::ledger::{
-    AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
-    ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect, Ledger, LedgerError,
-    NotificationPage, NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications, ResultsPage,
-    ResultsQuery, SenderLedger, TakeNotifications, Trouble,
+    AccountSnapshot, AttachmentsRequest, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief,
+    ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect,
+    KeptAttachment, Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Owner, Received,
+    ReceiverLedger, ReportNotifications, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications, Trouble,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -157,6 +157,9 @@ impl SenderLedger for OverTheWire {
     }
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.of(plan.broadcast).report_trouble(plan, trouble).await
+    }
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.of(request.broadcast).attachments(request).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.with_token(&format!("{}/{}", request.broadcast.0, request.display)).exchange(request).await

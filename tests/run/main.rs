@@ -27,3 +27,4 @@ mod retry_after;
 mod run_support;
 mod suppression;
 mod unreachable;
+mod uploads;

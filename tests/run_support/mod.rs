@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use herald::simulator::book::Summary;
 use herald::simulator::record::{self, OwnedLine};
 use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
@@ -155,6 +156,18 @@ impl Stage {
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// What the simulator has counted.
+    pub fn summary(&self) -> Summary {
+        let address = self.base_url.trim_start_matches("http://");
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        let head = format!("GET /_simulator/summary HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
     }
 
     /// Waits until a file is there, and holds so many bytes.

@@ -4,6 +4,7 @@
 //! method is one transaction, and in each the account is locked before the broadcast, and both before their rows; who
 //! declares and who departs locks the owner's uid before all of them.
 
+mod attachments;
 mod audience;
 mod audit;
 mod contact_pages;
@@ -20,6 +21,7 @@ pub(super) mod outbox;
 mod owner;
 mod plan;
 pub(super) mod posting;
+mod rate_class;
 mod read;
 mod receive;
 mod record;

@@ -16,8 +16,9 @@ const STATEMENTS: [&str; 5] = [
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE delivery SET slot = slot - $3, start_by = start_by - $3, deadline = deadline - $3 \
      WHERE state = 1 AND deadline > $2 AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
-    "UPDATE broadcast SET flow_hungry_until = $2 \
-     WHERE account_id = $1 AND flow_hungry_until > $2",
+    "UPDATE broadcast SET flow_hungry_until = CASE WHEN flow_hungry_until > $2 THEN $2 ELSE flow_hungry_until END, \
+     class_hungry_until = CASE WHEN class_hungry_until > $2 THEN $2 ELSE class_hungry_until END \
+     WHERE account_id = $1 AND (flow_hungry_until > $2 OR class_hungry_until > $2)",
     "UPDATE account SET seen_at = $2, \
      brake_since = CASE WHEN brake_since > $2 THEN $2 ELSE brake_since END, \
      brake_usage_at = CASE WHEN brake_usage_at > $2 THEN $2 ELSE brake_usage_at END, \

@@ -31,6 +31,8 @@ pub(super) struct Graph {
     pub base_url: String,
     /// With the proof in its query, if there is one.
     pub uri: Uri,
+    /// Where attachments are posted that are to be kept.
+    pub attachments_uri: Uri,
     authorization: HeaderValue,
     /// Kept to strike them out of error texts.
     pub secrets: Vec<SecretString>,
@@ -53,21 +55,31 @@ impl Graph {
         let field = format!("{member}.baseURL");
         let base_url = base_url(&field, url)?;
         let authorization = bearer("accessToken", "an access token", &access_token)?;
-        let mut url = format!("{base_url}/{api_version}/{id}/messages");
+        let mut proof = String::new();
         if let Some(app_secret) = &app_secret {
             if app_secret.expose_secret().is_empty() {
                 let problem = "is empty; give the app's secret, or leave the key out to send no proof";
                 return Err(AccountError::new("Secret key appSecret", problem));
             }
-            url.push_str("?appsecret_proof=");
-            url.push_str(&appsecret_proof(app_secret, &access_token));
+            proof = format!("?appsecret_proof={}", appsecret_proof(app_secret, &access_token));
         }
-        let uri = absolute_url(&field, &url)?;
-        Ok(Graph { base_url, uri, authorization, secrets: std::iter::once(access_token).chain(app_secret).collect() })
+        let edge = |edge: &str| absolute_url(&field, &format!("{base_url}/{api_version}/{id}/{edge}{proof}"));
+        let (uri, attachments_uri) = (edge("messages")?, edge("message_attachments")?);
+        Ok(Graph {
+            base_url,
+            uri,
+            attachments_uri,
+            authorization,
+            secrets: std::iter::once(access_token).chain(app_secret).collect(),
+        })
     }
 
     pub fn post(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
-        let mut request = post_json(self.uri.clone(), body)?;
+        self.post_to(&self.uri, body)
+    }
+
+    pub fn post_to(&self, uri: &Uri, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
+        let mut request = post_json(uri.clone(), body)?;
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         Ok(request)
     }

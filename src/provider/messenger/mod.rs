@@ -14,9 +14,9 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use self::graph_errors::GRAPH_ERRORS;
-use super::answer::{accepted, json_object, text, unknown};
+use super::answer::{accepted, integer, json_object, text, unknown};
 use super::graph::{self, Graph};
-use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text};
+use super::{AccountError, Answer, EncodeError, Message, Provider, Upload, attachment, check_link, check_text};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
     Attachment, AttachmentType, MessengerContent, MessengerMessagingType, MessengerNotificationType,
@@ -24,6 +24,7 @@ use crate::api::content::{
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
+use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 
 /// The longest text in characters. One page of the documentation says "less than 2,000 characters", another "2,000
@@ -32,6 +33,15 @@ pub const MAX_TEXT: usize = 1_999;
 
 /// The longest `message.metadata` in characters: documented as less than 1,000.
 pub const MAX_METADATA: usize = 999;
+
+/// How long Messenger keeps an attachment that was uploaded to be used again (saving-assets page of the Messenger Platform,
+/// 22 Apr 2026).
+pub const KEPT_FOR: Span = Span::from_secs(90 * 24 * 60 * 60);
+
+/// The reasons of the table that speak of what is at a link.
+const UNUSABLE: [&str; 2] = ["AttachmentTooLarge", "AttachmentFailed"];
+/// The reason of the table for a handle that stands for nothing.
+const GONE: &str = "AttachmentNotFound";
 
 /// The longest title of a quick reply in characters (Send API reference; recalled).
 pub const MAX_QUICK_REPLY_TITLE: usize = 20;
@@ -112,20 +122,39 @@ struct MessageBody<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Text { text: &'a str },
-    Attachment { attachment: MediaByLink<'a> },
+    Attachment { attachment: Media<'a> },
     Template { template: Template<'a> },
 }
 
 #[derive(Serialize)]
-struct MediaByLink<'a> {
+struct Media<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    payload: Link<'a>,
+    payload: Payload<'a>,
 }
 
 #[derive(Serialize)]
-struct Link<'a> {
-    url: &'a str,
+#[serde(untagged)]
+enum Payload<'a> {
+    Link {
+        url: &'a str,
+        /// To be kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        is_reusable: Option<bool>,
+    },
+    Kept {
+        attachment_id: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+struct UploadRequest<'a> {
+    message: UploadBody<'a>,
+}
+
+#[derive(Serialize)]
+struct UploadBody<'a> {
+    attachment: Media<'a>,
 }
 
 #[derive(Serialize)]
@@ -234,6 +263,72 @@ impl Provider for Messenger {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
+        self.request(message, None)
+    }
+
+    fn encode_kept(&self, message: &Message<'_>, handle: &str) -> Result<Request<Bytes>, EncodeError> {
+        self.request(message, Some(handle))
+    }
+
+    fn encode_upload(&self, attachment: &Attachment) -> Option<Result<Request<Bytes>, EncodeError>> {
+        let upload = check_link(attachment).and_then(|Attachment { kind, url }| {
+            let payload = Payload::Link { url, is_reusable: Some(true) };
+            let attachment = Media { kind: media_type(*kind), payload };
+            self.graph.post_to(&self.graph.attachments_uri, &UploadRequest { message: UploadBody { attachment } })
+        });
+        Some(upload)
+    }
+
+    fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return Upload::Failed(outcome),
+        };
+        // Documented as a string of digits.
+        let handle = text(body.get("attachment_id")).map(str::to_owned);
+        let handle = handle.or_else(|| Some(integer(body.get("attachment_id"))?.to_string()));
+        match (body.get("error"), handle) {
+            (None, Some(handle)) if answer.status.is_success() => Upload::Kept { handle, lives: KEPT_FOR },
+            (Some(error), _) => match graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets) {
+                Outcome::Permanent { fault, .. } if UNUSABLE.contains(&fault.reason.as_str()) => {
+                    Upload::Unusable { fault }
+                }
+                outcome => Upload::Failed(outcome),
+            },
+            _ => Upload::Failed(unknown("IncompleteAnswer", answer.status, "the answer holds no attachment id")),
+        }
+    }
+
+    fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Permanent { fault, .. } if fault.reason == GONE)
+    }
+
+    fn classify(&self, answer: &Answer<'_>) -> Outcome {
+        let status = answer.status;
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
+        let message_id = text(body.get("message_id"));
+        let recipient_id = text(body.get("recipient_id"));
+        match (body.get("error"), message_id, recipient_id) {
+            (Some(error), None, _) => graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets),
+            (None, Some(message_id), Some(_)) if status.is_success() => accepted(message_id),
+            (Some(_), Some(_), _) => {
+                unknown("ContradictoryAnswer", status, "the answer holds a message id and an error")
+            }
+            _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor message and recipient ids"),
+        }
+    }
+
+    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
+        graph::usage(answer.headers)
+    }
+}
+
+impl Messenger {
+    /// One message, its attachment by its link or by the handle under which it is kept.
+    fn request(&self, message: &Message<'_>, kept: Option<&str>) -> Result<Request<Bytes>, EncodeError> {
         let plain = MessengerContent::default();
         let block = match message.extras {
             Extras::Messenger(block) => block,
@@ -242,7 +337,11 @@ impl Provider for Messenger {
         let content = match (&block.template, attachment(message)?) {
             (Some(block), _) => Body::Template { template: template(block)? },
             (None, Some(Attachment { kind, url })) => {
-                Body::Attachment { attachment: MediaByLink { kind: media_type(*kind), payload: Link { url } } }
+                let payload = match kept {
+                    Some(attachment_id) => Payload::Kept { attachment_id },
+                    None => Payload::Link { url, is_reusable: None },
+                };
+                Body::Attachment { attachment: Media { kind: media_type(*kind), payload } }
             }
             (None, None) => {
                 check_text(message.text, self.name(), MAX_TEXT)?;
@@ -269,28 +368,6 @@ impl Provider for Messenger {
             message: MessageBody { content, quick_replies, metadata: message.correlation },
         };
         self.graph.post(&body)
-    }
-
-    fn classify(&self, answer: &Answer<'_>) -> Outcome {
-        let status = answer.status;
-        let body = match json_object(answer) {
-            Ok(body) => body,
-            Err(outcome) => return outcome,
-        };
-        let message_id = text(body.get("message_id"));
-        let recipient_id = text(body.get("recipient_id"));
-        match (body.get("error"), message_id, recipient_id) {
-            (Some(error), None, _) => graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets),
-            (None, Some(message_id), Some(_)) if status.is_success() => accepted(message_id),
-            (Some(_), Some(_), _) => {
-                unknown("ContradictoryAnswer", status, "the answer holds a message id and an error")
-            }
-            _ => unknown("IncompleteAnswer", status, "the answer holds neither an error nor message and recipient ids"),
-        }
-    }
-
-    fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
-        graph::usage(answer.headers)
     }
 }
 
