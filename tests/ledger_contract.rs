@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "ledger_contract/attachments.rs"]
+mod attachments;
 #[path = "ledger_contract/audiences.rs"]
 mod audiences;
 #[path = "ledger_contract/claims.rs"]
@@ -49,6 +51,8 @@ mod postgres_server;
 mod postgres_statements;
 #[path = "ledger_contract/quiet_hours.rs"]
 mod quiet_hours;
+#[path = "ledger_contract/rate_classes.rs"]
+mod rate_classes;
 #[path = "ledger_contract/receipts.rs"]
 mod receipts;
 #[path = "ledger_contract/repeats.rs"]
@@ -402,6 +406,19 @@ macro_rules! contract {
                     few_among_many_are_found_by_short_looks
                     before_the_plan_is_sealed_there_are_no_results
                     an_unknown_broadcast_has_no_results
+                }
+                attachments {
+                    what_was_uploaded_is_known_to_every_broadcast_of_the_account_and_to_no_other
+                    what_is_gone_or_about_to_end_is_uploaded_anew
+                    no_more_attachments_are_told_than_a_message_has
+                }
+                rate_classes {
+                    audio_keeps_its_own_rate_and_texts_fill_the_slots_between
+                    pictures_and_texts_know_no_such_rate
+                    what_follows_the_last_film_waits_for_none
+                    two_broadcasts_of_films_share_the_rate_by_weight
+                    a_text_gets_the_slots_that_films_leave
+                    a_repeated_exchange_moves_no_film_before_its_time
                 }
                 receipts {
                     a_call_back_resolves_whoever_is_unknown

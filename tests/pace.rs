@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "pace/audio_and_video.rs"]
+mod audio_and_video;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,6 +33,8 @@ const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 struct Sender {
     holder: String,
+    /// By its place in the world.
+    broadcast: usize,
     holding: Holding,
     offset: ClockOffset,
     number: u64,
@@ -37,18 +42,29 @@ struct Sender {
     asking: Option<(Timestamp, ExchangeRequest, Local)>,
     /// A reply on its way back, and when it arrives.
     reply: Option<(Timestamp, ExchangeReply, Vec<Report>, Local)>,
-    flights: Vec<(Timestamp, Report)>,
+    /// With whether another part follows.
+    flights: Vec<(Timestamp, Report, bool)>,
 }
 
 struct World {
     ledger: SqliteLedger,
     clock: Arc<ManualClock>,
-    broadcast: BroadcastId,
+    broadcasts: Vec<BroadcastId>,
+    /// Of each message.
+    parts: Vec<u32>,
     senders: Vec<Sender>,
     latency: Span,
     exchange: Span,
     chance: u64,
-    begun: Vec<Timestamp>,
+    begun: Vec<Begun>,
+}
+
+/// A request that was handed over.
+#[derive(Clone, Copy)]
+struct Begun {
+    at: Timestamp,
+    broadcast: usize,
+    part: u32,
 }
 
 struct Scenario {
@@ -61,19 +77,31 @@ struct Scenario {
 }
 
 impl World {
+    /// One broadcast of a text.
     async fn new(scenario: &Scenario, recipients: u32) -> World {
+        World::of(scenario, "http", &[Content { text: "hello".to_owned(), ..Content::default() }], recipients).await
+    }
+
+    /// A broadcast of each of these to so many people, with as many senders each.
+    async fn of(scenario: &Scenario, provider: &str, contents: &[Content], recipients: u32) -> World {
         let clock = Arc::new(ManualClock::new(START));
         let ledger = SqliteLedger::in_memory(clock.clone()).await.unwrap();
-        let broadcast = ledger.declare(&declaration(scenario)).await.unwrap().id;
-        let ticket = ledger.begin_plan(broadcast).await.unwrap();
         let rows: Vec<PlanRow> =
             (0..recipients).map(|n| PlanRow { recipient: n.to_string(), vars: BTreeMap::new() }).collect();
-        for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
-            ledger.append_plan(ticket, chunk, rows).await.unwrap();
+        let (mut broadcasts, mut parts) = (Vec::new(), Vec::new());
+        for (number, content) in contents.iter().enumerate() {
+            let declared = ledger.declare(&declaration(scenario, provider, number, content.clone())).await.unwrap();
+            let ticket = ledger.begin_plan(declared.id).await.unwrap();
+            for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
+                ledger.append_plan(ticket, chunk, rows).await.unwrap();
+            }
+            ledger.seal_plan(ticket, &[]).await.unwrap();
+            broadcasts.push(declared.id);
+            parts.push(declared.parts);
         }
-        ledger.seal_plan(ticket, &[]).await.unwrap();
         let sender = |n| Sender {
             holder: format!("sender-{n}"),
+            broadcast: n / scenario.senders,
             holding: connected(),
             offset: ClockOffset::default(),
             number: 0,
@@ -81,14 +109,21 @@ impl World {
             reply: None,
             flights: Vec::new(),
         };
-        let senders = (0..scenario.senders).map(sender).collect();
+        let senders = (0..scenario.senders * contents.len()).map(sender).collect();
         let Scenario { latency, exchange, .. } = *scenario;
-        World { ledger, clock, broadcast, senders, latency, exchange, chance: 0, begun: Vec::new() }
+        World { ledger, clock, broadcasts, parts, senders, latency, exchange, chance: 0, begun: Vec::new() }
     }
 
     fn some_of(&mut self, longest: Span) -> Span {
         self.chance += 1;
         Span(((u128::from(scatter(self.chance)) * longest.0 as u128) >> 64) as i64)
+    }
+
+    /// When these requests were begun, in order.
+    fn times(&self, which: impl Fn(&Begun) -> bool) -> Vec<Timestamp> {
+        let mut times: Vec<Timestamp> = self.begun.iter().filter(|begun| which(begun)).map(|begun| begun.at).collect();
+        times.sort();
+        times
     }
 
     async fn run_until(&mut self, end: Timestamp) {
@@ -107,8 +142,11 @@ impl World {
         self.arrive(which, now).await;
         let mut next = self.begin_due(which, now);
         let sender = &mut self.senders[which];
-        for (_, report) in sender.flights.extract_if(.., |(end, _)| *end <= now) {
+        for (_, report, goes_on) in sender.flights.extract_if(.., |(end, ..)| *end <= now) {
             sender.holding.ended(report, local(now));
+            if goes_on {
+                sender.holding.expect_the_next_part(local(now));
+            }
         }
         if sender.asking.is_none() && sender.reply.is_none() {
             let ask_at = sender.holding.ask_at(local(now));
@@ -119,7 +157,7 @@ impl World {
             }
         }
         let sender = &self.senders[which];
-        let ends = sender.flights.iter().map(|(end, _)| *end);
+        let ends = sender.flights.iter().map(|(end, ..)| *end);
         let travels = sender.asking.iter().map(|(at, ..)| *at).chain(sender.reply.iter().map(|(at, ..)| *at));
         ends.chain(travels).fold(next, Timestamp::min)
     }
@@ -143,6 +181,7 @@ impl World {
             let slot = |slot| sender.offset.local(slot, reply.now, requested, received);
             let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: slot(row.slot), row }).collect();
             sender.holding.receive(rows, reply.interval, reply.turn);
+            sender.holding.expect_more(reply.more_at.map(slot));
         }
     }
 
@@ -153,10 +192,11 @@ impl World {
                     let jitter = self.some_of(Span::from_millis(10));
                     let sender = &mut self.senders[which];
                     sender.holding.begun(local(now));
-                    self.begun.push(now);
+                    self.begun.push(Begun { at: now, broadcast: sender.broadcast, part: held.row.part });
                     let outcome = Outcome::Accepted { provider_id: None };
                     let report = Report::new(held.row.seq, held.row.attempt, outcome);
-                    sender.flights.push((now + self.latency + jitter, report));
+                    let goes_on = held.row.part + 1 < self.parts[sender.broadcast];
+                    sender.flights.push((now + self.latency + jitter, report, goes_on));
                 }
                 Due::NotBefore(instant) => return ledger_time(instant),
                 Due::Nothing => return Timestamp::NEVER,
@@ -170,7 +210,7 @@ impl World {
         let wants = sender.holding.wants(local(now));
         sender.number += 1;
         let request = ExchangeRequest {
-            broadcast: self.broadcast,
+            broadcast: self.broadcasts[sender.broadcast],
             holder: sender.holder.clone(),
             display: sender.holder.clone(),
             number: sender.number,
@@ -202,25 +242,25 @@ fn ledger_time(at: Local) -> Timestamp {
     at.0 + BEHIND
 }
 
-fn declaration(scenario: &Scenario) -> Declaration {
+fn declaration(scenario: &Scenario, provider: &str, number: usize, content: Content) -> Declaration {
     let text = |text: &str| text.to_owned();
     Declaration {
         namespace: text("default"),
-        name: text("pace"),
-        idempotency_key: text("pace"),
+        name: format!("pace-{number}"),
+        idempotency_key: format!("pace-{number}"),
         key_is_given: true,
         owner_uid: String::new(),
         generation: 1,
         account: AccountKey {
             namespace: text("default"),
-            provider: text("http"),
+            provider: text(provider),
             account: text("a"),
             host: text("localhost"),
         },
         account_rate: scenario.rate,
-        identity_hash: text("same"),
+        identity_hash: format!("of-{number}"),
         audience_hash: String::new(),
-        content: Content { text: text("hello"), ..Content::default() },
+        content,
         orders: None,
         sent_tags: Vec::new(),
         reply_window: None,
@@ -263,14 +303,14 @@ async fn keeps_pace(scenario: Scenario, seconds: i64) {
     let from = START + ramp;
     let until = from + Span::from_secs(seconds);
     world.run_until(until + Span::from_secs(1)).await;
-    world.begun.sort();
+    let begun = world.times(|_| true);
     let name = format!("{rate:?}, {} senders, {} latency", scenario.senders, scenario.latency);
-    let count = world.begun.iter().filter(|time| **time >= from && **time < until).count() as f64;
+    let count = begun.iter().filter(|time| **time >= from && **time < until).count() as f64;
     let wanted = rate.per_second() * seconds as f64;
     assert!(count >= (wanted * 0.99).floor(), "{name}: {count} of {wanted}");
-    let in_a_second = most_in(&world.begun, Span::from_secs(1)) as f64;
+    let in_a_second = most_in(&begun, Span::from_secs(1)) as f64;
     assert!(in_a_second <= rate.per_second() * 1.05 + 1.0, "{name}: {in_a_second} in one second");
-    let in_ten = most_in(&world.begun, Span::from_secs(10)) as f64;
+    let in_ten = most_in(&begun, Span::from_secs(10)) as f64;
     assert!(in_ten <= rate.per_second() * 10.0 * 1.005 + 1.0, "{name}: {in_ten} in ten seconds");
     assert_eq!(world.ledger.audit().await.unwrap(), Vec::<String>::new(), "{name}");
 }

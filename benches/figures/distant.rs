@@ -6,8 +6,8 @@ use std::time::Duration;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::{
-    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, SenderLedger,
-    TakeNotifications, Trouble,
+    AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
+    ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -63,6 +63,9 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.ledger.report_trouble(plan, trouble).await
     }
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.ledger.attachments(request).await
+    }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.travel().await;
         let reply = self.ledger.exchange(request).await;
@@ -74,6 +77,12 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     }
     async fn report_notifications(&self, told: &ReportNotifications) -> Result<()> {
         self.ledger.report_notifications(told).await
+    }
+    async fn take_write_backs(&self, request: &TakeWriteBacks) -> Result<WriteBackPage> {
+        self.ledger.take_write_backs(request).await
+    }
+    async fn report_write_backs(&self, told: &ReportWriteBacks) -> Result<()> {
+        self.ledger.report_write_backs(told).await
     }
     async fn settle_dead_sender(&self, within: Option<BroadcastId>, words: &LastWords) -> Result<()> {
         self.ledger.settle_dead_sender(within, words).await

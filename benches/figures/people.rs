@@ -91,6 +91,7 @@ pub fn declaration(rate: u32) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: Vec::new(),
+        write_backs: Vec::new(),
         suspended: false,
         cancelled: false,
         recollection: Default::default(),

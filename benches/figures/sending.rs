@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herald::api::Content;
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::random::random_id;
@@ -83,7 +84,8 @@ async fn send_on<L: Ledger>(task: Send, ledger: L) -> anyhow::Result<Sent> {
     let upkeep = tokio::spawn(keep_up(ledger.clone()));
     let transport = Transport::new(provider.endpoint())?;
     let distant = Arc::new(Distant::new(ledger.clone(), Duration::from_millis(task.exchange_ms)));
-    let office = Office { ledger: distant, broadcast, provider, transport, journal: Arc::new(journal) };
+    let content = declaration.content;
+    let office = Office { ledger: distant, broadcast, content, provider, transport, journal: Arc::new(journal) };
     let mut sessions = JoinSet::new();
     let first = office.start(&mut sessions, &stopped);
     for _ in 1..task.senders {
@@ -110,6 +112,7 @@ async fn send_on<L: Ledger>(task: Send, ledger: L) -> anyhow::Result<Sent> {
 struct Office<L> {
     ledger: Arc<L>,
     broadcast: BroadcastId,
+    content: Content,
     provider: Arc<Messenger>,
     transport: Transport,
     journal: Arc<Journal>,
@@ -125,10 +128,11 @@ impl<L: SenderLedger> Office<L> {
             provider: self.provider.clone(),
             transport: self.transport.clone(),
             journal: self.journal.clone(),
+            content: self.content.clone(),
             plan: None,
             patience: None,
             retry_credentials: false,
-            bell: Arc::default(),
+            bells: Default::default(),
         };
         sessions.spawn(session.run(stop.clone()))
     }

@@ -29,6 +29,10 @@ CREATE TABLE account (
     brake_usage_percent INTEGER NOT NULL DEFAULT 0,    -- of its own limit, as the provider last said; 0 for never
     brake_usage_at INTEGER NOT NULL DEFAULT 0,
     labels_free_at INTEGER NOT NULL DEFAULT 0,        -- when the next call that labels somebody may be made
+    class_rate_messages INTEGER,         -- the provider's ceiling for requests of its rate class; NULL where it has none
+    class_rate_period_seconds INTEGER,
+    class_next_slot INTEGER NOT NULL DEFAULT 0,
+    class_virtual_time REAL NOT NULL DEFAULT 0,
     stopped_message TEXT,               -- credentials refused: why; NULL while the account may send
     UNIQUE (namespace, provider, account, host)
 ) STRICT;
@@ -46,6 +50,7 @@ CREATE TABLE broadcast (
     content TEXT NOT NULL,
     content_hash TEXT NOT NULL DEFAULT '',
     parts INTEGER NOT NULL DEFAULT 1,      -- in so many requests a message is sent
+    class_parts TEXT,                   -- which of them are of the account's rate class: JSON, of numbers; NULL for none
     audience_hash TEXT NOT NULL DEFAULT '',
     suppression_hash TEXT NOT NULL DEFAULT '',      -- of the lists of people whom the account sends nothing
     sent_tags TEXT NOT NULL DEFAULT '[]',       -- what whoever is sent to is tagged with: JSON, of tags
@@ -91,6 +96,8 @@ CREATE TABLE broadcast (
     flow_virtual_time REAL NOT NULL DEFAULT 0,
     flow_hungry_until INTEGER NOT NULL DEFAULT 0,
     own_next_slot INTEGER NOT NULL DEFAULT 0,
+    class_flow_virtual_time REAL NOT NULL DEFAULT 0,     -- of the rate class
+    class_hungry_until INTEGER NOT NULL DEFAULT 0,
     plan_epoch INTEGER NOT NULL DEFAULT 0,
     plan_touched_at INTEGER,                    -- by the planner of this epoch, while it is at work
     plan_chunk INTEGER NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
@@ -126,6 +133,7 @@ CREATE INDEX broadcast_said ON broadcast (account_id, content_hash, plan_sealed_
 
 -- Broadcasts are kept for ever; an exchange and upkeep look only at those of one account, and at those with work left.
 CREATE INDEX broadcast_account ON broadcast (account_id, flow_hungry_until);
+CREATE INDEX broadcast_class ON broadcast (account_id, class_hungry_until) WHERE class_parts IS NOT NULL;
 CREATE INDEX broadcast_open ON broadcast (id) WHERE pending > 0 AND plan_sealed_at IS NOT NULL;
 CREATE INDEX broadcast_resending ON broadcast (id) WHERE resend_unknown AND unknown > 0;
 
@@ -291,6 +299,15 @@ CREATE TABLE tag (
     tag TEXT NOT NULL,
     PRIMARY KEY (account_id, tag, recipient)
 ) STRICT;
+
+-- What providers keep for an account: uploaded once, and named by its handle in each message.
+CREATE TABLE kept_attachment (
+    account_id INTEGER NOT NULL,
+    attachment TEXT NOT NULL,           -- a digest of what it is and where it comes from
+    handle TEXT NOT NULL,               -- the provider's
+    ends_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, attachment)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
 

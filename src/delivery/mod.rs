@@ -7,6 +7,7 @@
 //! | [`backoff`] | when a recipient may be tried again |
 //! | [`likeness`] | whether one plan may be the list of another |
 //! | [`pacing`] | which slots of the account a sender gets |
+//! | [`rate_class`] | which requests have a ceiling of their own within the account's |
 //! | [`refusal_streak`] | when so many refusals are the message's own fault |
 //! | [`brake`] | how a throttled or failing account slows down and recovers |
 //! | [`failure_streak`] | when people are told that nothing gets through |
@@ -41,6 +42,7 @@ pub mod plural;
 pub mod provider_event;
 pub mod quiet_hours;
 pub mod rate;
+pub mod rate_class;
 pub mod receipt;
 pub mod recipient;
 pub mod refusal_streak;

@@ -66,6 +66,9 @@ pub struct Ask {
     pub own_interval: Option<Span>,
     /// The brake: no slot before.
     pub hold_until: Timestamp,
+    /// A ceiling within the account's keeps it from being hungry all the time, and it joins the others again and again: its
+    /// turn is kept for it meanwhile, as far as one share.
+    pub rejoins: bool,
 }
 
 /// Consecutive slots on offer; they are taken by [`take`] with the number of recipients found.
@@ -101,7 +104,7 @@ fn joined(pace: &Pace, flow: &Flow, rivals: &[Rival], ask: &Ask) -> f64 {
         return flow.virtual_time;
     }
     let floor = rivals.iter().map(|rival| rival.virtual_time).reduce(f64::min).unwrap_or(pace.virtual_time);
-    let head_start = if flow.weight >= URGENT_WEIGHT { share(flow, rivals, ask) } else { 0.0 };
+    let head_start = if flow.weight >= URGENT_WEIGHT || ask.rejoins { share(flow, rivals, ask) } else { 0.0 };
     flow.virtual_time.max(floor - head_start)
 }
 

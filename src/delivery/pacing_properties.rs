@@ -71,7 +71,7 @@ proptest! {
         interval in interval(),
         exchanges in exchanges(),
     ) {
-        let ask = |now, want| Ask { now, want, interval, own_interval: None, hold_until: Timestamp::EPOCH };
+        let ask = |now, want| Ask { now, want, interval, own_interval: None, hold_until: Timestamp::EPOCH, rejoins: false, };
         let slots = slots_of(&exchanges, ask, |_, _| {});
         for pair in slots.windows(2) {
             prop_assert!(pair[1] - pair[0] >= interval, "{:?} after {:?}", pair[1], pair[0]);
@@ -89,7 +89,7 @@ proptest! {
         held in 0_i64..3_000,
     ) {
         let hold_until = START + Span::from_millis(held);
-        let ask = |now, want| Ask { now, want, interval, own_interval: None, hold_until };
+        let ask = |now, want| Ask { now, want, interval, own_interval: None, hold_until, rejoins: false };
         let mut offers = Vec::new();
         slots_of(&exchanges, ask, |ask, offered| offers.push((*ask, *offered)));
         for (ask, offered) in offers {
@@ -107,7 +107,7 @@ proptest! {
         exchanges in exchanges(),
     ) {
         let own = interval * times;
-        let ask = |now, want| Ask { now, want, interval, own_interval: Some(own), hold_until: Timestamp::EPOCH };
+        let ask = |now, want| Ask { now, want, interval, own_interval: Some(own), hold_until: Timestamp::EPOCH, rejoins: false, };
         for pair in slots_of(&exchanges, ask, |_, _| {}).windows(2) {
             prop_assert!(pair[1] - pair[0] >= own);
         }
@@ -118,7 +118,7 @@ proptest! {
         let (mut pace, mut flow) = fresh();
         let mut now = START;
         for (after, want, _) in exchanges {
-            let ask = Ask { now, want, interval, own_interval: None, hold_until: Timestamp::EPOCH };
+            let ask = Ask { now, want, interval, own_interval: None, hold_until: Timestamp::EPOCH, rejoins: false, };
             match offer(&pace, &flow, &[], &ask) {
                 Offer::Slots(offered) => {
                     take(&mut pace, &mut flow, &[], &ask, &offered, offered.count, true);
@@ -133,7 +133,7 @@ proptest! {
         }
         // Who has waited as told gets a slot after at most so many waits.
         let served = (0..10).any(|_| {
-            let ask = Ask { now, want: 1, interval, own_interval: None, hold_until: Timestamp::EPOCH };
+            let ask = Ask { now, want: 1, interval, own_interval: None, hold_until: Timestamp::EPOCH, rejoins: false, };
             match offer(&pace, &flow, &[], &ask) {
                 Offer::Slots(_) => true,
                 Offer::Wait { until, .. } => {

@@ -91,6 +91,7 @@ impl World {
             interval: self.rate.interval(),
             own_interval: self.own[mine].map(Rate::interval),
             hold_until: Timestamp::EPOCH,
+            rejoins: false,
         };
         match offer(&self.pace, &self.flows[mine], &rivals, &ask) {
             Offer::Slots(slots) => {
@@ -205,7 +206,7 @@ fn a_clock_set_back_five_minutes_holds_nobody_longer_than_the_horizon() {
     let own_interval = Some(Rate::new(20, 1).interval());
     let mut now = START;
     loop {
-        let ask = Ask { now, want: 10, interval, own_interval, hold_until: Timestamp::EPOCH };
+        let ask = Ask { now, want: 10, interval, own_interval, hold_until: Timestamp::EPOCH, rejoins: false };
         match offer(&pace, &flow, &[], &ask) {
             Offer::Slots(slots) => {
                 assert!(slots.first - START < Span::from_secs(3), "{}", slots.first - START);

@@ -129,6 +129,9 @@ pub struct ExchangeReply {
     pub turn: Span,
     pub request_timeout: Span,
     pub directive: Directive,
+    /// More may be taken at this instant, though what was given lasts for longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_at: Option<Timestamp>,
     /// Given with recipients whenever the sender has none, or that of another plan: a plan that nobody was attempted of
     /// may be made anew with other content between two exchanges.
     pub content: Option<PlannedContent>,

@@ -4,6 +4,7 @@
 //! protocol of sending is one call, [`SenderLedger::exchange`]: a sender reports outcomes and takes the next recipients with
 //! their slots in one transaction.
 
+pub mod attachments;
 pub mod audience;
 pub mod batch_status;
 pub mod brief;
@@ -38,6 +39,7 @@ use std::future::Future;
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::ProviderEvent;
 
+pub use attachments::{AttachmentsRequest, KeptAttachment, UploadedAttachment};
 pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
 pub use brief::{Brief, Orders, SuppressionList, ToldTrouble, Trouble};
 pub use clock::Clock;
@@ -130,6 +132,13 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// Tells why no sender can work, as found with this plan. It stands until a plan is sealed, a sender takes recipients,
     /// or the owner's wish changes. What is told of a plan that another has overtaken changes nothing.
     fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
+
+    /// Tells which attachments the provider was made to keep for the account of the broadcast, and which of them it has no more;
+    /// learns where those that are asked for are kept.
+    ///
+    /// # Errors
+    /// [`LedgerError::RequestTooLarge`] for more than a message has.
+    fn attachments(&self, request: &AttachmentsRequest) -> impl Future<Output = Result<Vec<KeptAttachment>>> + Send;
 
     /// Records outcomes, renews the lease, takes recipients and reserves their slots.
     ///

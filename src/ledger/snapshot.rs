@@ -16,6 +16,7 @@ use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
 use crate::delivery::pace_history::PaceHistory;
 use crate::delivery::rate::Rate;
+use crate::delivery::rate_class::{RateClass, messages_per_second};
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::Timestamp;
@@ -65,6 +66,8 @@ pub struct BroadcastSnapshot {
     pub samples: Vec<String>,
     /// In how many parts each message is sent, each of them in a slot of its own.
     pub parts: u32,
+    /// What of them has a ceiling of its own.
+    pub rate_class: Option<RateClass>,
     pub counts: Counts,
     /// What providers told of the messages that they took.
     pub receipts: ReceiptCounts,
@@ -124,7 +127,7 @@ impl BroadcastSnapshot {
 
     /// How long those pending take at so many slots a second, at most: some may have got parts of their message.
     pub fn seconds_left(&self, per_second: f64) -> f64 {
-        self.counts.pending as f64 * f64::from(self.parts) / per_second
+        self.counts.pending as f64 / messages_per_second(per_second, self.parts, self.rate_class.as_ref())
     }
 }
 

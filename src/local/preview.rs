@@ -14,6 +14,7 @@ use super::refusal::{Refusal, refuse};
 use super::refused::Refused;
 use super::verdict::{Verdict, headline};
 use crate::delivery::gate::Closed;
+use crate::delivery::rate_class::messages_per_second;
 use crate::ledger::clock::SystemClock;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::sqlite::SqliteLedger;
@@ -131,6 +132,8 @@ fn known_elsewhere(order: &Order) -> Option<String> {
 fn figures(snapshot: &BroadcastSnapshot) -> PlanFigures {
     let plan = snapshot.plan.as_ref();
     let planned = snapshot.counts.total();
+    let class = snapshot.rate_class.as_ref();
+    let per_second = messages_per_second(snapshot.effective_per_second, snapshot.parts, class);
     PlanFigures {
         planned,
         duplicates: plan.map_or(0, |plan| plan.duplicates as i64),
@@ -141,7 +144,8 @@ fn figures(snapshot: &BroadcastSnapshot) -> PlanFigures {
         rate: Some(snapshot.rate.into()),
         effective_per_second: Some(snapshot.effective_per_second),
         parts: snapshot.parts,
-        seconds: seconds(planned - snapshot.opted_out(), snapshot.parts, snapshot.effective_per_second),
+        rate_class: snapshot.rate_class.as_ref().map(Into::into),
+        seconds: seconds(planned - snapshot.opted_out(), per_second),
         held: None,
         samples: snapshot.samples.clone(),
     }

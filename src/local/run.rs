@@ -350,6 +350,7 @@ async fn send<L: Ledger>(
                 provider: order.provider.clone(),
                 transport: transport.clone(),
                 journal: recovered.journal.clone(),
+                content: order.declaration.content.clone(),
                 plan: None,
                 patience: None,
                 retry_credentials: false,

@@ -9,8 +9,10 @@ use crate::api::broadcast_status::{ReasonCount, ReasonOutcome};
 use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageChannel};
 use crate::content;
 use crate::delivery::rate::Rate;
+use crate::delivery::rate_class::messages_per_second;
 use crate::delivery::recipient::SkipReason;
 use crate::local::options::Output;
+use crate::provider::rate_class::rate_class;
 use crate::report::preview::{Outlook, PlanFigures, Preview, seconds};
 
 const SECONDS_PER_MINUTE: f64 = 60.0;
@@ -56,6 +58,7 @@ fn of(broadcast: &BroadcastMessage, channel: Option<&MessageChannel>) -> Option<
             let effective = rate.map(|rate| now.map_or(rate.per_second(), |now| now.min(rate.per_second())));
             let provider = channel.and_then(|channel| channel.spec.account()).map(|account| account.provider());
             let parts = provider.map_or(1, |provider| content::parts(&broadcast.spec.content, provider));
+            let class = provider.and_then(|provider| rate_class(provider, &broadcast.spec.content));
             let batches = status.batches.as_ref();
             let opted_out = opted_out(status);
             Outlook::Plan(PlanFigures {
@@ -68,7 +71,10 @@ fn of(broadcast: &BroadcastMessage, channel: Option<&MessageChannel>) -> Option<
                 rate: rate.map(Into::into),
                 effective_per_second: effective,
                 parts,
-                seconds: effective.and_then(|effective| seconds(recipients.planned - opted_out, parts, effective)),
+                rate_class: class.as_ref().map(Into::into),
+                seconds: effective.and_then(|slots| {
+                    seconds(recipients.planned - opted_out, messages_per_second(slots, parts, class.as_ref()))
+                }),
                 held: stalled.map(|stalled| format!("held back: {}: {}", stalled.reason, stalled.message)),
                 samples: plan.samples.clone(),
             })

@@ -7,6 +7,7 @@ pub mod graph;
 pub mod http;
 pub mod label;
 pub mod messenger;
+pub mod rate_class;
 mod redact;
 pub mod reply_window;
 mod retry_after;
@@ -29,8 +30,8 @@ pub use retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};
 use crate::content::{Extras, MessagePart};
-use crate::delivery::outcome::Outcome;
-use crate::delivery::time::Timestamp;
+use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::time::{Span, Timestamp};
 use crate::delivery::usage::Usage;
 
 /// The first bytes of an answer that are kept for classification; the rest is read and dropped. Real answers have a
@@ -154,6 +155,17 @@ impl AccountError {
     }
 }
 
+/// What became of an attachment that the provider was asked to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upload {
+    /// Messages name it by this handle, for so long.
+    Kept { handle: String, lives: Span },
+    /// What is at the link cannot be fetched, or is none that the provider takes.
+    Unusable { fault: Fault },
+    /// Whatever else, as a message would be answered so.
+    Failed(Outcome),
+}
+
 /// One provider with its account and credentials: everything that is known before the first message.
 pub trait Provider: Send + Sync {
     /// Which member of the channel's union it is.
@@ -188,6 +200,33 @@ pub trait Provider: Send + Sync {
     fn refuse_identity(&self, answer: &Answer<'_>) -> Option<Outcome> {
         let _ = answer;
         None
+    }
+
+    /// The same as [`Provider::encode`] for a message whose attachment the provider keeps under this handle.
+    ///
+    /// # Errors
+    /// As there.
+    fn encode_kept(&self, message: &Message<'_>, handle: &str) -> Result<Request<Bytes>, EncodeError> {
+        let _ = handle;
+        self.encode(message)
+    }
+
+    /// The request that lets the provider fetch an attachment once and keep it; `None` where it keeps none. Asked twice it keeps
+    /// two, which harms nobody.
+    fn encode_upload(&self, attachment: &Attachment) -> Option<Result<Request<Bytes>, EncodeError>> {
+        let _ = attachment;
+        None
+    }
+
+    /// What a complete answer to that request says.
+    fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
+        Upload::Failed(self.classify(answer))
+    }
+
+    /// Whether a message was refused because its attachment is not kept any more.
+    fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
+        let _ = outcome;
+        false
     }
 
     /// How much of its own limit is used, where an answer says so in its headers.

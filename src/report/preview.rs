@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::words::{clean, counted, duration, number};
 use crate::delivery::rate::Rate;
+use crate::delivery::rate_class::RateClass;
 
 /// The plan of one broadcast, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,12 +47,29 @@ pub struct PlanFigures {
     pub effective_per_second: Option<f64>,
     /// In how many parts each message is sent, each of them in a slot of its own.
     pub parts: u32,
+    /// Those of them that the provider takes at a rate of their own.
+    pub rate_class: Option<ShownClass>,
     /// How long the first attempts take at that.
     pub seconds: Option<i64>,
     /// What keeps it from being sent as it stands, in words; `None` for one that only waits to be started.
     pub held: Option<String>,
     /// What the first messages look like.
     pub samples: Vec<String>,
+}
+
+/// Parts of each message with a rate of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownClass {
+    /// So many.
+    pub parts: u32,
+    pub rate: ShownRate,
+}
+
+impl From<&RateClass> for ShownClass {
+    fn from(RateClass { rate, parts }: &RateClass) -> ShownClass {
+        ShownClass { parts: parts.len() as u32, rate: (*rate).into() }
+    }
 }
 
 /// A rate as people write it.
@@ -68,9 +86,9 @@ impl From<Rate> for ShownRate {
     }
 }
 
-/// So many messages of so many parts take so many seconds; the last one is begun an interval before their end.
-pub fn seconds(planned: i64, parts: u32, per_second: f64) -> Option<i64> {
-    (per_second > 0.0).then(|| (planned.max(0) as f64 * f64::from(parts) / per_second).ceil() as i64)
+/// So many seconds messages take at so many a second; the last one is begun an interval before their end.
+pub fn seconds(planned: i64, messages_per_second: f64) -> Option<i64> {
+    (messages_per_second > 0.0).then(|| (planned.max(0) as f64 / messages_per_second).ceil() as i64)
 }
 
 impl Preview {
@@ -109,6 +127,12 @@ impl PlanFigures {
         if self.parts > 1 {
             text.push_str(&format!("  each message in {} parts, each of them at the rate\n", self.parts));
         }
+        if let Some(ShownClass { parts, rate }) = self.rate_class {
+            let (messages, period) = (rate.messages, rate.period_seconds);
+            text.push_str(&format!(
+                "  {parts} of them audio or video, which the provider takes at {messages} per {period} s\n"
+            ));
+        }
         if let Some(pace) = self.pace() {
             text.push_str(&format!("  {pace}\n"));
         }
@@ -143,6 +167,7 @@ const SLOWED: f64 = 0.99;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::rate_class::messages_per_second;
 
     fn plan() -> PlanFigures {
         PlanFigures {
@@ -155,7 +180,8 @@ mod tests {
             rate: Some(Rate::new(60, 1).into()),
             effective_per_second: Some(60.0),
             parts: 1,
-            seconds: seconds(2_488, 1, 60.0),
+            rate_class: None,
+            seconds: seconds(2_488, 60.0),
             held: None,
             samples: vec!["Hi Ana,\nwelcome".to_owned(), "Hi \u{1b}[2J".to_owned()],
         }
@@ -176,19 +202,29 @@ mod tests {
 
     #[test]
     fn an_account_that_is_slowed_takes_longer_and_says_why() {
-        let slow = PlanFigures { effective_per_second: Some(6.0), seconds: seconds(2_488, 1, 6.0), ..plan() };
+        let slow = PlanFigures { effective_per_second: Some(6.0), seconds: seconds(2_488, 6.0), ..plan() };
         let told = text(Outlook::Plan(slow));
         assert!(told.contains("about 6 min 55 s of sending at 60 per 1 s, slowed to 6.0 a second"), "{told}");
         let unknown = PlanFigures { rate: None, effective_per_second: None, seconds: None, ..plan() };
         assert!(!text(Outlook::Plan(unknown)).contains("sending"), "where nobody knows the rate no time is made up");
-        assert_eq!(seconds(5, 1, 0.0), None);
+        assert_eq!(seconds(5, 0.0), None);
     }
 
     #[test]
     fn a_message_of_parts_takes_as_many_slots() {
-        let parts = PlanFigures { parts: 2, seconds: seconds(2_488, 2, 60.0), ..plan() };
+        let parts = PlanFigures { parts: 2, seconds: seconds(2_488, messages_per_second(60.0, 2, None)), ..plan() };
         let told = text(Outlook::Plan(parts));
         assert!(told.contains("each message in 2 parts") && told.contains("about 1 min 23 s of sending"), "{told}");
+    }
+
+    #[test]
+    fn audio_and_video_take_as_long_as_the_provider_lets_them() {
+        let class = RateClass { rate: Rate::new(10, 1), parts: vec![1] };
+        let takes = seconds(2_488, messages_per_second(60.0, 2, Some(&class)));
+        let films = PlanFigures { parts: 2, rate_class: Some((&class).into()), seconds: takes, ..plan() };
+        let told = text(Outlook::Plan(films));
+        assert!(told.contains("about 4 min 09 s of sending"), "{told}");
+        assert!(told.contains("1 of them audio or video, which the provider takes at 10 per 1 s"), "{told}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::clock::Local;
 use super::transport::{Attempted, Transport};
+use super::uploads::Uploads;
 use crate::content::MessageTemplate;
 use crate::delivery::correlation::Correlation;
 use crate::delivery::outcome::{Fault, Outcome};
@@ -63,13 +64,20 @@ impl Flight {
     }
 }
 
+/// A request, and by which handle it names an attachment that the provider keeps.
+pub struct Encoded {
+    pub request: http::Request<Bytes>,
+    pub handle: Option<String>,
+}
+
 /// The request for one part of the message for one recipient. A recipient that none can be made for is failed, by the fault.
 pub fn request(
     broadcast: BroadcastId,
     row: &Assignment,
     template: Option<&MessageTemplate>,
     provider: &dyn Provider,
-) -> Result<http::Request<Bytes>, Fault> {
+    uploads: &Uploads,
+) -> Result<Encoded, Fault> {
     let failed = |error: &dyn std::fmt::Display| Fault::new("RenderFailed", None, error.to_string());
     let template = template.ok_or_else(|| failed(&"no content was received"))?;
     let rendered = template.render(&row.vars).map_err(|error| failed(&error))?;
@@ -80,5 +88,10 @@ pub fn request(
     let message_id = format!("msg_{}_{}_{}", broadcast.0, row.seq, row.part);
     let attempt = Attempt { correlation: &correlation, message_id: &message_id, at: row.slot };
     let message = Message::of(&row.recipient, &part, &row.vars, attempt);
-    provider.encode(&message).map_err(|error| failed(&error))
+    let handle = part.attachments.first().and_then(|attachment| uploads.handle(attachment)).map(str::to_owned);
+    let request = match &handle {
+        Some(handle) => provider.encode_kept(&message, handle),
+        None => provider.encode(&message),
+    };
+    Ok(Encoded { request: request.map_err(|error| failed(&error))?, handle })
 }

@@ -69,6 +69,8 @@ pub struct Holding {
     wait_until: Local,
     /// The ledger said that nothing is due before this instant.
     idle_until: Local,
+    /// The ledger said that more may be had then, though what is held lasts for longer.
+    more_at: Option<Local>,
     /// Whether the next exchange should come at once.
     urgent: bool,
     /// Whether an outcome was recorded: before, the first is reported at once, since the group grows by it.
@@ -99,6 +101,7 @@ impl Holding {
             asked_at: now,
             wait_until: now,
             idle_until: now,
+            more_at: None,
             urgent: true,
             proven: false,
             leaving: false,
@@ -112,6 +115,11 @@ impl Holding {
         self.turn = turn;
         self.held.extend(rows);
         self.held.make_contiguous().sort_by_key(|held| held.slot);
+    }
+
+    /// The ledger said that more may be had at this instant, though what is held lasts for longer; or nothing of that.
+    pub fn expect_more(&mut self, at: Option<Local>) {
+        self.more_at = at;
     }
 
     /// The ledger said at `now` that nothing can be taken before this instant. A raised rate and an earlier start change
@@ -313,8 +321,9 @@ impl Holding {
             return 0;
         }
         let last_slot_near = self.held.back().is_none_or(|last| last.slot - now <= LEAD);
+        let more = self.more_at.is_some_and(|at| now >= at);
         let most = if self.next_probe.is_some() { 1 } else { MAX_GROUP };
-        if last_slot_near { self.room(now).min(most) } else { 0 }
+        if last_slot_near || more { self.room(now).min(most) } else { 0 }
     }
 
     /// When the next exchange is due.
@@ -332,6 +341,7 @@ impl Holding {
         let probe_at = self.next_probe.filter(|_| self.in_flight == 0);
         if self.connected > 0 && !self.leaving && self.room(now) > 0 && (probe_at.is_some() || !self.is_silent(now)) {
             let near_end = self.held.back().map_or(now, |last| Local(last.slot.0 - LEAD));
+            let near_end = self.more_at.map_or(near_end, |more| near_end.min(more));
             let open_at = probe_at.map_or(self.wait_until, |at| at.max(self.wait_until));
             at = at.min(near_end.max(open_at).max(self.asked_at + MIN_WAIT));
         }

@@ -24,6 +24,7 @@ use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::suppressed::suppress_pending;
 use super::transport::{Transport, TransportError};
+use super::uploads::UploadError;
 use crate::api::{MessageChannelSpec, ObjectRef};
 use crate::audience::Materials;
 use crate::content::MessageTemplate;
@@ -253,6 +254,7 @@ impl<L: SenderLedger> Rounds<L> {
             provider,
             transport,
             journal: self.journal.clone(),
+            content: brief.content.clone(),
             plan: Some(brief.plan),
             patience: Some(PATIENCE),
             retry_credentials: std::mem::take(&mut self.retry_credentials),
@@ -266,6 +268,11 @@ impl<L: SenderLedger> Rounds<L> {
             Ok(Ended::Idle) => Ok(Some(Left::Idle)),
             Ok(Ended::Stopped) => Ok(Some(Left::Stopped)),
             Err(SessionError::Content(text)) => self.tell(brief.plan, Trouble::new("MessageInvalid", &text)).await,
+            Err(SessionError::Upload(UploadError::Refused(refused))) => {
+                self.tell(brief.plan, Trouble::new("AttachmentRefused", &refused.to_string())).await
+            }
+            Err(SessionError::Upload(UploadError::Ledger(error))) => Err(error.into()),
+            Err(SessionError::Upload(UploadError::Task(error))) => Err(error.into()),
             Err(SessionError::Ledger(error)) => Err(error.into()),
             Err(SessionError::Journal(error)) => Err(error.into()),
             Err(SessionError::Task(error)) => Err(error.into()),

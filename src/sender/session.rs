@@ -5,18 +5,19 @@ mod farewell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::clock::{ClockOffset, Local, sleep_until};
 use super::connections::Connections;
 use super::errands::Bells;
-use super::flight::{self, Flight, Landing};
+use super::flight::{self, Encoded, Flight, Landing};
 use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
 use super::retry::Retry;
 use super::transport::Transport;
+use super::uploads::{UploadError, Uploads};
+use crate::api::Content;
 use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
 use crate::delivery::outcome::{Outcome, PermanentScope};
@@ -48,6 +49,8 @@ pub struct Session<L> {
     pub provider: Arc<dyn Provider>,
     pub transport: Transport,
     pub journal: Arc<Journal>,
+    /// What is said, as far as the session has to make it ready: attachments that the provider keeps.
+    pub content: Content,
     /// The plan that the provider and the credentials were chosen for: recipients of another one are given back, and the
     /// session ends. `None` where nobody else may change the broadcast meanwhile.
     pub plan: Option<i64>,
@@ -81,6 +84,8 @@ pub enum SessionError {
     Journal(#[from] JournalError),
     #[error("the content in the ledger cannot be used: {0}")]
     Content(String),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     #[error("a task of the sender failed: {0}")]
     Task(#[from] JoinError),
 }
@@ -113,7 +118,7 @@ struct Ready {
     /// Another part of the message follows this one.
     goes_on: bool,
     slot: Local,
-    request: http::Request<Bytes>,
+    encoded: Encoded,
 }
 
 /// What became of an attempt.
@@ -122,6 +127,8 @@ struct Flown {
     attempt: u32,
     /// Another part of the message follows this one.
     goes_on: bool,
+    /// By which the message named an attachment that the provider keeps.
+    handle: Option<String>,
     landing: Landing,
 }
 
@@ -146,6 +153,7 @@ struct Running<L> {
     known_revision: i64,
     retry: Retry,
     template: Option<PlannedTemplate>,
+    uploads: Uploads,
     interval: Span,
     /// What the provider's answers said of its limit since the last request.
     usage: Option<Usage>,
@@ -162,6 +170,7 @@ impl<L: SenderLedger> Running<L> {
         let retry = Retry::new(&session.holder);
         let known_revision = session.journal.revision(session.broadcast);
         let connections = Connections::new(session.transport.clone());
+        let uploads = Uploads::of(&session.content, session.provider.as_ref());
         Running {
             session,
             stop,
@@ -175,6 +184,7 @@ impl<L: SenderLedger> Running<L> {
             known_revision,
             retry,
             template: None,
+            uploads,
             interval: Span::ZERO,
             usage: None,
             request_timeout: Span::ZERO,
@@ -261,6 +271,7 @@ impl<L: SenderLedger> Running<L> {
                 self.land(flown)
             }
             opened = self.connections.opened() => Ok(opened?),
+            uploaded = self.uploads.done() => Ok(uploaded?),
             exchanged = joined(&mut self.exchange) => {
                 self.exchange = None;
                 self.handle(exchanged?)
@@ -289,10 +300,11 @@ impl<L: SenderLedger> Running<L> {
         self.holding.begun(now);
         let Assignment { seq, attempt, part, .. } = held.row;
         let template = self.template.as_ref().map(|planned| &planned.template);
-        match flight::request(self.session.broadcast, &held.row, template, self.session.provider.as_ref()) {
-            Ok(request) => {
+        let provider = self.session.provider.as_ref();
+        match flight::request(self.session.broadcast, &held.row, template, provider, &self.uploads) {
+            Ok(encoded) => {
                 let goes_on = template.is_some_and(|template| part + 1 < template.parts());
-                Some(Ready { seq, attempt, goes_on, slot: held.slot, request })
+                Some(Ready { seq, attempt, goes_on, slot: held.slot, encoded })
             }
             Err(fault) => {
                 let outcome = Outcome::Permanent { scope: PermanentScope::Recipient, fault };
@@ -315,7 +327,7 @@ impl<L: SenderLedger> Running<L> {
             }
             return Err(error.into());
         }
-        for Ready { seq, attempt, goes_on, slot, request } in ready {
+        for Ready { seq, attempt, goes_on, slot, encoded: Encoded { request, handle } } in ready {
             let flight = Flight {
                 provider: self.session.provider.clone(),
                 transport: self.connections.lend(now),
@@ -323,7 +335,7 @@ impl<L: SenderLedger> Running<L> {
                 request_timeout: self.request_timeout,
                 start_by: slot + START_TOLERANCE,
             };
-            self.flights.spawn(async move { Flown { seq, attempt, goes_on, landing: flight.fly().await } });
+            self.flights.spawn(async move { Flown { seq, attempt, goes_on, handle, landing: flight.fly().await } });
         }
         Ok(())
     }
@@ -362,13 +374,31 @@ impl<L: SenderLedger> Running<L> {
 
     /// What an attempt tells of connections and limits, and what is to be reported of it.
     fn note(&mut self, flown: Flown, now: Local) -> Report {
-        let Flown { seq, attempt, landing, .. } = flown;
+        let Flown { seq, attempt, handle, mut landing, .. } = flown;
+        if let Some(handle) = handle {
+            self.renew_if_gone(&handle, &mut landing, now);
+        }
         self.connections.landed(&landing, now);
         let usage = landing.usage.map(|usage| usage.while_on_the_wire(self.flights.len()));
         if let Some(usage) = usage.filter(Usage::matters) {
             self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
         }
         landing.report(seq, attempt)
+    }
+
+    /// A message whose attachment is not kept any more was refused for that alone: nothing of it was sent, and it is tried again
+    /// once the attachment is uploaded anew. What is held meanwhile is given back.
+    fn renew_if_gone(&mut self, handle: &str, landing: &mut Landing, now: Local) {
+        if !self.session.provider.is_attachment_gone(&landing.outcome) || !self.uploads.renew(handle) {
+            return;
+        }
+        if let Outcome::Permanent { fault, .. } = &landing.outcome {
+            landing.outcome = Outcome::NotSent { fault: fault.clone() };
+        }
+        if !self.uploads.are_ready() {
+            self.holding.connect(0);
+            self.holding.release(now);
+        }
     }
 
     /// What is held has slots from before the provider said that it takes nothing for a while. The ledger is told of it with
@@ -384,6 +414,10 @@ impl<L: SenderLedger> Running<L> {
         // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
         let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
         if due && self.holding.could_take(now) {
+            if !self.uploads.are_ready() {
+                let Session { ledger, broadcast, provider, transport, .. } = &self.session;
+                return self.uploads.begin(ledger, *broadcast, provider, transport);
+            }
             let recipients = self.connections.room(self.holding.pace(now), now);
             self.holding.connect(recipients);
         }
@@ -436,6 +470,7 @@ impl<L: SenderLedger> Running<L> {
         // Held before anything here can fail: what is held is given back then.
         let rows: Vec<Held> = reply.rows.into_iter().map(|row| Held { slot: local(row.slot), row }).collect();
         self.holding.receive(rows, reply.interval, reply.turn);
+        self.holding.expect_more(reply.more_at.map(local));
         match reply.directive {
             Directive::Continue => self.holding.open(received),
             Directive::Wait { until } => self.holding.wait(local(until), received),

@@ -18,7 +18,7 @@ use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
-use crate::provider::{Answer, MAX_ANSWER_BODY, Provider};
+use crate::provider::{Answer, MAX_ANSWER_BODY, Provider, Upload};
 
 /// Idle connections are dropped before the provider closes them: a close under a request would make it unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -100,6 +100,15 @@ enum Broken {
     Unknown(String),
 }
 
+impl Broken {
+    fn outcome(self) -> Outcome {
+        match self {
+            Broken::NotSent(message) => not_sent(message),
+            Broken::Unknown(message) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },
+        }
+    }
+}
+
 impl Transport {
     /// For messages to the provider at this URL, and to no other.
     pub fn new(endpoint: &Uri) -> Result<Transport, TransportError> {
@@ -157,8 +166,7 @@ impl Transport {
                 let answer = received.answer();
                 Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
             }
-            Err(Broken::NotSent(message)) => not_sent(message).into(),
-            Err(Broken::Unknown(message)) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) }.into(),
+            Err(broken) => broken.outcome().into(),
         }
     }
 
@@ -181,6 +189,19 @@ impl Transport {
         // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
         tracing::trace!("{HANDED_OVER}");
         self.receive(request).await
+    }
+
+    /// Lets the provider keep an attachment. It takes no slot: there is one for each link, once in weeks.
+    pub async fn upload(
+        &self,
+        provider: &dyn Provider,
+        request: http::Request<Bytes>,
+        request_timeout: Span,
+    ) -> Upload {
+        match self.request(request, request_timeout).await {
+            Ok(received) => provider.classify_upload(&received.answer()),
+            Err(broken) => Upload::Failed(broken.outcome()),
+        }
     }
 
     async fn receive(&self, request: reqwest::Request) -> Result<Received, Broken> {

@@ -14,6 +14,9 @@ use super::settings::Quota;
 /// is answered and recorded, but not counted as a recipient, and the summary says so.
 pub const MAX_TRACKED: usize = 8_000_000;
 
+/// The most attachments that are kept; further ones have ids that stand for nothing.
+const MAX_ATTACHMENTS_KEPT: usize = 10_000;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The answer of `GET /_simulator/summary`.
@@ -34,6 +37,9 @@ pub struct Summary {
     /// Arrival of the first and the last request, in nanoseconds since the Unix epoch.
     pub first_time_ns: Option<u64>,
     pub last_time_ns: Option<u64>,
+    /// Attachments that it was asked to keep, whatever became of them; no messages.
+    #[serde(default)]
+    pub uploads: u64,
     /// Requests of recipients beyond [`MAX_TRACKED`]; with more than 0 the other counts are lower bounds.
     pub untracked: u64,
 }
@@ -74,6 +80,8 @@ pub struct Book {
     quota_window: VecDeque<u64>,
     deliveries: ByHash<Seen>,
     recipients_accepted: ByHash<()>,
+    /// The links of kept attachments, by id.
+    attachments: HashMap<u64, String>,
 }
 
 /// A request between its arrival and its decision.
@@ -120,6 +128,19 @@ impl Book {
         summary.first_time_ns.get_or_insert(time_ns);
         summary.last_time_ns = Some(time_ns);
         Arrival { in_last_second, earlier, number: summary.requests, delivery: key, recipient }
+    }
+
+    /// Notes that an attachment was to be kept, and under which link, if it is.
+    pub fn upload(&mut self, time_ns: u64, kept: Option<String>) {
+        self.summary.uploads += 1;
+        if let Some(link) = kept.filter(|_| self.attachments.len() < MAX_ATTACHMENTS_KEPT) {
+            self.attachments.insert(time_ns, link);
+        }
+    }
+
+    /// Where a kept attachment was uploaded from.
+    pub fn uploaded_from(&self, id: u64) -> Option<&str> {
+        self.attachments.get(&id).map(String::as_str)
     }
 
     /// Counts a request against a quota; returns how many came within its window, this one included, and how long it is until

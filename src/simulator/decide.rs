@@ -7,6 +7,7 @@ use super::played::{Played, Used};
 use super::request::Call;
 use super::response::Response;
 use super::settings::{DropMoment, Mishap, Settings};
+use super::uploads;
 
 /// What is known of a request beside itself.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +107,11 @@ fn outcome(settings: &Settings, call: &Call, circumstances: &Circumstances) -> D
     let provider = call.played.play();
     if let Some(refusal) = &call.refusal {
         let (code, response) = provider.refuse(refusal);
+        return refused(code, response);
+    }
+    if call.played == Played::Messenger
+        && let Some((code, response)) = uploads::refuse(settings, call, circumstances.now)
+    {
         return refused(code, response);
     }
     let too_quick = settings.rate_limit > 0 && circumstances.in_last_second > settings.rate_limit as usize;

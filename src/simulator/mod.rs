@@ -11,6 +11,7 @@
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
 //! | [`telling`] | call-backs, to whom the flags name |
+//! | `uploads` | attachments that Messenger keeps |
 //! | [`server`] | sockets, the record file, the clock |
 
 pub mod book;
@@ -23,5 +24,6 @@ pub mod response;
 pub mod server;
 pub mod settings;
 pub mod telling;
+mod uploads;
 
 pub use server::{Simulator, SimulatorError, SimulatorOptions, serve};

@@ -27,6 +27,7 @@ use super::request::{self, Call, Posted};
 use super::response::Response;
 use super::settings::{SettingError, Settings};
 use super::telling::{CallbackOptions, Teller};
+use super::uploads::{self, Upload};
 use crate::provider::CORRELATION_HEADER;
 
 mod bodies;
@@ -218,7 +219,10 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
         shared.wait(latency).await;
         return http_answer(&response, bodies::whole(&response.body));
     }
-    let call = request::read(&posted);
+    if let Some(response) = shared.keep(&posted) {
+        return http_answer(&response, bodies::whole(&response.body));
+    }
+    let call = shared.resolved(request::read(&posted));
     if !call.is_sent_by(&head.method) {
         return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST\n"));
     }
@@ -342,6 +346,21 @@ impl Shared {
         let state = &mut *guard;
         let time_ns = state.clock.now_ns();
         state.labels.take(&state.settings, asked, time_ns)
+    }
+
+    /// Answers where an attachment is to be kept.
+    fn keep(&self, request: &Posted<'_>) -> Option<Response> {
+        let mut state = self.lock();
+        let time_ns = state.clock.now_ns();
+        let Upload { response, kept } = uploads::answer(&state.settings, request, time_ns)?;
+        state.book.upload(time_ns, kept);
+        Some(response)
+    }
+
+    /// With the links of attachments that a message names by their ids.
+    fn resolved(&self, call: Call) -> Call {
+        let state = self.lock();
+        uploads::resolved(call, |id| state.book.uploaded_from(id))
     }
 
     /// Takes a request: counts, decides and records it, all in one step. Nothing of it is undone when the caller

@@ -56,6 +56,13 @@ pub struct Settings {
     /// `after` (the default)
     #[arg(long, value_name = "FRACTION[:before|after]", default_value = "0")]
     pub drop: Dropping,
+    /// Messenger cannot fetch links that hold this text: neither an upload nor a message with one is taken
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuse_link: Option<String>,
+    /// Messenger forgets an uploaded attachment after so many seconds. 0 is for ever
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub attachment_seconds: u32,
     /// Decisions depend on the seed, the recipient and how often this recipient was asked for, so that runs repeat
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -454,7 +461,7 @@ mod tests {
 
     #[test]
     fn json_has_the_names_of_the_flags() {
-        let json = r#"{"latency":"50-170","rate-limit":40,"quota":"200/10","usage":true,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","seed":7}"#;
+        let json = r#"{"latency":"50-170","rate-limit":40,"quota":"200/10","usage":true,"retry-after":"30:date","fail":["551=0.5"],"drop":"0.05:before","refuse-link":"gone","attachment-seconds":60,"seed":7}"#;
         let settings: Settings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
         assert!(serde_json::from_str::<Settings>(r#"{"rate_limit":40}"#).is_err());

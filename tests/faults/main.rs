@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod audio_and_video;
 mod bad_peers;
 mod crash;
 mod fairness;

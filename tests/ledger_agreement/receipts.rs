@@ -40,7 +40,7 @@ impl Model {
         let is_meant = match row.state {
             Sent | Inflight | Unknown => true,
             Pending => attempt > 0 && part == row.parts_done,
-            Failed | Skipped => false,
+            Failed | Skipped => attempt > 0 && part == row.parts_done && heard != Heard::Undelivered,
         };
         if row.attempt != attempt || !is_meant {
             return News { resolved: false, is_news: false };
@@ -55,7 +55,7 @@ impl Model {
             row.receipt = row.receipt.hear(heard);
         }
         let is_news = before != (row.heard, row.receipt);
-        let resolved = is_new && row.state != Inflight;
+        let resolved = is_new && matches!(row.state, Unknown | Pending);
         if resolved {
             self.take_for_accepted(which, seq as usize);
             self.broadcasts[which].let_go_of_what_is_done();

@@ -22,11 +22,11 @@ use herald::ledger::wire::{
     Admitted, Denied, Gatekeeper, ReceiverGate, RemoteLedger, RemoteLedgerOptions, receive_router, router,
 };
 use herald::ledger::{
-    AccountSnapshot, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief, ContactRow, Contacts,
-    ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect, Ledger, LedgerError,
-    NotificationPage, NotificationTotals, OptedOut, Owner, Received, ReceiverLedger, ReportNotifications,
-    ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble,
-    WriteBackPage, WriteBackTotals,
+    AccountSnapshot, AttachmentsRequest, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief,
+    ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect,
+    KeptAttachment, Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Owner, Received,
+    ReceiverLedger, ReportNotifications, ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications,
+    TakeWriteBacks, Trouble, WriteBackPage, WriteBackTotals,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -158,6 +158,9 @@ impl SenderLedger for OverTheWire {
     }
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.of(plan.broadcast).report_trouble(plan, trouble).await
+    }
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.of(request.broadcast).attachments(request).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.with_token(&format!("{}/{}", request.broadcast.0, request.display)).exchange(request).await

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use herald::api::content::AttachmentType;
 use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
@@ -15,6 +16,7 @@ use sqlx::{Connection, PgConnection};
 use super::notifications::telling;
 use super::parts::in_three_parts;
 use super::quiet_hours::{plan_in_zones, quiet};
+use super::rate_classes::with;
 use super::world::*;
 use super::write_backs::writing;
 use crate::postgres_server::{fresh_schema, server};
@@ -157,6 +159,23 @@ async fn an_exchange_about_parts_of_messages_runs_at_most_eight_statements() {
         counted.pass(Span::from_millis(250));
     }
     assert_eq!(taken, 3 * 60 - 1, "every part but the one that proved the sender");
+}
+
+/// Films have a rate of their own, and wait in the batch before the held one.
+#[tokio::test]
+async fn an_exchange_about_audio_and_video_runs_at_most_eight_statements() {
+    let mut counted = Counted::new().await;
+    let films = counted.world.planned(&with("films", "hello", &[AttachmentType::Video]), 40).await;
+    let mut sender = Sender::proven(&counted.world, "films", films).await;
+    let (mut on_the_wire, mut taken) = (VecDeque::from([Vec::new(), Vec::new()]), 0);
+    while counted.world.counts(films).await.open() > 0 {
+        let answered: Vec<Assignment> = on_the_wire.pop_front().unwrap_or_default();
+        let reply = counted.exchange(&sender.request(reports(&answered, &accepted()), 8)).await;
+        taken += reply.rows.len();
+        on_the_wire.push_back(reply.rows);
+        counted.pass(Span::from_millis(100));
+    }
+    assert_eq!(taken, 2 * 40 - 1, "every part but the one that proved the sender");
 }
 
 /// Where it is quiet for some, and then for everybody.

@@ -183,6 +183,7 @@ fn the_book_notices_who_is_given_twice_too_early_or_too_close() {
         request_timeout: Span::ZERO,
         turn: Span(10),
         directive: Directive::Continue,
+        more_at: None,
         content: None,
         notifications: false,
         owes: false,

@@ -31,6 +31,7 @@ async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: Path
         transport: Transport::new(provider.endpoint()).unwrap(),
         provider,
         journal: Arc::new(Journal::open(&journal).unwrap().0),
+        content: brief.content,
         plan: Some(brief.plan),
         patience: None,
         retry_credentials: false,

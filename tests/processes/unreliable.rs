@@ -7,8 +7,8 @@ use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, Last
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{
-    AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage, ReportNotifications, ReportWriteBacks,
-    SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
+    AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
+    ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -70,6 +70,9 @@ impl SenderLedger for Unreliable {
     }
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.perhaps(self.ledger.report_trouble(plan, trouble)).await
+    }
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.perhaps(self.ledger.attachments(request)).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {
         self.perhaps(self.ledger.exchange(request)).await

@@ -27,4 +27,5 @@ mod retry_after;
 mod run_support;
 mod suppression;
 mod unreachable;
+mod uploads;
 mod write_backs;

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use herald::simulator::book::Summary;
 use herald::simulator::labels::LabelSummary;
 use herald::simulator::record::{self, OwnedLine};
 use herald::simulator::{Simulator, SimulatorOptions};
@@ -168,6 +169,18 @@ impl Stage {
         connection.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// What the simulator has counted.
+    pub fn summary(&self) -> Summary {
+        let address = self.base_url.trim_start_matches("http://");
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        let head = format!("GET /_simulator/summary HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         serde_json::from_str(body).unwrap()
     }
 

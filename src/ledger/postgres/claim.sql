@@ -5,7 +5,7 @@
 -- primary key, as good to a server that knows nothing, whoever may not be taken would be read as well.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
 -- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones, $15 account,
--- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql.
+-- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql, as for $17 to $21.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
 ), soonest AS MATERIALIZED (
@@ -21,11 +21,13 @@ WITH back AS (
         ORDER BY seq LIMIT 1) AS first
     WHERE soonest.not_before <= $6
 ), risky AS (
-    SELECT idx, first_seq, last_seq, somebody.seq FROM batch CROSS JOIN LATERAL (
-        SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+    SELECT idx, first_seq, last_seq, somebody.seq, somebody.narrow FROM batch CROSS JOIN LATERAL (
+        SELECT of_zone.seq, of_zone.narrow FROM zones CROSS JOIN LATERAL (
+            SELECT delivery.seq, parts_done = ANY ($19::bigint[]) AS narrow FROM delivery
+            WHERE delivery.broadcast_id = $1 AND state = 0
             AND (delivery.zone, delivery.seq) >= (zones.zone, batch.first_seq)
             AND (delivery.zone, delivery.seq) <= (zones.zone, batch.last_seq)
+            AND ($20::bigint[] IS NULL OR parts_done = ANY ($20::bigint[]) OR parts_done = ANY ($19::bigint[]))
             AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
             AND (SELECT opted_out_at FROM contact
                  WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
@@ -36,31 +38,40 @@ WITH back AS (
     ORDER BY idx LIMIT 1
 ), due AS (
     -- Batch by batch, not sorted as a whole: the first batches mostly have enough.
-    SELECT free.idx, pending.seq
-    FROM (
-        SELECT idx, first_seq, last_seq FROM batch
-        WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND sender_id IS NULL AND NOT probation
-        AND last_seq >= (SELECT min(seq) FROM zones) AND idx < coalesce((SELECT idx FROM risky), 9223372036854775807)
-        ORDER BY idx OFFSET 0) AS free
-    CROSS JOIN LATERAL (
-        SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
-            SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
-            AND (delivery.zone, delivery.seq) >= (zones.zone, free.first_seq)
-            AND (delivery.zone, delivery.seq) <= (zones.zone, free.last_seq)
-            AND not_before <= $6 AND coalesce(active_at, 9223372036854775807) > $16
-            AND (SELECT opted_out_at FROM contact
-                 WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
-            ORDER BY delivery.zone, delivery.seq LIMIT $7) AS of_zone
-        LIMIT $7) AS pending
-    LIMIT $7
+    SELECT of_lane.idx, of_lane.seq, lane.narrow
+    FROM UNNEST($17::boolean[], $18::bigint[]) AS lane (narrow, count) CROSS JOIN LATERAL (
+        SELECT free.idx, pending.seq
+        FROM (
+            SELECT idx, first_seq, last_seq FROM batch
+            WHERE broadcast_id = $1 AND pending > 0 AND idx IS DISTINCT FROM $2 AND sender_id IS NULL AND NOT probation
+            AND last_seq >= (SELECT min(seq) FROM zones) AND idx < coalesce((SELECT idx FROM risky), 9223372036854775807)
+            ORDER BY idx OFFSET 0) AS free
+        CROSS JOIN LATERAL (
+            SELECT of_zone.seq FROM zones CROSS JOIN LATERAL (
+                SELECT delivery.seq FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0
+                AND (delivery.zone, delivery.seq) >= (zones.zone, free.first_seq)
+                AND (delivery.zone, delivery.seq) <= (zones.zone, free.last_seq) AND not_before <= $6
+                AND coalesce(active_at, 9223372036854775807) > $16
+                AND CASE WHEN lane.narrow THEN parts_done = ANY ($19::bigint[])
+                    ELSE $20::bigint[] IS NULL OR parts_done = ANY ($20::bigint[]) END
+                AND (SELECT opted_out_at FROM contact
+                     WHERE contact.account_id = $15 AND contact.recipient = delivery.recipient) IS NULL
+                ORDER BY delivery.zone, delivery.seq LIMIT lane.count) AS of_zone
+            LIMIT lane.count) AS pending
+        LIMIT lane.count) AS of_lane
 ), probed AS (
-    SELECT idx, seq FROM risky
-    WHERE (SELECT count(*) FROM due) < $7
+    SELECT idx, seq, narrow FROM risky
+    WHERE (SELECT count(*) FROM due) < $7 AND NOT (narrow AND EXISTS (SELECT 1 FROM due WHERE narrow))
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $3
                     AND seq BETWEEN risky.first_seq AND risky.last_seq)
 ), picked AS (
-    SELECT idx, seq, row_number() OVER (ORDER BY seq) - 1 AS place
-    FROM (SELECT idx, seq FROM due UNION ALL SELECT idx, seq FROM probed) AS found
+    SELECT idx, seq, place FROM (
+        SELECT idx, seq, CASE WHEN narrow THEN $21
+            WHEN rank >= $21 AND bool_or(narrow) OVER () THEN rank + 1 ELSE rank END AS place
+        FROM (SELECT idx, seq, narrow, row_number() OVER (PARTITION BY narrow ORDER BY seq) - 1 AS rank
+              FROM (SELECT idx, seq, narrow FROM due UNION ALL SELECT idx, seq, narrow FROM probed) AS candidates) AS ranked)
+        AS placed
+    WHERE place < $7
 ), found AS (
     SELECT idx, count(*) AS count FROM picked GROUP BY idx
     UNION ALL

@@ -17,8 +17,8 @@ use crate::ledger::snapshot::MAX_CAUSES;
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
-    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
+    Asking, BatchDelta, BatchRow, BetweenParts, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved,
+    Outlook, PlanList, PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -184,7 +184,7 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<BetweenParts<'_>>) -> sqlx::Result<Survey> {
         taking::survey(self.connection(), asking, between_parts).await
     }
 

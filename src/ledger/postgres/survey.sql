@@ -1,6 +1,7 @@
 -- $1 broadcast, $2 sender, $3 end of the lease, $4 now, $5 whether the sender is proven, $6 account, $7 whether the rate was lowered,
 -- $8 where messages have several parts the open zones, $9 whether there are endpoints to be told, $10 the latest wait and $11
--- the latest lease of their events, $12 whoever was active last then, or earlier, is not taken.
+-- the latest lease of their events, $12 whoever was active last then, or earlier, is not taken, $13 whether the account has a
+-- rate class, $14 the parts of the message that are of it, $15 so many who wait for one of them are counted.
 WITH renewed AS (
     UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2
     RETURNING idx, first_seq, last_seq, epoch, probation
@@ -35,5 +36,18 @@ SELECT held.*,
     ARRAY(SELECT flow_weight FROM broadcast
         WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS weights,
     ARRAY(SELECT flow_virtual_time FROM broadcast
-        WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS virtual_times
+        WHERE account_id = $6 AND id <> $1 AND flow_hungry_until > $4 ORDER BY id) AS virtual_times,
+    CASE WHEN $13 THEN ARRAY(SELECT flow_weight FROM broadcast
+        WHERE account_id = $6 AND id <> $1 AND class_hungry_until > $4 AND class_parts IS NOT NULL ORDER BY id)
+        ELSE '{}' END AS class_weights,
+    CASE WHEN $13 THEN ARRAY(SELECT class_flow_virtual_time FROM broadcast
+        WHERE account_id = $6 AND id <> $1 AND class_hungry_until > $4 AND class_parts IS NOT NULL ORDER BY id)
+        ELSE '{}' END AS class_virtual_times,
+    CASE WHEN cardinality($14::bigint[]) = 0 THEN 0 ELSE (
+        SELECT count(*) FROM (
+            SELECT 1 FROM UNNEST($8::bigint[]) AS zones (zone) CROSS JOIN LATERAL (
+                SELECT 1 FROM delivery WHERE delivery.broadcast_id = $1 AND state = 0 AND parts_done > 0
+                AND delivery.zone = zones.zone AND not_before <= $4 AND parts_done = ANY ($14::bigint[])
+                LIMIT $15) AS of_zone
+            LIMIT $15) AS waiting) END AS class_waiting
 FROM (SELECT 1) AS one LEFT JOIN held ON TRUE

@@ -6,14 +6,14 @@ use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
 use crate::ledger::sql::posting;
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::store::{Asking, BatchRow, BetweenParts, Claimed, Lanes, Outlook, Survey, Taken, Wanted};
 use crate::ledger::sql::zones::ZonesNow;
 
 /// See [`Store::survey`](crate::ledger::sql::store::Store::survey).
 pub async fn survey(
     connection: &mut PgConnection,
     asking: &Asking,
-    between_parts: Option<&[i64]>,
+    between_parts: Option<BetweenParts<'_>>,
 ) -> sqlx::Result<Survey> {
     let (latest_wait, latest_lease) = posting::latest(asking.now);
     let row: SurveyRow = sqlx::query_as(SURVEY)
@@ -24,26 +24,29 @@ pub async fn survey(
         .bind(asking.proven)
         .bind(asking.account)
         .bind(asking.braked)
-        .bind(between_parts)
+        .bind(between_parts.map(|between| between.zones))
         .bind(asking.notifies)
         .bind(latest_wait.0)
         .bind(latest_lease.0)
         .bind(asking.inactive_since_now().0)
+        .bind(asking.classes)
+        .bind(between_parts.map_or(&[][..], |between| between.class))
+        .bind(between_parts.map_or(0, |between| between.most))
         .fetch_one(connection)
         .await?;
-    let rivals = row
-        .weights
-        .iter()
-        .zip(&row.virtual_times)
-        .map(|(weight, virtual_time)| Rival { weight: *weight as u32, virtual_time: *virtual_time })
-        .collect();
+    let rivals = |weights: &[i64], virtual_times: &[f64]| {
+        let flows = weights.iter().zip(virtual_times);
+        flows.map(|(weight, time)| Rival { weight: *weight as u32, virtual_time: *time }).collect()
+    };
     let last_slot = row.last_slot.map(Timestamp);
     Ok(Survey {
         held: row.held.batch(),
         running: row.running,
         part_waits: row.part_waits,
         others: row.others,
-        rivals,
+        rivals: rivals(&row.weights, &row.virtual_times),
+        class_rivals: rivals(&row.class_weights, &row.class_virtual_times),
+        class_waiting: row.class_waiting,
         last_slot,
         notifications: row.notifications,
     })
@@ -57,6 +60,7 @@ pub async fn take(
     wanted: Wanted<'_>,
 ) -> sqlx::Result<Vec<Taken>> {
     let first = wanted.slots.at(wanted.from);
+    let lanes = LaneArguments::of(&wanted);
     let mut taken: Vec<Taken> = sqlx::query_as(TAKE)
         .bind(asking.broadcast)
         .bind(batch.idx)
@@ -74,6 +78,11 @@ pub async fn take(
         .bind(&wanted.zones.open)
         .bind(asking.account)
         .bind(asking.inactive_since(wanted.slots).0)
+        .bind(lanes.narrow)
+        .bind(lanes.counts)
+        .bind(lanes.narrow_parts)
+        .bind(lanes.wide_parts)
+        .bind(lanes.place)
         .fetch_all(connection)
         .await?;
     taken.sort_by_key(|row| row.slot);
@@ -88,6 +97,7 @@ pub async fn claim(
     wanted: Wanted<'_>,
 ) -> sqlx::Result<Claimed> {
     let first = wanted.slots.at(wanted.from);
+    let lanes = LaneArguments::of(&wanted);
     let rows: Vec<ClaimRow> = sqlx::query_as(CLAIM)
         .bind(asking.broadcast)
         .bind(back)
@@ -105,6 +115,11 @@ pub async fn claim(
         .bind(&wanted.zones.quiet)
         .bind(asking.account)
         .bind(asking.inactive_since(wanted.slots).0)
+        .bind(lanes.narrow)
+        .bind(lanes.counts)
+        .bind(lanes.narrow_parts)
+        .bind(lanes.wide_parts)
+        .bind(lanes.place)
         .fetch_all(connection)
         .await?;
     let held = rows.first().and_then(|row| row.batch.batch());
@@ -112,6 +127,36 @@ pub async fn claim(
     let mut taken: Vec<Taken> = rows.into_iter().filter_map(ClaimRow::taken).collect();
     taken.sort_by_key(|row| row.slot);
     Ok(Claimed { held, taken, outlook })
+}
+
+/// What is taken of which parts: a lane for one of the rate class, where one may be taken, and a lane for the others.
+struct LaneArguments<'a> {
+    narrow: Vec<bool>,
+    /// Of each lane so many at most.
+    counts: Vec<i64>,
+    narrow_parts: &'a [i64],
+    /// `None` for every part.
+    wide_parts: Option<&'a [i64]>,
+    /// Among the slots, of the one in the narrow lane.
+    place: i64,
+}
+
+impl<'a> LaneArguments<'a> {
+    fn of(wanted: &Wanted<'a>) -> LaneArguments<'a> {
+        let place = wanted.narrow_place();
+        let open = wanted.lanes.filter(|_| place.is_some());
+        let narrow = open.map_or(&[][..], |lanes| &lanes.narrow);
+        let wide_parts = wanted.lanes.map(|lanes: &Lanes| &lanes.wide[..]);
+        let lanes = place.map(|_| (true, 1)).into_iter().chain([(false, i64::from(wanted.limit))]);
+        let (narrow_lanes, counts) = lanes.unzip();
+        LaneArguments {
+            narrow: narrow_lanes,
+            counts,
+            narrow_parts: narrow,
+            wide_parts,
+            place: place.map_or(0, i64::from),
+        }
+    }
 }
 
 /// See [`Store::outlook`](crate::ledger::sql::store::Store::outlook).
@@ -154,6 +199,9 @@ struct SurveyRow {
     notifications: bool,
     weights: Vec<i64>,
     virtual_times: Vec<f64>,
+    class_weights: Vec<i64>,
+    class_virtual_times: Vec<f64>,
+    class_waiting: i64,
 }
 
 #[derive(FromRow)]

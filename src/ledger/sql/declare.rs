@@ -9,12 +9,14 @@ use crate::api::channel::ChannelProvider;
 use crate::content;
 use crate::delivery::brake;
 use crate::delivery::rate::Rate;
+use crate::delivery::rate_class::RateClass;
 use crate::delivery::time::Timestamp;
 use crate::ledger::declaration::{AccountKey, Declaration, digest};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::random;
 use crate::ledger::snapshot::BroadcastSnapshot;
+use crate::provider::rate_class::{class_rate, rate_class};
 
 /// Why a key does not stand for what is declared.
 enum Refused {
@@ -111,6 +113,11 @@ fn content_hash(wanted: &Declaration) -> sqlx::Result<String> {
 fn parts(wanted: &Declaration) -> u32 {
     ChannelProvider::from_member(&wanted.account.provider)
         .map_or(1, |provider| content::parts(&wanted.content, provider))
+}
+
+/// Which of them have a ceiling of their own.
+fn class_of(wanted: &Declaration) -> Option<RateClass> {
+    rate_class(ChannelProvider::from_member(&wanted.account.provider)?, &wanted.content)
 }
 
 /// What a declaration of an older generation may still do: a leader that was frozen opens no gate, but a cancel is
@@ -230,10 +237,18 @@ async fn lock_known<S: Store>(store: &mut S, wanted: &Declaration) -> sqlx::Resu
 }
 
 async fn set_account_rate<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> sqlx::Result<()> {
+    let class = ChannelProvider::from_member(&wanted.account.provider).and_then(class_rate);
     store
         .run(
-            "UPDATE account SET rate_messages = $2, rate_period_seconds = $3 WHERE id = $1",
-            args![account, wanted.account_rate.messages, wanted.account_rate.period_seconds],
+            "UPDATE account SET rate_messages = $2, rate_period_seconds = $3, class_rate_messages = $4, \
+             class_rate_period_seconds = $5 WHERE id = $1",
+            args![
+                account,
+                wanted.account_rate.messages,
+                wanted.account_rate.period_seconds,
+                class.map(|rate| rate.messages),
+                class.map(|rate| rate.period_seconds)
+            ],
         )
         .await?;
     Ok(())
@@ -279,8 +294,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
              audience_hash = $27, parts = CASE WHEN first_attempt_at IS NULL THEN $28 ELSE parts END, \
-             sent_tags = $29, reply_window = $30, suppression_hash = $31, write_backs = $32, revision = revision + 1 \
-             WHERE id = $1",
+             sent_tags = $29, reply_window = $30, suppression_hash = $31, write_backs = $32, class_parts = $33, \
+             revision = revision + 1 WHERE id = $1",
             args![
                 id,
                 &wanted.name,
@@ -313,7 +328,8 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
                 rows::json(&wanted.sent_tags)?,
                 wanted.reply_window.map(|window| window.0),
                 suppression_hash(wanted)?,
-                owed::names(&wanted.write_backs)?
+                owed::names(&wanted.write_backs)?,
+                class_of(wanted).map(|class| rows::json(&class.parts)).transpose()?
             ],
         )
         .await?;

@@ -1,13 +1,15 @@
 //! One exchange: record, renew, take, reserve, in one transaction.
 
+use super::rate_class::Passage;
 use super::record::{Evidence, record};
 use super::rows::{self, BroadcastRow, Opened, SenderRow};
-use super::store::{Asking, Store, Survey};
+use super::store::{Asking, BetweenParts, Store, Survey};
 use super::value::args;
 use super::zones::{Zones, ZonesNow};
 use super::{loss, take};
 use crate::delivery::gate::Closed;
 use crate::delivery::pacing::{self, Ask, Offer, Slots};
+use crate::delivery::rate_class::{self, RateClass};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{
@@ -24,6 +26,8 @@ pub struct Turn<'a, S> {
     pub zones: Zones,
     pub sender: SenderRow,
     pub survey: Survey,
+    /// What of its message has a ceiling of its own.
+    pub class: Option<RateClass>,
     pub number: u64,
     /// Somebody was sent to who is to be written down elsewhere.
     pub owes: bool,
@@ -31,6 +35,20 @@ pub struct Turn<'a, S> {
 }
 
 type Answer = Result<ExchangeReply, LedgerError>;
+
+/// What a sender gets.
+struct Given {
+    rows: Vec<Assignment>,
+    directive: Directive,
+    /// See [`ExchangeReply::more_at`].
+    more_at: Option<Timestamp>,
+}
+
+impl From<Directive> for Given {
+    fn from(directive: Directive) -> Given {
+        Given { rows: Vec::new(), directive, more_at: None }
+    }
+}
 
 pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sqlx::Result<Answer> {
     let Some(opened) = rows::open(store, request.broadcast, &request.holder).await? else {
@@ -66,17 +84,21 @@ pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sql
     }
     let asking = Asking { braked, ..asking(&broadcast, &sender, request.number, now) };
     let zones = broadcast.zones()?;
+    let class = broadcast.rate_class()?;
     let open = (broadcast.parts() > 1).then(|| zones.at(now, START_TOLERANCE).open);
-    let survey = store.survey(&asking, open.as_deref()).await?;
-    let mut turn = Turn { store, broadcast, zones, sender, survey, number: request.number, owes, now };
+    let of_class: Vec<i64> = class.iter().flat_map(|class| &class.parts).map(|part| i64::from(*part)).collect();
+    let most = class.as_ref().map_or(0, |class| i64::from(class.most_waiting()) + 1);
+    let between = open.as_deref().map(|zones| BetweenParts { zones, class: &of_class, most });
+    let survey = store.survey(&asking, between).await?;
+    let mut turn = Turn { store, broadcast, zones, sender, survey, class, number: request.number, owes, now };
     if braked {
         turn.give_slots_again();
     }
-    let (assignments, directive) = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
+    let given = if repeated { turn.repeat().await? } else { turn.serve(request).await? };
     if request.leaving {
         turn.hand_back().await?;
     }
-    turn.reply(request, assignments, directive).await.map(Ok)
+    turn.reply(request, given).await.map(Ok)
 }
 
 fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timestamp) -> Asking {
@@ -91,6 +113,7 @@ fn asking(broadcast: &BroadcastRow, sender: &SenderRow, number: u64, now: Timest
         allowed: broadcast.allowed(),
         reply_window: broadcast.reply_window.map(Span),
         notifies: broadcast.notifications.is_some(),
+        classes: broadcast.class_rate().is_some(),
     }
 }
 
@@ -131,58 +154,96 @@ impl<S: Store> Turn<'_, S> {
 
     /// The answer to a request that was answered before: the same recipients and attempts. New slots where the old have
     /// passed, if there are any; never anything released, since the first answer may have arrived after all.
-    async fn repeat(&mut self) -> sqlx::Result<(Vec<Assignment>, Directive)> {
+    async fn repeat(&mut self) -> sqlx::Result<Given> {
         let mut given = take::given_before(self).await?;
         let (earliest, inactive_since) = (self.now + pacing::GUARD, self.asking().inactive_since_now());
         let passed = given.iter().filter(|one| one.may_move(earliest, inactive_since)).count() as u32;
         if passed > 0 && self.broadcast.gate().closed(self.now).is_none() {
             let ask = self.ask(passed);
             if let Usable::Slots(slots, zones) = self.usable(&ask) {
-                let moved = take::move_slots(self, &mut given, &slots, &zones).await?;
-                if moved > 0 {
-                    self.book(&ask, &slots, moved, true);
+                let class_from = self.class.as_ref().and_then(|class| match self.offer_of_class(class.rate) {
+                    Offer::Slots(offered) => Some(offered.first),
+                    Offer::Wait { .. } => None,
+                });
+                let moved = take::move_slots(self, &mut given, &slots, &zones, class_from).await?;
+                if !moved.is_empty() {
+                    self.book(&ask, &slots, moved.len() as u32, true);
+                    self.book_of_class(moved.iter().map(|(part, slot)| (*part, *slot)));
                 }
             }
         }
         let closed = self.broadcast.gate().closed(self.now);
-        let assignments = given.into_iter().map(|one| one.assignment).collect();
-        Ok((assignments, closed.map_or(Directive::Continue, |reason| self.stop_or_wait(reason))))
+        let rows = given.into_iter().map(|one| one.assignment).collect();
+        let directive = closed.map_or(Directive::Continue, |reason| self.stop_or_wait(reason));
+        Ok(Given { rows, directive, more_at: None })
     }
 
-    async fn serve(&mut self, request: &ExchangeRequest) -> sqlx::Result<(Vec<Assignment>, Directive)> {
+    async fn serve(&mut self, request: &ExchangeRequest) -> sqlx::Result<Given> {
         if let Some(reason) = self.broadcast.gate().closed(self.now) {
-            return Ok((Vec::new(), self.stop_or_wait(reason)));
+            return Ok(self.stop_or_wait(reason).into());
         }
         if request.wants == 0 || request.leaving {
-            return Ok((Vec::new(), Directive::Continue));
+            return Ok(Directive::Continue.into());
         }
         let ask = self.ask(request.wants);
         let (slots, zones) = match self.usable(&ask) {
             Usable::Slots(slots, zones) => (slots, zones),
             Usable::Wait { until, hungry } => {
                 self.leave(&ask, until, hungry);
-                return Ok((Vec::new(), Directive::Wait { until }));
+                return Ok(self.wait(until));
             }
         };
-        let (assignments, due) = take::take(self, &slots, &zones).await?;
-        if assignments.is_empty() {
+        let (slots, lanes) = match self.pass(&ask, slots) {
+            Passage::Open(slots, lanes) => (slots, lanes),
+            Passage::Closed { until } => {
+                self.leave(&ask, until, false);
+                return Ok(self.wait(until));
+            }
+        };
+        let sought = lanes.as_ref().is_some_and(|lanes| !lanes.narrow.is_empty());
+        let (rows, due) = take::take(self, &slots, &zones, lanes).await?;
+        if sought {
+            self.book_of_class(rows.iter().map(|row| (row.part, row.slot)));
+        }
+        let Some(last) = rows.last() else {
             let until = self.look_again_at(due);
             self.leave(&ask, until, false);
-            return Ok((assignments, Directive::Wait { until }));
+            return Ok(self.wait(until));
+        };
+        let used = rate_class::place(&slots, last.slot) + 1;
+        let more = used == slots.count && request.wants > used;
+        self.book(&ask, &slots, used, more);
+        if self.class.is_some() && !more {
+            // It waits for its rate class, or for nobody: to count as hungry it would hold up the others of the account.
+            self.broadcast.flow_hungry_until = self.now.0;
         }
-        let taken = assignments.len() as u32;
-        let more = taken == slots.count && request.wants > taken;
-        self.book(&ask, &slots, taken, more);
+        let more_at = self.more_at(&slots, used);
         self.broadcast.first_attempt_at.get_or_insert(self.now.0);
         self.broadcast.trouble_reason = None;
-        Ok((assignments, Directive::Continue))
+        Ok(Given { rows, directive: Directive::Continue, more_at })
+    }
+
+    /// Who waits for the rate class asks then, whatever it holds until later.
+    fn wait(&self, until: Timestamp) -> Given {
+        Given { rows: Vec::new(), directive: Directive::Wait { until }, more_at: self.class.is_some().then_some(until) }
+    }
+
+    /// Books what was given of the rate class: one request of it at most.
+    fn book_of_class(&mut self, mut given: impl Iterator<Item = (u32, Timestamp)>) {
+        if let Some(class) = self.class.clone() {
+            let slot = given.find(|(part, _)| class.holds(*part)).map(|(_, slot)| slot);
+            self.book_class(&class, slot);
+        }
     }
 
     /// The slots that pacing offers, as far as somebody may be messaged at them, and in which zones. End and quiet hours are
     /// judged for the slots' time, not for now: slots by which nothing could be begun before the end are left, and so are those
     /// after one of the zones has become quiet.
     fn usable(&self, ask: &Ask) -> Usable {
-        let offer = pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, ask);
+        let offer = match pacing::offer(&self.broadcast.pace(), &self.broadcast.flow(), &self.survey.rivals, ask) {
+            Offer::Slots(slots) => Offer::Slots(self.on_time_for_class(slots)),
+            wait => wait,
+        };
         let first = match offer {
             Offer::Slots(slots) => slots.first,
             Offer::Wait { until, .. } => until,
@@ -226,6 +287,9 @@ impl<S: Store> Turn<'_, S> {
         let mut brake = self.broadcast.brake();
         brake.clamp(self.now);
         let own = self.broadcast.own_rate().map(|rate| rate.interval());
+        // A message that is all of the rate class is never sent quicker than that.
+        let class = self.class.as_ref().filter(|class| class.parts.len() as u32 == self.broadcast.parts());
+        let own = own.max(class.map(|class| class.rate.interval()));
         let interval = brake.interval(self.broadcast.ceiling(), self.now);
         Ask {
             now: self.now,
@@ -233,6 +297,7 @@ impl<S: Store> Turn<'_, S> {
             interval,
             own_interval: own.filter(|own| *own > interval),
             hold_until: brake.hold_until,
+            rejoins: self.class.is_some(),
         }
     }
 
@@ -280,12 +345,8 @@ impl<S: Store> Turn<'_, S> {
         Ok(())
     }
 
-    async fn reply(
-        mut self,
-        request: &ExchangeRequest,
-        rows: Vec<Assignment>,
-        directive: Directive,
-    ) -> sqlx::Result<ExchangeReply> {
+    async fn reply(mut self, request: &ExchangeRequest, given: Given) -> sqlx::Result<ExchangeReply> {
+        let Given { rows, directive, more_at } = given;
         self.sender.last_number = self.number as i64;
         self.broadcast.save(self.store, Some(&self.sender), self.now).await?;
         let ask = self.ask(1);
@@ -306,6 +367,7 @@ impl<S: Store> Turn<'_, S> {
             turn: pacing::turn(&self.broadcast.flow(), &self.survey.rivals, &ask, holders.max(1) as u32),
             request_timeout: self.broadcast.request_timeout(),
             directive,
+            more_at,
             content,
             notifications: self.survey.notifications || !self.broadcast.news.is_empty(),
             owes: self.owes,

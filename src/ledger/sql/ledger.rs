@@ -6,12 +6,14 @@ use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, PlanList, Store};
 use super::{
-    audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opt_outs, outbox, owed, owner,
-    plan, posting, read, receive, results, rows,
+    attachments, audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opt_outs, outbox,
+    owed, owner, plan, posting, read, receive, results, rows,
 };
+use crate::api::content::MAX_ATTACHMENTS;
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::delivery::time::Timestamp;
+use crate::ledger::attachments::{AttachmentsRequest, KeptAttachment};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::contacts::{
@@ -152,6 +154,16 @@ impl<D: Database> SenderLedger for D {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         let known = commit_always!(self, |store| owner::report_trouble(store, plan, trouble))?;
         if known { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
+    }
+
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        if [request.uploaded.len(), request.gone.len(), request.asked.len()]
+            .iter()
+            .any(|count| *count > MAX_ATTACHMENTS)
+        {
+            return Err(LedgerError::RequestTooLarge { limit: MAX_ATTACHMENTS });
+        }
+        commit!(self, |store| attachments::exchange(store, request))
     }
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

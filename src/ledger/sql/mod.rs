@@ -4,6 +4,7 @@
 //! method is one transaction, and in each the account is locked before the broadcast, and both before their rows; who
 //! declares and who departs locks the owner's uid before all of them.
 
+mod attachments;
 mod audience;
 mod audit;
 mod contact_pages;
@@ -21,6 +22,7 @@ mod owed;
 mod owner;
 mod plan;
 pub(super) mod posting;
+mod rate_class;
 mod read;
 mod receive;
 mod record;

@@ -12,6 +12,7 @@ use super::zones::NumberedZones;
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
 use crate::delivery::batch;
 use crate::delivery::quiet_hours::TIME_ZONE;
+use crate::delivery::rate_class::messages_per_second;
 use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
@@ -350,7 +351,9 @@ pub async fn seal<S: Store>(
             return Ok(Ok(Seal::Compare(left)));
         }
         let wish = broadcast.batch_size_wish.map(|wish| wish as u32);
-        let size = batch::size(broadcast.planned as u64, broadcast.lower_rate(), broadcast.parts(), wish);
+        let slots = broadcast.lower_rate().per_second();
+        let per_second = messages_per_second(slots, broadcast.parts(), broadcast.rate_class()?.as_ref());
+        let size = batch::size(broadcast.planned as u64, per_second, wish);
         broadcast.batch_size = i64::from(size);
         broadcast.plan_sealed_at = Some(now.0);
         broadcast.trouble_reason = None;

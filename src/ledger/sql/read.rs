@@ -66,6 +66,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         plan: sealed_plan(&broadcast),
         samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
         parts: broadcast.parts(),
+        rate_class: broadcast.rate_class()?,
         counts,
         receipts: ReceiptCounts::from(&broadcast.receipts),
         pace: broadcast.pace_history()?,

@@ -20,6 +20,7 @@ use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::pace_history::{Deeds, PaceHistory};
 use crate::delivery::pacing::{self, Flow, Pace};
 use crate::delivery::rate::Rate;
+use crate::delivery::rate_class::RateClass;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::refusal_streak::RefusalStreaks;
 use crate::delivery::time::{Span, Timestamp};
@@ -96,6 +97,7 @@ pub struct BroadcastRow {
     pub content: String,
     pub content_hash: String,
     pub parts: i64,
+    pub class_parts: Option<String>,
     pub orders: Option<String>,
     pub sent_tags: String,
     pub reply_window: Option<i64>,
@@ -136,6 +138,8 @@ pub struct BroadcastRow {
     pub flow_virtual_time: f64,
     pub flow_hungry_until: i64,
     pub own_next_slot: i64,
+    pub class_flow_virtual_time: f64,
+    pub class_hungry_until: i64,
     pub plan_epoch: i64,
     pub plan_touched_at: Option<i64>,
     pub plan_chunk: i64,
@@ -177,6 +181,10 @@ pub struct AccountColumns {
     pub seen_at: i64,
     #[sqlx(flatten)]
     pub brake: BrakeColumns,
+    pub class_rate_messages: Option<i64>,
+    pub class_rate_period_seconds: Option<i64>,
+    pub class_next_slot: i64,
+    pub class_virtual_time: f64,
     pub stopped_message: Option<String>,
 }
 
@@ -234,7 +242,8 @@ fn select_broadcast(clock: &str, suffix: &str) -> String {
     format!(
         "SELECT {clock} AS clock, broadcast.*, account.rate_messages AS account_messages, \
          account.rate_period_seconds AS account_period_seconds, next_slot, virtual_time, seen_at, brake_factor, \
-         brake_since, brake_hold_until, brake_lowered_at, brake_recent, brake_footing, brake_usage_percent, brake_usage_at, stopped_message, \
+         brake_since, brake_hold_until, brake_lowered_at, brake_recent, brake_footing, brake_usage_percent, brake_usage_at, \
+         class_rate_messages, class_rate_period_seconds, class_next_slot, class_virtual_time, stopped_message, \
          sender.id AS sender_id, sender.last_number, sender.proven, sender.closed \
          FROM broadcast JOIN account ON account.id = broadcast.account_id \
          LEFT JOIN sender ON sender.broadcast_id = broadcast.id AND sender.holder = $2 \
@@ -465,6 +474,39 @@ impl BroadcastRow {
     /// In how many parts its message is sent.
     pub fn parts(&self) -> u32 {
         self.parts.clamp(1, i64::from(u32::MAX)) as u32
+    }
+
+    /// The ceiling of the account's rate class, where its provider has one.
+    pub fn class_rate(&self) -> Option<Rate> {
+        Some(rate(self.account.class_rate_messages?, self.account.class_rate_period_seconds?))
+    }
+
+    /// What of its message is of that class.
+    pub fn rate_class(&self) -> sqlx::Result<Option<RateClass>> {
+        let Some((rate, parts)) = self.class_rate().zip(self.class_parts.as_deref()) else { return Ok(None) };
+        let parts = serde_json::from_str(parts).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(Some(RateClass { rate, parts }))
+    }
+
+    /// The class's place in time.
+    pub fn class_pace(&self) -> Pace {
+        Pace { next_slot: Timestamp(self.account.class_next_slot), virtual_time: self.account.class_virtual_time }
+    }
+
+    /// The broadcast's part of the class. It has no rate of its own there.
+    pub fn class_flow(&self) -> Flow {
+        Flow {
+            virtual_time: self.class_flow_virtual_time,
+            hungry_until: Timestamp(self.class_hungry_until),
+            ..self.flow()
+        }
+    }
+
+    pub fn set_class(&mut self, pace: &Pace, flow: &Flow) {
+        self.account.class_next_slot = pace.next_slot.0;
+        self.account.class_virtual_time = pace.virtual_time;
+        self.class_flow_virtual_time = flow.virtual_time;
+        self.class_hungry_until = flow.hungry_until.0;
     }
 
     pub fn request_timeout(&self) -> Span {

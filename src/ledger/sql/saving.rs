@@ -32,6 +32,8 @@ pub fn of_broadcast(broadcast: &BroadcastRow) -> Vec<Value> {
         &broadcast.notified,
         broadcast.pace.clone().filter(|_| broadcast.has_counted),
         broadcast.latency.clone().filter(|_| broadcast.has_counted),
+        broadcast.class_flow_virtual_time,
+        broadcast.class_hungry_until,
     ]
 }
 
@@ -68,6 +70,8 @@ pub fn of_account(broadcast: &BroadcastRow) -> Vec<Value> {
         brake.brake_footing,
         brake.brake_usage_percent,
         brake.brake_usage_at,
+        account.class_next_slot,
+        account.class_virtual_time,
     ]
 }
 

@@ -19,6 +19,7 @@ use crate::delivery::counts::{Counts, Tally};
 use crate::delivery::histogram::Histogram;
 use crate::delivery::outcome::Fault;
 use crate::delivery::pacing::{Rival, Slots};
+use crate::delivery::rate_class::RateClass;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
@@ -171,6 +172,8 @@ pub struct Asking {
     pub reply_window: Option<Span>,
     /// There are endpoints to be told how it goes.
     pub notifies: bool,
+    /// The account has a rate class.
+    pub classes: bool,
 }
 
 impl Asking {
@@ -189,6 +192,17 @@ impl Asking {
     }
 }
 
+/// Where it is looked for people who have got a part of a message and may have the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct BetweenParts<'a> {
+    /// The open zones.
+    pub zones: &'a [i64],
+    /// The parts of the rate class.
+    pub class: &'a [i64],
+    /// No more who wait for one of those are counted.
+    pub most: i64,
+}
+
 /// What a sender and its rivals hold.
 #[derive(Debug)]
 pub struct Survey {
@@ -203,6 +217,10 @@ pub struct Survey {
     pub others: i64,
     /// Other broadcasts of the account that want slots now.
     pub rivals: Vec<Rival>,
+    /// Those that want slots of the account's rate class.
+    pub class_rivals: Vec<Rival>,
+    /// How many people may have a part of the class now, after another part; counted as far as [`BetweenParts::most`].
+    pub class_waiting: i64,
     /// The latest slot of anybody in flight on the account; looked up only after the rate was lowered.
     pub last_slot: Option<Timestamp>,
     /// There are events to be posted that nobody is at.
@@ -242,6 +260,42 @@ pub struct Moved {
     pub deadline: i64,
 }
 
+/// What may be taken of a message with parts of a rate class: one of the class at most, and others.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    /// The parts of the class; empty where none may be taken.
+    pub narrow: Vec<i64>,
+    /// By number, the slot that one of the class gets; the others get those before and after it.
+    pub place: u32,
+    /// The parts that may be taken beside it.
+    pub wide: Vec<i64>,
+}
+
+impl Lanes {
+    /// Without a place none of the class.
+    pub fn new(class: &RateClass, place: Option<u32>, wide: Vec<i64>) -> Lanes {
+        let narrow = place.map_or_else(Vec::new, |_| class.parts.iter().map(|part| i64::from(*part)).collect());
+        Lanes { narrow, place: place.unwrap_or_default(), wide }
+    }
+
+    /// Every part that may be taken.
+    pub fn parts(&self) -> Vec<i64> {
+        [&self.narrow[..], &self.wide].concat()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.narrow.is_empty() && self.wide.is_empty()
+    }
+
+    /// Those that are left when these were taken.
+    pub fn after(mut self, taken: &[Taken]) -> Lanes {
+        if taken.iter().any(|row| self.narrow.contains(&row.parts_done)) {
+            self.narrow.clear();
+        }
+        self
+    }
+}
+
 /// From which slot on, and how many.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
@@ -250,6 +304,16 @@ pub struct Wanted<'a> {
     pub from: u32,
     pub limit: u32,
     pub zones: &'a ZonesNow,
+    /// `None` for every part alike.
+    pub lanes: Option<&'a Lanes>,
+}
+
+impl Wanted<'_> {
+    /// The place of one of the rate class among the slots that are still free; `None` where none may be taken.
+    pub fn narrow_place(&self) -> Option<u32> {
+        let lanes = self.lanes.filter(|lanes| !lanes.narrow.is_empty())?;
+        Some(lanes.place.saturating_sub(self.from)).filter(|place| *place < self.limit)
+    }
 }
 
 /// What a claim found.
@@ -371,12 +435,12 @@ pub trait Store: Send {
 
     fn record(&mut self, entries: &Entries) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Renews the lease of what the sender holds and looks around; for whoever is between two parts of a message, where there
-    /// are such, in these zones.
+    /// Renews the lease of what the sender holds and looks around; where there are messages of several parts, also for whoever
+    /// is between two of them.
     fn survey(
         &mut self,
         asking: &Asking,
-        between_parts: Option<&[i64]>,
+        between_parts: Option<BetweenParts<'_>>,
     ) -> impl Future<Output = sqlx::Result<Survey>> + Send;
 
     /// Puts pending recipients of a batch whose time zone is open in flight, each with a new attempt at its slot: the first of

@@ -1,10 +1,11 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
 use super::exchange::Turn;
-use super::store::{BatchRow, Claimed, Given, Moved, Store, Taken, Wanted, has_opted_out};
+use super::store::{BatchRow, Claimed, Given, Lanes, Moved, Store, Taken, Wanted, has_opted_out};
 use super::value::args;
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};
+use crate::delivery::rate_class;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
@@ -16,6 +17,7 @@ pub async fn take<S: Store>(
     turn: &mut Turn<'_, S>,
     slots: &Slots,
     zones: &ZonesNow,
+    mut lanes: Option<Lanes>,
 ) -> sqlx::Result<(Vec<Assignment>, Option<Timestamp>)> {
     let asking = turn.asking();
     let mut assignments: Vec<Assignment> = Vec::new();
@@ -26,17 +28,18 @@ pub async fn take<S: Store>(
     }
     if let Some(batch) = turn.survey.held.clone() {
         let limit = allowance(turn, &batch, slots.count);
-        let wanted = Wanted { slots, from: 0, limit, zones };
+        let wanted = Wanted { slots, from: 0, limit, zones, lanes: lanes.as_ref() };
         let taken = if limit > 0 { turn.store.take(&asking, &batch, wanted).await? } else { Vec::new() };
         let used_up = (taken.len() as u32) < limit;
+        lanes = lanes.map(|lanes| lanes.after(&taken));
         give(turn, &mut assignments, taken)?;
-        if !used_up {
+        if !used_up || lanes.as_ref().is_some_and(Lanes::is_empty) {
             return Ok((assignments, None));
         }
         back = Some(batch.idx);
         turn.survey.held = None;
     }
-    let from = assignments.len() as u32;
+    let from = assignments.last().map_or(0, |last| rate_class::place(slots, last.slot) + 1);
     // Who has not shown that it can record an outcome gets no second recipient.
     let limit = match turn.sender.proven {
         true => slots.count - from,
@@ -47,7 +50,7 @@ pub async fn take<S: Store>(
         hand_back(turn, back).await?;
         return Ok((assignments, None));
     }
-    let wanted = Wanted { slots, from, limit, zones };
+    let wanted = Wanted { slots, from, limit, zones, lanes: lanes.as_ref() };
     let Claimed { held, taken, outlook } = turn.store.claim(&asking, back, wanted).await?;
     turn.survey.held = held;
     give(turn, &mut assignments, taken)?;
@@ -141,21 +144,30 @@ pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<
     rows.into_iter().map(again).collect()
 }
 
-/// Gives new slots to assignments that may have them and whose time zone is open then; returns how many.
+/// Gives new slots to assignments that may have them and whose time zone is open then; returns the part and the slot of each. One of
+/// the rate class has none before the class has.
 pub async fn move_slots<S: Store>(
     turn: &mut Turn<'_, S>,
     given: &mut [GivenAgain],
     slots: &Slots,
     zones: &ZonesNow,
-) -> sqlx::Result<u32> {
+    class_from: Option<Timestamp>,
+) -> sqlx::Result<Vec<(u32, Timestamp)>> {
     let allowed = turn.broadcast.allowed();
     let earliest = turn.now + GUARD;
     let mut moved = Vec::new();
     let inactive_since = turn.asking().inactive_since(slots);
     let passed =
         given.iter_mut().filter(|one| one.may_move(earliest, inactive_since) && zones.open.contains(&one.zone));
+    let mut told = Vec::new();
     for GivenAgain { assignment: row, .. } in passed.take(slots.count as usize) {
-        row.slot = slots.at(moved.len() as u32);
+        let slot = slots.at(moved.len() as u32);
+        let is_of_class = turn.class.as_ref().is_some_and(|class| class.holds(row.part));
+        if is_of_class && class_from.is_none_or(|from| slot < from) {
+            continue;
+        }
+        row.slot = slot;
+        told.push((row.part, slot));
         row.start_by = row.slot + START_TOLERANCE;
         let deadline = row.slot + allowed;
         moved.push(Moved { seq: row.seq, slot: row.slot.0, start_by: row.start_by.0, deadline: deadline.0 });
@@ -164,5 +176,5 @@ pub async fn move_slots<S: Store>(
         turn.store.move_slots(turn.broadcast.id, &moved).await?;
     }
     given.sort_by_key(|one| one.assignment.slot);
-    Ok(moved.len() as u32)
+    Ok(told)
 }

@@ -16,8 +16,8 @@ use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
-    Asking, BatchRow, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList, PlannedRow, Portable,
-    Store, Survey, Taken, Wanted, has_opted_out,
+    Asking, BatchRow, BetweenParts, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
+    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -143,7 +143,7 @@ impl Store for SqliteStore {
         self.count(entries.broadcast, &entries.tally).await
     }
 
-    async fn survey(&mut self, asking: &Asking, between_parts: Option<&[i64]>) -> sqlx::Result<Survey> {
+    async fn survey(&mut self, asking: &Asking, between_parts: Option<BetweenParts<'_>>) -> sqlx::Result<Survey> {
         self.run(
             "UPDATE batch SET lease_until = $3, renewed_at = $4 WHERE broadcast_id = $1 AND sender_id = $2",
             args![asking.broadcast, asking.sender, asking.now + LEASE, asking.now],
@@ -169,13 +169,18 @@ impl Store for SqliteStore {
             _ => 0,
         };
         let part_waits = match (&held, between_parts) {
-            (Some(batch), Some(zones)) => self.does_a_part_wait(asking, batch.idx, zones).await?,
+            (Some(batch), Some(between)) => self.does_a_part_wait(asking, batch.idx, between.zones).await?,
             _ => false,
         };
         let last_slot = if asking.braked { self.last_slot(asking).await? } else { None };
         let notifications = asking.notifies && self.has_news(asking).await?;
         let rivals = self.rivals(asking).await?;
-        Ok(Survey { held, running, part_waits, others, rivals, last_slot, notifications })
+        let class_rivals = if asking.classes { self.class_rivals(asking).await? } else { Vec::new() };
+        let class_waiting = match between_parts.filter(|between| !between.class.is_empty()) {
+            Some(between) => self.class_waiting(asking, between).await?,
+            None => 0,
+        };
+        Ok(Survey { held, running, part_waits, others, rivals, class_rivals, class_waiting, last_slot, notifications })
     }
 
     async fn take(&mut self, asking: &Asking, batch: &BatchRow, wanted: Wanted<'_>) -> sqlx::Result<Vec<Taken>> {
@@ -324,6 +329,29 @@ impl SqliteStore {
         Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
     }
 
+    async fn class_rivals(&mut self, asking: &Asking) -> sqlx::Result<Vec<Rival>> {
+        let found: Vec<(i64, f64)> = self
+            .all(
+                "SELECT flow_weight, class_flow_virtual_time FROM broadcast INDEXED BY broadcast_class \
+                 WHERE account_id = $1 AND id <> $2 AND class_hungry_until > $3 AND class_parts IS NOT NULL",
+                args![asking.account, asking.broadcast, asking.now],
+            )
+            .await?;
+        Ok(found.into_iter().map(|(weight, virtual_time)| Rival { weight: weight as u32, virtual_time }).collect())
+    }
+
+    async fn class_waiting(&mut self, asking: &Asking, between: BetweenParts<'_>) -> sqlx::Result<i64> {
+        let (waiting,): (i64,) = self
+            .one(
+                "SELECT count(*) FROM (SELECT 1 FROM json_each($2) AS zones CROSS JOIN delivery \
+                 INDEXED BY delivery_between_parts WHERE broadcast_id = $1 AND state = 0 AND parts_done > 0 \
+                 AND zone = zones.value AND not_before <= $3 AND parts_done IN (SELECT value FROM json_each($4)) LIMIT $5)",
+                args![asking.broadcast, json(between.zones)?, asking.now, json(between.class)?, between.most],
+            )
+            .await?;
+        Ok(waiting)
+    }
+
     async fn places(&mut self, statement: &str, broadcast: i64, recipients: &[&str]) -> sqlx::Result<Vec<i64>> {
         let found: Vec<(i64,)> = self.all(statement, args![broadcast, json(recipients)?]).await?;
         Ok(found.into_iter().map(|(place,)| place).collect())
@@ -335,7 +363,8 @@ const SAVE_BROADCAST: &str = "UPDATE broadcast SET pending = $2, inflight = $3, 
     CASE WHEN $10 IS NOT NULL THEN coalesce(block_generation, generation) END, refusals = $12, \
     held_up_at = $13, trouble_reason = $14, flow_virtual_time = $15, flow_hungry_until = $16, \
     own_next_slot = $17, revision = $18, failed_fault = $19, failed_in_a_row = $20, failed_at = $21, notified = $22, \
-    pace = coalesce($23, pace), latency = coalesce($24, latency) WHERE id = $1";
+    pace = coalesce($23, pace), latency = coalesce($24, latency), class_flow_virtual_time = $25, \
+    class_hungry_until = $26 WHERE id = $1";
 /// `$1` broadcast, `$2` now, `$3` what it tells, `$4` to `$9` its counts.
 const TELL: &str = "INSERT INTO outbox (broadcast_id, event, occurrence, endpoint, at, reason, message, pending, \
     inflight, sent, failed, skipped, unknown) SELECT $1, value ->> 'event', value ->> 'occurrence', \
@@ -343,5 +372,6 @@ const TELL: &str = "INSERT INTO outbox (broadcast_id, event, occurrence, endpoin
     FROM json_each($3) WHERE TRUE ON CONFLICT DO NOTHING";
 const SAVE_ACCOUNT: &str = "UPDATE account SET next_slot = $2, virtual_time = $3, seen_at = $4, stopped_message = $5, \
     brake_factor = $6, brake_since = $7, brake_hold_until = $8, brake_lowered_at = $9, brake_recent = $10, \
-    brake_footing = $11, brake_usage_percent = $12, brake_usage_at = $13 WHERE id = $1";
+    brake_footing = $11, brake_usage_percent = $12, brake_usage_at = $13, class_next_slot = $14, \
+    class_virtual_time = $15 WHERE id = $1";
 const SAVE_SENDER: &str = "UPDATE sender SET last_number = $2, proven = $3, closed = $4 WHERE id = $1";

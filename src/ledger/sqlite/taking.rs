@@ -3,11 +3,12 @@
 use sqlx::FromRow;
 
 use super::store::SqliteStore;
+use crate::delivery::rate_class;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Outlook, Store, Taken, Wanted, has_opted_out};
+use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Lanes, Outlook, Store, Taken, Wanted, has_opted_out};
 use crate::ledger::sql::value::args;
 use crate::ledger::sql::zones::ZonesNow;
 
@@ -37,6 +38,13 @@ struct Search<'a> {
     lowest: i64,
     /// Whoever was active last then, or earlier, is not taken.
     inactive_since: Timestamp,
+    /// The parts that may be taken, JSON; `None` for all.
+    parts: Option<String>,
+}
+
+/// A condition on which part a recipient of `delivery` gets next: one of those in the parameter `parts`, if any are named.
+fn gets_next(parts: &str) -> String {
+    format!("({parts} IS NULL OR delivery.parts_done IN (SELECT value FROM json_each({parts})))")
 }
 
 /// Pending recipients of a broadcast, `$1`, in some zones: `waiting` has what the index says of them, and `delivery` the row.
@@ -64,18 +72,29 @@ impl SqliteStore {
         let zones = json(&pending.iter().map(|(zone, _)| *zone).collect::<Vec<i64>>())?;
         let lowest = pending.iter().map(|(_, seq)| *seq).min().unwrap_or(i64::MAX);
         let inactive_since = asking.inactive_since(wanted.slots);
-        let search = Search { due_by: wanted.slots.first, zones: &zones, lowest, inactive_since };
+        let mut lanes = wanted.lanes.cloned();
+        if let Some(lanes) = lanes.as_mut().filter(|_| wanted.narrow_place().is_none()) {
+            lanes.narrow.clear();
+        }
+        let takeable = |lanes: &Option<Lanes>| lanes.as_ref().map(|lanes| json(&lanes.parts())).transpose();
+        let parts = takeable(&lanes)?;
+        let mut search = Search { due_by: wanted.slots.first, zones: &zones, lowest, inactive_since, parts };
         while let Some(batch) = self.claim_next(asking, back, &search).await? {
-            let found = taken.len() as u32;
-            let left = wanted.limit - found;
+            let from =
+                taken.last().map_or(wanted.from, |last| rate_class::place(wanted.slots, Timestamp(last.slot)) + 1);
+            let left = (wanted.from + wanted.limit).saturating_sub(from);
             let limit = match batch.probation {
                 true if self.running(asking, batch.first_seq, batch.last_seq).await? > 0 => 0,
                 true => left.min(1),
                 false => left,
             };
-            let rows = Wanted { from: wanted.from + found, limit, ..wanted };
-            taken.extend(self.take_from(asking, &batch, rows).await?);
-            if batch.probation || taken.len() as u32 == wanted.limit {
+            let rows = Wanted { from, limit, lanes: lanes.as_ref(), ..wanted };
+            let rows = self.take_from(asking, &batch, rows).await?;
+            lanes = lanes.map(|lanes| lanes.after(&rows));
+            search.parts = takeable(&lanes)?;
+            let used = rows.last().map_or(from, |last| rate_class::place(wanted.slots, Timestamp(last.slot)) + 1);
+            taken.extend(rows);
+            if batch.probation || used >= wanted.from + wanted.limit || lanes.as_ref().is_some_and(Lanes::is_empty) {
                 return Ok(Claimed { held: Some(batch), taken, outlook: Outlook::default() });
             }
             back = Some(batch.idx);
@@ -111,11 +130,12 @@ impl SqliteStore {
                      AND (free.sender_id IS NULL OR free.lease_until <= $3) \
                      AND EXISTS (SELECT 1 FROM {} WHERE waiting.seq BETWEEN free.first_seq AND free.last_seq \
                                  AND waiting.not_before <= $5 \
-                                 AND (waiting.active_at IS NULL OR waiting.active_at > $9) AND NOT {}) \
+                                 AND (waiting.active_at IS NULL OR waiting.active_at > $9) AND NOT {} AND {}) \
                      ORDER BY idx LIMIT 1) \
                  RETURNING idx, first_seq, last_seq, epoch, probation",
             waiting("$6"),
-            has_opted_out("$8")
+            has_opted_out("$8"),
+            gets_next("$10")
         );
         self.optional(
             &statement,
@@ -128,7 +148,8 @@ impl SqliteStore {
                 search.zones,
                 search.lowest,
                 asking.account,
-                search.inactive_since
+                search.inactive_since,
+                &search.parts
             ],
         )
         .await
@@ -141,12 +162,44 @@ impl SqliteStore {
         batch: &BatchRow,
         wanted: Wanted<'_>,
     ) -> sqlx::Result<Vec<Taken>> {
+        let narrow = match wanted.narrow_place().zip(wanted.lanes) {
+            Some((place, lanes)) => {
+                let found = self.candidates(asking, batch, wanted, Some(&lanes.narrow), 1).await?;
+                found.into_iter().next().map(|candidate| (place, candidate))
+            }
+            None => None,
+        };
+        let limit = wanted.limit - u32::from(narrow.is_some());
+        let wide = self.candidates(asking, batch, wanted, wanted.lanes.map(|lanes| &lanes.wide[..]), limit).await?;
+        let free = (0..).filter(|place| narrow.as_ref().is_none_or(|(narrow, _)| narrow != place));
+        let mut placed: Vec<(u32, Candidate)> = free.zip(wide).collect();
+        placed.extend(narrow);
+        if placed.is_empty() {
+            return Ok(Vec::new());
+        }
+        placed.sort_unstable_by_key(|(place, _)| *place);
+        let slot = |place| wanted.slots.at(wanted.from + place);
+        let taken: Vec<Taken> = placed.into_iter().map(|(place, candidate)| candidate.at(slot(place))).collect();
+        self.give(asking, batch, &taken).await?;
+        Ok(taken)
+    }
+
+    /// Who may be taken of a batch, in order, and gets one of these parts next, if any are named.
+    async fn candidates(
+        &mut self,
+        asking: &Asking,
+        batch: &BatchRow,
+        wanted: Wanted<'_>,
+        parts: Option<&[i64]>,
+        limit: u32,
+    ) -> sqlx::Result<Vec<Candidate>> {
         let statement = format!(
             "SELECT delivery.seq, delivery.attempt, delivery.parts_done, delivery.recipient, delivery.vars FROM {} \
              WHERE waiting.seq BETWEEN $2 AND $3 \
-             AND waiting.not_before <= $4 AND (waiting.active_at IS NULL OR waiting.active_at > $8) AND NOT {} LIMIT $5",
+             AND waiting.not_before <= $4 AND (waiting.active_at IS NULL OR waiting.active_at > $8) AND NOT {} AND {} LIMIT $5",
             waiting("$6"),
-            has_opted_out("$7")
+            has_opted_out("$7"),
+            gets_next("$9")
         );
         let mut candidates: Vec<Candidate> = self
             .all(
@@ -156,21 +209,16 @@ impl SqliteStore {
                     batch.first_seq,
                     batch.last_seq,
                     wanted.slots.first,
-                    wanted.limit,
+                    limit,
                     json(&wanted.zones.open)?,
                     asking.account,
-                    asking.inactive_since(wanted.slots)
+                    asking.inactive_since(wanted.slots),
+                    parts.map(json).transpose()?
                 ],
             )
             .await?;
-        if candidates.is_empty() {
-            return Ok(Vec::new());
-        }
         candidates.sort_unstable_by_key(|candidate| candidate.seq);
-        let taken: Vec<Taken> =
-            (wanted.from..).zip(candidates).map(|(place, candidate)| candidate.at(wanted.slots.at(place))).collect();
-        self.give(asking, batch, &taken).await?;
-        Ok(taken)
+        Ok(candidates)
     }
 
     async fn give(&mut self, asking: &Asking, batch: &BatchRow, taken: &[Taken]) -> sqlx::Result<()> {

@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::message::{
-    ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan, BriefRequest,
-    Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS, REPORT_WRITE_BACKS,
-    ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan, SuppressPending,
-    TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
+    ABANDON_PLAN, APPEND_PLAN, ATTACHMENTS, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
+    BriefRequest, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS,
+    REPORT_WRITE_BACKS, ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan,
+    SuppressPending, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
 };
 use crate::delivery::provider_event::ProviderEvent;
+use crate::ledger::attachments::{AttachmentsRequest, KeptAttachment};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
@@ -249,6 +250,10 @@ impl SenderLedger for RemoteLedger {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         let body = ReportTrouble { plan, trouble: trouble.clone() };
         self.call::<Done>(TROUBLE, &body).await.map(drop)
+    }
+
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+        self.call(ATTACHMENTS, request).await
     }
 
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

@@ -6,6 +6,7 @@ use super::gatekeeper::ContactsAccess;
 use crate::audience::MAX_ROW_BYTES;
 use crate::delivery::pacing::MAX_GROUP;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
+use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::contacts::{ContactRow, ContactsFilter};
@@ -29,6 +30,7 @@ pub const AUDIENCE_PAGE: &str = "/v1/plan/audience";
 pub const SEAL_PLAN: &str = "/v1/plan/seal";
 pub const ABANDON_PLAN: &str = "/v1/plan/abandon";
 pub const TROUBLE: &str = "/v1/trouble";
+pub const ATTACHMENTS: &str = "/v1/attachments";
 pub const EXCHANGE: &str = "/v1/exchange";
 pub const TAKE_NOTIFICATIONS: &str = "/v1/notifications/take";
 pub const REPORT_NOTIFICATIONS: &str = "/v1/notifications/report";
@@ -304,6 +306,12 @@ impl Addressed for AbandonPlan {
 impl Addressed for ReportTrouble {
     fn broadcast(&self) -> Option<BroadcastId> {
         Some(self.plan.broadcast)
+    }
+}
+
+impl Addressed for AttachmentsRequest {
+    fn broadcast(&self) -> Option<BroadcastId> {
+        Some(self.broadcast)
     }
 }
 

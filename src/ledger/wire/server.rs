@@ -17,12 +17,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
-    ABANDON_PLAN, APPEND_PLAN, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
-    BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, REPORT_NOTIFICATIONS,
-    REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan, SuppressPending,
-    TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
+    ABANDON_PLAN, APPEND_PLAN, ATTACHMENTS, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF,
+    BeginPlan, BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER,
+    REPORT_NOTIFICATIONS, REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan,
+    SuppressPending, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
@@ -65,6 +66,7 @@ pub fn router<L: SenderLedger, G: Gatekeeper>(ledger: Arc<L>, gatekeeper: Arc<G>
         .route(ABANDON_PLAN, post(abandon_plan::<L, G>))
         .route(AUDIENCE_PAGE, post(audience_page::<L, G>))
         .route(TROUBLE, post(trouble::<L, G>))
+        .route(ATTACHMENTS, post(attachments::<L, G>))
         .route(EXCHANGE, post(exchange::<L, G>))
         .route(TAKE_NOTIFICATIONS, post(take_notifications::<L, G>))
         .route(REPORT_NOTIFICATIONS, post(report_notifications::<L, G>))
@@ -139,6 +141,13 @@ async fn exchange<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call
     // The name that people see is the pod's own.
     let request = ExchangeRequest { display: call.admitted.pod, outcomes, ..call.body };
     answer(api.ledger.exchange(&request).await)
+}
+
+async fn attachments<L: SenderLedger, G: Gatekeeper>(
+    State(api): Shared<L, G>,
+    call: Call<AttachmentsRequest>,
+) -> Response {
+    answer(api.ledger.attachments(&call.body).await)
 }
 
 async fn last_words<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<LastWords>) -> Response {

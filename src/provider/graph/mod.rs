@@ -35,6 +35,8 @@ pub(super) struct Graph {
     root: String,
     /// `appsecret_proof=…`, where there is one.
     proof: Option<String>,
+    /// Where attachments are posted that are to be kept.
+    attachments_uri: Uri,
     authorization: HeaderValue,
     /// Kept to strike them out of error texts.
     pub secrets: Vec<SecretString>,
@@ -58,25 +60,29 @@ impl Graph {
         let base_url = base_url(&field, url)?;
         let authorization = bearer("accessToken", "an access token", &access_token)?;
         let root = format!("{base_url}/{api_version}");
-        let mut url = format!("{root}/{id}/messages");
         let mut proof = None;
         if let Some(app_secret) = &app_secret {
             if app_secret.expose_secret().is_empty() {
                 let problem = "is empty; give the app's secret, or leave the key out to send no proof";
                 return Err(AccountError::new("Secret key appSecret", problem));
             }
-            let proven = format!("appsecret_proof={}", appsecret_proof(app_secret, &access_token));
-            url = format!("{url}?{proven}");
-            proof = Some(proven);
+            proof = Some(format!("appsecret_proof={}", appsecret_proof(app_secret, &access_token)));
         }
-        let uri = absolute_url(&field, &url)?;
+        let query = proof.as_ref().map_or(String::new(), |proof| format!("?{proof}"));
+        let edge = |edge: &str| absolute_url(&field, &format!("{root}/{id}/{edge}{query}"));
+        let (uri, attachments_uri) = (edge("messages")?, edge("message_attachments")?);
         let secrets = std::iter::once(access_token).chain(app_secret).collect();
-        Ok(Graph { base_url, uri, root, proof, authorization, secrets })
+        Ok(Graph { base_url, uri, attachments_uri, root, proof, authorization, secrets })
     }
 
     /// A message.
     pub fn post(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
         Ok(self.authorized(post_json(self.uri.clone(), body)?))
+    }
+
+    /// An attachment that is to be kept.
+    pub fn post_attachment(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
+        Ok(self.authorized(post_json(self.attachments_uri.clone(), body)?))
     }
 
     /// Posts to another object of the API; `path` is below the version.

@@ -15,10 +15,10 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use self::graph_errors::GRAPH_ERRORS;
-use super::answer::{accepted, json_object, text, unknown};
+use super::answer::{accepted, integer, json_object, text, unknown};
 use super::graph::{self, Graph};
 use super::label::Labels;
-use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text};
+use super::{AccountError, Answer, EncodeError, Message, Provider, Upload, attachment, check_link, check_text};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
     Attachment, AttachmentType, MessengerContent, MessengerMessagingType, MessengerNotificationType,
@@ -26,6 +26,7 @@ use crate::api::content::{
 };
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
+use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 
 /// The longest text in characters. One page of the documentation says "less than 2,000 characters", another "2,000
@@ -34,6 +35,15 @@ pub const MAX_TEXT: usize = 1_999;
 
 /// The longest `message.metadata` in characters: documented as less than 1,000.
 pub const MAX_METADATA: usize = 999;
+
+/// How long Messenger keeps an attachment that was uploaded to be used again (saving-assets page of the Messenger Platform,
+/// 22 Apr 2026).
+pub const KEPT_FOR: Span = Span::from_secs(90 * 24 * 60 * 60);
+
+/// The reasons of the table that speak of what is at a link.
+const UNUSABLE: [&str; 2] = ["AttachmentTooLarge", "AttachmentFailed"];
+/// The reason of the table for a handle that stands for nothing.
+const GONE: &str = "AttachmentNotFound";
 
 /// The longest title of a quick reply in characters (Send API reference; recalled).
 pub const MAX_QUICK_REPLY_TITLE: usize = 20;
@@ -114,20 +124,39 @@ struct MessageBody<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Text { text: &'a str },
-    Attachment { attachment: MediaByLink<'a> },
+    Attachment { attachment: Media<'a> },
     Template { template: Template<'a> },
 }
 
 #[derive(Serialize)]
-struct MediaByLink<'a> {
+struct Media<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    payload: Link<'a>,
+    payload: Payload<'a>,
 }
 
 #[derive(Serialize)]
-struct Link<'a> {
-    url: &'a str,
+#[serde(untagged)]
+enum Payload<'a> {
+    Link {
+        url: &'a str,
+        /// To be kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        is_reusable: Option<bool>,
+    },
+    Kept {
+        attachment_id: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+struct UploadRequest<'a> {
+    message: UploadBody<'a>,
+}
+
+#[derive(Serialize)]
+struct UploadBody<'a> {
+    attachment: Media<'a>,
 }
 
 #[derive(Serialize)]
@@ -236,41 +265,44 @@ impl Provider for Messenger {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        let plain = MessengerContent::default();
-        let block = match message.extras {
-            Extras::Messenger(block) => block,
-            _ => &plain,
+        self.request(message, None)
+    }
+
+    fn encode_kept(&self, message: &Message<'_>, handle: &str) -> Result<Request<Bytes>, EncodeError> {
+        self.request(message, Some(handle))
+    }
+
+    fn encode_upload(&self, attachment: &Attachment) -> Option<Result<Request<Bytes>, EncodeError>> {
+        let upload = check_link(attachment).and_then(|Attachment { kind, url }| {
+            let payload = Payload::Link { url, is_reusable: Some(true) };
+            let attachment = Media { kind: media_type(*kind), payload };
+            self.graph.post_attachment(&UploadRequest { message: UploadBody { attachment } })
+        });
+        Some(upload)
+    }
+
+    fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
+        let body = match json_object(answer) {
+            Ok(body) => body,
+            Err(outcome) => return Upload::Failed(outcome),
         };
-        let content = match (&block.template, attachment(message)?) {
-            (Some(block), _) => Body::Template { template: template(block)? },
-            (None, Some(Attachment { kind, url })) => {
-                Body::Attachment { attachment: MediaByLink { kind: media_type(*kind), payload: Link { url } } }
-            }
-            (None, None) => {
-                check_text(message.text, self.name(), MAX_TEXT)?;
-                Body::Text { text: message.text }
-            }
-        };
-        let shown = if message.is_last { &block.quick_replies[..] } else { &[] };
-        let quick_replies = shown.iter().map(quick_reply).collect::<Result<_, _>>()?;
-        if message.correlation.chars().count() > MAX_METADATA {
-            return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
+        // Documented as a string of digits.
+        let handle = text(body.get("attachment_id")).map(str::to_owned);
+        let handle = handle.or_else(|| Some(integer(body.get("attachment_id"))?.to_string()));
+        match (body.get("error"), handle) {
+            (None, Some(handle)) if answer.status.is_success() => Upload::Kept { handle, lives: KEPT_FOR },
+            (Some(error), _) => match graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets) {
+                Outcome::Permanent { fault, .. } if UNUSABLE.contains(&fault.reason.as_str()) => {
+                    Upload::Unusable { fault }
+                }
+                outcome => Upload::Failed(outcome),
+            },
+            _ => Upload::Failed(unknown("IncompleteAnswer", answer.status, "the answer holds no attachment id")),
         }
-        // A page-scoped id is digits; with white space in it, it is two of them or none.
-        if message.recipient.contains(char::is_whitespace) {
-            return Err(EncodeError::Recipient {
-                provider: self.name(),
-                problem: "holds white space, a page-scoped id has none",
-            });
-        }
-        let body = SendRequest {
-            recipient: Recipient { id: message.recipient },
-            messaging_type: messaging_type(block),
-            notification_type: block.notification_type.map(notification_type),
-            persona_id: block.persona_id.as_deref(),
-            message: MessageBody { content, quick_replies, metadata: message.correlation },
-        };
-        self.graph.post(&body)
+    }
+
+    fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Permanent { fault, .. } if fault.reason == GONE)
     }
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
@@ -297,6 +329,51 @@ impl Provider for Messenger {
 
     fn labels(&self) -> Option<&dyn Labels> {
         Some(self)
+    }
+}
+
+impl Messenger {
+    /// One message, its attachment by its link or by the handle under which it is kept.
+    fn request(&self, message: &Message<'_>, kept: Option<&str>) -> Result<Request<Bytes>, EncodeError> {
+        let plain = MessengerContent::default();
+        let block = match message.extras {
+            Extras::Messenger(block) => block,
+            _ => &plain,
+        };
+        let content = match (&block.template, attachment(message)?) {
+            (Some(block), _) => Body::Template { template: template(block)? },
+            (None, Some(Attachment { kind, url })) => {
+                let payload = match kept {
+                    Some(attachment_id) => Payload::Kept { attachment_id },
+                    None => Payload::Link { url, is_reusable: None },
+                };
+                Body::Attachment { attachment: Media { kind: media_type(*kind), payload } }
+            }
+            (None, None) => {
+                check_text(message.text, self.name(), MAX_TEXT)?;
+                Body::Text { text: message.text }
+            }
+        };
+        let shown = if message.is_last { &block.quick_replies[..] } else { &[] };
+        let quick_replies = shown.iter().map(quick_reply).collect::<Result<_, _>>()?;
+        if message.correlation.chars().count() > MAX_METADATA {
+            return Err(EncodeError::Request(format!("the correlation value has over {MAX_METADATA} characters")));
+        }
+        // A page-scoped id is digits; with white space in it, it is two of them or none.
+        if message.recipient.contains(char::is_whitespace) {
+            return Err(EncodeError::Recipient {
+                provider: self.name(),
+                problem: "holds white space, a page-scoped id has none",
+            });
+        }
+        let body = SendRequest {
+            recipient: Recipient { id: message.recipient },
+            messaging_type: messaging_type(block),
+            notification_type: block.notification_type.map(notification_type),
+            persona_id: block.persona_id.as_deref(),
+            message: MessageBody { content, quick_replies, metadata: message.correlation },
+        };
+        self.graph.post(&body)
     }
 }
 

@@ -348,3 +348,55 @@ fn no_two_rows_of_the_table_speak_for_the_same_error() {
         assert!(row.reason.starts_with(|first: char| first.is_ascii_uppercase()) && !row.source.is_empty());
     }
 }
+
+#[test]
+fn an_attachment_is_uploaded_to_be_used_again_and_then_named_by_its_id() {
+    let messenger = Messenger::new(account()).unwrap();
+    let film = [Attachment { kind: AttachmentType::Video, url: "https://a.example/1.mp4".into() }];
+    let upload = messenger.encode_upload(&film[0]).unwrap().unwrap();
+    assert_eq!(upload.uri(), "https://graph.facebook.com/v25.0/1906385232743451/message_attachments");
+    assert_eq!(upload.headers()[AUTHORIZATION], "Bearer EAAB-test-token");
+    let payload = json!({"url": "https://a.example/1.mp4", "is_reusable": true});
+    let expected = json!({"message": {"attachment": {"type": "video", "payload": payload}}});
+    assert_eq!(serde_json::from_slice::<Value>(upload.body()).unwrap(), expected);
+
+    let vars = BTreeMap::new();
+    let kept =
+        messenger.encode_kept(&Message { attachments: &film, ..message("", &vars) }, "1857777774821032").unwrap();
+    let body: Value = serde_json::from_slice(kept.body()).unwrap();
+    let expected = json!({"type": "video", "payload": {"attachment_id": "1857777774821032"}});
+    assert_eq!(body["message"]["attachment"], expected);
+}
+
+#[test]
+fn the_answer_to_an_upload_tells_the_link_from_the_account() {
+    let upload = |status: u16, body: Value| {
+        let (headers, body) = (HeaderMap::new(), body.to_string());
+        let status = StatusCode::from_u16(status).unwrap();
+        let received_at = Timestamp::EPOCH;
+        let answer = Answer { status, headers: &headers, body: body.as_bytes(), body_truncated: false, received_at };
+        Messenger::new(account()).unwrap().classify_upload(&answer)
+    };
+    let error =
+        |code: i64, subcode: Option<i64>| json!({"error": {"message": "x", "code": code, "error_subcode": subcode}});
+    let kept = Upload::Kept { handle: "1857777774821032".into(), lives: KEPT_FOR };
+    assert_eq!(upload(200, json!({"attachment_id": "1857777774821032"})), kept);
+    assert_eq!(upload(200, json!({"attachment_id": 1_857_777_774_821_032_i64})), kept);
+    for subcode in [2_018_008, 2_018_109] {
+        assert!(matches!(upload(400, error(100, Some(subcode))), Upload::Unusable { .. }), "{subcode}");
+    }
+    assert!(matches!(upload(401, error(190, None)), Upload::Failed(Outcome::Auth { .. })));
+    assert!(matches!(upload(500, error(2, None)), Upload::Failed(Outcome::Transient { .. })));
+    assert!(matches!(upload(200, json!({})), Upload::Failed(Outcome::Unknown { .. })));
+}
+
+#[test]
+fn only_an_attachment_that_is_not_kept_any_more_is_gone() {
+    let messenger = Messenger::new(account()).unwrap();
+    let refused = |subcode: i64| {
+        let body = json!({"error": {"message": "x", "code": 100, "error_subcode": subcode}}).to_string();
+        messenger.is_attachment_gone(&classify(400, &HeaderMap::new(), body.as_bytes()))
+    };
+    assert!(refused(2_018_074));
+    assert!(!refused(2_018_008) && !refused(2_018_001));
+}

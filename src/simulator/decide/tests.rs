@@ -24,6 +24,8 @@ fn settings(latency: &str, fail: &[&str], drop: &str) -> Settings {
         retry_after: RetryAfter::default(),
         fail: fail.iter().map(|failure| failure.parse().unwrap()).collect(),
         drop: drop.parse().unwrap(),
+        refuse_link: None,
+        attachment_seconds: 0,
         seed: 7,
         ..Settings::default()
     }

@@ -41,7 +41,7 @@ pub(super) fn usage(use_case: &str, account: &str, percent: u64) -> (&'static st
     ("x-business-use-case-usage", json!({account: [counted]}).to_string())
 }
 
-pub(super) fn error(status: u16, code: i64, subcode: Option<i64>, message: &str) -> Response {
+pub(in crate::simulator) fn error(status: u16, code: i64, subcode: Option<i64>, message: &str) -> Response {
     let mut error = json!({"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "Simulated00"});
     if let Some(subcode) = subcode {
         error["error_subcode"] = subcode.into();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
 use crate::simulator::telling::Telling;
+use crate::simulator::uploads::ATTACHMENT_ID;
 
 /// Graph's own words: "must be less than or equal to 2000".
 const MAX_TEXT: usize = 2_000;
@@ -110,9 +111,11 @@ impl Play for Messenger {
 /// `None` for one that Messenger would refuse as well.
 fn attachment(body: &Body) -> Option<String> {
     let kind = body.text("/message/attachment/type")?;
-    let link = body.text("/message/attachment/payload/url")?;
     let is_known = ["image", "video", "audio", "file"].contains(&kind.as_str());
-    (is_known && is_link(&link)).then(|| format!("{kind} {link}"))
+    let link = body.text("/message/attachment/payload/url").filter(|link| is_link(link));
+    let kept = || Some(format!("{ATTACHMENT_ID}{}", body.text("/message/attachment/payload/attachment_id")?));
+    let what = link.or_else(kept)?;
+    is_known.then(|| format!("{kind} {what}"))
 }
 
 /// Where nothing else is known of a code, the text names the person, as several of the Graph API do.

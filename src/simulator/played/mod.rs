@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod agreement_tests;
-mod graph;
+pub(super) mod graph;
 mod http;
 mod messenger;
 mod slack;

@@ -93,6 +93,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         plan: None,
         samples: Vec::new(),
         parts: 1,
+        rate_class: None,
         counts: Counts::default(),
         receipts: Default::default(),
         pace: Default::default(),
