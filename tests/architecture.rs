@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["api", "delivery", "content", "audience", "provider", "ledger", "contacts", "sender", "receiver", "report"],
     ),
     ("simulator", &["delivery", "provider"]),
-    ("plugin", &["api", "delivery", "content", "ledger", "contacts", "report", "local"]),
+    ("plugin", &["api", "delivery", "content", "provider", "ledger", "contacts", "report", "local"]),
 ];
 
 /// Rooms in which `now` and seeds are parameters. Files named `decide*.rs` are pure wherever they stand.

@@ -20,6 +20,7 @@ mod opt_outs;
 pub(super) mod outbox;
 mod owed;
 mod owner;
+mod pace;
 mod plan;
 pub(super) mod posting;
 mod rate_class;
