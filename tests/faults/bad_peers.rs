@@ -10,11 +10,9 @@ use herald::delivery::recipient::RecipientState;
 use super::support::bad_peer::{Answer, BadPeer, hang_up};
 use super::support::campaign::Campaign;
 use super::support::judge::Judgement;
-use super::support::machine;
 use super::support::stage::Stage;
+use super::support::{machine, memory};
 
-/// As in the tests of providers that fail: more than twice what an unoptimized build takes against a well-behaved one.
-const MEMORY_KIB: u64 = 64 * 1024;
 const A_FEW: usize = 12;
 /// Of those that are waited for until a timeout, one at a time.
 const VERY_FEW: usize = 2;
@@ -27,7 +25,7 @@ fn answered(name: &str, recipients: usize, answer: Answer) -> (usize, Judgement)
     let peer = BadPeer::listen(stage.address(), answer);
     let campaign = Campaign { request_timeout_seconds: 1, ..Campaign::new(name, recipients, 40) };
     let ended = stage.run(&[campaign]);
-    assert!(ended.peak_kib > 0 && ended.peak_kib < MEMORY_KIB, "{} KiB", ended.peak_kib);
+    assert!(ended.peak_kib > 0 && ended.peak_kib < memory::most_kib(), "{} KiB", ended.peak_kib);
     assert!(!ended.messages.contains("panicked"), "{}", ended.messages);
     // The provider keeps no record here: who is sent is not looked for in it.
     (peer.requests(), Judgement::without_record(&stage))

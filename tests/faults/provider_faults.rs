@@ -13,16 +13,12 @@ use sqlx::ConnectOptions;
 
 use super::support::campaign::Campaign;
 use super::support::judge::Judgement;
-use super::support::machine;
 use super::support::pace::{self, Watcher};
 use super::support::size;
 use super::support::stage::Stage;
+use super::support::{machine, memory};
 
 const RATE: u32 = 200;
-
-/// A run's memory stays below this, whatever a provider answers: more than twice what an unoptimized build takes against
-/// a well-behaved one, a quarter of the long bodies of one test together.
-const MEMORY_KIB: u64 = 64 * 1024;
 
 /// So few that failures do not brake the account to its floor, which half of the last 50 do.
 const A_FEW: usize = 24;
@@ -281,7 +277,7 @@ fn answered(mishap: &str, recipients: usize) -> (Stage, Judgement) {
         ended.peak_kib,
         ended.output[0]["status"]["reasons"]
     );
-    assert!(ended.peak_kib > 0 && ended.peak_kib < MEMORY_KIB, "{} KiB", ended.peak_kib);
+    assert!(ended.peak_kib > 0 && ended.peak_kib < memory::most_kib(), "{} KiB", ended.peak_kib);
     assert!(!ended.messages.contains("panicked"), "{}", ended.messages);
     let all_sent = judgement.count(RecipientState::Sent) == recipients;
     ended.expect(if all_sent { 0 } else { 2 });

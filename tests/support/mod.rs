@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod invariants;
 pub mod judge;
 pub mod machine;
+pub mod memory;
 pub mod pace;
 pub mod process;
 pub mod stage;
