@@ -1,4 +1,4 @@
-//! Attachments that a provider keeps for an account: uploaded once, and named by handle in each message.
+//! Attachments that a provider keeps for an account: uploaded once for a broadcast, and named by handle in each message.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,8 @@ pub const MAX_HANDLE: usize = 256;
 /// One that ends sooner than this is uploaded anew: a message on its way must not find it gone.
 pub const HANDLE_MARGIN: Span = Span::from_secs(60 * 60);
 
-/// What a sender learns and tells of the attachments that the provider keeps for the broadcast's account. All of one
-/// account's broadcasts share them.
+/// What a sender learns and tells of the attachments that the provider keeps for the broadcast's account. All senders of the
+/// broadcast share them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachmentsRequest {
     pub broadcast: BroadcastId,
@@ -26,7 +26,7 @@ pub struct AttachmentsRequest {
 /// An attachment that the provider keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadedAttachment {
-    /// A digest of what it is and where it comes from.
+    /// A digest of what it is, where it comes from and for which broadcast.
     pub attachment: String,
     /// The provider's name for it.
     pub handle: String,

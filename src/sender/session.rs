@@ -170,7 +170,7 @@ impl<L: SenderLedger> Running<L> {
         let retry = Retry::new(&session.holder);
         let known_revision = session.journal.revision(session.broadcast);
         let connections = Connections::new(session.transport.clone());
-        let uploads = Uploads::of(&session.content, session.provider.as_ref());
+        let uploads = Uploads::of(session.broadcast, &session.content, session.provider.as_ref());
         Running {
             session,
             stop,
@@ -415,8 +415,8 @@ impl<L: SenderLedger> Running<L> {
         let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
         if due && self.holding.could_take(now) {
             if !self.uploads.are_ready() {
-                let Session { ledger, broadcast, provider, transport, .. } = &self.session;
-                return self.uploads.begin(ledger, *broadcast, provider, transport);
+                let Session { ledger, provider, transport, .. } = &self.session;
+                return self.uploads.begin(ledger, provider, transport);
             }
             let recipients = self.connections.room(self.holding.pace(now), now);
             self.holding.connect(recipients);

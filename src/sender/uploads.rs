@@ -64,6 +64,7 @@ struct Wanted {
 
 /// The uploads of one session.
 pub struct Uploads {
+    broadcast: BroadcastId,
     wanted: Vec<Wanted>,
     handles: Option<Handles>,
     gone: Vec<String>,
@@ -71,14 +72,15 @@ pub struct Uploads {
     task: Option<JoinHandle<Result<Handles, UploadError>>>,
 }
 
-/// By what an attachment is known to the ledger.
-fn key(attachment: &Attachment) -> String {
-    digest(&format!("{} {}", attachment.kind, attachment.url))
+/// By what an attachment is known to the ledger. Of another broadcast it is another one: what is at a link may have been replaced
+/// since, and a provider that keeps the old file says nothing.
+fn key(broadcast: BroadcastId, attachment: &Attachment) -> String {
+    digest(&format!("{} {} {}", broadcast.0, attachment.kind, attachment.url))
 }
 
 impl Uploads {
     /// What of this content the provider keeps. A link with variables is another one for each recipient.
-    pub fn of(content: &Content, provider: &dyn Provider) -> Uploads {
+    pub fn of(broadcast: BroadcastId, content: &Content, provider: &dyn Provider) -> Uploads {
         let is_kept = |attachment: &Attachment| {
             !attachment.url.contains('{') && matches!(provider.encode_upload(attachment), Some(Ok(_)))
         };
@@ -90,7 +92,7 @@ impl Uploads {
             })
             .collect();
         let handles = wanted.is_empty().then(Handles::new);
-        Uploads { wanted, handles, gone: Vec::new(), renewals: 0, task: None }
+        Uploads { broadcast, wanted, handles, gone: Vec::new(), renewals: 0, task: None }
     }
 
     /// Whether messages may be sent.
@@ -101,7 +103,7 @@ impl Uploads {
     /// By what the provider knows an attachment.
     pub fn handle(&self, attachment: &Attachment) -> Option<&str> {
         let handles = self.handles.as_ref().filter(|handles| !handles.is_empty())?;
-        handles.get(&key(attachment)).map(String::as_str)
+        handles.get(&key(self.broadcast, attachment)).map(String::as_str)
     }
 
     /// The provider says that it keeps nothing under this handle any more. Returns whether that is no fault of the message: it
@@ -122,19 +124,13 @@ impl Uploads {
     }
 
     /// Begins what is to be done, once.
-    pub fn begin<L: SenderLedger>(
-        &mut self,
-        ledger: &Arc<L>,
-        broadcast: BroadcastId,
-        provider: &Arc<dyn Provider>,
-        transport: &Transport,
-    ) {
+    pub fn begin<L: SenderLedger>(&mut self, ledger: &Arc<L>, provider: &Arc<dyn Provider>, transport: &Transport) {
         if self.task.is_some() || self.are_ready() {
             return;
         }
         let upload = Uploading {
             ledger: ledger.clone(),
-            broadcast,
+            broadcast: self.broadcast,
             provider: provider.clone(),
             transport: transport.clone(),
             wanted: self.wanted.clone(),
@@ -173,12 +169,12 @@ struct Uploading<L> {
 impl<L: SenderLedger> Uploading<L> {
     /// The handles that the ledger knows, and those of what is uploaded now. An attachment without one goes out by its link.
     async fn run(self) -> Result<Handles, UploadError> {
-        let asked: Vec<String> = self.wanted.iter().map(|wanted| key(&wanted.attachment)).collect();
+        let asked: Vec<String> = self.wanted.iter().map(|wanted| key(self.broadcast, &wanted.attachment)).collect();
         let request = self.request(Vec::new(), self.gone.clone(), asked);
         let kept = self.ledger.attachments(&request).await?;
         let mut handles: Handles = kept.into_iter().map(|kept| (kept.attachment, kept.handle)).collect();
         for wanted in &self.wanted {
-            let attachment = key(&wanted.attachment);
+            let attachment = key(self.broadcast, &wanted.attachment);
             if handles.contains_key(&attachment) {
                 continue;
             }

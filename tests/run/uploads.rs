@@ -1,4 +1,4 @@
-//! Attachments that Messenger keeps: uploaded once for a page, and named by their id in each message.
+//! Attachments that Messenger keeps: uploaded once for a broadcast, and named by their id in each message.
 
 use super::run_support::{Stage, broadcast, people};
 
@@ -16,15 +16,31 @@ fn sent(stage: &Stage) -> Vec<String> {
 }
 
 #[test]
-fn a_picture_is_uploaded_once_for_every_message_of_a_page() {
-    let stage = Stage::open(&[]);
-    stage.documents(100, &[broadcast("spring", &spec(1, "https://cdn.example/a.png"))]);
-    stage.run(&[]).exits(0);
-    stage.documents(100, &[broadcast("autumn", &spec(101, "https://cdn.example/a.png"))]);
+fn a_picture_is_uploaded_once_for_every_message_of_a_broadcast_whatever_stops_it_between() {
+    let stage = Stage::open(&["--latency", "20"]);
+    let spring = broadcast("spring", &spec(1, "https://cdn.example/a.png"));
+    stage.documents(5, &[spring.clone()]);
+    let run = stage.start(&[]);
+    stage.await_requests(PEOPLE as usize / 2);
+    run.signal("TERM");
+    run.wait().exits(3);
+    stage.documents(100, &[spring]);
     stage.run(&[]).exits(0);
     let sent = sent(&stage);
-    assert_eq!((sent.len() as u64, stage.summary().uploads), (2 * PEOPLE, 1));
+    assert_eq!((sent.len() as u64, stage.summary().uploads), (PEOPLE, 1));
     assert!(sent.iter().all(|what| *what == sent[0] && what.starts_with("image attachment_id:")), "{sent:?}");
+}
+
+#[test]
+fn what_another_broadcast_finds_at_the_same_link_is_another_file() {
+    let stage = Stage::open(&[]);
+    for (first, name) in [(1, "monday"), (101, "tuesday")] {
+        stage.documents(100, &[broadcast(name, &spec(first, "https://cdn.example/menu.png"))]);
+        stage.run(&[]).exits(0);
+    }
+    let sent = sent(&stage);
+    assert_eq!((sent.len() as u64, stage.summary().uploads), (2 * PEOPLE, 2));
+    assert_ne!(sent.first(), sent.last());
 }
 
 #[test]
@@ -38,18 +54,14 @@ fn a_link_of_each_recipients_own_is_sent_as_it_is() {
 
 #[test]
 fn a_picture_that_messenger_has_forgotten_is_uploaded_again_and_nobody_fails() {
-    let stage = Stage::open(&[]);
-    stage.documents(100, &[broadcast("spring", &spec(1, "https://cdn.example/a.png"))]);
-    stage.run(&[]).exits(0);
-    stage.settings("{\"attachment-seconds\": 1}");
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
-    // By then what the ledger knows is gone; what is uploaded now lives long enough.
-    stage.documents(100, &[broadcast("autumn", &spec(101, "https://cdn.example/a.png"))]);
+    let stage = Stage::open(&["--attachment-seconds", "1"]);
+    stage.documents(5, &[broadcast("spring", &spec(1, "https://cdn.example/a.png"))]);
     let run = stage.start(&[]);
-    stage.await_requests(PEOPLE as usize + 1);
+    stage.await_requests(PEOPLE as usize * 2 / 3);
+    // What is uploaded from now on lives long enough.
     stage.settings("{\"attachment-seconds\": 0}");
     let told = run.wait().exits(0);
-    assert_eq!(stage.accepted().len() as u64, 2 * PEOPLE, "{told:?}");
+    assert_eq!(stage.accepted().len() as u64, PEOPLE, "{told:?}");
     assert!(stage.summary().uploads >= 2);
     let refused: Vec<_> = stage.requests().into_iter().filter(|line| !line.accepted).collect();
     assert!(!refused.is_empty() && refused.iter().all(|line| line.code.as_deref() == Some("100/2018074")));
