@@ -385,7 +385,7 @@ async fn settings_change_one_by_one_and_nonsense_is_refused() {
     let stage = Stage::open(&["--latency", "1-2", "--seed", "9"]).await;
     let (status, settings) = stage.put_settings(json!({"rate-limit": 40, "fail": ["613=0.5"]})).await;
     assert_eq!(status, 200);
-    let expected = json!({"latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "usage": false, "retry-after": "1", "drop": "0:after", "seed": 9});
+    let expected = json!({"attachment-seconds": 0, "latency": "1-2", "rate-limit": 40, "fail": ["613=0.5"], "usage": false, "retry-after": "1", "drop": "0:after", "seed": 9});
     assert_eq!(serde_json::from_str::<Value>(&settings).unwrap(), expected);
     for (nonsense, part) in [
         (json!({"rate_limit": 40}), "rate_limit"),

@@ -96,7 +96,7 @@ pub struct BroadcastMessageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub rate_per_minute: Option<i64>,
-    /// How fast it was sent lately, from the ledger; absent until something was sent.
+    /// How fast it was sent lately, from the ledger; absent until the provider was asked anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_pace: Option<RecentPace>,
     /// When the last recipient is expected to settle at the present rate; absent while nothing is being sent.
@@ -165,7 +165,7 @@ pub struct ReceiptSums {
     pub undelivered: i64,
 }
 
-/// How many messages were sent when: the last spans of equal length in which the provider was asked anything.
+/// How many messages were sent when: the last spans of equal length, until the provider was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecentPace {
@@ -263,7 +263,7 @@ pub struct WriteBackSums {
     /// Not written yet; tried until nothing has come of it for three days.
     #[schemars(range(min = 0))]
     pub pending: i64,
-    /// Written.
+    /// Written down at the target.
     #[schemars(range(min = 0))]
     pub done: i64,
     /// Given up. Where the target as a whole was given up, an edit of `spec.onSent` makes them pending again.

@@ -66,6 +66,8 @@ async fn work<E: Errand>(
 ) {
     let mut is_asked = at_once;
     loop {
+        // Before the look: what comes while it looks is looked for once more.
+        let deadline = *ending.borrow_and_update();
         let next = match is_asked {
             true => match do_due(&mut errand).await {
                 Ok(next) => next,
@@ -73,7 +75,6 @@ async fn work<E: Errand>(
             },
             false => None,
         };
-        let deadline = *ending.borrow();
         if deadline.is_some_and(|deadline| next.is_none_or(|next| next > deadline)) {
             return;
         }

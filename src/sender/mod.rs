@@ -13,7 +13,7 @@
 //! | `flight` | one attempt on its way |
 //! | `connections`, `warmth` | connections that are opened ahead, and how many |
 //! | [`transport`] | one HTTP request to the provider, and how far it got |
-//! | `uploads` | attachments that the provider keeps, uploaded once |
+//! | [`uploads`] | attachments that the provider keeps, uploaded once |
 //! | `spare` | connections that are opened before anybody needs them |
 //! | [`journal`] | what a killed process had on the wire |
 //! | [`retry`], [`patient_ledger`] | a ledger that does not answer is asked again |
@@ -56,7 +56,7 @@ pub mod sql_write_back;
 pub mod suppressed;
 pub mod token;
 pub mod transport;
-mod uploads;
+pub mod uploads;
 mod warmth;
 pub mod webhook;
 

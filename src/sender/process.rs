@@ -24,7 +24,7 @@ use super::retry::Retry;
 use super::session::{Ended, Session, SessionError};
 use super::suppressed::suppress_pending;
 use super::transport::{Transport, TransportError};
-use super::uploads::UploadError;
+use super::uploads::{ATTACHMENT_REFUSED, UploadError};
 use crate::api::{MessageChannelSpec, ObjectRef};
 use crate::audience::Materials;
 use crate::content::MessageTemplate;
@@ -269,7 +269,7 @@ impl<L: SenderLedger> Rounds<L> {
             Ok(Ended::Stopped) => Ok(Some(Left::Stopped)),
             Err(SessionError::Content(text)) => self.tell(brief.plan, Trouble::new("MessageInvalid", &text)).await,
             Err(SessionError::Upload(UploadError::Refused(refused))) => {
-                self.tell(brief.plan, Trouble::new("AttachmentRefused", &refused.to_string())).await
+                self.tell(brief.plan, Trouble::new(ATTACHMENT_REFUSED, &refused.to_string())).await
             }
             Err(SessionError::Upload(UploadError::Ledger(error))) => Err(error.into()),
             Err(SessionError::Upload(UploadError::Task(error))) => Err(error.into()),

@@ -389,12 +389,13 @@ impl<L: SenderLedger> Running<L> {
     /// A message whose attachment is not kept any more was refused for that alone: nothing of it was sent, and it is tried again
     /// once the attachment is uploaded anew. What is held meanwhile is given back.
     fn renew_if_gone(&mut self, handle: &str, landing: &mut Landing, now: Local) {
-        if !self.session.provider.is_attachment_gone(&landing.outcome) || !self.uploads.renew(handle) {
+        if !self.session.provider.is_attachment_gone(&landing.outcome) {
             return;
         }
         if let Outcome::Permanent { fault, .. } = &landing.outcome {
             landing.outcome = Outcome::NotSent { fault: fault.clone() };
         }
+        self.uploads.renew(handle);
         if !self.uploads.are_ready() {
             self.holding.connect(0);
             self.holding.release(now);
@@ -411,13 +412,18 @@ impl<L: SenderLedger> Running<L> {
 
     /// Nobody is asked for before connections are open for them.
     fn connect(&mut self, now: Local) {
-        // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
-        let due = self.number > 0 && self.exchange.is_none() && now >= self.holding.idle_until();
-        if due && self.holding.could_take(now) {
-            if !self.uploads.are_ready() {
+        let is_free = self.number > 0 && self.exchange.is_none() && !self.holding.is_leaving();
+        // Ahead of the time, where this session waits for it: an upload may take longer than a start may be late.
+        let is_near = self.session.patience.is_none_or(|patience| self.holding.idle_until() <= now + patience);
+        if !self.uploads.are_ready() {
+            if is_free && is_near {
                 let Session { ledger, provider, transport, .. } = &self.session;
-                return self.uploads.begin(ledger, provider, transport);
+                self.uploads.begin(ledger, provider, transport);
             }
+            return;
+        }
+        // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.
+        if is_free && now >= self.holding.idle_until() && self.holding.could_take(now) {
             let recipients = self.connections.room(self.holding.pace(now), now);
             self.holding.connect(recipients);
         }

@@ -31,6 +31,9 @@ const MAX_RENEWALS: u32 = 3;
 /// The handles of one broadcast's attachments.
 pub type Handles = BTreeMap<String, String>;
 
+/// The reason of a broadcast whose attachment the provider will not keep.
+pub const ATTACHMENT_REFUSED: &str = "AttachmentRefused";
+
 /// An attachment that the provider will not keep, as its link cannot be fetched or holds too much.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -106,21 +109,18 @@ impl Uploads {
         handles.get(&key(self.broadcast, attachment)).map(String::as_str)
     }
 
-    /// The provider says that it keeps nothing under this handle any more. Returns whether that is no fault of the message: it
-    /// is sent again once the attachment is uploaded anew.
-    pub fn renew(&mut self, gone: &str) -> bool {
-        let Some(handles) = &self.handles else { return true };
+    /// The provider says that it keeps nothing under this handle any more. That is no fault of the message: it is sent again once
+    /// the attachment is uploaded anew.
+    pub fn renew(&mut self, gone: &str) {
+        let Some(handles) = &self.handles else { return };
         if !handles.values().any(|handle| handle == gone) {
             // It was still on its way when the attachment was uploaded anew.
-            return true;
-        }
-        if self.renewals == MAX_RENEWALS {
-            return false;
+            return;
         }
         self.renewals += 1;
         self.gone.push(gone.to_owned());
-        self.handles = None;
-        true
+        // One that forgets at once is given the links, as are those that keep nothing.
+        self.handles = (self.renewals > MAX_RENEWALS).then(Handles::new);
     }
 
     /// Begins what is to be done, once.

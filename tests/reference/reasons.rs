@@ -21,6 +21,7 @@ use herald::provider::twilio::callback::TWILIO_LATE_FAILURES;
 use herald::provider::twilio::errors::TWILIO_ERRORS;
 use herald::provider::whatsapp::errors::WHATSAPP_ERRORS;
 use herald::sender::transport::NO_ANSWER;
+use herald::sender::uploads::ATTACHMENT_REFUSED;
 use herald::sender::webhook::{NOT_SENT, REFUSED, UNANSWERED};
 use regex::Regex;
 
@@ -114,7 +115,7 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
     reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
     reasons.extend(WRITE_FAULTS.map(str::to_owned));
-    reasons.insert(WRITE_BACK_INVALID.to_owned());
+    reasons.extend([WRITE_BACK_INVALID, ATTACHMENT_REFUSED].map(str::to_owned));
     reasons.extend(
         [TEMPLATE_INVALID, QUIET_HOURS_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING]
             .map(str::to_owned),

@@ -257,7 +257,7 @@ async fn the_campaign_reaches_its_first_part_less_those_who_opted_out_and_is_rep
         .await
         .unwrap();
     let page = String::from_utf8(page.stdout).unwrap();
-    assert!(page.contains("default/summer-collection") && page.matches("<svg").count() == 3, "{page}");
+    assert!(page.contains("default/summer-collection") && page.matches("<svg").count() == 4, "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

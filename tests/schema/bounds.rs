@@ -149,6 +149,8 @@ fn a_list_or_map_is_taken_up_to_its_bound_and_refused_beyond_it() {
                             words[index as usize % words.len()].clone()
                         } else if item.get(key).is_some() {
                             with(item.clone(), &format!("/{key}"), json!(format!("n{index}")))
+                        } else if field.schema["x-kubernetes-list-type"] == "set" {
+                            json!(format!("n{index}"))
                         } else {
                             item.clone()
                         }

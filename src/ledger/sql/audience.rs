@@ -107,14 +107,16 @@ async fn read<S: Store>(
     let end = from.saturating_add(MAX_LOOKED_THROUGH).min(other.planned);
     let statement = format!(
         "SELECT seq, recipient, vars FROM delivery WHERE broadcast_id = $1 AND seq >= $2 AND seq < $3 \
-         AND (CASE WHEN state IN ({}, {}) AND coalesce(delivered_at, read_at) IS NOT NULL THEN {} ELSE state END) IN ({}) \
+         AND (CASE WHEN state IN ({}, {}) AND (coalesce(delivered_at, read_at) IS NOT NULL \
+              OR heard > 0 AND heard = attempt AND parts_done + 1 >= $5) THEN {} ELSE state END) IN ({}) \
          ORDER BY seq LIMIT $4",
         RecipientState::Failed.code(),
         RecipientState::Skipped.code(),
         RecipientState::Sent.code(),
         states.join(", ")
     );
-    let found: Vec<(i64, String, String)> = store.all(&statement, args![other.id, from, end, MAX_PAGE]).await?;
+    let found: Vec<(i64, String, String)> =
+        store.all(&statement, args![other.id, from, end, MAX_PAGE, i64::from(other.parts())]).await?;
     let last = found.last().map(|(seq, ..)| *seq).filter(|_| found.len() == MAX_PAGE as usize);
     let next = last.map_or(end, |seq| seq + 1);
     let row = |(_, recipient, vars): (i64, String, String)| {

@@ -54,8 +54,9 @@ impl Standing {
     }
 
     /// Whether a wish of this time comes after all that is known. Of two at one time the one for no messages counts.
-    fn is_news(&self, opts_out: bool, at: i64) -> bool {
-        let latest = self.wished_at.max(self.opted_out_at);
+    /// What lies ahead is of a clock that was set back.
+    fn is_news(&self, opts_out: bool, at: i64, now: Timestamp) -> bool {
+        let latest = self.wished_at.max(self.opted_out_at).filter(|latest| *latest <= now.0);
         latest.is_none_or(|latest| at > latest || at == latest && opts_out)
     }
 
@@ -359,7 +360,7 @@ pub async fn wish<S: Store>(store: &mut S, key: &AccountKey, wishes: &[Wish]) ->
         // A provider's clock that is ahead tells nothing of the future.
         let at = (*at).min(now).0;
         let before = known.get(recipient).cloned().unwrap_or_else(|| Standing::new(recipient, now));
-        if !before.is_news(*opts_out, at) {
+        if !before.is_news(*opts_out, at, now) {
             continue;
         }
         match (before.opted_out_at.is_some(), *opts_out) {

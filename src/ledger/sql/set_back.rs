@@ -12,11 +12,11 @@ const SET_BACK: Span = Span::from_secs(1);
 const STATEMENTS: [&str; 7] = [
     "UPDATE batch SET lease_until = lease_until - $3 WHERE lease_until > $2 \
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
-    "UPDATE delivery SET not_before = not_before - $3 WHERE state = 0 AND not_before > $2 \
+    "UPDATE delivery SET not_before = CASE WHEN not_before > $3 THEN not_before - $3 ELSE 0 END WHERE state = 0 AND not_before > $2 \
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE delivery SET slot = slot - $3, start_by = start_by - $3, deadline = deadline - $3 \
      WHERE state = 1 AND deadline > $2 AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
-    "UPDATE owed SET not_before = not_before - $3 WHERE not_before > $2 \
+    "UPDATE owed SET not_before = CASE WHEN not_before > $3 THEN not_before - $3 ELSE 0 END WHERE not_before > $2 \
      AND broadcast_id IN (SELECT id FROM broadcast WHERE account_id = $1)",
     "UPDATE write_back SET lease_until = CASE WHEN lease_until > $2 THEN lease_until - $3 ELSE lease_until END, \
      not_before = CASE WHEN not_before > $2 THEN not_before - $3 ELSE not_before END, \
@@ -42,6 +42,12 @@ pub async fn follow<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Time
     if now + SET_BACK >= seen_at {
         return Ok(false);
     }
+    // Who tells of what is owed holds its broadcast first.
+    let first = format!(
+        "SELECT id FROM broadcast WHERE account_id = $1 AND id IN (SELECT broadcast_id FROM write_back) ORDER BY id{}",
+        S::FOR_UPDATE
+    );
+    let _held: Vec<(i64,)> = store.all(&first, args![broadcast.account_id]).await?;
     for statement in STATEMENTS {
         store.run(statement, args![broadcast.account_id, now, seen_at - now]).await?;
     }
