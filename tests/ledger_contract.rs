@@ -265,8 +265,11 @@ macro_rules! contract {
                     when_no_sender_lives_people_are_due_at_once
                     many_people_come_page_by_page
                     who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody
+                    nobody_is_given_up_for_themselves_while_everybody_is_refused
+                    who_was_refused_by_the_old_statement_is_due_at_once_by_the_new_one
                     a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days
                     labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of
+                    nobody_is_labelled_while_the_account_is_held
                     each_target_is_owed_by_itself
                     what_is_done_after_a_failure_ends_the_waiting
                     what_the_old_statement_met_is_no_matter_of_an_edited_one
@@ -274,6 +277,8 @@ macro_rules! contract {
                     who_was_sent_to_before_it_was_named_is_left_out
                     nobody_of_a_paused_or_released_broadcast_is_written_down
                     no_sender_is_started_for_ever_for_whom_nobody_could_write_down
+                    what_waited_while_it_was_paused_or_released_is_written_after_however_long
+                    a_target_that_was_given_up_is_tried_for_all_once_somebody_is_sent
                     people_are_due_in_time_after_the_clock_was_set_back
                 }
                 quiet_hours {

@@ -227,6 +227,49 @@ pub async fn who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody<L:
     assert_eq!(world.ledger.write_back_totals().await.unwrap(), WriteBackTotals { pending: 0, done: 2, failed: 1 });
 }
 
+pub async fn nobody_is_given_up_for_themselves_while_everybody_is_refused<L: Backend>(world: &World<L>) {
+    for size in [3, 1] {
+        let key = format!("one-{size}");
+        let broadcast = world.planned(&writing(&key), size).await;
+        send_all(world, broadcast, &accepted()).await;
+        let mut tries = 0;
+        while tries < 2 * MAX_TRIES {
+            let people = take(world, broadcast, "writer").await;
+            assert!(!people.is_empty());
+            let refused = people.iter().map(refused).collect();
+            report(world, ReportWriteBacks { refused, ..nothing(broadcast, "writer") }).await;
+            tries += 1;
+            let left = stands(world, broadcast).await;
+            assert_eq!((left.pending, left.done, left.failed), (size as i64, 0, 0), "try {tries} of {size}");
+            assert_eq!(left.last_error.unwrap().reason, "WriteBackFailed");
+            // The first of them alone, where the others wait longer.
+            world.pass((left.due_at.unwrap() - world.now()).max(Span(1)));
+        }
+        let mended = Declaration { generation: 2, write_backs: vec![sql("select :id")], ..writing(&key) };
+        world.declare(&mended).await;
+        world.pass(LONGEST_OWN_BACKOFF);
+        let people = take(world, broadcast, "writer").await;
+        assert_eq!(people.len(), size as usize);
+        done(world, broadcast, "writer", &people).await;
+        assert_eq!(sums(world, broadcast).await, (0, size as i64, 0));
+    }
+}
+
+pub async fn who_was_refused_by_the_old_statement_is_due_at_once_by_the_new_one<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&writing("one"), 2).await;
+    send_all(world, broadcast, &accepted()).await;
+    for generation in 2..=i64::from(MAX_TRIES) + 2 {
+        let people = take(world, broadcast, "writer").await;
+        assert_eq!(people.len(), 2, "{generation}");
+        let edited = sql(&format!("select {generation} where :id <> ''"));
+        world.declare(&Declaration { generation, write_backs: vec![edited], ..writing("one") }).await;
+        let refused = people.iter().map(refused).collect();
+        report(world, ReportWriteBacks { refused, ..nothing(broadcast, "writer") }).await;
+        assert_eq!(sums(world, broadcast).await, (2, 0, 0));
+        assert_eq!(stands(world, broadcast).await.last_error, None);
+    }
+}
+
 pub async fn a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days<L: Backend>(
     world: &World<L>,
 ) {
@@ -292,6 +335,23 @@ pub async fn labels_are_given_at_the_pace_of_the_account_whichever_broadcast_the
     let other = world.planned(&writing("three"), 5).await;
     send_all(world, other, &accepted()).await;
     assert_eq!(take(world, other, "writer").await.len(), 5);
+}
+
+pub async fn nobody_is_labelled_while_the_account_is_held<L: Backend>(world: &World<L>) {
+    let mut both = labelling("one");
+    both.write_backs.push(sql(STATEMENT));
+    let broadcast = world.planned(&both, 100).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 5).await;
+    world.pass(Span::from_millis(100));
+    sender.tell(world, reports(&rows, &account_throttled(Some(Span::from_secs(2))))).await;
+    let held_until = world.now() + Span::from_secs(2);
+    let request = TakeWriteBacks { broadcast, holder: "one".to_owned(), target: WriteBackTarget::Messenger };
+    let page = world.ledger.take_write_backs(&request).await.unwrap();
+    assert_eq!((page.people, page.next_at), (vec![], Some(held_until)));
+    assert_eq!(take(world, broadcast, "writer").await.len(), 1, "a database is another matter");
+    world.pass(Span::from_secs(2));
+    assert_eq!(world.ledger.take_write_backs(&request).await.unwrap().people.len(), 1);
 }
 
 pub async fn each_target_is_owed_by_itself<L: Backend>(world: &World<L>) {
@@ -381,8 +441,62 @@ pub async fn no_sender_is_started_for_ever_for_whom_nobody_could_write_down<L: B
     assert!(stands(world, broadcast).await.due_at.is_some());
     world.pass(Span::from_secs(60));
     let left = stands(world, broadcast).await;
-    assert_eq!((left.pending, left.due_at), (2, None));
-    assert_eq!(take(world, broadcast, "writer").await.len(), 2, "who comes anyway writes them all the same");
+    assert_eq!((left.pending, left.failed, left.due_at), (0, 2, None));
+    let people = take(world, broadcast, "writer").await;
+    done(world, broadcast, "writer", &people).await;
+    assert_eq!(sums(world, broadcast).await, (0, 2, 0), "who comes anyway writes them all the same");
+}
+
+pub async fn what_waited_while_it_was_paused_or_released_is_written_after_however_long<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&writing("one"), 3).await;
+    send_all(world, broadcast, &accepted()).await;
+    let one = take(world, broadcast, "writer").await.remove(0);
+    done(world, broadcast, "writer", &[one]).await;
+    let is_due = async || {
+        let left = stands(world, broadcast).await;
+        assert_eq!((left.pending, left.failed), (2, 0));
+        left.due_at.is_some_and(|due| due <= world.now())
+    };
+    world.declare(&Declaration { suspended: true, generation: 2, ..writing("one") }).await;
+    world.pass(FORGOTTEN_AFTER + Span::from_secs(60));
+    assert!(!is_due().await);
+    // Suspended anew it still waits for nobody.
+    world.declare(&Declaration { suspended: true, generation: 3, ..writing("one") }).await;
+    assert!(!is_due().await);
+    world.declare(&Declaration { generation: 4, ..writing("one") }).await;
+    assert!(is_due().await);
+
+    world.ledger.depart("owner").await.unwrap();
+    world.pass(FORGOTTEN_AFTER + Span::from_secs(60));
+    assert!(!is_due().await);
+    world.declare(&Declaration { owner_uid: "another".to_owned(), generation: 1, ..writing("one") }).await;
+    assert!(is_due().await);
+    // Named once more it is no other wish.
+    world.pass(FORGOTTEN_AFTER);
+    world.declare(&Declaration { owner_uid: "another".to_owned(), generation: 2, ..writing("one") }).await;
+    assert_eq!(sums(world, broadcast).await, (0, 1, 2));
+}
+
+pub async fn a_target_that_was_given_up_is_tried_for_all_once_somebody_is_sent<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&writing("one"), 6).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 2).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    let (owed, _, _) = sums(world, broadcast).await;
+    assert!((1..6).contains(&owed));
+    world.pass(GIVE_UP_AFTER);
+    assert_eq!(take(world, broadcast, "writer").await.len() as i64, owed);
+    report(world, ReportWriteBacks { put_off: put_off(), ..nothing(broadcast, "writer") }).await;
+    assert_eq!(sums(world, broadcast).await, (0, 0, owed));
+    let totals = WriteBackTotals { pending: 0, done: 0, failed: owed };
+    assert_eq!(world.ledger.write_back_totals().await.unwrap(), totals);
+    world.maintain().await;
+    send_all(world, broadcast, &accepted()).await;
+    assert_eq!(sums(world, broadcast).await, (6, 0, 0));
+    let people = take(world, broadcast, "writer").await;
+    assert_eq!(people.len(), 6);
+    done(world, broadcast, "writer", &people).await;
+    assert_eq!(sums(world, broadcast).await, (0, 6, 0));
 }
 
 pub async fn people_are_due_in_time_after_the_clock_was_set_back<L: Backend>(world: &World<L>) {

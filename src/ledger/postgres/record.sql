@@ -36,7 +36,10 @@ WITH recipients AS (
     ON CONFLICT DO NOTHING
     RETURNING target
 ), owed_sums AS (
-    UPDATE write_back SET owed = write_back.owed + counted.count, moved_at = $2
+    -- One that was given up is tried once more, for those whom it did not take as well.
+    UPDATE write_back SET owed = write_back.owed + counted.count, moved_at = $2, given_up = FALSE,
+        attempts = CASE WHEN given_up THEN 0 ELSE attempts END,
+        not_before = CASE WHEN given_up THEN 0 ELSE not_before END
     FROM (SELECT target, count(*) AS count FROM owing GROUP BY target) AS counted
     WHERE broadcast_id = $1 AND write_back.target = counted.target
 ), batches AS (

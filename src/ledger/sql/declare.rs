@@ -189,6 +189,10 @@ async fn make_known<S: Store>(
         }
     };
     set_account_rate(store, wanted, account).await?;
+    if !is_new && !wanted.suspended {
+        let now = store.now().await?;
+        owed::resume(store, id, now).await?;
+    }
     update(store, wanted, id, account).await?;
     loss::weigh(store, id, &memory, &wanted.recollection).await?;
     if follows {

@@ -102,6 +102,18 @@ pub async fn follow_declaration<S: Store>(
     Ok(())
 }
 
+/// The time in which nothing was to be written counts for nothing: called before the broadcast goes on.
+pub async fn resume<S: Store>(store: &mut S, broadcast: i64, now: Timestamp) -> sqlx::Result<()> {
+    store
+        .run(
+            "UPDATE write_back SET moved_at = $2 WHERE broadcast_id = $1 AND NOT given_up \
+             AND EXISTS (SELECT 1 FROM broadcast WHERE id = $1 AND (suspended OR released))",
+            args![broadcast, now],
+        )
+        .await?;
+    Ok(())
+}
+
 async fn target<S: Store>(store: &mut S, broadcast: i64, target: WriteBackTarget) -> sqlx::Result<Option<TargetRow>> {
     let statement = format!("SELECT {COLUMNS} FROM write_back WHERE broadcast_id = $1 AND target = $2");
     store.optional(&statement, args![broadcast, target.as_str()]).await
@@ -133,7 +145,12 @@ pub async fn take<S: Store>(
     let row = if is_wanted { target(store, broadcast.id, request.target).await? } else { None };
     let Some(row) = row.filter(|row| !row.given_up) else { return Ok(Ok(nobody(broadcast.name, None))) };
     let write_back = row.write_back()?;
-    let free_at = if paced { labels_free_at(store, broadcast.account_id).await? } else { now };
+    let free_at = if paced {
+        // Their provider is not called at all while it wants to be left alone.
+        labels_free_at(store, broadcast.account_id).await?.max(broadcast.brake().hold_until)
+    } else {
+        now
+    };
     let closed_until = row.closed_until(Some(&request.holder)).max(free_at);
     if closed_until > now {
         return Ok(Ok(nobody(broadcast.name, Some(closed_until))));
@@ -216,14 +233,12 @@ pub async fn report<S: Store>(store: &mut S, told: &ReportWriteBacks) -> sqlx::R
     // That it was written is believed whoever says so.
     let done = book.settle(store, &told.done).await?;
     if book.row.holder.as_deref() == Some(&told.holder) {
-        for refused in &told.refused {
-            book.refuse(store, refused).await?;
-        }
+        // What the target of before the edit said is no matter of the new one.
+        let is_current = book.row.write_back().is_ok_and(|now| now == told.write_back);
+        let put_off = if is_current { book.refuse_all(store, told).await? } else { None };
         book.row.holder = None;
         book.row.lease_until = 0;
-        // What the target of before the edit said is no matter of the new one.
-        let put_off = told.put_off.as_ref().filter(|_| book.row.write_back().is_ok_and(|now| now == told.write_back));
-        book.conclude(done, put_off);
+        book.conclude(done, put_off.as_ref());
     } else if done > 0 {
         book.conclude(done, None);
     }
@@ -255,23 +270,61 @@ impl Book {
         Ok(store.run(&statement, args![self.broadcast, &self.row.target]).await? as i64)
     }
 
-    async fn refuse<S: Store>(&mut self, store: &mut S, refused: &RefusedPerson) -> sqlx::Result<()> {
+    /// Enters who was refused; returns why the target is put off, be it that it refuses everybody.
+    async fn refuse_all<S: Store>(&mut self, store: &mut S, told: &ReportWriteBacks) -> sqlx::Result<Option<PutOff>> {
+        let is_of_target = self.is_of_target(store, told).await?;
+        for refused in &told.refused {
+            self.refuse(store, refused, is_of_target).await?;
+        }
+        let of_target = told.refused.first().filter(|_| is_of_target);
+        let of_target = of_target.map(|one| PutOff { fault: one.fault.clone(), retry_after_ms: None });
+        Ok(told.put_off.clone().or(of_target))
+    }
+
+    /// Who refuses everybody refuses nobody for themselves. One who is asked about alone is refused for themselves only where
+    /// the target has taken others when it refused them before, and has put off nobody since.
+    async fn is_of_target<S: Store>(&self, store: &mut S, told: &ReportWriteBacks) -> sqlx::Result<bool> {
+        if !told.done.is_empty() {
+            return Ok(false);
+        }
+        match told.refused.as_slice() {
+            [] => Ok(false),
+            [one] => {
+                let tries = self.tries(store, one.seq).await?;
+                Ok(tries.is_some_and(|tries| tries == 0 || self.row.attempts > 0))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// How often somebody was refused for themselves, if they are owed still.
+    async fn tries<S: Store>(&self, store: &mut S, seq: i64) -> sqlx::Result<Option<u32>> {
         let known: Option<(i64,)> = store
             .optional(
                 "SELECT tries FROM owed WHERE broadcast_id = $1 AND target = $2 AND seq = $3",
-                args![self.broadcast, &self.row.target, refused.seq],
+                args![self.broadcast, &self.row.target, seq],
             )
             .await?;
-        let Some((tries,)) = known else { return Ok(()) };
-        let tries = tries.clamp(0, i64::from(u32::MAX - 1)) as u32 + 1;
+        Ok(known.map(|(tries,)| tries.clamp(0, i64::from(u32::MAX - 1)) as u32))
+    }
+
+    async fn refuse<S: Store>(
+        &mut self,
+        store: &mut S,
+        refused: &RefusedPerson,
+        is_of_target: bool,
+    ) -> sqlx::Result<()> {
+        let Some(earlier) = self.tries(store, refused.seq).await? else { return Ok(()) };
+        let tries = earlier + u32::from(!is_of_target);
         self.error = Some(refused.fault.clone());
         self.has_refused = true;
-        if is_refused_for_good(tries) {
+        if !is_of_target && is_refused_for_good(tries) {
             self.failed += self.settle(store, &[refused.seq]).await?;
             return Ok(());
         }
         let seed = scatter(self.broadcast as u64) ^ scatter(refused.seq as u64) ^ self.now.0 as u64;
-        let until = self.now + own_wait(tries - 1, scatter(seed));
+        // Others come first, whoever is to blame.
+        let until = self.now + own_wait(tries.max(1) - 1, scatter(seed));
         store
             .run(
                 "UPDATE owed SET tries = $4, not_before = $5 WHERE broadcast_id = $1 AND target = $2 AND seq = $3",
@@ -343,12 +396,14 @@ pub async fn read<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timest
     for wanted in broadcast.write_back_targets()? {
         let Some(row) = target(store, broadcast.id, wanted).await? else { continue };
         let left = row.left();
-        let is_tried =
-            broadcast.writes_back() && !row.given_up && left > 0 && Timestamp(row.moved_at) > now - FORGOTTEN_AFTER;
+        let is_forgotten = left > 0 && Timestamp(row.moved_at) <= now - FORGOTTEN_AFTER;
+        // Nobody comes for them again. What is paused or gone waits.
+        let is_given_up = row.given_up || (broadcast.writes_back() && is_forgotten);
+        let is_tried = broadcast.writes_back() && !is_given_up && left > 0;
         let first = if is_tried { next_due(store, broadcast.id, wanted).await? } else { None };
         // Nobody asks here: whoever holds the lease is another.
         let due_at = first.map(|first| first.max(row.closed_until(None)));
-        let (pending, given_up) = if row.given_up { (0, left) } else { (left, 0) };
+        let (pending, given_up) = if is_given_up { (0, left) } else { (left, 0) };
         found.push(WrittenBack {
             target: wanted,
             pending,
@@ -364,8 +419,11 @@ pub async fn read<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timest
 pub async fn totals<S: Store>(store: &mut S) -> sqlx::Result<WriteBackTotals> {
     let (pending, done, failed): (i64, i64, i64) = store
         .one(
-            "SELECT CAST(coalesce(sum(owed - done - failed), 0) AS BIGINT), CAST(coalesce(sum(done), 0) AS BIGINT), \
-             CAST(coalesce(sum(failed), 0) AS BIGINT) FROM write_back",
+            "SELECT CAST(coalesce(sum(CASE WHEN given_up OR released THEN 0 ELSE owed - done - failed END), 0) AS BIGINT), \
+             CAST(coalesce(sum(done), 0) AS BIGINT), \
+             CAST(coalesce(sum(CASE WHEN given_up THEN owed - done ELSE failed END), 0) AS BIGINT) \
+             FROM (SELECT write_back.owed, write_back.done, write_back.failed, given_up, released FROM write_back \
+             JOIN broadcast ON broadcast.id = broadcast_id) AS target",
             args![],
         )
         .await?;

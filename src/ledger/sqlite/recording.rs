@@ -94,8 +94,14 @@ impl SqliteStore {
                     args![entries.broadcast, *target, json(&sent)?],
                 )
                 .await?;
+            if owed == 0 {
+                continue;
+            }
+            // One that was given up is tried once more, for those whom it did not take as well.
             self.run(
-                "UPDATE write_back SET owed = owed + $3, moved_at = $4 WHERE broadcast_id = $1 AND target = $2",
+                "UPDATE write_back SET owed = owed + $3, moved_at = $4, given_up = FALSE, \
+                 attempts = CASE WHEN given_up THEN 0 ELSE attempts END, \
+                 not_before = CASE WHEN given_up THEN 0 ELSE not_before END WHERE broadcast_id = $1 AND target = $2",
                 args![entries.broadcast, *target, owed as i64, entries.now],
             )
             .await?;
