@@ -88,6 +88,24 @@ async fn people_are_written_to_postgresql_with_their_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_database_keeps_what_it_has_written() {
+    let url = postgres::fresh_database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("CREATE TABLE people (psid BIGINT UNIQUE)").await.unwrap();
+    let all: Vec<SentPerson> = (1..=4).map(|n| person(&n.to_string())).collect();
+    // The last one is broken off, and with it whoever is in one transaction with it.
+    let slow = "insert into people (psid) select :id::bigint from pg_sleep(2) \
+                where :id::bigint < 4 or pg_cancel_backend(pg_backend_pid())";
+    let written = write(&url, slow, &all).await;
+    let there: Vec<i64> =
+        sqlx::query_scalar("SELECT psid FROM people ORDER BY psid").fetch_all(&mut connection).await.unwrap();
+    assert!(!there.is_empty(), "{written:?}");
+    assert_eq!(written.done.iter().map(|place| *place as i64 + 1).collect::<Vec<_>>(), there);
+    let (reason, code, _) = stopped(written);
+    assert_eq!((reason, code.as_deref()), ("WriteBackTimedOut", Some("57014")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_are_written_to_mariadb() {
     let Some(mariadb) = MariaDb::start() else { return };
     let mut connection = MySqlConnection::connect(&mariadb.url).await.unwrap();

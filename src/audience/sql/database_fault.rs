@@ -173,7 +173,7 @@ fn of_sqlstate(code: &str) -> Meaning {
         ("42501", _) | (_, "28" | "3D") => Meaning::Login,
         // 0A: what a cursor does not take, such as a WITH that writes.
         (_, "42" | "0A") => Meaning::Statement,
-        (_, "08" | "53" | "57" | "40" | "55") => Meaning::Busy,
+        (_, "08" | "53" | "57" | "58" | "40" | "55") => Meaning::Busy,
         _ => Meaning::Other,
     }
 }
@@ -181,11 +181,14 @@ fn of_sqlstate(code: &str) -> Meaning {
 /// By the numbers of MySQL and MariaDB (their references of server errors).
 fn of_mysql(number: u16, sqlstate: &str) -> Meaning {
     match number {
-        1792 => Meaning::Writes,
+        // 1290 and 1836: the server only reads now.
+        1290 | 1792 | 1836 => Meaning::Writes,
         // 1317 is how a query ends that somebody killed.
         1317 | 1969 | 3024 => Meaning::TooSlow,
         1044 | 1045 | 1049 | 1142 | 1143 | 1227 | 1370 => Meaning::Login,
-        1040 | 1053 | 1203 | 1205 | 1213 => Meaning::Busy,
+        // 1021 and 1114: there is no room left; 1047: a node of a cluster that is not ready.
+        1021 | 1040 | 1047 | 1053 | 1114 | 1203 | 1205 | 1213 => Meaning::Busy,
+        _ if sqlstate.starts_with("08") => Meaning::Busy,
         _ if sqlstate.starts_with("42") => Meaning::Statement,
         _ => Meaning::Other,
     }
@@ -196,7 +199,8 @@ fn of_sqlite(code: &str) -> Meaning {
     match code.parse::<u32>().map(|code| code & 0xff) {
         Ok(1) => Meaning::Statement,
         Ok(8) => Meaning::Writes,
-        Ok(5 | 6) => Meaning::Busy,
+        // Locked, out of memory or room, or its disk fails.
+        Ok(5 | 6 | 7 | 10 | 13) => Meaning::Busy,
         // No permission, no such file, no database.
         Ok(3 | 14 | 23 | 26) => Meaning::Login,
         _ => Meaning::Other,
@@ -222,5 +226,23 @@ mod tests {
         assert!(matches!(of_sqlstate("aéab"), Meaning::Other));
         assert!(matches!(of_sqlstate("25006"), Meaning::Writes));
         assert!(matches!(of_sqlstate(""), Meaning::Other));
+    }
+
+    #[test]
+    fn what_keeps_a_database_from_writing_at_all_is_no_matter_of_one_row() {
+        assert!(matches!(of_sqlstate("58030"), Meaning::Busy));
+        for number in [1290, 1836] {
+            assert!(matches!(of_mysql(number, "HY000"), Meaning::Writes), "{number}");
+        }
+        for (number, state) in [(1021, "HY000"), (1114, "HY000"), (1047, "08S01"), (1158, "08S01")] {
+            assert!(matches!(of_mysql(number, state), Meaning::Busy), "{number}");
+        }
+        for code in ["13", "10", "778"] {
+            assert!(matches!(of_sqlite(code), Meaning::Busy), "{code}");
+        }
+        // Of a row: a key that is there already.
+        assert!(matches!(of_sqlstate("23505"), Meaning::Other));
+        assert!(matches!(of_mysql(1062, "23000"), Meaning::Other));
+        assert!(matches!(of_sqlite("2067"), Meaning::Other));
     }
 }

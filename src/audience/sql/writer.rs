@@ -3,7 +3,7 @@
 //! Where a row is refused for itself, be it by a constraint, nothing of the transaction stands; each of its people is written
 //! by itself then, so that one of them keeps nobody else from being written down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -18,6 +18,8 @@ use crate::audience::secret_text::secret_text;
 
 /// The most people of one transaction: it holds its locks for well under a second.
 pub const MAX_WRITTEN_AT_ONCE: usize = 500;
+/// After so long a transaction ends with those it has: what is slow gets on all the same, well before all of its time is up.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(5);
 /// For all of it: to connect, and to write everybody. Far longer than it takes, and shorter than a page of people is given for.
 const WHOLE: Duration = Duration::from_secs(60);
 /// How messages name it.
@@ -123,13 +125,18 @@ impl SqlWriter {
         macro_rules! run {
             ($options:expr) => {{
                 let mut connection = in_time($options.connect()).await?;
-                let mut sizes = std::iter::once(people.len()).chain(std::iter::repeat(1));
+                let mut size = people.len();
                 let mut next = 0;
                 while next < people.len() {
-                    let last = people.len().min(next + sizes.next().unwrap_or(1));
+                    let mut last = people.len().min(next + size);
+                    let begun = Instant::now();
                     let mut transaction = connection.begin().await?;
                     let mut refused = None;
                     for (place, person) in people.iter().enumerate().take(last).skip(next) {
+                        if place > next && begun.elapsed() > LONGEST_TRANSACTION {
+                            last = place;
+                            break;
+                        }
                         let mut query = sqlx::query(AssertSqlSafe(self.statement.clone()));
                         for parameter in &self.bound {
                             query = query.bind(self.value(*parameter, broadcast, person));
@@ -148,6 +155,7 @@ impl SqlWriter {
                         Some((_, error)) if !is_of_row(&error) => return Err(error),
                         Some((place, error)) => {
                             transaction.rollback().await?;
+                            size = 1;
                             if last == next + 1 {
                                 written.refused.push((place, fault(&error, &self.database.words)));
                                 next = last;
