@@ -4,7 +4,7 @@
 const COLUMNS: usize = 60;
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A curve of at most [`COLUMNS`] characters; each is the average of the values that it stands for.
+/// A curve of at most `COLUMNS` characters; each is the average of the values that it stands for.
 pub fn sparkline(values: &[f64]) -> String {
     let each = values.len().div_ceil(COLUMNS).max(1);
     let columns: Vec<f64> = values.chunks(each).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();

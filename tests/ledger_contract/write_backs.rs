@@ -249,7 +249,7 @@ pub async fn nobody_is_given_up_for_themselves_while_everybody_is_refused<L: Bac
         world.declare(&mended).await;
         world.pass(LONGEST_OWN_BACKOFF);
         let people = take(world, broadcast, "writer").await;
-        assert_eq!(people.len(), size as usize);
+        assert_eq!(people.len(), size);
         done(world, broadcast, "writer", &people).await;
         assert_eq!(sums(world, broadcast).await, (0, size as i64, 0));
     }

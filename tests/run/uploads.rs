@@ -19,7 +19,7 @@ fn sent(stage: &Stage) -> Vec<String> {
 fn a_picture_is_uploaded_once_for_every_message_of_a_broadcast_whatever_stops_it_between() {
     let stage = Stage::open(&["--latency", "20"]);
     let spring = broadcast("spring", &spec(1, "https://cdn.example/a.png"));
-    stage.documents(5, &[spring.clone()]);
+    stage.documents(5, std::slice::from_ref(&spring));
     let run = stage.start(&[]);
     stage.await_requests(PEOPLE as usize / 2);
     run.signal("TERM");
