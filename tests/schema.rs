@@ -6,6 +6,8 @@
 
 #[path = "schema/bounds.rs"]
 mod bounds;
+#[path = "schema/change_samples.rs"]
+mod change_samples;
 #[path = "schema/documents.rs"]
 mod documents;
 #[path = "schema/rule_samples.rs"]

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::kubectl::{kubectl, kubectl_with};
 use super::stage::Stage;
 
+#[path = "../schema/change_samples.rs"]
+mod change_samples;
 #[path = "../schema/rule_samples.rs"]
 mod rule_samples;
 #[path = "../schema/samples.rs"]
@@ -108,7 +110,7 @@ fn every_change_that_the_schema_rejects_is_refused_by_the_api_server_in_the_same
     let stage = Stage::open("changes", &[]);
     let admission = Admission::new();
     let (mut stored, mut refused) = (Value::Null, 0);
-    for (old, new, refusal) in rule_samples::changes() {
+    for (old, new, refusal) in change_samples::changes() {
         let (old, new) = (in_namespace(old, &stage), in_namespace(new, &stage));
         if stored != old {
             store(&stage, &old);

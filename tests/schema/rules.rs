@@ -6,7 +6,8 @@ use herald::api::crds;
 use herald::provider::http::OWN_HEADERS;
 use serde_json::{Value, json};
 
-use super::rule_samples::{changes, creations};
+use super::change_samples::changes;
+use super::rule_samples::creations;
 use super::samples::{create, http_channel, update, with};
 
 fn check(verdict: &[String], expected: &str, refusals: &mut BTreeSet<String>) {
