@@ -28,6 +28,11 @@ impl RateClass {
         self.parts.contains(&part)
     }
 
+    /// Whether a message of so many parts has no others.
+    pub fn is_all_of(&self, parts: u32) -> bool {
+        self.parts.len() as u32 == parts
+    }
+
     /// Whether a part is none of the class, and is followed by one.
     pub fn is_led_to_by(&self, part: u32) -> bool {
         !self.holds(part) && self.parts.last().is_some_and(|last| part < *last)

@@ -13,7 +13,7 @@ use herald::ledger::{
     TakeNotifications, Trouble,
 };
 
-use super::repeats::turns;
+use super::repeats::exchange_given_up;
 use super::world::*;
 
 fn endpoint(name: &str, events: &[NotificationEvent]) -> NotificationEndpoint {
@@ -140,12 +140,7 @@ pub async fn an_event_is_there_exactly_where_what_causes_it_is<L: Backend>(world
         let rows = sender.take(world, 1).await;
         deliver(world, broadcast).await;
         let last = sender.request(reports(&rows, &accepted()), 0);
-        // Given up at any moment from before the first statement to after the answer.
-        tokio::select! {
-            biased;
-            _ = world.ledger.exchange(&last) => {}
-            () = turns(step * step / 2) => {}
-        }
+        exchange_given_up(world, &last, step).await;
         world.sums_hold().await;
         let is_finished = world.snapshot(broadcast).await.finished_at.is_some();
         let pending = world.snapshot(broadcast).await.outbox.unwrap().pending;

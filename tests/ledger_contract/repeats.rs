@@ -6,7 +6,7 @@ use herald::delivery::outcome::Outcome;
 use herald::delivery::pacing::GUARD;
 use herald::delivery::time::Span;
 use herald::ledger::LedgerError;
-use herald::ledger::exchange::{Assignment, Directive, START_TOLERANCE};
+use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest, START_TOLERANCE};
 
 use super::world::*;
 
@@ -137,9 +137,18 @@ pub async fn a_repeat_records_its_outcomes_once<L: Backend>(world: &World<L>) {
 }
 
 /// Lets everybody else run so often.
-pub async fn turns(count: usize) {
+async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Begins an exchange and gives it up: the later the step the later, from before the first statement to after the answer.
+pub async fn exchange_given_up<L: Backend>(world: &World<L>, request: &ExchangeRequest, step: usize) {
+    tokio::select! {
+        biased;
+        _ = world.ledger.exchange(request) => {}
+        () = turns(step * step / 2) => {}
     }
 }
 
@@ -155,12 +164,7 @@ pub async fn a_call_that_is_given_up_at_any_moment_has_happened_wholly_or_not_at
             break;
         }
         let request = sender.request(outcomes, 2);
-        // From before the first statement to after the answer.
-        tokio::select! {
-            biased;
-            _ = world.ledger.exchange(&request) => {}
-            () = turns(step * step / 2) => {}
-        }
+        exchange_given_up(world, &request, step).await;
         world.sums_hold().await;
         let sent = before.sent + before.inflight;
         let wholly = Counts { pending: before.pending - taken, inflight: taken, sent, ..before };

@@ -14,7 +14,7 @@ use herald::ledger::{
     WriteBackTotals, WrittenBack,
 };
 
-use super::repeats::turns;
+use super::repeats::exchange_given_up;
 use super::world::*;
 
 fn sql(statement: &str) -> WriteBack {
@@ -115,12 +115,7 @@ pub async fn somebody_is_owed_exactly_where_their_outcome_is<L: Backend>(world: 
         let mut sender = Sender::new(&format!("sender-{step}"), broadcast);
         let rows = sender.take(world, 1).await;
         let last = sender.request(reports(&rows, &accepted()), 0);
-        // Given up at any moment from before the first statement to after the answer.
-        tokio::select! {
-            biased;
-            _ = world.ledger.exchange(&last) => {}
-            () = turns(step * step / 2) => {}
-        }
+        exchange_given_up(world, &last, step).await;
         world.sums_hold().await;
         let sent = world.counts(broadcast).await.sent;
         assert_eq!(sums(world, broadcast).await, (sent, 0, 0), "step {step}");

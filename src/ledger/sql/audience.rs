@@ -27,7 +27,7 @@ pub async fn page<S: Store>(store: &mut S, query: &AudienceQuery) -> sqlx::Resul
     }
     // The planner's own audience says what the source is.
     let Some(orders) = &own.orders else { return Ok(Err(LedgerError::NoOrders)) };
-    let orders: Orders = serde_json::from_str(orders).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let orders: Orders = rows::parsed(orders)?;
     match query.resolve(&orders.audience) {
         Some(LedgerSource::Broadcast(wanted)) => match finished(store, &own, &wanted.name).await? {
             Ok(other) => Ok(Ok(read(store, &other, &wanted.outcomes, first(&query.from)).await?)),
@@ -120,8 +120,7 @@ async fn read<S: Store>(
     let last = found.last().map(|(seq, ..)| *seq).filter(|_| found.len() == MAX_PAGE as usize);
     let next = last.map_or(end, |seq| seq + 1);
     let row = |(_, recipient, vars): (i64, String, String)| {
-        let vars: BTreeMap<String, String> =
-            serde_json::from_str(&vars).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let vars: BTreeMap<String, String> = rows::parsed(&vars)?;
         Ok(PlanRow { recipient, vars })
     };
     let rows = found.into_iter().map(row).collect::<sqlx::Result<Vec<PlanRow>>>()?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::FromRow;
 
 use super::contacts;
+use super::rows;
 use super::store::Store;
 use super::value::{Value, args};
 use crate::api::audience::ContactsSource;
@@ -45,8 +46,7 @@ pub struct FoundContact {
 
 impl FoundContact {
     fn vars(&self) -> sqlx::Result<BTreeMap<String, String>> {
-        let mut vars: BTreeMap<String, String> =
-            serde_json::from_str(&self.vars).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let mut vars: BTreeMap<String, String> = rows::parsed(&self.vars)?;
         // What the variables came with may be old by now.
         if let Some(at) = self.active_at {
             vars.insert(LAST_ACTIVE_TIME.to_owned(), activity::shown(Timestamp(at)));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sqlx::FromRow;
 
-use super::rows::json;
+use super::rows::{self, json};
 use super::store::Store;
 use super::value::{Value, args};
 use crate::delivery::provider_event::ProviderEvent;
@@ -104,7 +104,7 @@ pub async fn due<S: Store>(store: &mut S) -> sqlx::Result<Option<Due>> {
     };
     let id = first.account_id;
     let kept = |row: KeptRow| {
-        let event = serde_json::from_str(&row.event).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let event = rows::parsed(&row.event)?;
         Ok(Kept { digest: row.digest, event, at: Timestamp(row.kept_at) })
     };
     let kept = found.into_iter().map(kept).collect::<sqlx::Result<Vec<Kept>>>()?;

@@ -288,7 +288,7 @@ impl<S: Store> Turn<'_, S> {
         brake.clamp(self.now);
         let own = self.broadcast.own_rate().map(|rate| rate.interval());
         // A message that is all of the rate class is never sent quicker than that.
-        let class = self.class.as_ref().filter(|class| class.parts.len() as u32 == self.broadcast.parts());
+        let class = self.class.as_ref().filter(|class| class.is_all_of(self.broadcast.parts()));
         let own = own.max(class.map(|class| class.rate.interval()));
         let interval = brake.interval(self.broadcast.ceiling(), self.now);
         Ask {
@@ -355,8 +355,7 @@ impl<S: Store> Turn<'_, S> {
         let content = if rows.is_empty() || request.content_of == Some(plan) {
             None
         } else {
-            let content =
-                serde_json::from_str(&self.broadcast.content).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let content = rows::parsed(&self.broadcast.content)?;
             Some(PlannedContent { plan, content })
         };
         Ok(ExchangeReply {

@@ -29,17 +29,13 @@ pub struct NewRow {
     message: Option<String>,
 }
 
-fn decode(error: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
-}
-
 impl BroadcastRow {
     pub fn endpoints(&self) -> sqlx::Result<Vec<NotificationEndpoint>> {
-        self.notifications.as_deref().map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(decode))
+        rows::stored(self.notifications.as_deref())
     }
 
     pub fn told(&self) -> sqlx::Result<Told> {
-        serde_json::from_str(&self.notified).map_err(decode)
+        rows::parsed(&self.notified)
     }
 
     /// The endpoints that want to be told of a batch.
@@ -265,7 +261,7 @@ pub async fn read<S: Store>(store: &mut S, broadcast: i64, now: Timestamp) -> sq
         .await?;
     let error = |(endpoint, reason, code)| NotificationError { endpoint, reason, code };
     Ok(Some(Outbox {
-        told: serde_json::from_str(&sums.notified).map_err(decode)?,
+        told: rows::parsed(&sums.notified)?,
         pending: sums.pending,
         delivered: sums.delivered,
         failed: sums.failed,

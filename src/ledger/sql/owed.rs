@@ -18,10 +18,6 @@ use crate::ledger::write_back::{
     WriteBackPage, WriteBackTotals, WrittenBack,
 };
 
-fn decode(error: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
-}
-
 /// How one target of a broadcast stands.
 #[derive(Clone, Debug, FromRow)]
 struct TargetRow {
@@ -44,11 +40,11 @@ const COLUMNS: &str =
 
 impl TargetRow {
     fn write_back(&self) -> sqlx::Result<WriteBack> {
-        serde_json::from_str(&self.definition).map_err(decode)
+        rows::parsed(&self.definition)
     }
 
     fn error(&self) -> sqlx::Result<Option<Fault>> {
-        self.error.as_deref().map(serde_json::from_str).transpose().map_err(decode)
+        self.error.as_deref().map(rows::parsed).transpose()
     }
 
     fn left(&self) -> i64 {
@@ -66,7 +62,7 @@ impl TargetRow {
 impl BroadcastRow {
     /// The targets that whoever is sent is owed to.
     pub fn write_back_targets(&self) -> sqlx::Result<Vec<WriteBackTarget>> {
-        self.write_backs.as_deref().map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(decode))
+        rows::stored(self.write_backs.as_deref())
     }
 
     /// Nothing is written down of one that is paused or gone.

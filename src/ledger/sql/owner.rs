@@ -12,7 +12,6 @@ use crate::ledger::owner::Owner;
 use crate::ledger::plan::PlanTicket;
 
 pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<Result<Brief, LedgerError>> {
-    let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
     let Some(row) = rows::read(store, broadcast).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
     let Some(orders) = &row.orders else { return Ok(Err(LedgerError::NoOrders)) };
     let now = store.now().await?;
@@ -22,8 +21,8 @@ pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Res
         broadcast: BroadcastId(row.id),
         plan: row.plan_epoch,
         under_way: row.plan_sealed_at.is_some() && row.finished_at.is_none() && gate.ended(now).is_none(),
-        content: serde_json::from_str(&row.content).map_err(decode)?,
-        orders: serde_json::from_str(orders).map_err(decode)?,
+        content: rows::parsed(&row.content)?,
+        orders: rows::parsed(orders)?,
         credentials_refused: gate.account_stopped && but_for_credentials.closed(now).is_none(),
         notifies: row.notifications.is_some(),
         write_backs: row.write_back_targets()?,

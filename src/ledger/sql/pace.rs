@@ -1,6 +1,6 @@
 //! Where an account and its broadcasts stand in their pace: columns into the values of pacing and brake, and back.
 
-use super::rows::{BrakeColumns, BroadcastRow, rate};
+use super::rows::{self, BrakeColumns, BroadcastRow, rate};
 use crate::delivery::brake::Brake;
 use crate::delivery::pacing::{Flow, Pace};
 use crate::delivery::rate::Rate;
@@ -29,7 +29,7 @@ impl BroadcastRow {
     /// What of its message is of that class.
     pub fn rate_class(&self) -> sqlx::Result<Option<RateClass>> {
         let Some((rate, parts)) = self.class_rate().zip(self.class_parts.as_deref()) else { return Ok(None) };
-        let parts = serde_json::from_str(parts).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let parts = rows::parsed(parts)?;
         Ok(Some(RateClass { rate, parts }))
     }
 

@@ -110,8 +110,7 @@ async fn step<S: Store>(store: &mut S, ticket: PlanTicket, chunk: u64) -> sqlx::
     }
     let last = broadcast.plan_chunk as u64;
     if chunk == last && chunk > 0 {
-        let receipt = broadcast.plan_receipt.as_deref().map_or(Ok(PlanReceipt::default()), serde_json::from_str);
-        return Ok(Ok(Step::Repeated(receipt.map_err(|error| sqlx::Error::Decode(error.into()))?)));
+        return Ok(Ok(Step::Repeated(rows::stored(broadcast.plan_receipt.as_deref())?)));
     }
     if chunk != last + 1 {
         return Ok(Err(LedgerError::ChunkOutOfOrder { chunk, last }));

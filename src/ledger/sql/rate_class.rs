@@ -56,8 +56,8 @@ impl<S: Store> Turn<'_, S> {
 
     /// Where a message is all of the class, and nobody else wants the slots before the next one of the class, they are left.
     pub(super) fn on_time_for_class(&self, slots: Slots) -> Slots {
-        let is_all = |class: &&RateClass| class.parts.len() as u32 == self.broadcast.parts();
-        match self.class.as_ref().filter(is_all).map(|class| self.offer_of_class(class.rate)) {
+        let all = self.class.as_ref().filter(|class| class.is_all_of(self.broadcast.parts()));
+        match all.map(|class| self.offer_of_class(class.rate)) {
             Some(Offer::Slots(offered)) if self.survey.rivals.is_empty() => {
                 Slots { first: slots.first.max(offered.first), ..slots }
             }

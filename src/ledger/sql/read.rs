@@ -64,7 +64,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
-        samples: serde_json::from_str(&broadcast.plan_samples).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        samples: rows::parsed(&broadcast.plan_samples)?,
         parts: broadcast.parts(),
         rate_class: broadcast.rate_class()?,
         counts,

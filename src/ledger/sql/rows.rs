@@ -36,10 +36,14 @@ pub fn latency_of(latency: &Histogram) -> sqlx::Result<Option<String>> {
     (!latency.is_empty()).then(|| json(latency)).transpose()
 }
 
-/// A value of a column of text; its default where there is none.
+/// A value of a column of text.
+pub fn parsed<T: DeserializeOwned>(text: &str) -> sqlx::Result<T> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// The same; its default where there is none.
 pub fn stored<T: DeserializeOwned + Default>(text: Option<&str>) -> sqlx::Result<T> {
-    let value = text.map(serde_json::from_str).transpose();
-    value.map(Option::unwrap_or_default).map_err(|error| sqlx::Error::Decode(error.into()))
+    text.map_or_else(|| Ok(T::default()), parsed)
 }
 
 #[derive(Clone, Debug, FromRow)]
@@ -361,8 +365,7 @@ impl BroadcastRow {
 
     /// The refusals of the message in a row until now.
     pub fn refusals(&self) -> sqlx::Result<RefusalStreaks> {
-        let streaks = self.refusals.as_deref().map(serde_json::from_str).transpose();
-        Ok(streaks.map_err(|error| sqlx::Error::Decode(error.into()))?.unwrap_or_default())
+        stored(self.refusals.as_deref())
     }
 
     pub fn set_refusals(&mut self, streaks: &RefusalStreaks) -> sqlx::Result<()> {
@@ -386,8 +389,7 @@ impl BroadcastRow {
 
     /// The failures in a row until now.
     pub fn failure_streak(&self) -> sqlx::Result<FailureStreak> {
-        let fault = self.failed_fault.as_deref().map(serde_json::from_str).transpose();
-        let fault: Option<Fault> = fault.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let fault: Option<Fault> = self.failed_fault.as_deref().map(parsed).transpose()?;
         let last = fault.zip(self.failed_at.map(Timestamp));
         Ok(FailureStreak { length: self.failed_in_a_row.clamp(0, i64::from(u32::MAX)) as u32, last })
     }
@@ -444,7 +446,7 @@ impl BroadcastRow {
 
     /// What whoever is sent to is tagged with.
     pub fn sent_tags(&self) -> sqlx::Result<Vec<String>> {
-        serde_json::from_str(&self.sent_tags).map_err(|error| sqlx::Error::Decode(error.into()))
+        parsed(&self.sent_tags)
     }
 
     /// Whoever was active last at this instant, or earlier, is not messaged at `at` any more.

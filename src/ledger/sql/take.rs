@@ -1,6 +1,7 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
 use super::exchange::Turn;
+use super::rows;
 use super::store::{BatchRow, Claimed, Given, Lanes, Moved, Store, Taken, Wanted, has_opted_out};
 use super::value::args;
 use super::zones::ZonesNow;
@@ -104,7 +105,7 @@ fn assignment(row: Taken) -> sqlx::Result<Assignment> {
         attempt: row.attempt as u32,
         part: row.parts_done as u32,
         recipient: row.recipient,
-        vars: serde_json::from_str(&row.vars).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        vars: rows::parsed(&row.vars)?,
         slot: Timestamp(row.slot),
         start_by: Timestamp(row.start_by),
     })

@@ -22,7 +22,7 @@ pub struct NumberedZones {
 
 impl NumberedZones {
     pub fn of(names: &str) -> sqlx::Result<NumberedZones> {
-        Ok(NumberedZones { names: parsed(names)?, known: HashMap::new() })
+        Ok(NumberedZones { names: rows::parsed(names)?, known: HashMap::new() })
     }
 
     /// The planner has refused names that do not exist; one that only another version knows is as good as none.
@@ -70,8 +70,8 @@ pub struct ZonesNow {
 
 impl BroadcastRow {
     pub fn zones(&self) -> sqlx::Result<Zones> {
-        let quiet_hours = self.quiet_hours.as_deref().map_or(Ok(QuietHours::default()), parsed)?;
-        let names: Vec<String> = parsed(&self.plan_zones)?;
+        let quiet_hours: QuietHours = rows::stored(self.quiet_hours.as_deref())?;
+        let names: Vec<String> = rows::parsed(&self.plan_zones)?;
         // Without quiet hours it only matters how many there are.
         let zone = |name: &String| if quiet_hours.is_empty() { None } else { Zone::named(name) };
         Ok(Zones { own: names.iter().map(zone).collect(), quiet_hours })
@@ -120,8 +120,4 @@ impl ZonesNow {
     pub fn first_due(&self, outlook: &Outlook) -> Option<Timestamp> {
         outlook.due.into_iter().chain(self.opens_for(outlook)).min()
     }
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(json: &str) -> sqlx::Result<T> {
-    serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
 }
