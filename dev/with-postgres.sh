@@ -88,6 +88,8 @@ owned "$bin/initdb" -D "$folder/data" -U herald -A trust --no-sync -E UTF8 --loc
     echo "pg_stat_statements.track_utility = off"
     # Each test has statements of its own, and those that are pushed out would be missing in sums.
     echo 'pg_stat_statements.max = 50000'
+    # What a killed server has written the machine still has, and a machine that dies takes the tests along.
+    echo 'fsync = off'
     echo "log_min_messages = warning"
 } >>"$folder/data/postgresql.conf"
 # Behind the lines for the socket and 127.0.0.1, which trust everybody.

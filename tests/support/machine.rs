@@ -7,9 +7,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Tests that run `herald` beside each other, at rates up to 200 a second each, on a machine with two processors.
-const SEATS: usize = 8;
+const SEATS: usize = 16;
 /// Two at once, and some others beside them.
-const OF_FEW: usize = 3;
+const OF_FEW: usize = 5;
 
 static MACHINE: Machine =
     Machine { state: Mutex::new(State { next: 0, called: 0, free: SEATS }), changed: Condvar::new() };
