@@ -93,6 +93,9 @@ pub enum ThrottleScope {
     Recipient,
 }
 
+/// The reason of a request of which nothing has left this machine.
+pub const NOT_SENT: &str = "NotSent";
+
 /// The class of one attempt's end, by the table in the delivery rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class")]

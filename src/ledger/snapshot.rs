@@ -13,7 +13,7 @@ use crate::delivery::counts::Counts;
 use crate::delivery::failure_streak::FAILURES_TO_TELL;
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::histogram::Histogram;
-use crate::delivery::outcome::Fault;
+use crate::delivery::outcome::{Fault, NOT_SENT};
 use crate::delivery::pace_history::PaceHistory;
 use crate::delivery::rate::Rate;
 use crate::delivery::rate_class::{RateClass, messages_per_second};
@@ -154,7 +154,11 @@ impl fmt::Display for Failing {
             1 => f.write_str("the last request failed")?,
             some => write!(f, "the last {some} requests failed")?,
         }
-        write!(f, ": {}", self.last)
+        write!(f, ": {}", self.last)?;
+        if self.last.reason == NOT_SENT {
+            f.write_str("; see that the provider, or the baseURL or url of the channel, can be reached from here")?;
+        }
+        Ok(())
     }
 }
 

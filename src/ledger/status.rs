@@ -52,6 +52,15 @@ pub const PROVIDER_FAILING: &str = "ProviderFailing";
 /// The reason while it is quiet for everybody who is pending.
 pub const QUIET_HOURS: &str = "QuietHours";
 
+/// What a person is told beside the provider's words that refuse the credentials.
+const CREDENTIALS_REMEDY: &str = "; put valid ones into the Secret that the channel names, or give them the missing \
+                                  permission: it is looked at again by itself, at least every 5 minutes";
+
+/// The provider's words of a stall that says that it refused the credentials.
+pub fn refusing_words(message: &str) -> &str {
+    message.strip_suffix(CREDENTIALS_REMEDY).unwrap_or(message)
+}
+
 /// A span of the recent pace is this long at least: as often as progress is written.
 const PACE_SPAN_SECONDS: i64 = 10;
 
@@ -219,7 +228,11 @@ pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<St
         return None;
     }
     let blocked = snapshot.closed.filter(|reason| reason.needs_person());
-    let blocked = blocked.map(|reason| Stall::new(reason.as_str(), snapshot.stop_message.clone().unwrap_or_default()));
+    let remedy = |reason| if reason == Closed::CredentialsInvalid { CREDENTIALS_REMEDY } else { "" };
+    let blocked = blocked.map(|reason| {
+        let words = snapshot.stop_message.as_deref().unwrap_or_default();
+        Stall::new(reason.as_str(), format!("{words}{}", remedy(reason)))
+    });
     let told = snapshot.trouble.as_ref().map(|told| Stall::new(&told.trouble.reason, told.trouble.message.clone()));
     blocked.or(observed).or(told)
 }

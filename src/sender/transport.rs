@@ -13,7 +13,7 @@ use futures::StreamExt;
 use http::{StatusCode, Uri};
 
 use super::spare::{Putting, Stock, Stocked, Taking};
-use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::outcome::{Fault, NOT_SENT, Outcome};
 use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
@@ -263,8 +263,12 @@ pub fn origin(uri: &Uri) -> String {
 }
 
 fn not_sent(message: String) -> Outcome {
-    Outcome::NotSent { fault: Fault::new("NotSent", None, message) }
+    Outcome::NotSent { fault: Fault::new(NOT_SENT, None, message) }
 }
+
+/// What hyper's connector says above the words of the resolver, which are for developers. The name itself may be made of a
+/// recipient's variables.
+const NAME_NOT_FOUND: &str = "dns error";
 
 /// The innermost cause, without the URL: a token may stand in it.
 fn describe(error: reqwest::Error) -> String {
@@ -272,6 +276,9 @@ fn describe(error: reqwest::Error) -> String {
     let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
+        if cause.to_string() == NAME_NOT_FOUND {
+            return "the name of its host is not found".to_owned();
+        }
     }
     let what = if error.is_timeout() { "timed out: " } else { "" };
     format!("{what}{cause}")

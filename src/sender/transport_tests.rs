@@ -169,6 +169,15 @@ async fn a_provider_that_cannot_be_connected_to_is_tried_once_and_not_for_every_
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_found_is_told_in_words_for_people() {
+    let provider = endpoint("http://canary.invalid/send");
+    let Outcome::NotSent { fault } = send(&Transport::new(provider.endpoint()).unwrap(), &provider).await else {
+        panic!("there is no such name");
+    };
+    assert_eq!(fault.message, "the name of its host is not found");
+}
+
+#[tokio::test]
 async fn a_request_for_another_provider_is_not_sent_through_these_connections() {
     let (one, seen) = provider(FOR_EVER).await;
     let (other, _) = provider(FOR_EVER).await;

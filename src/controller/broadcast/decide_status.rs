@@ -9,6 +9,7 @@ use crate::api::{BroadcastMessageStatus, Condition};
 use crate::delivery::gate::Closed;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::BroadcastSnapshot;
+use crate::ledger::status::refusing_words;
 
 /// Progress alone is written this often.
 pub const PROGRESS_EVERY: Span = Span::from_secs(10);
@@ -95,7 +96,7 @@ pub fn with_credential_stop<'a>(
     let told = before.and_then(|before| {
         let stall = stalled(before).filter(|stall| stall.reason == invalid.as_str())?;
         let sent = before.recipients.map_or(0, |recipients| recipients.sent);
-        (snapshot.counts.sent <= sent).then(|| stall.message.clone())
+        (snapshot.counts.sent <= sent).then(|| refusing_words(&stall.message).to_owned())
     });
     match told {
         Some(words) if snapshot.closed.is_none() => {

@@ -9,7 +9,7 @@ use crate::controller::broadcast::Transition;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Timestamp;
 use crate::ledger::AccountSnapshot;
-use crate::ledger::status::instant;
+use crate::ledger::status::{instant, refusing_words};
 
 /// How often a channel is looked at that broadcasts send through; its rate moves.
 const BUSY: Duration = Duration::from_secs(15);
@@ -97,7 +97,7 @@ fn refused(observation: &ChannelObservation) -> Option<String> {
     let waiting = |broadcast: &BroadcastMessage| {
         let conditions = &broadcast.status.as_ref()?.conditions;
         let stall = Condition::find(conditions, "Stalled").filter(|stall| stall.reason == "CredentialsInvalid")?;
-        Some(stall.message.clone())
+        Some(refusing_words(&stall.message).to_owned())
     };
     stop.or_else(|| observation.broadcasts.iter().find_map(waiting))
 }

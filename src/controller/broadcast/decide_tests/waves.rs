@@ -167,7 +167,9 @@ fn refused_credentials_are_probed_with_a_wait_and_stay_stalled_until_somebody_wa
     world.snapshot.gate.account_stopped = true;
     world.snapshot.stop_message = Some("token expired".to_owned());
     world.look();
-    assert_eq!(world.stall(), Some(("CredentialsInvalid".to_owned(), "token expired".to_owned())));
+    let (reason, told) = world.stall().unwrap();
+    assert_eq!(reason, "CredentialsInvalid");
+    assert!(told.starts_with("token expired; put valid ones into the Secret"), "{told}");
     world.end_wave("Complete", None);
     assert!(!creates_job(&world.look()), "not at once, though the wave had settled three");
     world.wait(5);
@@ -177,7 +179,7 @@ fn refused_credentials_are_probed_with_a_wait_and_stay_stalled_until_somebody_wa
     for _ in 0..20 {
         world.wait(1);
         world.look();
-        assert_eq!(world.stall().unwrap().0, "CredentialsInvalid");
+        assert_eq!(world.stall().unwrap(), (reason.clone(), told.clone()));
     }
     world.send(1);
     world.wait(1);
