@@ -60,8 +60,10 @@ const CLIMB: Span = Span::from_secs(1);
 const SEARCH_REST: Span = Span::from_millis(1_200);
 /// and then doubles in this time: it is met within a few messages of where it is.
 const SEARCH_CLIMB: Span = Span::from_secs(4);
-/// By how many instants the last second is looked at.
+/// By how many instants the last second is looked at, each in the middle of its part.
 const SAMPLES: i64 = 10;
+/// The slots of a group have the factor of its first, so what was sent lags behind by half a group on the mean.
+const GROUP_LAG: Span = Span::from_millis(125);
 
 /// What is known of the provider's limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +173,7 @@ impl Brake {
     /// the second has seen. Where the limit is met soon after a hold, this says how far above it the factor is.
     fn mean_before(&self, at: Timestamp) -> i64 {
         let sample = |number: i64| {
-            let before = at - Span::from_millis(number * 1_000 / SAMPLES);
+            let before = at - GROUP_LAG - Span::from_millis((number * 1_000 + 500) / SAMPLES);
             if before < self.rests_since() { 0 } else { self.factor_at(before) }
         };
         (0..SAMPLES).map(sample).sum::<i64>() / SAMPLES

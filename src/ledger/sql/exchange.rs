@@ -8,7 +8,7 @@ use super::value::args;
 use super::zones::{Zones, ZonesNow};
 use super::{loss, take};
 use crate::delivery::gate::Closed;
-use crate::delivery::pacing::{self, Ask, Offer, Slots};
+use crate::delivery::pacing::{self, Ask, GUARD, Offer, Slots};
 use crate::delivery::rate_class::{self, RateClass};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::error::LedgerError;
@@ -290,7 +290,10 @@ impl<S: Store> Turn<'_, S> {
         // A message that is all of the rate class is never sent quicker than that.
         let class = self.class.as_ref().filter(|class| class.is_all_of(self.broadcast.parts()));
         let own = own.max(class.map(|class| class.rate.interval()));
-        let interval = brake.interval(self.broadcast.ceiling(), self.now);
+        // At the slots that are given away, which may be most of a second ahead: what the brake remembers of them later is the
+        // factor of their own time.
+        let first = self.broadcast.pace().next_slot.max(self.now + GUARD).max(brake.hold_until);
+        let interval = brake.interval(self.broadcast.ceiling(), first);
         Ask {
             now: self.now,
             want,
