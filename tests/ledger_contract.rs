@@ -341,6 +341,7 @@ macro_rules! contract {
                 dead_senders {
                     a_complete_journal_leaves_unknown_only_what_was_on_the_wire
                     an_incomplete_journal_is_believed_in_what_it_says_and_not_in_its_silence
+                    who_is_in_flight_when_a_list_names_them_is_left_to_that_attempt_and_gets_no_other
                     a_journal_that_is_late_still_says_who_was_never_begun
                     a_late_journal_that_is_incomplete_takes_nobody_for_never_begun
                     who_was_told_to_be_unknown_after_the_deadline_was_begun

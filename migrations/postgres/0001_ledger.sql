@@ -221,7 +221,7 @@ CREATE TABLE delivery (
     start_by BIGINT,
     deadline BIGINT,
     resend BOOLEAN NOT NULL DEFAULT FALSE,    -- pending, and nobody knows the outcome of its latest attempt
-    resend_barred BOOLEAN NOT NULL DEFAULT FALSE,    -- unknown, and opted out before: not resent to after an opt-in either
+    resend_barred BOOLEAN NOT NULL DEFAULT FALSE,    -- attempted, and opted out or on a list since: no further attempt, also after an opt-in
     provider_id TEXT,
     reason TEXT,
     code TEXT,

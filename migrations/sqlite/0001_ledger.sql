@@ -220,7 +220,7 @@ CREATE TABLE delivery (
     start_by INTEGER,
     deadline INTEGER,
     resend INTEGER NOT NULL DEFAULT 0,    -- pending, and nobody knows the outcome of its latest attempt
-    resend_barred INTEGER NOT NULL DEFAULT 0,    -- unknown, and opted out before: not resent to after an opt-in either
+    resend_barred INTEGER NOT NULL DEFAULT 0,    -- attempted, and opted out or on a list since: no further attempt, also after an opt-in
     provider_id TEXT,
     reason TEXT,
     code TEXT,

@@ -18,7 +18,7 @@ use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
     Asking, BatchDelta, BatchRow, BetweenParts, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved,
-    Outlook, PlanList, PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
+    Outlook, PlanList, PlannedRow, Portable, Store, Survey, Taken, Wanted, is_barred,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -123,7 +123,7 @@ impl Store for PostgresStore {
     async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out FROM delivery WHERE broadcast_id = $1 AND seq = ANY($2)",
-            has_opted_out("$3")
+            is_barred("$3")
         );
         sqlx::query_as(AssertSqlSafe(statement))
             .bind(broadcast)

@@ -160,14 +160,14 @@ fn is_of(broadcast: &rows::BroadcastRow, plan: PlanTicket) -> bool {
     broadcast.plan_epoch == plan.epoch && broadcast.plan_sealed_at.is_some()
 }
 
-/// Whoever of a chunk is pending, or unknown and could be resent to.
+/// Whoever of a chunk is pending, or could be again: in flight, or unknown and resent to.
 async fn concerned<S: Store>(store: &mut S, broadcast: i64, recipients: &[String]) -> sqlx::Result<Vec<DeliveryRow>> {
     if recipients.is_empty() {
         return Ok(Vec::new());
     }
     let statement = format!(
         "SELECT {DELIVERY_COLUMNS}, TRUE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND recipient IN ({}) \
-         AND (state = 0 OR (state = 5 AND NOT resend_barred))",
+         AND (state = 0 OR (state IN (1, 5) AND NOT resend_barred))",
         S::indexed_by("delivery_recipient"),
         places(2, recipients.len())
     );
@@ -175,7 +175,7 @@ async fn concerned<S: Store>(store: &mut S, broadcast: i64, recipients: &[String
 }
 
 /// Treats a chunk of people as opted out in a sealed plan, in that alone: whoever is pending is skipped, whoever is unknown
-/// or waits to be resent is not resent to. Returns how many were skipped.
+/// or waits to be resent is not resent to, and whoever is in flight gets no further attempt. Returns how many were skipped.
 pub async fn suppress<S: Store>(
     store: &mut S,
     plan: PlanTicket,
@@ -193,10 +193,10 @@ pub async fn suppress<S: Store>(
     }
     let concerned = concerned(store, broadcast.id, recipients).await?;
     let is_pending = |row: &DeliveryRow| row.state == RecipientState::Pending.code();
-    let (pending, unknown): (Vec<_>, Vec<_>) = concerned.into_iter().partition(|row| is_pending(row) && !row.resend);
+    let (pending, others): (Vec<_>, Vec<_>) = concerned.into_iter().partition(|row| is_pending(row) && !row.resend);
     let numbers = |rows: &[DeliveryRow]| rows.iter().map(|row| row.seq).collect::<Vec<i64>>();
-    let (pending, barred) = (numbers(&pending), numbers(&unknown));
-    let resent = unknown.into_iter().filter(is_pending).collect();
+    let (pending, barred) = (numbers(&pending), numbers(&others));
+    let resent = others.into_iter().filter(is_pending).collect();
     follow_policy(store, &mut broadcast, resent, Some(SkipReason::OptedOut), now).await?;
     set(store, broadcast.id, "resend_barred = TRUE", &barred).await?;
     let (state, reason) = (RecipientState::Skipped, SkipReason::OptedOut.as_str());

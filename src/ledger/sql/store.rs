@@ -74,13 +74,19 @@ pub struct DeliveryRow {
     /// The attempt that the provider itself has told of.
     pub heard: i64,
     pub provider_id: Option<String>,
-    /// Wants no messages of the account.
+    /// Wants no messages of the account, or is to get none of this broadcast any more.
     pub opted_out: bool,
 }
 
 /// The columns of a [`DeliveryRow`], but for `opted_out`.
 pub const DELIVERY_COLUMNS: &str = "seq, state, attempt, tries, setbacks, parts_done, resend, slot, deadline, reason, code, heard, \
      provider_id";
+
+/// Whether a recipient of `delivery` who was attempted gets no further attempt, as an expression: they have opted out, or were
+/// barred by name while they were in flight or unknown.
+pub fn is_barred(account: &str) -> String {
+    format!("(delivery.resend_barred OR {})", has_opted_out(account))
+}
 
 /// Whether a recipient of `delivery` has opted out, as an expression; `account` is that of the account's number. Looked up for
 /// each row by the key of `contact`, whatever the database knows of the tables: as an EXISTS it could be turned into a join

@@ -17,7 +17,7 @@ use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{
     Asking, BatchRow, BetweenParts, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
-    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
+    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out, is_barred,
 };
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
@@ -123,7 +123,7 @@ impl Store for SqliteStore {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out \
              FROM json_each($2) AS wanted CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
-            has_opted_out("$3")
+            is_barred("$3")
         );
         self.all(&statement, args![broadcast, json(seqs)?, account]).await
     }
