@@ -372,6 +372,7 @@ CREATE TABLE write_back (
     lease_until BIGINT NOT NULL DEFAULT 0,
     attempts BIGINT NOT NULL DEFAULT 0,        -- in a row that failed for everybody
     not_before BIGINT NOT NULL DEFAULT 0,
+    in_vain BIGINT,                     -- refused for the first time since it last took somebody, a few at most; NULL: it never has
     given_up BOOLEAN NOT NULL DEFAULT FALSE,   -- until it is named otherwise
     error TEXT,                         -- why somebody was last not written: JSON of Fault
     PRIMARY KEY (broadcast_id, target)

@@ -367,6 +367,7 @@ CREATE TABLE write_back (
     lease_until INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,        -- in a row that failed for everybody
     not_before INTEGER NOT NULL DEFAULT 0,
+    in_vain INTEGER,                     -- refused for the first time since it last took somebody, a few at most; NULL: it never has
     given_up INTEGER NOT NULL DEFAULT 0,   -- until it is named otherwise
     error TEXT,                         -- why somebody was last not written: JSON of Fault
     PRIMARY KEY (broadcast_id, target)
