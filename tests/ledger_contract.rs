@@ -454,6 +454,7 @@ macro_rules! contract {
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
                     an_older_wish_undoes_no_newer_one_however_often_it_is_told
+                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }

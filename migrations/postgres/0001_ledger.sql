@@ -298,6 +298,15 @@ CREATE TABLE contact (
 
 CREATE INDEX contact_unswept ON contact (account_id, recipient) WHERE unswept;
 
+-- Opt-ins and opt-outs that a provider told without a time, by the messages that said so: told again, they change nothing.
+CREATE TABLE wish (
+    account_id BIGINT NOT NULL,
+    recipient TEXT NOT NULL,
+    message TEXT NOT NULL,              -- the provider's id of it
+    told_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, recipient, message)
+);
+
 CREATE TABLE tag (
     account_id BIGINT NOT NULL,
     recipient TEXT NOT NULL,

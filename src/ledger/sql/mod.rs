@@ -36,6 +36,7 @@ mod take;
 mod unanswered;
 pub(super) mod value;
 mod windows;
+mod wishes;
 pub(super) mod zones;
 
 pub use audit::{DeliveryView, Inspect};
