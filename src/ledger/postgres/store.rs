@@ -120,6 +120,19 @@ impl Store for PostgresStore {
         Ok(locked.map(|(account,)| account))
     }
 
+    /// `OFFSET` keeps it a look-up for each of them: as a join, or with their names as a list, a server without figures of the table
+    /// goes through all tags of the account instead.
+    async fn tags(&mut self, account: i64, recipients: &[&str]) -> sqlx::Result<Vec<(String, String)>> {
+        sqlx::query_as(
+            "SELECT wanted.recipient, theirs.tag FROM unnest($2) AS wanted (recipient) CROSS JOIN LATERAL \
+             (SELECT tag FROM tag WHERE account_id = $1 AND tag.recipient = wanted.recipient OFFSET 0) AS theirs",
+        )
+        .bind(account)
+        .bind(recipients)
+        .fetch_all(self.connection())
+        .await
+    }
+
     async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out FROM delivery WHERE broadcast_id = $1 AND seq = ANY($2)",

@@ -154,13 +154,7 @@ pub async fn tags_of<S: Store>(
     if recipients.is_empty() {
         return Ok(tags);
     }
-    let statement = format!(
-        "SELECT recipient, tag FROM tag{} WHERE account_id = $1 AND recipient IN ({})",
-        S::indexed_by("tag_recipient"),
-        places(2, recipients.len())
-    );
-    let found: Vec<(String, String)> = store.all(&statement, with(account, recipients.iter().copied())).await?;
-    for (recipient, tag) in found {
+    for (recipient, tag) in store.tags(account, recipients).await? {
         tags.entry(recipient).or_default().insert(tag);
     }
     Ok(tags)

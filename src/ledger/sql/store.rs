@@ -431,6 +431,14 @@ pub trait Store: Send {
     /// the account, where the database has several writers.
     fn lock_account_of(&mut self, broadcast: BroadcastId) -> impl Future<Output = sqlx::Result<Option<i64>>> + Send;
 
+    /// Every tag of these contacts of the account, with whose it is: each of them looked up by their key, whatever the database
+    /// knows of the table.
+    fn tags(
+        &mut self,
+        account: i64,
+        recipients: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<(String, String)>>> + Send;
+
     /// How these recipients of a broadcast of the account stand.
     fn standing(
         &mut self,

@@ -119,6 +119,15 @@ impl Store for SqliteStore {
         Ok(None)
     }
 
+    async fn tags(&mut self, account: i64, recipients: &[&str]) -> sqlx::Result<Vec<(String, String)>> {
+        self.all(
+            "SELECT recipient, tag FROM json_each($2) AS wanted CROSS JOIN tag INDEXED BY tag_recipient \
+             ON account_id = $1 AND recipient = wanted.value",
+            args![account, json(recipients)?],
+        )
+        .await
+    }
+
     async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out \
