@@ -14,12 +14,11 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::sql::claim::{Asking, BatchRow, BetweenParts, Claimed, Moved, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::entries::{BatchDelta, Change, DELIVERY_COLUMNS, DeliveryRow, Entries, is_barred};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::saving;
-use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, BetweenParts, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved,
-    Outlook, PlanList, PlannedRow, Portable, Store, Survey, Taken, Wanted, is_barred,
-};
+use crate::ledger::sql::store::{PlanList, PlannedRow, Portable, Store};
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
 

@@ -5,10 +5,12 @@
 //! broadcast; the deliveries of all others are swept by upkeep.
 
 use super::contacts::{places, with};
+use super::entries::{DELIVERY_COLUMNS, DeliveryRow};
 use super::maintain::SLICE;
+use super::opened::{self, Opened};
 use super::record::{count_moved, follow_policy};
-use super::rows::{self, Opened};
-use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
+use super::rows;
+use super::store::Store;
 use super::value::{Value, args};
 use crate::delivery::gate::Closed;
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -129,7 +131,7 @@ async fn skip_sealed<S: Store>(store: &mut S, account: i64, id: i64, last: &str)
     if resent.is_empty() && skipped.is_empty() {
         return Ok(0);
     }
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else { return Ok(0) };
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else { return Ok(0) };
     follow_policy(store, &mut broadcast, resent, Some(SkipReason::OptedOut), now).await?;
     let moved: Vec<_> = skipped.iter().map(|seq| (*seq, RecipientState::Pending)).collect();
     let reason = SkipReason::OptedOut.as_str();
@@ -147,7 +149,7 @@ pub async fn concerns_anybody<S: Store>(
     if recipients.len() > MAX_CHUNK {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
     }
-    let Some(broadcast) = rows::read(store, plan.broadcast).await? else {
+    let Some(broadcast) = opened::read(store, plan.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if !is_of(&broadcast, plan) {
@@ -181,7 +183,7 @@ pub async fn suppress<S: Store>(
     plan: PlanTicket,
     recipients: &[String],
 ) -> sqlx::Result<Result<u64, LedgerError>> {
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, plan.broadcast, "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, plan.broadcast, "").await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if !is_of(&broadcast, plan) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
+use super::opened;
 use super::rows::{self, BroadcastRow, json};
 use super::store::Store;
 use super::value::args;
@@ -138,9 +139,9 @@ pub async fn take<S: Store>(
     // Calls of its provider are paced by the account, which comes first then.
     let paced = request.target == WriteBackTarget::Messenger;
     let opened = if paced {
-        rows::open(store, request.broadcast, "").await?.map(|opened| opened.broadcast)
+        opened::open(store, request.broadcast, "").await?.map(|opened| opened.broadcast)
     } else {
-        rows::open_to_plan(store, request.broadcast).await?
+        opened::open_to_plan(store, request.broadcast).await?
     };
     let Some(broadcast) = opened else { return Ok(Err(LedgerError::UnknownBroadcast)) };
     let now = store.now().await?;
@@ -237,7 +238,7 @@ pub async fn report<S: Store>(store: &mut S, told: &ReportWriteBacks) -> sqlx::R
     if told.done.len() + told.refused.len() > MAX_WRITE_BACK_PAGE {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_WRITE_BACK_PAGE }));
     }
-    let Some(broadcast) = rows::open_to_plan(store, told.broadcast).await? else {
+    let Some(broadcast) = opened::open_to_plan(store, told.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     let now = store.now().await?;

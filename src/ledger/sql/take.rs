@@ -1,8 +1,10 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
+use super::claim::{BatchRow, Claimed, Given, Lanes, Moved, Taken, Wanted};
+use super::entries::is_barred;
 use super::exchange::Turn;
 use super::rows;
-use super::store::{BatchRow, Claimed, Given, Lanes, Moved, Store, Taken, Wanted, is_barred};
+use super::store::Store;
 use super::value::args;
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};

@@ -13,12 +13,11 @@ use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE};
+use crate::ledger::sql::claim::{Asking, BatchRow, BetweenParts, Claimed, Moved, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::entries::{DELIVERY_COLUMNS, DeliveryRow, Entries, has_opted_out, is_barred};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::saving;
-use crate::ledger::sql::store::{
-    Asking, BatchRow, BetweenParts, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
-    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out, is_barred,
-};
+use crate::ledger::sql::store::{PlanList, PlannedRow, Portable, Store};
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
 
