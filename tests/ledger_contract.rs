@@ -267,9 +267,14 @@ macro_rules! contract {
                     many_people_come_page_by_page
                     who_is_refused_for_themselves_is_tried_later_and_holds_up_nobody
                     nobody_is_given_up_for_themselves_while_everybody_is_refused
+                    a_few_who_are_refused_at_the_very_end_do_not_wait_as_if_the_target_took_nobody
+                    many_who_were_refused_beside_others_are_refused_for_themselves_to_the_end
+                    a_target_that_takes_nobody_any_more_gives_up_few_for_themselves_however_few_come_at_once
                     who_was_refused_by_the_old_statement_is_due_at_once_by_the_new_one
                     a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days
                     labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of
+                    what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too
+                    who_is_owed_nothing_waits_for_no_turn
                     nobody_is_labelled_while_the_account_is_held
                     each_target_is_owed_by_itself
                     what_is_done_after_a_failure_ends_the_waiting
@@ -281,6 +286,7 @@ macro_rules! contract {
                     what_waited_while_it_was_paused_or_released_is_written_after_however_long
                     a_target_that_was_given_up_is_tried_for_all_once_somebody_is_sent
                     people_are_due_in_time_after_the_clock_was_set_back
+                    a_sender_that_looks_after_the_clock_was_set_back_is_not_told_of_the_old_time
                 }
                 quiet_hours {
                     nobody_is_taken_in_quiet_hours_and_everybody_after_them
@@ -335,6 +341,7 @@ macro_rules! contract {
                     a_plan_that_is_made_anew_goes_by_the_list_of_then
                     other_lists_of_the_channel_take_the_plan_back_until_somebody_was_attempted
                     a_sealed_plan_skips_whoever_is_on_a_list_and_pending_and_nobody_else
+                    who_is_in_flight_when_a_list_names_them_is_left_to_that_attempt_and_gets_no_other
                     who_waits_to_be_resent_and_is_on_a_list_is_unknown_and_stays_so
                     a_list_is_judged_by_the_plan_it_was_read_for_and_in_chunks
                 }
@@ -447,6 +454,7 @@ macro_rules! contract {
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
                     an_older_wish_undoes_no_newer_one_however_often_it_is_told
+                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }

@@ -221,7 +221,7 @@ CREATE TABLE delivery (
     start_by BIGINT,
     deadline BIGINT,
     resend BOOLEAN NOT NULL DEFAULT FALSE,    -- pending, and nobody knows the outcome of its latest attempt
-    resend_barred BOOLEAN NOT NULL DEFAULT FALSE,    -- unknown, and opted out before: not resent to after an opt-in either
+    resend_barred BOOLEAN NOT NULL DEFAULT FALSE,    -- attempted, and opted out or on a list since: no further attempt, also after an opt-in
     provider_id TEXT,
     reason TEXT,
     code TEXT,
@@ -298,6 +298,15 @@ CREATE TABLE contact (
 
 CREATE INDEX contact_unswept ON contact (account_id, recipient) WHERE unswept;
 
+-- Opt-ins and opt-outs that a provider told without a time, by the messages that said so: told again, they change nothing.
+CREATE TABLE wish (
+    account_id BIGINT NOT NULL,
+    recipient TEXT NOT NULL,
+    message TEXT NOT NULL,              -- the provider's id of it
+    told_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, recipient, message)
+);
+
 CREATE TABLE tag (
     account_id BIGINT NOT NULL,
     recipient TEXT NOT NULL,
@@ -372,6 +381,7 @@ CREATE TABLE write_back (
     lease_until BIGINT NOT NULL DEFAULT 0,
     attempts BIGINT NOT NULL DEFAULT 0,        -- in a row that failed for everybody
     not_before BIGINT NOT NULL DEFAULT 0,
+    in_vain BIGINT,                     -- refused for the first time since it last took somebody, a few at most; NULL: it never has
     given_up BOOLEAN NOT NULL DEFAULT FALSE,   -- until it is named otherwise
     error TEXT,                         -- why somebody was last not written: JSON of Fault
     PRIMARY KEY (broadcast_id, target)

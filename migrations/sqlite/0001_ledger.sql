@@ -220,7 +220,7 @@ CREATE TABLE delivery (
     start_by INTEGER,
     deadline INTEGER,
     resend INTEGER NOT NULL DEFAULT 0,    -- pending, and nobody knows the outcome of its latest attempt
-    resend_barred INTEGER NOT NULL DEFAULT 0,    -- unknown, and opted out before: not resent to after an opt-in either
+    resend_barred INTEGER NOT NULL DEFAULT 0,    -- attempted, and opted out or on a list since: no further attempt, also after an opt-in
     provider_id TEXT,
     reason TEXT,
     code TEXT,
@@ -292,6 +292,15 @@ CREATE TABLE contact (
 ) STRICT;
 
 CREATE INDEX contact_unswept ON contact (account_id, recipient) WHERE unswept;
+
+-- Opt-ins and opt-outs that a provider told without a time, by the messages that said so: told again, they change nothing.
+CREATE TABLE wish (
+    account_id INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    message TEXT NOT NULL,              -- the provider's id of it
+    told_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, recipient, message)
+) STRICT;
 
 CREATE TABLE tag (
     account_id INTEGER NOT NULL,
@@ -367,6 +376,7 @@ CREATE TABLE write_back (
     lease_until INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,        -- in a row that failed for everybody
     not_before INTEGER NOT NULL DEFAULT 0,
+    in_vain INTEGER,                     -- refused for the first time since it last took somebody, a few at most; NULL: it never has
     given_up INTEGER NOT NULL DEFAULT 0,   -- until it is named otherwise
     error TEXT,                         -- why somebody was last not written: JSON of Fault
     PRIMARY KEY (broadcast_id, target)

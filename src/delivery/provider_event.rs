@@ -23,7 +23,22 @@ pub enum ProviderEvent {
         at: Timestamp,
     },
     /// Of a person.
-    Person { recipient: String, deed: Deed, at: Timestamp },
+    Person {
+        recipient: String,
+        deed: Deed,
+        at: Timestamp,
+        /// By which of their messages they did it, where the provider does not say when: then `at` is when it was told, and
+        /// who tells it again says nothing new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+}
+
+impl ProviderEvent {
+    /// What a person did then, by the provider's clock.
+    pub fn person(recipient: impl Into<String>, deed: Deed, at: Timestamp) -> ProviderEvent {
+        ProviderEvent::Person { recipient: recipient.into(), deed, at, message: None }
+    }
 }
 
 /// Of which message something is told.

@@ -14,6 +14,11 @@ pub const MAX_TRIES: u32 = 5;
 pub const LABEL_INTERVAL: Span = Span::from_millis(100);
 /// So many of these calls are given to a sender at once: five seconds of them.
 pub const LABEL_CALLS: usize = 50;
+/// So long they are that one sender's, whatever it calls the provider for: others wait, so that the pace is the account's.
+pub const LABEL_WINDOW: Span = Span(LABEL_INTERVAL.0 * LABEL_CALLS as i64);
+/// So many people may be refused since a target last took somebody, before it is the target that is held to blame: at the end of
+/// a broadcast a few are left who are refused for themselves, and nobody else comes to show that others are taken.
+pub const FEW_IN_VAIN: i64 = 5;
 /// The longest wait of somebody who was refused: the others go on meanwhile.
 pub const LONGEST_OWN_BACKOFF: Span = Span::from_secs(15 * 60);
 
@@ -25,6 +30,12 @@ pub fn own_wait(earlier: u32, seed: u64) -> Span {
 /// Whether somebody who was refused so often by now is given up.
 pub fn is_refused_for_good(tries: u32) -> bool {
     tries >= MAX_TRIES
+}
+
+/// Whether who is refused now is refused because the target takes nobody. `in_vain`: how many have been refused for the first
+/// time since it last took somebody, them included; `None` where it never has.
+pub fn is_of_target(in_vain: Option<i64>) -> bool {
+    in_vain.is_none_or(|people| people > FEW_IN_VAIN)
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub trait SenderLedger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// The same for a plan that is sealed: whoever of them is pending is skipped, and whoever is unknown or waits to be resent
-    /// is not resent to. Messages in flight are left alone. At most [`MAX_CHUNK`](plan::MAX_CHUNK) at a time; returns how
+    /// is not resent to. Whoever is in flight is left to that attempt and gets no other. At most [`MAX_CHUNK`](plan::MAX_CHUNK) at a time; returns how
     /// many were skipped.
     ///
     /// # Errors

@@ -3,19 +3,29 @@
 use std::collections::BTreeMap;
 
 use crate::audience::canonical_id;
+use crate::delivery::outcome::{MAX_PROVIDER_ID, plain};
 use crate::delivery::provider_event::{Deed, ProviderEvent};
-use crate::delivery::time::Timestamp;
+use crate::delivery::time::{Span, Timestamp};
 
 /// The reason of an opt-out that a call-back told.
 pub const OPTED_OUT: &str = "OptedOut";
 
-/// The deeds of some events, each person once.
+/// The deeds of some events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deeds {
     /// When each was last heard of.
     pub heard: Vec<(String, Timestamp)>,
+    /// In the order in which they were told.
     pub wishes: Vec<Wish>,
 }
+
+/// A wish that names its message is known by it for so long, since its provider signs no time: whoever kept the call could tell
+/// it anew whenever they like. Longer than the secret that calls are signed with should go unchanged: another one makes every call of
+/// before worthless.
+pub const WISHES_KEPT_FOR: Span = Span::from_secs(2 * 365 * 24 * 3_600);
+/// So many of a person are known by their messages: nobody changes their mind more often in that time. Beyond them an opt-out is
+/// believed, and an opt-in is not.
+pub const MAX_WISHES: i64 = 200;
 
 /// What a person wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +35,31 @@ pub struct Wish {
     pub opts_out: bool,
     /// When they said so, by the provider's clock.
     pub at: Timestamp,
+    /// The message that says so, where the provider does not tell when that was.
+    pub message: Option<String>,
+}
+
+impl Wish {
+    /// The later wish of each person counts, of two at one time the one for no messages.
+    pub fn latest(wishes: &[Wish]) -> Vec<&Wish> {
+        let mut latest: BTreeMap<&str, &Wish> = BTreeMap::new();
+        for wish in wishes {
+            let last = latest.entry(&wish.recipient).or_insert(wish);
+            if (wish.at, wish.opts_out) > (last.at, last.opts_out) {
+                *last = wish;
+            }
+        }
+        latest.into_values().collect()
+    }
 }
 
 impl Deeds {
-    /// The later wish of a person counts, of two at one time the one for no messages. Who opted out by blocking was not active by that.
-    /// An id that no audience could hold is nobody's.
+    /// Who opted out by blocking was not active by that. An id that no audience could hold is nobody's.
     pub fn of(events: &[ProviderEvent]) -> Deeds {
         let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        let mut wishes: BTreeMap<&str, (Timestamp, bool)> = BTreeMap::new();
+        let mut wishes = Vec::new();
         for event in events {
-            let ProviderEvent::Person { recipient, deed, at } = event else { continue };
+            let ProviderEvent::Person { recipient, deed, at, message } = event else { continue };
             if canonical_id(recipient).ok() != Some(recipient.as_str()) {
                 continue;
             }
@@ -43,18 +68,15 @@ impl Deeds {
                     let last = heard.entry(recipient).or_insert(*at);
                     *last = (*last).max(*at);
                 }
-                Deed::OptedOut | Deed::OptedIn => {
-                    let told = (*at, *deed == Deed::OptedOut);
-                    let last = wishes.entry(recipient).or_insert(told);
-                    *last = (*last).max(told);
-                }
+                Deed::OptedOut | Deed::OptedIn => wishes.push(Wish {
+                    recipient: recipient.clone(),
+                    opts_out: *deed == Deed::OptedOut,
+                    at: *at,
+                    message: message.as_deref().map(|message| plain(message, MAX_PROVIDER_ID)),
+                }),
             }
         }
-        let wish = |(recipient, (at, opts_out)): (&str, _)| Wish { recipient: recipient.to_owned(), opts_out, at };
-        Deeds {
-            heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(),
-            wishes: wishes.into_iter().map(wish).collect(),
-        }
+        Deeds { heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(), wishes }
     }
 }
 
@@ -63,7 +85,7 @@ mod tests {
     use super::*;
 
     fn person(recipient: &str, deed: Deed, at: i64) -> ProviderEvent {
-        ProviderEvent::Person { recipient: recipient.into(), deed, at: Timestamp::from_secs(at) }
+        ProviderEvent::person(recipient, deed, Timestamp::from_secs(at))
     }
 
     #[test]
@@ -84,8 +106,9 @@ mod tests {
             recipient: recipient.to_owned(),
             opts_out,
             at: Timestamp::from_secs(at),
+            message: None,
         });
-        assert_eq!(deeds.wishes, wishes);
+        assert_eq!(Wish::latest(&deeds.wishes), wishes.iter().collect::<Vec<_>>());
         assert_eq!(deeds.heard, [("ann".to_owned(), Timestamp::from_secs(4))]);
     }
 }

@@ -90,6 +90,9 @@ pub struct WriteBackPage {
     pub people: Vec<Owed>,
     /// Where there are none: when there may be, as far as is known.
     pub next_at: Option<Timestamp>,
+    /// Where the account's provider is called: no call may be begun from then on, since others call it by then.
+    #[serde(default)]
+    pub calls_until: Option<Timestamp>,
 }
 
 /// Somebody whom the target refuses for themselves.

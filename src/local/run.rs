@@ -1,5 +1,7 @@
 //! A run from documents to the last recipient: plan, confirm, send, end.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -302,6 +304,21 @@ async fn confirm<L: Ledger>(
     Ok(Confirmed::Yes)
 }
 
+/// What went wrong while broadcasts were sent side by side: the trouble of one is its own, and told once all have ended.
+#[derive(Default)]
+struct Troubles {
+    first: Option<Refusal>,
+    /// Whose sessions could not go on; only another run takes them up again.
+    broadcasts: BTreeSet<BroadcastId>,
+}
+
+impl Troubles {
+    fn note(&mut self, broadcast: Option<BroadcastId>, error: impl Display) {
+        self.broadcasts.extend(broadcast);
+        self.first.get_or_insert_with(|| refuse(error));
+    }
+}
+
 /// Sends, and once more whenever a call-back has told of a part of somebody's message whose next one may follow.
 async fn send_to_the_end<L: Ledger>(
     recovered: &Recovered<L>,
@@ -309,38 +326,50 @@ async fn send_to_the_end<L: Ledger>(
     call_backs: Option<&CallBacks>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Refusal> {
+    let mut troubles = Troubles::default();
+    let ended = send_rounds(recovered, known(entries), call_backs, stop, &mut troubles).await;
+    troubles.first.map_or(ended, Err)
+}
+
+async fn send_rounds<L: Ledger>(
+    recovered: &Recovered<L>,
+    mut sent: Vec<(&Order, BroadcastId)>,
+    call_backs: Option<&CallBacks>,
+    stop: watch::Receiver<bool>,
+    troubles: &mut Troubles,
+) -> Result<(), Refusal> {
     loop {
-        send(recovered, entries, stop.clone()).await?;
+        send(recovered, &sent, stop.clone(), troubles).await?;
+        sent.retain(|(_, id)| !troubles.broadcasts.contains(id));
         let Some(call_backs) = call_backs else { return Ok(()) };
-        if !call_backs.await_unknown(recovered, &known(entries), &stop).await? {
+        if !call_backs.await_unknown(recovered, &sent, &stop).await? {
             return Ok(());
         }
     }
 }
 
-/// Sends all broadcasts side by side until each is closed or the run is interrupted.
+/// Sends all broadcasts side by side until each is closed or the run is interrupted. What fails before anything is begun is an
+/// error; of one that fails later the others are sent and told of to their end.
 async fn send<L: Ledger>(
     recovered: &Recovered<L>,
-    entries: &[Entry],
+    known: &[(&Order, BroadcastId)],
     stop: watch::Receiver<bool>,
+    troubles: &mut Troubles,
 ) -> Result<(), Refusal> {
-    let known = known(entries);
-    let mut running = Vec::new();
-    for (order, id) in &known {
+    let (mut running, mut transports) = (Vec::new(), Transports::default());
+    for (order, id) in known {
         // What has ended or is suspended gets no sender, and no line of progress.
         let snapshot = recovered.ledger.snapshot(*id).await.map_err(refuse)?;
         if matches!(snapshot.closed, None | Some(Closed::Scheduled)) {
-            running.push((*order, *id));
+            running.push((*order, *id, transports.to(order.provider.as_ref()).map_err(refuse)?));
         }
     }
-    let names = running.iter().map(|(order, id)| (*id, order.name().to_owned())).collect();
+    let names = running.iter().map(|(order, id, _)| (*id, order.name().to_owned())).collect();
     let (done, is_done) = watch::channel(false);
     let shown = tokio::spawn(progress::show(recovered.ledger.clone(), names, is_done));
     let beside = Beside::start(recovered, known.iter().map(|(entry, id)| (*entry, *id)));
-    let mut sessions = JoinSet::new();
-    let mut transports = Transports::default();
-    for (order, id) in &running {
-        let transport = transports.to(order.provider.as_ref()).map_err(refuse)?;
+    let mut sessions = Sessions::default();
+    for (order, id, transport) in &running {
         for number in 1..=order.broadcast.spec.delivery.senders {
             let session = Session {
                 ledger: recovered.ledger.clone(),
@@ -356,22 +385,31 @@ async fn send<L: Ledger>(
                 retry_credentials: false,
                 bells: beside.bells(*id),
             };
-            sessions.spawn(session.run(stop.clone()));
+            sessions.start(*id, order.name(), session.run(stop.clone()));
         }
     }
     let told = tokio::spawn(tell_of_the_stop(stop.clone()));
-    let ended = await_sessions(sessions).await;
+    sessions.end(troubles).await;
     told.abort();
-    if ended.is_ok() {
-        for (_, id) in &known {
-            await_end(recovered, *id, &stop).await?;
-        }
-        beside.finish(recovered.ledger.as_ref(), &stop).await.map_err(refuse)?;
-    }
+    let ended = end_all(recovered, known, beside, &stop).await;
     done.send_replace(true);
     // A panic while drawing is no reason to call the run failed.
     let _ = shown.await;
     ended
+}
+
+/// Sees every broadcast to its end, and what is done beside the sending; the first error is told.
+async fn end_all<L: Ledger>(
+    recovered: &Recovered<L>,
+    known: &[(&Order, BroadcastId)],
+    beside: Beside,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Refusal> {
+    let mut ended = Ok(());
+    for (_, id) in known {
+        ended = ended.and(await_end(recovered, *id, stop).await);
+    }
+    ended.and(beside.finish(recovered.ledger.as_ref(), stop).await.map_err(refuse))
 }
 
 /// The broadcasts that are not refused, with their numbers.
@@ -387,17 +425,38 @@ async fn tell_of_the_stop(mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// All sessions end by themselves; the first that fails is told, and the others go on.
-async fn await_sessions(mut sessions: JoinSet<Result<Ended, SessionError>>) -> Result<(), Refusal> {
-    let mut failure = None;
-    while let Some(ended) = sessions.join_next().await {
-        match ended {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => drop(failure.get_or_insert_with(|| refuse(&error))),
-            Err(error) => drop(failure.get_or_insert_with(|| refuse(&error))),
+/// The sessions of a run, and whose each is.
+#[derive(Default)]
+struct Sessions {
+    tasks: JoinSet<Result<Ended, SessionError>>,
+    broadcasts: BTreeMap<tokio::task::Id, (BroadcastId, String)>,
+}
+
+impl Sessions {
+    fn start(
+        &mut self,
+        broadcast: BroadcastId,
+        name: &str,
+        session: impl Future<Output = Result<Ended, SessionError>> + Send + 'static,
+    ) {
+        let task = self.tasks.spawn(session).id();
+        self.broadcasts.insert(task, (broadcast, name.to_owned()));
+    }
+
+    /// All sessions end by themselves: where one fails, the others go on.
+    async fn end(mut self, troubles: &mut Troubles) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            let (task, error) = match ended {
+                Ok((_, Ok(_))) => continue,
+                Ok((task, Err(error))) => (task, error),
+                Err(error) => (error.id(), SessionError::Task(error)),
+            };
+            match self.broadcasts.get(&task) {
+                Some((broadcast, name)) => troubles.note(Some(*broadcast), format!("{name}: {error}")),
+                None => troubles.note(None, error),
+            }
         }
     }
-    failure.map_or(Ok(()), Err)
 }
 
 /// A cancelled or expired broadcast ends when its pending recipients are skipped. Upkeep is done here as well, so that a

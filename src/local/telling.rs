@@ -42,28 +42,35 @@ impl Beside {
         self.0.get(&broadcast).map(Errands::bells).unwrap_or_default()
     }
 
-    /// Tells how each broadcast ended, and what is left to another run of all that.
+    /// Tells how each broadcast ended, and what is left to another run of all that. What fails for one is told once the others
+    /// are done.
     pub async fn finish<L: Ledger>(self, ledger: &L, stop: &watch::Receiver<bool>) -> Result<(), LedgerError> {
+        let mut finished = Ok(());
         for (broadcast, errands) in &self.0 {
-            look(ledger, &ledger.snapshot(*broadcast).await?).await?;
+            let looked = async { look(ledger, &ledger.snapshot(*broadcast).await?).await };
+            finished = finished.and(looked.await);
             errands.bells().events.notify_one();
         }
         let broadcasts: Vec<BroadcastId> = self.0.keys().copied().collect();
         let why = if *stop.borrow() { Why::Stopped } else { Why::Ended };
         Errands::finish_all(self.0.into_values(), why, stop).await;
         for broadcast in broadcasts {
-            let snapshot = ledger.snapshot(broadcast).await?;
-            if let Some(left) = snapshot.outbox.as_ref().filter(|outbox| outbox.pending > 0) {
-                let events = counted(left.pending, "event is", "events are");
-                eprintln!("{}: {events} not delivered yet{}; run again to deliver", snapshot.name, error(left));
-            }
-            for left in snapshot.write_backs.iter().filter(|written| written.pending > 0) {
-                let people = counted(left.pending, "recipient is", "recipients are");
-                let (to, why) = (left.target.member(), why_not_written(left));
-                eprintln!("{}: {people} not written to {to} yet{why}; run again to go on", snapshot.name);
-            }
+            let told = ledger.snapshot(broadcast).await.map(|snapshot| tell_of_what_is_left(&snapshot));
+            finished = finished.and(told);
         }
-        Ok(())
+        finished
+    }
+}
+
+fn tell_of_what_is_left(snapshot: &BroadcastSnapshot) {
+    if let Some(left) = snapshot.outbox.as_ref().filter(|outbox| outbox.pending > 0) {
+        let events = counted(left.pending, "event is", "events are");
+        eprintln!("{}: {events} not delivered yet{}; run again to deliver", snapshot.name, error(left));
+    }
+    for left in snapshot.write_backs.iter().filter(|written| written.pending > 0) {
+        let people = counted(left.pending, "recipient is", "recipients are");
+        let (to, why) = (left.target.member(), why_not_written(left));
+        eprintln!("{}: {people} not written to {to} yet{why}; run again to go on", snapshot.name);
     }
 }
 

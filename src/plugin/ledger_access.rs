@@ -20,8 +20,9 @@ use super::options::AccessOptions;
 use crate::api::ledger_access::{AUTHORITY_KEY, CONFIG_MAP, SERVER_NAME_KEY};
 use crate::api::mount::TOKEN_AUDIENCE;
 use crate::ledger::wire::message::{
-    Cause, FIGURES, FiguresRequest, MAX_FIGURES_ANSWER, MAX_RESULTS_ANSWER, RESULTS, Refusal, ResultsRequest,
+    FIGURES, FiguresRequest, MAX_FIGURES_ANSWER, MAX_RESULTS_ANSWER, RESULTS, ResultsRequest,
 };
+use crate::ledger::wire::refusal::{Cause, Refusal};
 use crate::ledger::{Figures, ResultsPage};
 
 /// The shortest life that Kubernetes gives a token.

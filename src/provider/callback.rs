@@ -213,8 +213,7 @@ mod tests {
     #[test]
     fn what_is_told_too_late_is_left_out() {
         let now = Timestamp::from_secs(100) + MAX_EVENT_AGE;
-        let wrote =
-            |at| ProviderEvent::Person { recipient: "1".into(), deed: Deed::Wrote, at: Timestamp::from_secs(at) };
+        let wrote = |at| ProviderEvent::person("1", Deed::Wrote, Timestamp::from_secs(at));
         assert_eq!(fresh(vec![wrote(99), wrote(100)], now), [wrote(100)]);
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{Context, SHA256};
 
-/// So many calls are remembered, some hours of a busy channel; an older one changes nothing in the ledger either.
+/// So many calls are remembered, some hours of a busy channel. What an older one tells of messages and wishes changes nothing in the
+/// ledger either: only where its provider names no time would it say once more that somebody wrote.
 const MAX_REMEMBERED: usize = 20_000;
 
 /// The hash of a call: it is told by its content, and none of that is kept.

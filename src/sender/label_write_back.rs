@@ -1,14 +1,14 @@
 //! Gives labels of a page to whom a broadcast was sent to, beside the sending and after it: call by call at the account's pace
-//! for them, which the ledger keeps for all of its senders.
+//! for them, within the time that the ledger gives to one of its senders after the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::Request;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use super::errand::{Errand, Page};
 use super::transport::{Received, Transport};
@@ -20,15 +20,13 @@ use crate::ledger::{
     BroadcastId, LedgerError, Owed, PutOff, RefusedPerson, ReportWriteBacks, SenderLedger, TakeWriteBacks, WriteBack,
     WriteBackPage,
 };
-use crate::provider::label::Labels;
+use crate::provider::label::{Labels, ListedLabels};
 use crate::provider::{Answer, EncodeError, Provider};
 
 /// Calls on the way at once: as many as the pace needs where an answer takes a while.
 const AT_ONCE: usize = 4;
 /// How long one call may take once connected: nobody waits for it.
 const CALL_TIMEOUT: Span = Span::from_secs(10);
-/// After so long a page is reported as far as it has come, well before its people may be given to others.
-const LONGEST_PAGE: Duration = Duration::from_secs(60);
 /// Pages of a list of labels that are read: a page has some dozens of labels, and Graph a limit of its own.
 const MOST_LISTS: usize = 50;
 
@@ -42,8 +40,36 @@ pub struct LabelErrand<L> {
     /// Random, made at process start.
     holder: String,
     provider: ProviderNow,
-    /// The ids of labels by name, as far as they are known.
-    known: BTreeMap<String, String>,
+    known: KnownLabels,
+}
+
+/// The labels of the page, as far as they are known.
+#[derive(Default)]
+struct KnownLabels {
+    /// Ids by name.
+    ids: BTreeMap<String, String>,
+    /// Where the list goes on: one that is long is gone through in the time of several pages.
+    after: Option<String>,
+    /// So much of the list was read.
+    lists: usize,
+    is_whole: bool,
+}
+
+impl KnownLabels {
+    fn add(&mut self, listed: ListedLabels) {
+        for (id, name) in listed.labels {
+            // Of several of one name the first one listed is it, for every sender.
+            self.ids.entry(name).or_insert(id);
+        }
+        self.lists += 1;
+        self.is_whole = listed.after.is_none() || self.lists == MOST_LISTS;
+        self.after = listed.after;
+    }
+
+    /// The list is looked at from the beginning where a label is missing again.
+    fn begin_anew(&mut self) {
+        (self.after, self.lists, self.is_whole) = (None, 0, false);
+    }
 }
 
 /// What a page of people came to.
@@ -60,11 +86,37 @@ enum Failed {
     All(PutOff),
     /// Perhaps for this one alone.
     One(Fault),
+    /// It was not made: the time of the page is over.
+    Over,
+}
+
+/// The time that a page has for its calls, of whatever kind: one after another at the account's pace, and none later.
+struct Turns {
+    next: Mutex<Instant>,
+    end: Instant,
+}
+
+impl Turns {
+    fn until(end: Instant) -> Turns {
+        Turns { next: Mutex::new(Instant::now()), end }
+    }
+
+    /// Waits for the next turn; `false` where there is none any more. Turns that are missed are not made up for.
+    async fn next(&self) -> bool {
+        let mut next = self.next.lock().await;
+        if *next >= self.end {
+            return false;
+        }
+        sleep_until(*next).await;
+        let now = Instant::now();
+        *next = now + LABEL_INTERVAL.to_duration();
+        now < self.end
+    }
 }
 
 impl<L: SenderLedger> LabelErrand<L> {
     pub fn new(ledger: Arc<L>, broadcast: BroadcastId, holder: String, provider: ProviderNow) -> LabelErrand<L> {
-        LabelErrand { ledger, broadcast, holder, provider, known: BTreeMap::new() }
+        LabelErrand { ledger, broadcast, holder, provider, known: KnownLabels::default() }
     }
 }
 
@@ -74,19 +126,20 @@ impl<L: SenderLedger> Errand for LabelErrand<L> {
     async fn page(&mut self) -> Result<Page, LedgerError> {
         let target = WriteBackTarget::Messenger;
         let request = TakeWriteBacks { broadcast: self.broadcast, holder: self.holder.clone(), target };
+        let asked = Instant::now();
         let page = self.ledger.take_write_backs(&request).await?;
-        let taken = Instant::now();
-        let WriteBackPage { now, write_back: Some(WriteBack::Messenger(spec)), people, .. } = page else {
-            return Ok(Page::nothing(page.now, taken, page.next_at));
+        let WriteBackPage { now, write_back: Some(WriteBack::Messenger(spec)), people, calls_until, .. } = page else {
+            return Ok(Page::nothing(page.now, Instant::now(), page.next_at));
         };
-        if people.is_empty() {
-            return Ok(Page::nothing(now, taken, page.next_at));
-        }
-        let calls = people.len() * spec.labels.len();
-        let Labelled { done, refused, put_off } = self.label(&spec, &people).await;
+        let Some(calls_until) = calls_until.filter(|_| !people.is_empty()) else {
+            return Ok(Page::nothing(now, Instant::now(), page.next_at));
+        };
+        // Before the ledger's answer was even asked for: it is over in time for others.
+        let turns = Turns::until(asked + (calls_until - now).to_duration());
+        let Labelled { done, refused, put_off } = self.label(&spec, &people, turns).await;
         if !refused.is_empty() || put_off.is_some() {
             // Perhaps it is the label that is gone.
-            self.known.clear();
+            self.known = KnownLabels::default();
         }
         tracing::debug!(done = done.len(), refused = refused.len(), "people were labelled");
         if let Some(told) = put_off.as_ref().map(|put_off| &put_off.fault).or(refused.first().map(|one| &one.fault)) {
@@ -99,19 +152,14 @@ impl<L: SenderLedger> Errand for LabelErrand<L> {
         let (broadcast, holder, write_back) = (self.broadcast, self.holder.clone(), WriteBack::Messenger(spec));
         let report = ReportWriteBacks { broadcast, holder, write_back, done, refused, put_off };
         self.ledger.report_write_backs(&report).await?;
-        sleep_until(taken + interval() * calls as u32).await;
         Ok(Page::Done)
     }
 }
 
-fn interval() -> Duration {
-    LABEL_INTERVAL.to_duration()
-}
-
 impl<L: SenderLedger> LabelErrand<L> {
-    async fn label(&mut self, spec: &MessengerWriteBack, people: &[Owed]) -> Labelled {
+    async fn label(&mut self, spec: &MessengerWriteBack, people: &[Owed], turns: Turns) -> Labelled {
         let put_off = |put_off| Labelled { put_off: Some(put_off), ..Labelled::default() };
-        let account = match self.account().await {
+        let account = match self.account(turns).await {
             Ok(account) => account,
             Err(fault) => return put_off(PutOff { fault, retry_after_ms: None }),
         };
@@ -123,10 +171,11 @@ impl<L: SenderLedger> LabelErrand<L> {
             Ok(ids) => account.assign_all(labels, &ids, people).await,
             Err(Failed::All(why)) => put_off(why),
             Err(Failed::One(fault)) => put_off(PutOff { fault, retry_after_ms: None }),
+            Err(Failed::Over) => Labelled::default(),
         }
     }
 
-    async fn account(&self) -> Result<Account, Fault> {
+    async fn account(&self, turns: Turns) -> Result<Account, Fault> {
         let make = self.provider.clone();
         // A Secret is a file, which may be slow.
         let made = tokio::task::spawn_blocking(move || make()).await;
@@ -135,38 +184,25 @@ impl<L: SenderLedger> LabelErrand<L> {
         // One of its own: the connections of messages are opened ahead for them.
         let transport = Transport::new(provider.endpoint());
         let transport = transport.map_err(|error| Fault::new("WriteBackUnreachable", None, error.to_string()))?;
-        Ok(Account { provider, transport })
+        Ok(Account { provider, transport, turns })
     }
 
     /// The ids of these labels, in their order. Those that the page does not have are made.
     async fn ids(&mut self, account: &Account, labels: &dyn Labels, names: &[String]) -> Result<Vec<String>, Failed> {
-        if names.iter().any(|name| !self.known.contains_key(name)) {
-            self.list(account, labels).await?;
+        let known = &mut self.known;
+        let is_missing = |known: &KnownLabels| names.iter().any(|name| !known.ids.contains_key(name));
+        while is_missing(known) && !known.is_whole {
+            let asked = labels.list(known.after.as_deref());
+            known.add(account.ask(asked, |answer| labels.listed(answer)).await?);
         }
-        for name in names.iter().filter(|name| !self.known.contains_key(*name)).cloned().collect::<Vec<_>>() {
-            sleep(interval()).await;
-            let id = account.ask(labels.create(&name), |answer| labels.created(answer)).await?;
-            self.known.insert(name, id);
-        }
-        Ok(names.iter().filter_map(|name| self.known.get(name).cloned()).collect())
-    }
-
-    async fn list(&mut self, account: &Account, labels: &dyn Labels) -> Result<(), Failed> {
-        let mut after = None;
-        for _ in 0..MOST_LISTS {
-            let asked = labels.list(after.as_deref());
-            let listed = account.ask(asked, |answer| labels.listed(answer)).await?;
-            for (id, name) in listed.labels {
-                // Of several of one name the first one listed is it, for every sender.
-                self.known.entry(name).or_insert(id);
+        for name in names {
+            if !known.ids.contains_key(name) {
+                let id = account.ask(labels.create(name), |answer| labels.created(answer)).await?;
+                known.ids.insert(name.clone(), id);
             }
-            after = listed.after;
-            if after.is_none() {
-                break;
-            }
-            sleep(interval()).await;
         }
-        Ok(())
+        known.begin_anew();
+        Ok(names.iter().filter_map(|name| known.ids.get(name).cloned()).collect())
     }
 }
 
@@ -174,33 +210,35 @@ impl<L: SenderLedger> LabelErrand<L> {
 struct Account {
     provider: Arc<dyn Provider>,
     transport: Transport,
+    turns: Turns,
 }
 
 impl Account {
+    /// Each call takes its turn, whatever it asks for.
     async fn ask<T>(
         &self,
         request: Result<Request<Bytes>, EncodeError>,
         read: impl Fn(&Answer<'_>) -> Result<T, Outcome>,
     ) -> Result<T, Failed> {
         let request = request.map_err(|error| Failed::One(Fault::new("WriteBackFailed", None, error.to_string())))?;
+        if !self.turns.next().await {
+            return Err(Failed::Over);
+        }
         let answered = self.transport.ask(request, CALL_TIMEOUT).await;
         answered.and_then(|received: Received| read(&received.answer())).map_err(failed)
     }
 
-    async fn assign(&self, labels: &dyn Labels, at: Instant, owed: &Owed, id: &str) -> (i64, Result<(), Failed>) {
-        sleep_until(at).await;
+    async fn assign(&self, labels: &dyn Labels, owed: &Owed, id: &str) -> (i64, Result<(), Failed>) {
         let assigned = self.ask(labels.assign(id, &owed.recipient), |answer| labels.assigned(answer)).await;
         (owed.seq, assigned)
     }
 
-    /// Gives each of them every label, until something is wrong for everybody or it has taken long.
+    /// Gives each of them every label, until something is wrong for everybody or the time of the page is over.
     async fn assign_all(&self, labels: &dyn Labels, ids: &[String], people: &[Owed]) -> Labelled {
-        let begun = Instant::now();
         let mut calls = Vec::new();
         for owed in people {
             for id in ids {
-                let at = begun + interval() * calls.len() as u32;
-                calls.push(self.assign(labels, at, owed, id));
+                calls.push(self.assign(labels, owed, id));
             }
         }
         let mut answers = futures::stream::iter(calls).buffered(AT_ONCE);
@@ -217,9 +255,7 @@ impl Account {
                     labelled.put_off = Some(why);
                     break;
                 }
-            }
-            if begun.elapsed() > LONGEST_PAGE {
-                break;
+                Err(Failed::Over) => break,
             }
         }
         labelled.done = given.into_iter().filter(|(_, count)| *count == ids.len()).map(|(seq, _)| seq).collect();
@@ -253,6 +289,8 @@ fn unreachable(fault: Fault) -> Failed {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::delivery::outcome::ThrottleScope;
 
@@ -260,7 +298,41 @@ mod tests {
         match failed(outcome) {
             Failed::One(fault) => (false, fault.reason, None),
             Failed::All(PutOff { fault, retry_after_ms }) => (true, fault.reason, retry_after_ms),
+            Failed::Over => unreachable!("an answer was given in time"),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_take_turns_at_the_accounts_pace_none_is_made_up_for_and_none_comes_after_the_end() {
+        let begun = Instant::now();
+        let turns = Turns::until(begun + Duration::from_millis(1_000));
+        let interval = LABEL_INTERVAL.to_duration();
+        // Four at once want theirs, as calls do that are on the way together.
+        let mut taken = Vec::new();
+        let turn = async || turns.next().await.then(|| begun.elapsed());
+        taken.extend(futures::future::join_all((0..4).map(|_| turn())).await);
+        tokio::time::sleep(Duration::from_millis(450)).await;
+        taken.extend(futures::future::join_all((0..4).map(|_| turn())).await);
+        let taken: Vec<Duration> = taken.into_iter().flatten().collect();
+        assert!(taken.windows(2).all(|pair| pair[1] - pair[0] >= interval), "{taken:?}");
+        assert_eq!(taken.len(), 7, "{taken:?}: the eighth would come when the time is over");
+        assert!(!turns.next().await);
+    }
+
+    #[test]
+    fn a_long_list_is_gone_on_with_and_has_an_end() {
+        let listed = |name: &str, after: Option<&str>| ListedLabels {
+            labels: vec![(format!("id of {name}"), name.to_owned())],
+            after: after.map(str::to_owned),
+        };
+        let mut known = KnownLabels::default();
+        known.add(listed("vip", Some("A")));
+        assert_eq!((known.after.as_deref(), known.is_whole), (Some("A"), false));
+        known.add(listed("sale", None));
+        assert!(known.is_whole && known.ids.len() == 2);
+        known.begin_anew();
+        (0..MOST_LISTS).for_each(|_| known.add(listed("vip", Some("B"))));
+        assert!(known.is_whole, "a list that does not end is left");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sen
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Assignment, BroadcastId, DEADLINE_GRACE, LEASE};
+use herald::ledger::people::{MAX_WISHES, WISHES_KEPT_FOR};
 use herald::ledger::receipts::{EARLY_KEPT_FOR, MAX_EARLY};
 use herald::ledger::results::{ResultsFilter, ResultsQuery};
 use herald::ledger::{ContactsFilter, Declaration, LedgerError, Received, ResultRow};
@@ -426,11 +427,8 @@ pub async fn everything_until_a_watermark_was_read<L: Backend>(world: &World<L>)
 
 pub async fn what_people_do_is_counted_and_changes_no_message<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 1).await;
-    let told = [Deed::Wrote, Deed::OptedIn, Deed::Wrote].map(|deed| ProviderEvent::Person {
-        recipient: person(0).recipient,
-        deed,
-        at: world.now(),
-    });
+    let told = [Deed::Wrote, Deed::OptedIn, Deed::Wrote];
+    let told = told.map(|deed| ProviderEvent::person(person(0).recipient, deed, world.now()));
     assert_eq!(receive(world, &told).await, Received { people: 3, ..Received::default() });
     assert_eq!(world.state(broadcast, 0).await, Pending);
 }
@@ -438,7 +436,7 @@ pub async fn what_people_do_is_counted_and_changes_no_message<L: Backend>(world:
 pub async fn whoever_opts_out_by_a_call_back_is_skipped_and_known<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&declaration("one"), 2).await;
     let account = declaration("one").account;
-    let deed = |deed| ProviderEvent::Person { recipient: person(0).recipient, deed, at: world.now() };
+    let deed = |deed| ProviderEvent::person(person(0).recipient, deed, world.now());
     assert_eq!(receive(world, &[deed(Deed::Wrote), deed(Deed::OptedOut)]).await.people, 2);
     assert_eq!((world.state(broadcast, 0).await, world.state(broadcast, 1).await), (Skipped, Pending));
     assert_eq!(world.tally(broadcast, Skipped, "OptedOut").await, 1);
@@ -462,8 +460,7 @@ async fn is_out<L: Backend>(world: &World<L>) -> bool {
 pub async fn an_older_wish_undoes_no_newer_one_however_often_it_is_told<L: Backend>(world: &World<L>) {
     world.planned(&declaration("one"), 1).await;
     let begin = world.now();
-    let deed =
-        |deed, at| ProviderEvent::Person { recipient: person(0).recipient, deed, at: begin + Span::from_secs(at) };
+    let deed = |deed, at| ProviderEvent::person(person(0).recipient, deed, begin + Span::from_secs(at));
     let account = declaration("one").account;
     world.pass(Span::from_secs(100));
     for (told, out) in [
@@ -501,6 +498,43 @@ pub async fn an_older_wish_undoes_no_newer_one_however_often_it_is_told<L: Backe
     assert!(!is_out(world).await);
 }
 
+pub async fn a_wish_that_is_told_without_a_time_counts_once_by_its_message<L: Backend>(world: &World<L>) {
+    world.planned(&declaration("one"), 1).await;
+    let say = async |deed, message: &str| {
+        world.pass(Span::from_secs(1));
+        let (recipient, message) = (person(0).recipient, Some(message.to_owned()));
+        receive(world, &[ProviderEvent::Person { recipient, deed, at: world.now(), message }]).await;
+        is_out(world).await
+    };
+    let (stop, start) = (Deed::OptedOut, Deed::OptedIn);
+    assert!(!say(start, "SM1").await && say(stop, "SM2").await);
+    // Whoever kept the call tells it anew, with a signature that is as good as ever.
+    for _ in 0..3 {
+        assert!(say(start, "SM1").await, "an old opt-in undoes no newer opt-out");
+    }
+    assert!(!say(start, "SM3").await);
+    assert!(!say(stop, "SM2").await, "nor an old opt-out a newer opt-in");
+    // In one call they are told apart as well.
+    let both = [(stop, "SM4"), (start, "SM1")].map(|(deed, message)| ProviderEvent::Person {
+        recipient: person(0).recipient,
+        deed,
+        at: world.now(),
+        message: Some(message.to_owned()),
+    });
+    world.pass(Span::from_secs(1));
+    receive(world, &both).await;
+    assert!(is_out(world).await);
+
+    // More than anybody has: who wants nothing is believed.
+    for number in 5..=MAX_WISHES {
+        say(start, &format!("SM{number}")).await;
+    }
+    assert!(say(stop, "SM-stop").await);
+    assert!(say(start, "SM-start").await);
+    world.pass(WISHES_KEPT_FOR);
+    assert!(!say(start, "SM-late").await, "after years there is room for more");
+}
+
 pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World<L>) {
     let wide = Declaration { batch_size: Some(1_000), ..declaration("one") };
     let broadcast = world.planned(&wide, 450).await;
@@ -522,7 +556,7 @@ pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World
 }
 
 pub async fn more_events_than_a_call_may_hold_are_refused<L: Backend>(world: &World<L>) {
-    let event = ProviderEvent::Person { recipient: "1".into(), deed: Deed::Wrote, at: world.now() };
+    let event = ProviderEvent::person("1", Deed::Wrote, world.now());
     let refused = world.ledger.receive(&declaration("one").account, &vec![event; MAX_EVENTS + 1]).await;
     assert!(matches!(refused, Err(LedgerError::RequestTooLarge { limit: MAX_EVENTS })), "{refused:?}");
 }

@@ -3,6 +3,7 @@
 use herald::api::SuppressionSource;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::gate::Closed;
+use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Inflight, Pending, Sent, Skipped, Unknown};
 use herald::delivery::time::Span;
 use herald::ledger::plan::{Dropped, MAX_CHUNK};
@@ -130,6 +131,40 @@ pub async fn a_sealed_plan_skips_whoever_is_on_a_list_and_pending_and_nobody_els
     }
     let counts = world.counts(broadcast).await;
     assert_eq!((counts.sent, counts.skipped, counts.total()), (22, 3, 25));
+}
+
+pub async fn who_is_in_flight_when_a_list_names_them_is_left_to_that_attempt_and_gets_no_other<L: Backend>(
+    world: &World<L>,
+) {
+    let retry = RetryPolicy { after_unknown: true, max_tries: 5, ..RetryPolicy::default() };
+    let broadcast = world.declare(&Declaration { retry, ..declaration("one") }).await.id;
+    let ticket = plan(world, broadcast, &[], 8).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let held = sender.take(world, 4).await;
+    assert_eq!(held.len(), 4);
+    // Said twice, as another sender may.
+    for _ in 0..2 {
+        assert_eq!(suppress(world, ticket, &held.iter().map(|row| row.recipient.clone()).collect::<Vec<_>>()).await, 0);
+    }
+    let fault = herald::delivery::outcome::Fault::new("Temporary", None, "words");
+    let outcomes = [Outcome::NotBegun, Outcome::Transient { cap: None, fault }, unknown(), accepted()];
+    let told = held.iter().zip(&outcomes).map(|(row, outcome)| report(row, outcome)).collect();
+    sender.tell(world, told).await;
+    world.sums_hold().await;
+    for (row, expected) in held.iter().zip([Skipped, Skipped, Unknown, Sent]) {
+        assert_eq!(world.state(broadcast, row.seq).await, expected, "{}", row.seq);
+    }
+    assert_eq!(world.tally(broadcast, Skipped, "OptedOut").await, 2);
+    world.pass(Span::from_secs(3_600));
+    world.maintain_all().await;
+    assert_eq!(world.state(broadcast, held[2].seq).await, Unknown, "the policy does not bring them back");
+    // The others are reached.
+    while world.snapshot(broadcast).await.finished_at.is_none() {
+        let rows = sender.take(world, 25).await;
+        assert!(rows.iter().all(|row| held.iter().all(|held| held.seq != row.seq)));
+        sender.tell(world, reports(&rows, &accepted())).await;
+        world.pass(INTERVAL * 25);
+    }
 }
 
 pub async fn who_waits_to_be_resent_and_is_on_a_list_is_unknown_and_stays_so<L: Backend>(world: &World<L>) {

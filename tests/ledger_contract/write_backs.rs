@@ -6,7 +6,9 @@ use herald::delivery::notification::{FORGOTTEN_AFTER, GIVE_UP_AFTER};
 use herald::delivery::outcome::{Fault, Outcome};
 use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::delivery::time::Span;
-use herald::delivery::write_back::{LABEL_CALLS, LABEL_INTERVAL, LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES};
+use herald::delivery::write_back::{
+    FEW_IN_VAIN, LABEL_CALLS, LABEL_INTERVAL, LABEL_WINDOW, LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES,
+};
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::write_back::{MAX_WRITE_BACK_PAGE, WRITE_BACK_LEASE};
 use herald::ledger::{
@@ -250,6 +252,73 @@ pub async fn nobody_is_given_up_for_themselves_while_everybody_is_refused<L: Bac
     }
 }
 
+pub async fn a_few_who_are_refused_at_the_very_end_do_not_wait_as_if_the_target_took_nobody<L: Backend>(
+    world: &World<L>,
+) {
+    for few in [1, FEW_IN_VAIN] {
+        let broadcast = world.planned(&writing(&format!("one-{few}")), 8).await;
+        send_all(world, broadcast, &accepted()).await;
+        let people = take(world, broadcast, "writer").await;
+        let (bad, good) = people.split_at(few as usize);
+        done(world, broadcast, "writer", good).await;
+        for tries in 1..=MAX_TRIES {
+            assert_eq!(take(world, broadcast, "writer").await.len(), bad.len(), "try {tries}");
+            let refused = bad.iter().map(refused).collect();
+            report(world, ReportWriteBacks { refused, ..nothing(broadcast, "writer") }).await;
+            world.pass(LONGEST_OWN_BACKOFF);
+        }
+        assert_eq!(sums(world, broadcast).await, (0, good.len() as i64, few));
+    }
+}
+
+pub async fn many_who_were_refused_beside_others_are_refused_for_themselves_to_the_end<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&writing("one"), 24).await;
+    send_all(world, broadcast, &accepted()).await;
+    let people = take(world, broadcast, "writer").await;
+    let (bad, good) = people.split_at(20);
+    for tries in 1..=MAX_TRIES {
+        let done = if tries == 1 { good.iter().map(|owed| owed.seq).collect() } else { Vec::new() };
+        let refused = bad.iter().map(refused).collect();
+        report(world, ReportWriteBacks { done, refused, ..nothing(broadcast, "writer") }).await;
+        world.pass(LONGEST_OWN_BACKOFF);
+        let left = take(world, broadcast, "writer").await;
+        assert_eq!(left.len(), if tries < MAX_TRIES { 20 } else { 0 }, "try {tries}");
+    }
+    assert_eq!(sums(world, broadcast).await, (0, 4, 20));
+}
+
+pub async fn a_target_that_takes_nobody_any_more_gives_up_few_for_themselves_however_few_come_at_once<L: Backend>(
+    world: &World<L>,
+) {
+    let broadcast = world.planned(&writing("one"), 24).await;
+    send_all(world, broadcast, &accepted()).await;
+    let people = take(world, broadcast, "writer").await;
+    done(world, broadcast, "writer", &people[..4]).await;
+    // One after another, as they come where a broadcast is slow.
+    for (place, one) in people[4..].iter().enumerate() {
+        let due = stands(world, broadcast).await.due_at.unwrap();
+        world.pass((due - world.now()).max(Span(1)));
+        assert!(!take(world, broadcast, "writer").await.is_empty(), "{place}");
+        report(world, ReportWriteBacks { refused: vec![refused(one)], ..nothing(broadcast, "writer") }).await;
+    }
+    for _ in 0..2 * MAX_TRIES {
+        let due = stands(world, broadcast).await.due_at.unwrap();
+        world.pass((due - world.now()).max(Span(1)));
+        let refused = take(world, broadcast, "writer").await.iter().map(refused).collect();
+        report(world, ReportWriteBacks { refused, ..nothing(broadcast, "writer") }).await;
+    }
+    assert_eq!(sums(world, broadcast).await, (20, 4, 0), "they wait for the target");
+    // Another statement has taken nobody yet.
+    let mended = Declaration { generation: 2, write_backs: vec![sql("select :id")], ..writing("one") };
+    world.declare(&mended).await;
+    world.pass(LONGEST_OWN_BACKOFF);
+    let people = take(world, broadcast, "writer").await;
+    let told = ReportWriteBacks { write_back: sql("select :id"), ..nothing(broadcast, "writer") };
+    report(world, ReportWriteBacks { refused: vec![refused(&people[0])], ..told }).await;
+    let due = stands(world, broadcast).await.due_at.unwrap();
+    assert!(due > world.now(), "the others are not tried at once: {due:?}");
+}
+
 pub async fn who_was_refused_by_the_old_statement_is_due_at_once_by_the_new_one<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&writing("one"), 2).await;
     send_all(world, broadcast, &accepted()).await;
@@ -306,6 +375,35 @@ pub async fn a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_
 fn labelling(key: &str) -> Declaration {
     let labels = vec!["spring-sale".to_owned(), "vip".to_owned()];
     Declaration { write_backs: vec![WriteBack::Messenger(MessengerWriteBack { labels })], ..declaration(key) }
+}
+
+pub async fn what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too<L: Backend>(world: &World<L>) {
+    let (one, two) = (world.planned(&labelling("one"), 1).await, world.planned(&labelling("two"), 40).await);
+    send_all(world, one, &accepted()).await;
+    send_all(world, two, &accepted()).await;
+    let page = async |broadcast: BroadcastId, holder: &str| {
+        let request = TakeWriteBacks { broadcast, holder: holder.to_owned(), target: WriteBackTarget::Messenger };
+        world.ledger.take_write_backs(&request).await.unwrap()
+    };
+    // Two calls for one person: the time is enough to list the page's labels, and to make some.
+    let first = page(one, "one").await;
+    assert_eq!((first.people.len(), first.calls_until), (1, Some(world.now() + LABEL_WINDOW)));
+    let second = page(two, "two").await;
+    assert_eq!((second.people.len(), second.next_at, second.calls_until), (0, first.calls_until, None));
+    world.pass(LABEL_WINDOW);
+    assert_eq!(page(two, "two").await.calls_until, Some(world.now() + LABEL_WINDOW));
+}
+
+pub async fn who_is_owed_nothing_waits_for_no_turn<L: Backend>(world: &World<L>) {
+    let (one, two) = (world.planned(&labelling("one"), 1).await, world.planned(&labelling("two"), 1).await);
+    send_all(world, one, &accepted()).await;
+    let page = async |broadcast: BroadcastId| {
+        let holder = "writer".to_owned();
+        let request = TakeWriteBacks { broadcast, holder, target: WriteBackTarget::Messenger };
+        world.ledger.take_write_backs(&request).await.unwrap()
+    };
+    assert_eq!(page(one).await.people.len(), 1);
+    assert_eq!(page(two).await.next_at, None);
 }
 
 pub async fn labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of<L: Backend>(world: &World<L>) {
@@ -509,4 +607,29 @@ pub async fn people_are_due_in_time_after_the_clock_was_set_back<L: Backend>(wor
     world.maintain().await;
     world.pass(Span::from_secs(10));
     assert_eq!(take(world, broadcast, "writer").await.len(), people.len());
+}
+
+pub async fn a_sender_that_looks_after_the_clock_was_set_back_is_not_told_of_the_old_time<L: Backend>(
+    world: &World<L>,
+) {
+    let broadcast = world.planned(&writing("one"), 4).await;
+    send_all(world, broadcast, &accepted()).await;
+    // Long after the account's last commit, as where nothing is sent any more: nobody else sees that the clock went back.
+    world.pass(Span::from_secs(7_200));
+    let people = take(world, broadcast, "lost").await;
+    assert_eq!(people.len(), 4);
+    world.pass(Span::from_secs(-3_600));
+    let next_at = page(world, broadcast, "writer").await.next_at.unwrap();
+    assert!(next_at <= world.now() + WRITE_BACK_LEASE, "{next_at:?} at {:?}", world.now());
+    assert!(stands(world, broadcast).await.due_at.unwrap() <= world.now() + WRITE_BACK_LEASE);
+    world.ledger.settle_all_senders_dead().await.unwrap();
+
+    // The same of those who wait because they were refused.
+    world.pass(Span::from_secs(3_600));
+    let people = take(world, broadcast, "writer").await;
+    let (bad, good) = people.split_first().unwrap();
+    let done = good.iter().map(|owed| owed.seq).collect();
+    report(world, ReportWriteBacks { done, refused: vec![refused(bad)], ..nothing(broadcast, "writer") }).await;
+    world.pass(Span::from_secs(-3_600));
+    assert_eq!(take(world, broadcast, "writer").await.len(), 1, "nobody waits for the old time");
 }

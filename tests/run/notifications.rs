@@ -69,6 +69,25 @@ fn an_endpoint_is_told_each_event_once_signed_and_with_the_figures() {
 }
 
 #[test]
+fn what_keeps_one_broadcast_from_going_on_cuts_no_neighbours_last_events_short() {
+    let stage = Stage::open(&["--refuse-link", "gone"]);
+    // So slow that the last sessions have ended long before it answers.
+    let receiver = Receiver::start(|_, _| {
+        std::thread::sleep(Duration::from_millis(500));
+        200
+    });
+    let attachment = "content: {attachments: [{type: Image, url: \"https://cdn.example/gone.png\"}]}";
+    let refused = broadcast("refused", &format!("  audience: {{recipients: [{{id: \"501\"}}]}}\n  {attachment}\n"));
+    stage.documents(200, &[hook(SECRET), refused, telling(&receiver.url, "BroadcastFinished", 20, "")]);
+    let finished = stage.run(&["-o", "json"]).exits(1);
+    let told = &finished.stderr;
+    assert!(told.contains("error: refused: ") && told.contains("spec.content.attachments[0].url"), "{told}");
+    assert_eq!((stage.accepted().len(), receiver.events()), (20, vec!["BroadcastFinished".to_owned()]));
+    let sums = &finished.json()[1]["status"]["notifications"];
+    assert_eq!((&sums["pending"], &sums["delivered"]), (&0.into(), &1.into()), "{sums}");
+}
+
+#[test]
 fn an_endpoint_that_is_away_for_a_while_misses_nothing() {
     // A page of events and more is refused before the first is taken.
     let (stage, receiver) = (Stage::open(&[]), Receiver::start(|_, before| if before < 3 { 503 } else { 200 }));

@@ -221,6 +221,22 @@ fn labels_are_given_to_whoever_was_sent_to_though_a_part_of_the_calls_fails() {
 }
 
 #[test]
+fn two_broadcasts_of_a_page_label_at_the_pace_of_the_one_page_with_every_call_they_make() {
+    // Slow enough that calls overlap, and that a sender is behind when the time of its people ends.
+    let stage = Stage::open(&["--latency", "350"]);
+    let one = broadcast("one", &format!("{}{LABELS}", people(1, 30)));
+    let labels = "  onSent: {messenger: {labels: [first, second, third]}}\n";
+    let two = broadcast("two", &format!("{}{labels}", people(101, 20)));
+    stage.documents(200, &[one, two]);
+    stage.run(&[]).exits(0);
+    let asked = stage.labels();
+    assert_eq!((asked.failed, asked.labels.len()), (0, 5));
+    assert!(asked.worst_second <= 11, "{} calls in a second", asked.worst_second);
+    let given = |name: &str| labelled(&stage).iter().find(|label| label.0 == name).map(|label| label.1);
+    assert_eq!((given("all people"), given("third")), (Some(30), Some(20)));
+}
+
+#[test]
 fn a_page_that_takes_no_labels_is_shown_and_loses_no_message() {
     let stage = Stage::open(&["--fail-labels", "2/2018344=1"]);
     stage.documents(200, &[broadcast("sale", &format!("{}{LABELS}", people(1, 20)))]);

@@ -17,7 +17,7 @@ use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
 pub const CHANNEL_NOT_FOUND: &str = "ChannelNotFound";
 /// The channel names no provider or has no rate, which only a schema of another version lets pass.
 pub const CHANNEL_INVALID: &str = "ChannelInvalid";
-/// This version cannot read the channel.
+/// This version cannot read the channel, or another one of the namespace, whose account cannot be told then.
 pub const CHANNEL_UNREADABLE: &str = "ChannelUnreadable";
 pub const TEMPLATE_INVALID: &str = "TemplateInvalid";
 /// A time zone that does not exist, or no time of the week that is left to send in.

@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use kube::{Api, Client, ResourceExt};
 
 use super::decide_wave::START_GRACE;
@@ -42,12 +42,25 @@ impl Stores {
         readable(&self.channels, |channel| channel.metadata.namespace.as_deref() == Some(namespace))
     }
 
-    /// Why the named channel cannot be read, if it is there and cannot.
-    pub fn unreadable_channel(&self, broadcast: &BroadcastMessage) -> Option<String> {
-        let namespace = broadcast.namespace().unwrap_or_default();
-        let channel = self.channels.get(&ObjectRef::new(&broadcast.spec.channel_ref.name).within(&namespace))?;
-        channel.0.as_ref().err().map(|invalid| invalid.error.clone())
+    /// The first channel of the broadcast's namespace that is there and cannot be read, with why: its own before others. Which
+    /// account another one names cannot be read either, so its lists of people who get nothing may be of this account.
+    pub fn unreadable_channel(&self, broadcast: &BroadcastMessage) -> Option<Unreadable> {
+        let (namespace, own) = (broadcast.namespace(), &broadcast.spec.channel_ref.name);
+        let unreadable = self.channels.state().into_iter().filter_map(|channel| {
+            let invalid = channel.0.as_ref().err().filter(|invalid| invalid.metadata.namespace == namespace)?;
+            let channel = invalid.metadata.name.clone().unwrap_or_default();
+            Some(Unreadable { is_own: channel == *own, channel, error: invalid.error.clone() })
+        });
+        unreadable.min_by(|one, other| (!one.is_own, &one.channel).cmp(&(!other.is_own, &other.channel)))
     }
+}
+
+/// A MessageChannel that this version cannot read.
+pub struct Unreadable {
+    pub channel: String,
+    /// It is the one that the broadcast names.
+    pub is_own: bool,
+    pub error: String,
 }
 
 /// What was asked about a wave that does not start: the same is not asked at every look.

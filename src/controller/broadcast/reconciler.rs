@@ -16,7 +16,7 @@ use super::decide_stall::{CHANNEL_UNREADABLE, UNREADABLE};
 use super::declaration::{Declarer, wanted};
 use super::memory::{Made, Memory, Unmade};
 use super::observation::{Decision, Declared, Observation};
-use super::observer::{Stores, observe};
+use super::observer::{Stores, Unreadable, observe};
 use super::remembered::{Kept, Remembered};
 use crate::api::{BroadcastMessage, Condition, ConditionStatus, MessageBatch};
 use crate::controller::departures::Departed;
@@ -141,10 +141,16 @@ impl<L: Ledger> Reconciler<L> {
     }
 
     fn wanted(&self, broadcast: &BroadcastMessage) -> Result<Declaration, Refusal> {
-        if let Some(error) = self.stores.unreadable_channel(broadcast) {
-            let name = &broadcast.spec.channel_ref.name;
+        if let Some(Unreadable { channel, is_own, error }) = self.stores.unreadable_channel(broadcast) {
+            let remedy = match is_own {
+                true => "correct it",
+                false => {
+                    "it may be of the same account, with lists of people who get nothing, so nothing of this namespace \
+                     is sent; correct it, or delete it if it is not needed"
+                }
+            };
             let message =
-                format!("this version of Herald cannot read the MessageChannel `{name}`: {error}; correct it");
+                format!("this version of Herald cannot read the MessageChannel `{channel}`: {error}; {remedy}");
             return Err(Refusal { reason: CHANNEL_UNREADABLE, message });
         }
         wanted(broadcast, &self.stores.channels_of(&broadcast.namespace().unwrap_or_default()))

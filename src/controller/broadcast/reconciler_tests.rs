@@ -1,7 +1,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::controller::stage::{BATCH, BATCHES, BROADCAST, CHANNEL, JOBS, PODS, Stage, UID, channel};
+use crate::controller::stage::{BATCH, BATCHES, BROADCAST, CHANNEL, CHANNELS, JOBS, PODS, Stage, UID, channel};
 use crate::delivery::gate::Closed;
 use crate::ledger::Ledger;
 
@@ -235,6 +235,40 @@ async fn a_channel_that_cannot_be_read_stops_its_broadcasts_and_says_so() {
     stage.look().await.unwrap();
     assert_eq!(reason(&stage).as_deref(), Some("True ChannelUnreadable"));
     assert_eq!(stage.snapshot().await.closed, Some(Closed::Released));
+}
+
+#[tokio::test]
+async fn another_channel_that_cannot_be_read_holds_broadcasts_because_its_suppression_lists_may_be_theirs() {
+    let stage = Stage::new().await;
+    let other = format!("{CHANNELS}/other");
+    let list = json!({"name": "gone", "configMapKeyRef": {"name": "gone", "key": "ids.csv"}});
+    let mut lists = channel();
+    lists["metadata"] = json!({"name": "other", "namespace": "a", "uid": "other-uid", "generation": 1});
+    lists["spec"]["suppression"] = json!({"sources": [list]});
+    stage.cluster.put(&other, lists);
+    stage.look().await.unwrap();
+    stage.plan(2).await;
+    stage.look().await.unwrap();
+    assert_eq!((reason(&stage), stage.snapshot().await.closed), (None, None));
+
+    stage.edit(&other, "/spec/suppression/sources/0/name", json!(7));
+    stage.look().await.unwrap();
+    let (told, message) = stage.stall().unwrap();
+    assert_eq!(told, "True ChannelUnreadable");
+    assert!(
+        message.contains("the MessageChannel `other`") && message.contains("correct it, or delete it"),
+        "{message}"
+    );
+    assert_eq!(stage.snapshot().await.closed, Some(Closed::Released), "nobody is given to a sender");
+
+    stage.edit(&other, "/spec/suppression/sources/0/name", json!("gone"));
+    stage.look().await.unwrap();
+    assert_eq!((reason(&stage), stage.snapshot().await.closed), (None, None));
+    // One of another namespace is none of this one's.
+    stage.edit(&other, "/spec/suppression/sources/0/name", json!(7));
+    stage.edit(&other, "/metadata/namespace", json!("b"));
+    stage.look().await.unwrap();
+    assert_eq!(reason(&stage), None);
 }
 
 /// Looks once a second for so long; returns how often events were asked for.

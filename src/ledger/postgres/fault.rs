@@ -3,7 +3,7 @@
 use sqlx::postgres::PgConnectOptions;
 
 use crate::ledger::error::LedgerError;
-use crate::ledger::sql::rows::has_moved;
+use crate::ledger::sql::opened::has_moved;
 
 /// Where a server is, without the password.
 pub fn place(options: &PgConnectOptions) -> String {

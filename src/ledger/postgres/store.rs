@@ -14,12 +14,11 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::sql::claim::{Asking, BatchRow, BetweenParts, Claimed, Moved, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::entries::{BatchDelta, Change, DELIVERY_COLUMNS, DeliveryRow, Entries, is_barred};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json, latency_of};
 use crate::ledger::sql::saving;
-use crate::ledger::sql::store::{
-    Asking, BatchDelta, BatchRow, BetweenParts, Change, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved,
-    Outlook, PlanList, PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
-};
+use crate::ledger::sql::store::{PlanList, PlannedRow, Portable, Store};
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
 
@@ -120,10 +119,23 @@ impl Store for PostgresStore {
         Ok(locked.map(|(account,)| account))
     }
 
+    /// `OFFSET` keeps it a look-up for each of them: as a join, or with their names as a list, a server without figures of the table
+    /// goes through all tags of the account instead.
+    async fn tags(&mut self, account: i64, recipients: &[&str]) -> sqlx::Result<Vec<(String, String)>> {
+        sqlx::query_as(
+            "SELECT wanted.recipient, theirs.tag FROM unnest($2) AS wanted (recipient) CROSS JOIN LATERAL \
+             (SELECT tag FROM tag WHERE account_id = $1 AND tag.recipient = wanted.recipient OFFSET 0) AS theirs",
+        )
+        .bind(account)
+        .bind(recipients)
+        .fetch_all(self.connection())
+        .await
+    }
+
     async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out FROM delivery WHERE broadcast_id = $1 AND seq = ANY($2)",
-            has_opted_out("$3")
+            is_barred("$3")
         );
         sqlx::query_as(AssertSqlSafe(statement))
             .bind(broadcast)

@@ -5,8 +5,8 @@ use sqlx::{FromRow, PgConnection};
 use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
+use crate::ledger::sql::claim::{Asking, BatchRow, BetweenParts, Claimed, Lanes, Outlook, Survey, Taken, Wanted};
 use crate::ledger::sql::posting;
-use crate::ledger::sql::store::{Asking, BatchRow, BetweenParts, Claimed, Lanes, Outlook, Survey, Taken, Wanted};
 use crate::ledger::sql::zones::ZonesNow;
 
 /// See [`Store::survey`](crate::ledger::sql::store::Store::survey).

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::contact_pages::{self, FoundContact, Search};
+use super::opened;
 use super::rows::{self, BroadcastRow};
 use super::store::Store;
 use super::value::args;
@@ -19,7 +20,7 @@ use crate::ledger::plan::PlanRow;
 type Refused<T> = Result<T, LedgerError>;
 
 pub async fn page<S: Store>(store: &mut S, query: &AudienceQuery) -> sqlx::Result<Refused<AudiencePage>> {
-    let Some(own) = rows::read(store, query.ticket.broadcast).await? else {
+    let Some(own) = opened::read(store, query.ticket.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if own.plan_epoch != query.ticket.epoch || own.plan_sealed_at.is_some() {
@@ -87,7 +88,7 @@ async fn finished<S: Store>(store: &mut S, own: &BroadcastRow, name: &str) -> sq
         .await?;
     let missing = || LedgerError::AudienceNotFound { name: name.to_owned() };
     let Some((id,)) = found else { return Ok(Err(missing())) };
-    let Some(other) = rows::read(store, BroadcastId(id)).await? else { return Ok(Err(missing())) };
+    let Some(other) = opened::read(store, BroadcastId(id)).await? else { return Ok(Err(missing())) };
     // One that ended before it was planned has nobody.
     let unplanned = other.plan_sealed_at.is_none() && other.gate().ended(store.now().await?).is_some();
     if other.finished_at.is_none() && !unplanned {

@@ -10,6 +10,7 @@ use super::opt_outs;
 use super::rows::json;
 use super::store::Store;
 use super::value::{Value, args};
+use super::wishes;
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Timestamp;
@@ -153,13 +154,7 @@ pub async fn tags_of<S: Store>(
     if recipients.is_empty() {
         return Ok(tags);
     }
-    let statement = format!(
-        "SELECT recipient, tag FROM tag{} WHERE account_id = $1 AND recipient IN ({})",
-        S::indexed_by("tag_recipient"),
-        places(2, recipients.len())
-    );
-    let found: Vec<(String, String)> = store.all(&statement, with(account, recipients.iter().copied())).await?;
-    for (recipient, tag) in found {
+    for (recipient, tag) in store.tags(account, recipients).await? {
         tags.entry(recipient).or_default().insert(tag);
     }
     Ok(tags)
@@ -349,14 +344,16 @@ async fn take_back<S: Store>(store: &mut S, account: i64, back: &[Standing]) -> 
 }
 
 /// What people told of their wishes, perhaps late and in any order: what is older than what is known of somebody changes
-/// nothing.
+/// nothing, nor does what was told before.
 pub async fn wish<S: Store>(store: &mut S, key: &AccountKey, wishes: &[Wish]) -> sqlx::Result<()> {
     let account = lock_account(store, key, NO_RATE).await?;
     let now = store.now().await?;
+    let wishes = wishes::new_among(store, account, wishes, now).await?;
+    let wishes = Wish::latest(&wishes);
     let recipients: Vec<&str> = wishes.iter().map(|wish| wish.recipient.as_str()).collect();
     let known = known_among(store, account, &recipients).await?;
     let (mut gone, mut back, mut as_before) = (Vec::new(), Vec::new(), Vec::new());
-    for Wish { recipient, opts_out, at } in wishes {
+    for Wish { recipient, opts_out, at, .. } in wishes {
         // A provider's clock that is ahead tells nothing of the future.
         let at = (*at).min(now).0;
         let before = known.get(recipient).cloned().unwrap_or_else(|| Standing::new(recipient, now));

@@ -1,9 +1,11 @@
 //! One exchange: record, renew, take, reserve, in one transaction.
 
+use super::claim::{Asking, BetweenParts, Survey};
+use super::opened::{self, Opened};
 use super::rate_class::Passage;
 use super::record::{Evidence, record};
-use super::rows::{self, BroadcastRow, Opened, SenderRow};
-use super::store::{Asking, BetweenParts, Store, Survey};
+use super::rows::{self, BroadcastRow, SenderRow};
+use super::store::Store;
 use super::value::args;
 use super::zones::{Zones, ZonesNow};
 use super::{loss, take};
@@ -51,7 +53,7 @@ impl From<Directive> for Given {
 }
 
 pub async fn exchange<S: Store>(store: &mut S, request: &ExchangeRequest) -> sqlx::Result<Answer> {
-    let Some(opened) = rows::open(store, request.broadcast, &request.holder).await? else {
+    let Some(opened) = opened::open(store, request.broadcast, &request.holder).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     let Opened { mut broadcast, sender, now } = opened;

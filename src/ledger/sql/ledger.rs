@@ -6,8 +6,8 @@ use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, PlanList, Store};
 use super::{
-    attachments, audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opt_outs, outbox,
-    owed, owner, plan, posting, read, receive, results, rows,
+    attachments, audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opened, opt_outs,
+    outbox, owed, owner, plan, posting, read, receive, results,
 };
 use crate::api::content::MAX_ATTACHMENTS;
 use crate::delivery::notification::Standing;
@@ -65,7 +65,7 @@ macro_rules! commit {
             let mut moves = 0;
             loop {
                 match once().await {
-                    Err(error) if rows::has_moved(&error) && moves < MAX_MOVES => moves += 1,
+                    Err(error) if opened::has_moved(&error) && moves < MAX_MOVES => moves += 1,
                     done => break done,
                 }
             }

@@ -5,8 +5,9 @@
 use sqlx::FromRow;
 
 use super::maintain::SLICE;
+use super::opened::{self, Opened};
 use super::record::count_moved;
-use super::rows::{self, BroadcastRow, Opened};
+use super::rows::BroadcastRow;
 use super::store::Store;
 use super::value::args;
 use crate::delivery::gate::{Closed, Loss};
@@ -125,7 +126,7 @@ pub async fn settle_at_risk<S: Store>(store: &mut S) -> sqlx::Result<bool> {
     );
     let found: Option<(i64,)> = store.optional(&statement, args![]).await?;
     let Some((id,)) = found else { return Ok(false) };
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else {
         return Ok(true);
     };
     let Some(from) = broadcast.risk_from else { return Ok(true) };

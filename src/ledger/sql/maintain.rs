@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::opened::{self, Opened};
 use super::record::{Evidence, count_moved, record};
-use super::rows::{self, Opened};
 use super::store::Store;
 use super::unanswered;
 use super::value::args;
@@ -25,7 +25,7 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Opt
     let now = store.now().await?;
     if let Some(id) = set_back::find(store, now).await? {
         // Opening a broadcast sets its account right.
-        rows::open(store, BroadcastId(id), "").await?;
+        opened::open(store, BroadcastId(id), "").await?;
         return Ok(true);
     }
     // Senders that were cut off from the ledger record first: for one lease nothing is concluded from silence. Asked once
@@ -71,7 +71,7 @@ async fn settle<S: Store>(store: &mut S, which: Overdue) -> sqlx::Result<u64> {
         .optional("SELECT broadcast_id FROM delivery WHERE state = 1 AND deadline <= $1 LIMIT 1", args![limit])
         .await?;
     let Some((id,)) = found else { return Ok(0) };
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else {
         return Ok(LOCKED);
     };
     let statement = format!(
@@ -114,7 +114,7 @@ pub async fn settle_dead<S: Store>(store: &mut S, within: Option<BroadcastId>, w
     if within.is_some_and(|within| within.0 != id) {
         return Ok(());
     }
-    let Some(opened) = rows::open(store, BroadcastId(id), &words.holder).await? else { return Ok(()) };
+    let Some(opened) = opened::open(store, BroadcastId(id), &words.holder).await? else { return Ok(()) };
     let Opened { mut broadcast, sender: Some(mut sender), now } = opened else { return Ok(()) };
     loss::heard_of(store, &mut broadcast, words.known_revision).await?;
     record(store, &mut broadcast, &words.outcomes, now, Evidence::Seen).await?;
@@ -180,7 +180,7 @@ async fn skip_ended<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<u64
     );
     let ended: Option<(i64,)> = store.optional(&statement, args![now]).await?;
     let Some((id,)) = ended else { return Ok(0) };
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else {
         return Ok(LOCKED);
     };
     let Some(reason) = broadcast.gate().skip_reason(now) else { return Ok(LOCKED) };

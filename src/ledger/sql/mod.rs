@@ -7,15 +7,18 @@
 mod attachments;
 mod audience;
 mod audit;
+pub(super) mod claim;
 mod contact_pages;
 mod contacts;
 mod declare;
 mod duplicate;
 mod early;
+pub(super) mod entries;
 mod exchange;
 mod ledger;
 mod loss;
 mod maintain;
+pub(super) mod opened;
 mod opt_outs;
 pub(super) mod outbox;
 mod owed;
@@ -36,6 +39,7 @@ mod take;
 mod unanswered;
 pub(super) mod value;
 mod windows;
+mod wishes;
 pub(super) mod zones;
 
 pub use audit::{DeliveryView, Inspect};

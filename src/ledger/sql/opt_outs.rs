@@ -5,10 +5,12 @@
 //! broadcast; the deliveries of all others are swept by upkeep.
 
 use super::contacts::{places, with};
+use super::entries::{DELIVERY_COLUMNS, DeliveryRow};
 use super::maintain::SLICE;
+use super::opened::{self, Opened};
 use super::record::{count_moved, follow_policy};
-use super::rows::{self, Opened};
-use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
+use super::rows;
+use super::store::Store;
 use super::value::{Value, args};
 use crate::delivery::gate::Closed;
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -129,7 +131,7 @@ async fn skip_sealed<S: Store>(store: &mut S, account: i64, id: i64, last: &str)
     if resent.is_empty() && skipped.is_empty() {
         return Ok(0);
     }
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else { return Ok(0) };
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else { return Ok(0) };
     follow_policy(store, &mut broadcast, resent, Some(SkipReason::OptedOut), now).await?;
     let moved: Vec<_> = skipped.iter().map(|seq| (*seq, RecipientState::Pending)).collect();
     let reason = SkipReason::OptedOut.as_str();
@@ -147,7 +149,7 @@ pub async fn concerns_anybody<S: Store>(
     if recipients.len() > MAX_CHUNK {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK }));
     }
-    let Some(broadcast) = rows::read(store, plan.broadcast).await? else {
+    let Some(broadcast) = opened::read(store, plan.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if !is_of(&broadcast, plan) {
@@ -160,14 +162,14 @@ fn is_of(broadcast: &rows::BroadcastRow, plan: PlanTicket) -> bool {
     broadcast.plan_epoch == plan.epoch && broadcast.plan_sealed_at.is_some()
 }
 
-/// Whoever of a chunk is pending, or unknown and could be resent to.
+/// Whoever of a chunk is pending, or could be again: in flight, or unknown and resent to.
 async fn concerned<S: Store>(store: &mut S, broadcast: i64, recipients: &[String]) -> sqlx::Result<Vec<DeliveryRow>> {
     if recipients.is_empty() {
         return Ok(Vec::new());
     }
     let statement = format!(
         "SELECT {DELIVERY_COLUMNS}, TRUE AS opted_out FROM delivery{} WHERE broadcast_id = $1 AND recipient IN ({}) \
-         AND (state = 0 OR (state = 5 AND NOT resend_barred))",
+         AND (state = 0 OR (state IN (1, 5) AND NOT resend_barred))",
         S::indexed_by("delivery_recipient"),
         places(2, recipients.len())
     );
@@ -175,13 +177,13 @@ async fn concerned<S: Store>(store: &mut S, broadcast: i64, recipients: &[String
 }
 
 /// Treats a chunk of people as opted out in a sealed plan, in that alone: whoever is pending is skipped, whoever is unknown
-/// or waits to be resent is not resent to. Returns how many were skipped.
+/// or waits to be resent is not resent to, and whoever is in flight gets no further attempt. Returns how many were skipped.
 pub async fn suppress<S: Store>(
     store: &mut S,
     plan: PlanTicket,
     recipients: &[String],
 ) -> sqlx::Result<Result<u64, LedgerError>> {
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, plan.broadcast, "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, plan.broadcast, "").await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if !is_of(&broadcast, plan) {
@@ -193,10 +195,10 @@ pub async fn suppress<S: Store>(
     }
     let concerned = concerned(store, broadcast.id, recipients).await?;
     let is_pending = |row: &DeliveryRow| row.state == RecipientState::Pending.code();
-    let (pending, unknown): (Vec<_>, Vec<_>) = concerned.into_iter().partition(|row| is_pending(row) && !row.resend);
+    let (pending, others): (Vec<_>, Vec<_>) = concerned.into_iter().partition(|row| is_pending(row) && !row.resend);
     let numbers = |rows: &[DeliveryRow]| rows.iter().map(|row| row.seq).collect::<Vec<i64>>();
-    let (pending, barred) = (numbers(&pending), numbers(&unknown));
-    let resent = unknown.into_iter().filter(is_pending).collect();
+    let (pending, barred) = (numbers(&pending), numbers(&others));
+    let resent = others.into_iter().filter(is_pending).collect();
     follow_policy(store, &mut broadcast, resent, Some(SkipReason::OptedOut), now).await?;
     set(store, broadcast.id, "resend_barred = TRUE", &barred).await?;
     let (state, reason) = (RecipientState::Skipped, SkipReason::OptedOut.as_str());

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
+use super::opened;
 use super::read;
 use super::rows::{self, BroadcastRow, json};
 use super::store::Store;
@@ -118,7 +119,7 @@ async fn tell_of<S: Store>(store: &mut S, mut broadcast: BroadcastRow, standing:
 
 /// Somebody has looked at the broadcast. Returns whether there is such a one.
 pub async fn tell_standing<S: Store>(store: &mut S, id: BroadcastId, standing: &Standing) -> sqlx::Result<bool> {
-    let Some(broadcast) = rows::open_to_plan(store, id).await? else { return Ok(false) };
+    let Some(broadcast) = opened::open_to_plan(store, id).await? else { return Ok(false) };
     if broadcast.notifications.is_some() {
         tell_of(store, broadcast, standing).await?;
     }
@@ -127,7 +128,7 @@ pub async fn tell_standing<S: Store>(store: &mut S, id: BroadcastId, standing: &
 
 /// Senders have told why they cannot work; a hold that needs a person comes before it, and an ended broadcast has no need.
 pub async fn tell_trouble<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<()> {
-    let Some(broadcast) = rows::open_to_plan(store, id).await? else { return Ok(()) };
+    let Some(broadcast) = opened::open_to_plan(store, id).await? else { return Ok(()) };
     let now = store.now().await?;
     let closed = broadcast.gate().closed(now);
     let is_open = broadcast.finished_at.is_none() && broadcast.gate().ended(now).is_none();
@@ -150,7 +151,7 @@ pub async fn follow_declaration<S: Store>(
     is_new: bool,
     snapshot: &mut BroadcastSnapshot,
 ) -> sqlx::Result<()> {
-    let Some(mut broadcast) = rows::open_to_plan(store, snapshot.id).await? else { return Ok(()) };
+    let Some(mut broadcast) = opened::open_to_plan(store, snapshot.id).await? else { return Ok(()) };
     let (before, told_anybody) = (broadcast.endpoints()?, broadcast.notifications.is_some());
     if before != wanted {
         replace_endpoints(store, &mut broadcast, &before, wanted).await?;

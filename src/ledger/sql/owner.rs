@@ -2,7 +2,7 @@
 
 use super::store::Store;
 use super::value::args;
-use super::{outbox, rows};
+use super::{opened, outbox, rows};
 use crate::delivery::gate::Gate;
 use crate::delivery::time::Span;
 use crate::ledger::brief::{Brief, Trouble};
@@ -12,7 +12,7 @@ use crate::ledger::owner::Owner;
 use crate::ledger::plan::PlanTicket;
 
 pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Result<Result<Brief, LedgerError>> {
-    let Some(row) = rows::read(store, broadcast).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
+    let Some(row) = opened::read(store, broadcast).await? else { return Ok(Err(LedgerError::UnknownBroadcast)) };
     let Some(orders) = &row.orders else { return Ok(Err(LedgerError::NoOrders)) };
     let now = store.now().await?;
     let gate = row.gate();

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::contacts::{self, Standing};
 use super::duplicate::{self, Comparison, Pair};
+use super::opened::{self, Opened};
 use super::opt_outs;
-use super::rows::{self, BroadcastRow, Opened};
+use super::rows::{self, BroadcastRow};
 use super::store::{PlanList, PlannedRow, Store};
 use super::value::args;
 use super::zones::NumberedZones;
@@ -32,7 +33,7 @@ type Refused<T> = Result<T, LedgerError>;
 /// One step of beginning: takes the plan back, deletes a slice of old rows, or opens the new epoch. A sealed plan is taken
 /// back in a step of its own: plans that are like it are judged with the account locked, and must not wait for a deletion.
 pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Refused<Begin>> {
-    let Some(broadcast) = rows::open_to_plan(store, id).await? else {
+    let Some(broadcast) = opened::open_to_plan(store, id).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if broadcast.first_attempt_at.is_some() {
@@ -102,7 +103,7 @@ enum Step {
 }
 
 async fn step<S: Store>(store: &mut S, ticket: PlanTicket, chunk: u64) -> sqlx::Result<Refused<Step>> {
-    let Some(broadcast) = rows::open_to_plan(store, ticket.broadcast).await? else {
+    let Some(broadcast) = opened::open_to_plan(store, ticket.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if broadcast.plan_epoch != ticket.epoch || broadcast.plan_sealed_at.is_some() {
@@ -331,7 +332,7 @@ pub async fn seal<S: Store>(
     samples: &[String],
     comparison: &Comparison,
 ) -> sqlx::Result<Refused<Seal>> {
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, ticket.broadcast, "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, ticket.broadcast, "").await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     if broadcast.plan_epoch != ticket.epoch {

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use sqlx::FromRow;
 
 use super::maintain::LOCKED;
-use super::rows::{self, CountColumns, json};
+use super::opened;
+use super::rows::{CountColumns, json};
 use super::store::Store;
 use super::value::args;
 use crate::api::{NotificationEndpoint, NotificationEvent};
@@ -55,7 +56,7 @@ pub async fn take<S: Store>(
     store: &mut S,
     request: &TakeNotifications,
 ) -> sqlx::Result<Result<NotificationPage, LedgerError>> {
-    let Some(broadcast) = rows::open_to_plan(store, request.broadcast).await? else {
+    let Some(broadcast) = opened::open_to_plan(store, request.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     let endpoints = broadcast.endpoints()?;
@@ -144,7 +145,7 @@ pub async fn report<S: Store>(store: &mut S, told: &ReportNotifications) -> sqlx
     if told.reports.len() > MAX_NOTIFICATIONS_PAGE {
         return Ok(Err(LedgerError::RequestTooLarge { limit: MAX_NOTIFICATIONS_PAGE }));
     }
-    let Some(broadcast) = rows::open_to_plan(store, told.broadcast).await? else {
+    let Some(broadcast) = opened::open_to_plan(store, told.broadcast).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
     let now = store.now().await?;
@@ -303,7 +304,7 @@ pub async fn give_up_forgotten<S: Store>(store: &mut S, now: Timestamp) -> sqlx:
     let limits = args![now - FORGOTTEN_AFTER, now, latest_lease];
     let statement = format!("SELECT broadcast_id FROM outbox WHERE {is_forgotten} LIMIT 1");
     let Some((id,)) = store.optional::<(i64,)>(&statement, limits.clone()).await? else { return Ok(0) };
-    let Some(broadcast) = rows::open_to_plan(store, BroadcastId(id)).await? else { return Ok(LOCKED) };
+    let Some(broadcast) = opened::open_to_plan(store, BroadcastId(id)).await? else { return Ok(LOCKED) };
     let statement = format!(
         "UPDATE outbox SET settled_at = $2, holder = NULL, lease_until = 0, error = coalesce(error, $5), error_at = $2 \
          WHERE broadcast_id = $4 AND {is_forgotten}"

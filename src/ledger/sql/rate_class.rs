@@ -1,7 +1,8 @@
 //! What of a message with parts of a rate class may be taken at the slots on offer, and what that costs the class.
 
+use super::claim::Lanes;
 use super::exchange::Turn;
-use super::store::{Lanes, Store};
+use super::store::Store;
 use crate::delivery::pacing::{self, Ask, Offer, Slots};
 use crate::delivery::rate::Rate;
 use crate::delivery::rate_class::{self, RateClass};

@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use super::opened;
 use super::plan::sealed_plan;
 use super::rows::{self, BrakeColumns, BroadcastRow, CountColumns};
 use super::store::Store;
@@ -32,7 +33,7 @@ struct BatchTotals {
 
 pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<BroadcastSnapshot>> {
     let now = store.now().await?;
-    let Some(broadcast) = rows::read(store, id).await? else { return Ok(None) };
+    let Some(broadcast) = opened::read(store, id).await? else { return Ok(None) };
     let totals: BatchTotals = store
         .one(
             "SELECT count(*) AS total, count(*) FILTER (WHERE sender_id IS NOT NULL) AS active, \
@@ -230,7 +231,7 @@ pub async fn skipped<S: Store>(store: &mut S, broadcast: &BroadcastRow) -> sqlx:
 
 /// `None` for a broadcast that is not there.
 pub async fn figures<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Option<Figures>> {
-    let Some(broadcast) = rows::read(store, id).await? else { return Ok(None) };
+    let Some(broadcast) = opened::read(store, id).await? else { return Ok(None) };
     Ok(Some(Figures {
         pace: broadcast.pace_history()?,
         latency: broadcast.latency()?,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
+use super::opened::{self, Opened};
 use super::record::{Evidence, record};
-use super::rows::{self, Opened};
 use super::store::Store;
 use super::value::{Value, args};
 use crate::delivery::outcome::{MAX_FAULT_CODE, MAX_PROVIDER_ID, Outcome, is_reason, plain};
@@ -235,7 +235,7 @@ struct HeardRow {
 /// Enters what is told of one broadcast; at most [`SLICE`] things.
 pub async fn enter<S: Store>(store: &mut S, account: i64, id: BroadcastId, told: &[Told]) -> sqlx::Result<Received> {
     let nothing = Received { nothing: told.len() as u32, ..Received::default() };
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, id, "").await? else { return Ok(nothing) };
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, id, "").await? else { return Ok(nothing) };
     if broadcast.account_id != account || broadcast.plan_sealed_at.is_none() {
         return Ok(nothing);
     }

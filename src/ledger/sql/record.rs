@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::entries::{BatchDelta, Change, DeliveryRow, Entries};
 use super::rows::BroadcastRow;
-use super::store::{BatchDelta, Change, DeliveryRow, Entries, Store};
+use super::store::Store;
 use crate::api::WriteBackTarget;
 use crate::delivery::backoff::scatter;
 use crate::delivery::brake::Seen;

@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::rows;
+use super::opened;
 use super::store::Store;
 use super::value::args;
 use crate::delivery::recipient::RecipientState;
@@ -50,7 +50,7 @@ impl FoundRow {
 
 /// `None` for a broadcast that is not there. The rows of a plan that is not sealed are nobody's result.
 pub async fn page<S: Store>(store: &mut S, query: &ResultsQuery) -> sqlx::Result<Option<ResultsPage>> {
-    let Some(broadcast) = rows::read(store, query.broadcast).await? else { return Ok(None) };
+    let Some(broadcast) = opened::read(store, query.broadcast).await? else { return Ok(None) };
     if broadcast.plan_sealed_at.is_none() {
         return Ok(Some(ResultsPage::default()));
     }

@@ -1,8 +1,10 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
+use super::claim::{BatchRow, Claimed, Given, Lanes, Moved, Taken, Wanted};
+use super::entries::is_barred;
 use super::exchange::Turn;
 use super::rows;
-use super::store::{BatchRow, Claimed, Given, Lanes, Moved, Store, Taken, Wanted, has_opted_out};
+use super::store::Store;
 use super::value::args;
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};
@@ -134,7 +136,7 @@ pub async fn given_before<S: Store>(turn: &mut Turn<'_, S>) -> sqlx::Result<Vec<
     let statement = format!(
         "SELECT seq, attempt, parts_done, recipient, vars, slot, start_by, zone, active_at, {} AS opted_out \
          FROM delivery{} WHERE broadcast_id = $1 AND state = 1 AND sender_id = $2 AND request = $3 ORDER BY slot",
-        has_opted_out("$4"),
+        is_barred("$4"),
         S::indexed_by("delivery_inflight")
     );
     let arguments = args![turn.broadcast.id, turn.sender.id, turn.number as i64, turn.broadcast.account_id];

@@ -1,9 +1,11 @@
 //! Whoever is unknown, or waits to be resent, follows the policy of its broadcast when that changes, and its end.
 
+use super::entries::{DELIVERY_COLUMNS as COLUMNS, DeliveryRow, has_opted_out};
 use super::maintain::{LOCKED, SLICE};
+use super::opened::{self, Opened};
 use super::record::follow_policy;
-use super::rows::{self, BroadcastRow, Opened};
-use super::store::{DELIVERY_COLUMNS as COLUMNS, DeliveryRow, Store, has_opted_out};
+use super::rows::BroadcastRow;
+use super::store::Store;
 use super::value::args;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::BroadcastId;
@@ -18,7 +20,7 @@ pub async fn follow_any<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result
 
 /// A slice of this broadcast; returns how many followed.
 pub async fn follow<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<u64> {
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, id, "").await? else { return Ok(0) };
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, id, "").await? else { return Ok(0) };
     let rows = concerned(store, &broadcast, now).await?;
     let followed = follow_policy(store, &mut broadcast, rows, None, now).await?;
     if followed > 0 {

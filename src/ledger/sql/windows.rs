@@ -4,10 +4,12 @@
 //! of their broadcast. Only who could be taken now is judged: whoever waits, be it for the start, a person or the end of quiet
 //! hours, may write until then.
 
+use super::entries::{DELIVERY_COLUMNS, DeliveryRow};
 use super::maintain::SLICE;
+use super::opened::{self, Opened};
 use super::record::{count_moved, follow_policy};
-use super::rows::{self, BroadcastRow, Opened};
-use super::store::{DELIVERY_COLUMNS, DeliveryRow, Store};
+use super::rows::BroadcastRow;
+use super::store::Store;
 use super::value::{Value, args};
 use crate::delivery::backoff::scatter;
 use crate::delivery::recipient::{RecipientState, SkipReason};
@@ -21,7 +23,7 @@ const MAX_LOOKED_AT: i64 = 50;
 /// Skips a slice of one broadcast; returns whether there was anybody.
 pub async fn skip_closed<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<bool> {
     for id in candidates(store, now).await? {
-        let Some(broadcast) = rows::read(store, BroadcastId(id)).await? else { continue };
+        let Some(broadcast) = opened::read(store, BroadcastId(id)).await? else { continue };
         let Some(closed) = closed::<S>(&broadcast, now)? else { continue };
         let found: Vec<(i64,)> = store.all(&format!("{closed} LIMIT $4"), arguments(&broadcast, now, 1)).await?;
         if !found.is_empty() {
@@ -56,7 +58,7 @@ async fn candidates<S: Store>(store: &mut S, now: Timestamp) -> sqlx::Result<Vec
 }
 
 async fn skip<S: Store>(store: &mut S, id: i64) -> sqlx::Result<bool> {
-    let Some(Opened { mut broadcast, now, .. }) = rows::open(store, BroadcastId(id), "").await? else {
+    let Some(Opened { mut broadcast, now, .. }) = opened::open(store, BroadcastId(id), "").await? else {
         return Ok(true);
     };
     let Some(closed) = closed::<S>(&broadcast, now)? else { return Ok(true) };

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
+use super::claim::Outlook;
 use super::rows::{self, BroadcastRow};
-use super::store::Outlook;
 use crate::delivery::quiet_hours::{Hours, QuietHours, Zone};
 use crate::delivery::time::{Span, Timestamp};
 

@@ -6,9 +6,11 @@ use crate::delivery::counts::Tally;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::snapshot::MAX_CAUSES;
+use crate::ledger::sql::claim::Asking;
+use crate::ledger::sql::entries::{BatchDelta, Change, Entries};
 use crate::ledger::sql::posting;
 use crate::ledger::sql::rows::{json, latency_of};
-use crate::ledger::sql::store::{Asking, BatchDelta, Change, Entries, Store};
+use crate::ledger::sql::store::Store;
 use crate::ledger::sql::value::args;
 
 impl SqliteStore {

@@ -13,12 +13,11 @@ use crate::delivery::pacing::Rival;
 use crate::delivery::time::Timestamp;
 use crate::ledger::clock::Clock;
 use crate::ledger::exchange::{BroadcastId, LEASE};
+use crate::ledger::sql::claim::{Asking, BatchRow, BetweenParts, Claimed, Moved, Outlook, Survey, Taken, Wanted};
+use crate::ledger::sql::entries::{DELIVERY_COLUMNS, DeliveryRow, Entries, has_opted_out, is_barred};
 use crate::ledger::sql::rows::{BroadcastRow, SenderRow, json};
 use crate::ledger::sql::saving;
-use crate::ledger::sql::store::{
-    Asking, BatchRow, BetweenParts, Claimed, DELIVERY_COLUMNS, DeliveryRow, Entries, Moved, Outlook, PlanList,
-    PlannedRow, Portable, Store, Survey, Taken, Wanted, has_opted_out,
-};
+use crate::ledger::sql::store::{PlanList, PlannedRow, Portable, Store};
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
 
@@ -119,11 +118,20 @@ impl Store for SqliteStore {
         Ok(None)
     }
 
+    async fn tags(&mut self, account: i64, recipients: &[&str]) -> sqlx::Result<Vec<(String, String)>> {
+        self.all(
+            "SELECT recipient, tag FROM json_each($2) AS wanted CROSS JOIN tag INDEXED BY tag_recipient \
+             ON account_id = $1 AND recipient = wanted.value",
+            args![account, json(recipients)?],
+        )
+        .await
+    }
+
     async fn standing(&mut self, account: i64, broadcast: i64, seqs: &[i64]) -> sqlx::Result<Vec<DeliveryRow>> {
         let statement = format!(
             "SELECT {DELIVERY_COLUMNS}, {} AS opted_out \
              FROM json_each($2) AS wanted CROSS JOIN delivery ON broadcast_id = $1 AND seq = wanted.value",
-            has_opted_out("$3")
+            is_barred("$3")
         );
         self.all(&statement, args![broadcast, json(seqs)?, account]).await
     }

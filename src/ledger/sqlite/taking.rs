@@ -7,8 +7,10 @@ use crate::delivery::rate_class;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
+use crate::ledger::sql::claim::{Asking, BatchRow, Claimed, Lanes, Outlook, Taken, Wanted};
+use crate::ledger::sql::entries::has_opted_out;
 use crate::ledger::sql::rows::json;
-use crate::ledger::sql::store::{Asking, BatchRow, Claimed, Lanes, Outlook, Store, Taken, Wanted, has_opted_out};
+use crate::ledger::sql::store::Store;
 use crate::ledger::sql::value::args;
 use crate::ledger::sql::zones::ZonesNow;
 

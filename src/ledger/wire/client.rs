@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, ATTACHMENTS, AUDIENCE_PAGE, AbandonPlan, AppendPlan, BEGIN_PLAN, BRIEF, BeginPlan,
     BriefRequest, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_ANSWER, RECEIVE, REPORT_NOTIFICATIONS,
-    REPORT_WRITE_BACKS, ReceiveRequest, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan,
+    REPORT_WRITE_BACKS, ReceiveRequest, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan,
     SuppressPending, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE,
 };
+use super::refusal::Refusal;
 use crate::delivery::provider_event::ProviderEvent;
 use crate::ledger::attachments::{AttachmentsRequest, KeptAttachment};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};

@@ -2,7 +2,8 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | [`message`] | paths, bodies, and errors as they stand on the wire |
+//! | [`message`] | paths and bodies as they stand on the wire |
+//! | [`refusal`] | errors as they stand there |
 //! | [`gatekeeper`] | who may touch which broadcast |
 //! | [`server`] | the API in front of a ledger |
 //! | [`results`] | the part of it that people read |
@@ -17,6 +18,7 @@ pub mod contacts;
 pub mod gatekeeper;
 pub mod message;
 pub mod receive;
+pub mod refusal;
 pub mod results;
 pub mod server;
 mod turns;

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 
 use super::gatekeeper::{NotReadable, ReaderGate};
-use super::message::{Cause, FIGURES, FiguresRequest, MAX_RESULTS_BODY, RESULTS, ResultsRequest};
+use super::message::{FIGURES, FiguresRequest, MAX_RESULTS_BODY, RESULTS, ResultsRequest};
+use super::refusal::Cause;
 use super::server::{Refused, announced_length, answer, bearer, no_such_path, read};
 use super::turns::Turns;
 use crate::ledger::Ledger;

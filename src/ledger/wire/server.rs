@@ -18,10 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::gatekeeper::{Admitted, Denied, Gatekeeper};
 use super::message::{
     ABANDON_PLAN, APPEND_PLAN, ATTACHMENTS, AUDIENCE_PAGE, AbandonPlan, Addressed, AppendPlan, BEGIN_PLAN, BRIEF,
-    BeginPlan, BriefRequest, Cause, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER,
-    REPORT_NOTIFICATIONS, REPORT_WRITE_BACKS, Refusal, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan,
-    SuppressPending, TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
+    BeginPlan, BriefRequest, Done, EXCHANGE, EXCLUDE, Exclude, LAST_WORDS, MAX_BODY, MAX_HOLDER, REPORT_NOTIFICATIONS,
+    REPORT_WRITE_BACKS, ReportTrouble, SEAL_PLAN, SUPPRESS, SUPPRESS_PENDING, SealPlan, SuppressPending,
+    TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
+use super::refusal::{Cause, Refusal};
 use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;

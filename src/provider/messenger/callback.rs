@@ -81,7 +81,7 @@ impl MessengerCallbacks {
 
     fn wrote(&self, sender: Option<String>, at: Timestamp) -> Vec<ProviderEvent> {
         let person = sender.filter(|sender| *sender != self.page_id);
-        person.map(|recipient| ProviderEvent::Person { recipient, deed: Deed::Wrote, at }).into_iter().collect()
+        person.map(|recipient| ProviderEvent::person(recipient, Deed::Wrote, at)).into_iter().collect()
     }
 }
 

@@ -85,7 +85,7 @@ fn event(body: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
         "message_metadata_posted" => posted(body, event, at),
         // What apps write, changes and joins have a `subtype` or a `bot_id`.
         "message" if event.get("subtype").is_none() && event.get("bot_id").is_none() => {
-            Some(ProviderEvent::Person { recipient: text(event.get("user"))?.to_owned(), deed: Deed::Wrote, at })
+            Some(ProviderEvent::person(text(event.get("user"))?, Deed::Wrote, at))
         }
         _ => None,
     }
@@ -186,7 +186,7 @@ mod tests {
         let message =
             |event: Value| read(json!({"team_id": "T0123", "type": "event_callback", "event_time": 5, "event": event}));
         let at = Timestamp::from_secs(5);
-        let wrote = ProviderEvent::Person { recipient: "U1".into(), deed: Deed::Wrote, at };
+        let wrote = ProviderEvent::person("U1", Deed::Wrote, at);
         assert_eq!(message(json!({"type": "message", "user": "U1", "text": "hi"})).events, [wrote]);
         assert_eq!(message(json!({"type": "message", "user": "U1", "bot_id": "B1"})).events, []);
         assert_eq!(message(json!({"type": "message", "subtype": "channel_join", "user": "U1"})).events, []);

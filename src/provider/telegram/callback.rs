@@ -74,7 +74,7 @@ fn event(update: &Map<String, Value>, now: Timestamp) -> Option<ProviderEvent> {
 /// Of a person: in groups and channels nobody speaks for all.
 fn told(chat: Option<&Value>, deed: Deed, at: Timestamp) -> Option<ProviderEvent> {
     let chat = chat.filter(|chat| text(chat.get("type")) == Some("private"))?;
-    Some(ProviderEvent::Person { recipient: id(chat.get("id"))?, deed, at })
+    Some(ProviderEvent::person(id(chat.get("id"))?, deed, at))
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
                 "new_chat_member": {"user": {"id": 123_456_789, "is_bot": true}, "status": status, "until_date": 0}}})
         };
         let at = Timestamp::from_secs(1_780_000_100);
-        let told = |deed| ProviderEvent::Person { recipient: "987654321".into(), deed, at };
+        let told = |deed| ProviderEvent::person("987654321", deed, at);
         assert_eq!(read(change("kicked", "private")), [told(Deed::OptedOut)]);
         assert_eq!(read(change("member", "private")), [told(Deed::OptedIn)]);
         assert_eq!(read(change("kicked", "group")), []);
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn people_write_edit_and_press_buttons() {
         let chat = json!({"id": 987, "type": "private"});
-        let told = |at| ProviderEvent::Person { recipient: "987".into(), deed: Deed::Wrote, at };
+        let told = |at| ProviderEvent::person("987", Deed::Wrote, at);
         assert_eq!(read(json!({"message": {"chat": chat, "date": 5}})), [told(Timestamp::from_secs(5))]);
         let edited = json!({"edited_message": {"chat": chat, "date": 5, "edit_date": 7}});
         assert_eq!(read(edited), [told(Timestamp::from_secs(7))]);

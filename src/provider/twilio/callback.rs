@@ -125,7 +125,11 @@ fn with_port(url: &str) -> String {
     format!("{scheme}://{host}:{port}{path}")
 }
 
-/// Twilio names no time: what it tells happens as it tells it.
+fn message_sid(fields: &[(String, String)]) -> Option<String> {
+    field(fields, "MessageSid").or_else(|| field(fields, "SmsSid")).filter(|sid| !sid.is_empty()).map(str::to_owned)
+}
+
+/// Twilio names no time, and signs none: what it tells happens as it tells it, once for each message.
 fn outbound(status: &str, fields: &[(String, String)], call: &Call<'_>) -> Vec<ProviderEvent> {
     let code = field(fields, "ErrorCode").and_then(|code| code.parse::<i64>().ok());
     let news = match status {
@@ -139,11 +143,17 @@ fn outbound(status: &str, fields: &[(String, String)], call: &Call<'_>) -> Vec<P
     };
     let query = form_fields(call.query.unwrap_or_default());
     let correlation = field(&query, CORRELATION_FIELD).and_then(|value| value.parse().ok());
-    let provider_id = field(fields, "MessageSid").map(str::to_owned);
+    let message = message_sid(fields);
+    let provider_id = message.clone();
     let recipient = field(fields, "To").filter(|to| !to.is_empty()).map(str::to_owned);
     let at = call.now;
     let opted_out = recipient.clone().filter(|_| code == Some(OPTED_OUT));
-    let opted_out = opted_out.map(|recipient| ProviderEvent::Person { recipient, deed: Deed::OptedOut, at });
+    let opted_out = opted_out.map(|recipient| ProviderEvent::Person {
+        recipient,
+        deed: Deed::OptedOut,
+        at,
+        message: message.clone(),
+    });
     let which = Which::One { correlation, provider_id };
     std::iter::once(ProviderEvent::Message { which, recipient, news, at }).chain(opted_out).collect()
 }
@@ -157,7 +167,9 @@ fn reason(code: Option<i64>) -> &'static str {
 /// `OptOutType` is there where a Messaging Service has Advanced Opt-Out (Twilio's article on tracking it).
 fn inbound(fields: &[(String, String)], call: &Call<'_>) -> Vec<ProviderEvent> {
     let Some(from) = field(fields, "From").filter(|from| !from.is_empty()) else { return Vec::new() };
-    let told = |deed| ProviderEvent::Person { recipient: from.to_owned(), deed, at: call.now };
+    let message = message_sid(fields);
+    let told =
+        |deed| ProviderEvent::Person { recipient: from.to_owned(), deed, at: call.now, message: message.clone() };
     let wish = match field(fields, "OptOutType") {
         Some("STOP") => Some(Deed::OptedOut),
         Some("START") => Some(Deed::OptedIn),
@@ -269,5 +281,8 @@ mod tests {
         assert_eq!(deeds("From=%2B14255550100&Body=START&OptOutType=START"), [Deed::Wrote, Deed::OptedIn]);
         assert_eq!(deeds("MessageStatus=failed&To=%2B14255550100&ErrorCode=21610"), [Deed::OptedOut]);
         assert_eq!(read(None, "From=%2B1&Body=hi&AccountSid=AC2"), []);
+        let told = read(None, &format!("From=%2B1&Body=START&OptOutType=START&MessageSid=SM7&AccountSid={ACCOUNT}"));
+        let by = |event| matches!(event, &ProviderEvent::Person { message: Some(ref by), .. } if by == "SM7");
+        assert!(told.len() == 2 && told.iter().all(by), "{told:?}");
     }
 }

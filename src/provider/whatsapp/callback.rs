@@ -74,7 +74,7 @@ fn person(value: Option<&Value>) -> Option<String> {
 
 fn wrote(told: &Value, now: Timestamp) -> Option<ProviderEvent> {
     let at = seconds(told.get("timestamp")).unwrap_or(now);
-    Some(ProviderEvent::Person { recipient: person(told.get("from"))?, deed: Deed::Wrote, at })
+    Some(ProviderEvent::person(person(told.get("from"))?, Deed::Wrote, at))
 }
 
 /// A status that is not known is left out, as the reference asks.
@@ -177,7 +177,7 @@ mod tests {
     fn what_people_write_is_told_and_what_is_told_of_other_numbers_is_not() {
         let messages = json!([{"from": "16505551234", "id": "wamid.x", "timestamp": "5", "type": "text"}]);
         let at = Timestamp::from_secs(5);
-        let wrote = ProviderEvent::Person { recipient: "+16505551234".into(), deed: Deed::Wrote, at };
+        let wrote = ProviderEvent::person("+16505551234", Deed::Wrote, at);
         assert_eq!(read(json!({"metadata": {"phone_number_id": NUMBER}, "messages": messages})), [wrote]);
         assert_eq!(read(json!({"metadata": {"phone_number_id": "1"}, "messages": messages})), []);
     }
