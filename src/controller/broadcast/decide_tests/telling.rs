@@ -179,6 +179,20 @@ fn after_the_end_one_sender_comes_for_whoever_is_still_to_be_written_down() {
     assert_eq!(world.jobs.len(), 2, "all is written");
 }
 
+#[test]
+fn figures_of_people_who_are_written_down_after_the_end_are_followed_while_a_sender_is_at_it() {
+    let mut world = ended();
+    world.snapshot.outbox = None;
+    world.snapshot.write_backs = vec![written(7, 3, Some(0))];
+    world.look();
+    world.pod("Running", Default::default());
+    world.wait(1);
+    assert_eq!(world.look().look_again, Span::from_secs(15).to_duration());
+    world.snapshot.write_backs = vec![written(0, 10, None)];
+    world.wait(15);
+    assert_eq!(world.look().look_again, Span::from_secs(300).to_duration(), "all is written");
+}
+
 /// The notes of what is told of write-backs since the last look at them.
 fn told_of_write_backs(world: &mut World) -> Vec<String> {
     let told = std::mem::take(&mut world.told).into_iter().filter(|told| told.reason == WRITE_BACK_FAILING);
