@@ -38,6 +38,12 @@ struct KindLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    kind: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     path: String,
     result: u16,
@@ -71,6 +77,7 @@ pub struct Metrics {
     reconcile_errors: Family<ErrorLabels, Counter>,
     reconcile_duration: Histograms<ControllerLabels>,
     status_writes: Family<KindLabels, Counter>,
+    events: Family<EventLabels, Counter>,
     ledger_requests: Family<RequestLabels, Counter>,
     ledger_request_duration: Histograms<PathLabels>,
     last_events: Family<KindLabels, Gauge>,
@@ -107,6 +114,8 @@ impl Default for Metrics {
             reconcile_duration.clone(),
         );
         registry.register("status_writes", "Statuses written to the Kubernetes API", status_writes.clone());
+        let events = Family::default();
+        registry.register("events", "Changes of objects told as events, by reason", events.clone());
         registry.register("ledger_requests", "Requests of senders, by HTTP status", ledger_requests.clone());
         registry.register_with_unit(
             "ledger_request_duration",
@@ -158,6 +167,7 @@ impl Default for Metrics {
             reconcile_errors,
             reconcile_duration,
             status_writes,
+            events,
             ledger_requests,
             ledger_request_duration,
             last_events,
@@ -183,6 +193,11 @@ impl Metrics {
 
     pub fn status_written(&self, kind: &'static str) {
         self.status_writes.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// `reason` is that of the event, and from a fixed set.
+    pub fn changed(&self, kind: &'static str, reason: &'static str) {
+        self.events.get_or_create(&EventLabels { kind, reason }).inc();
     }
 
     /// `path` is the route's pattern, of which there are few.
@@ -257,6 +272,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.reconciled("broadcast", Duration::from_millis(3), Some("ApiUnavailable"));
         metrics.status_written("BroadcastMessage");
+        metrics.changed("BroadcastMessage", "WriteBackFailing");
         metrics.ledger_answered("/v1/exchange", 200, Duration::from_millis(3));
         metrics.watch_spoke("Job", Timestamp(5_000_000_000));
         let total = |state, reason: &str, count| Outcomes { state, reason: reason.to_owned(), code: None, count };
@@ -283,6 +299,7 @@ mod tests {
             r#"herald_reconcile_errors_total{controller="broadcast",reason="ApiUnavailable"} 1"#,
             r#"herald_reconcile_duration_seconds_count{controller="broadcast"} 1"#,
             r#"herald_status_writes_total{kind="BroadcastMessage"} 1"#,
+            r#"herald_events_total{kind="BroadcastMessage",reason="WriteBackFailing"} 1"#,
             r#"herald_ledger_requests_total{path="/v1/exchange",result="200"} 1"#,
             r#"herald_ledger_request_duration_seconds_count{path="/v1/exchange"} 1"#,
             r#"herald_watch_last_event_timestamp_seconds{kind="Job"} 5"#,

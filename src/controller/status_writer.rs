@@ -117,6 +117,7 @@ impl StatusWriter {
                 secondary: None,
             };
             let name = object.name_any();
+            self.metrics.changed(kind_of::<K>(), transition.reason);
             tracing::info!(kind = %K::kind(&()), name, reason = transition.reason, note = transition.note, "changed");
             if let Err(error) = call("publish an event", self.recorder.publish(&event, &about)).await {
                 if error.is_of_an_ending_namespace() {

@@ -345,9 +345,12 @@ fn stop(
 
 /// The sums, and what everybody who is pending waits for.
 fn progress(snapshot: &BroadcastSnapshot) -> String {
-    match snapshot.quiet_until.filter(|_| snapshot.closed.is_none()).and_then(instant) {
-        Some(until) => format!("{}; quiet hours last until {until}", sums(snapshot)),
-        None => sums(snapshot),
+    let sums = sums(snapshot);
+    let at = |at: Option<Timestamp>| at.and_then(instant);
+    match (snapshot.closed, at(snapshot.gate.start_at), at(snapshot.quiet_until)) {
+        (Some(Closed::Scheduled), Some(start), _) => format!("{sums}; it begins at {start}"),
+        (None, _, Some(until)) => format!("{sums}; quiet hours last until {until}"),
+        _ => sums,
     }
 }
 

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-
+use super::crm::Crm;
 use super::kubectl::{await_that, find, stays};
-use super::postgres::fresh_database;
 use super::stage::{NODE_ADDRESS, Stage};
 
 /// A wrong broadcast to two people, what is said of it, and what mends it.
@@ -50,36 +48,9 @@ fn of_query(name: &str, query: &str) -> String {
     sale(name, &format!("{{sources: [{source}]}}"), HELLO)
 }
 
-/// A database in which the two people of the broadcast `query` are, and how many there are now.
-struct Crm {
-    runtime: tokio::runtime::Runtime,
-    url: String,
-}
-
-impl Crm {
-    fn open() -> Crm {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let url = runtime.block_on(async {
-            let url = fresh_database().await;
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            let people = "CREATE TABLE people AS SELECT 'query-' || n AS id FROM generate_series(0, 1) AS n";
-            connection.execute(AssertSqlSafe(people)).await.unwrap();
-            url
-        });
-        Crm { runtime, url }
-    }
-
-    fn secret(&self) -> String {
-        format!("{{apiVersion: v1, kind: Secret, metadata: {{name: crm-db}}, stringData: {{url: \"{}\"}}}}", self.url)
-    }
-
-    fn count(&self) -> i64 {
-        self.runtime.block_on(async {
-            let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sqlx::query_scalar("SELECT count(*) FROM people").fetch_one(&mut connection).await.unwrap()
-        })
-    }
-}
+/// The two people of the broadcast `query`.
+const PEOPLE: &str = "CREATE TABLE people AS SELECT 'query-' || n AS id FROM generate_series(0, 1) AS n";
+const COUNT: &str = "SELECT count(*) FROM people";
 
 fn bad_inputs(stage: &Stage) -> Vec<BadInput> {
     let good = |name| stage.broadcast(name, 2, "");
@@ -155,7 +126,7 @@ fn bad_inputs(stage: &Stage) -> Vec<BadInput> {
 #[ignore = "needs a cluster: make test-cluster"]
 fn each_bad_input_is_told_with_its_place_and_the_same_object_goes_on_once_it_is_mended() {
     let stage = Stage::with_channel("bad", &[], 50);
-    let crm = Crm::open();
+    let crm = Crm::open(PEOPLE);
     stage.apply(&crm.secret());
     let inputs = bad_inputs(&stage);
     inputs.iter().for_each(|input| stage.apply(&input.wrong));
@@ -169,7 +140,7 @@ fn each_bad_input_is_told_with_its_place_and_the_same_object_goes_on_once_it_is_
         stage.assert_verdict(input.name, "Failed");
     }
     stays("silence", Duration::from_secs(2), || stage.record().is_empty());
-    assert_eq!(crm.count(), 2, "nothing is deleted");
+    assert_eq!(crm.number(COUNT), 2, "nothing is deleted");
 
     inputs.iter().for_each(|input| stage.apply(&input.mended));
     for input in &inputs {
@@ -178,7 +149,7 @@ fn each_bad_input_is_told_with_its_place_and_the_same_object_goes_on_once_it_is_
         assert_eq!(status["recipients"]["sent"], 2, "{}: {status}", input.name);
     }
     assert_eq!(inputs.iter().map(|input| uid(input.name)).collect::<Vec<_>>(), uids, "they are the same objects");
-    assert_eq!(crm.count(), 2, "a query that reads deletes nothing");
+    assert_eq!(crm.number(COUNT), 2, "a query that reads deletes nothing");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
-use super::judge::now_ns;
+use super::judge::{instant, now_ns};
 use super::kubectl::{await_that, find, kubectl, kubectl_with, list};
 use super::lives::{kill_process_of, restarts};
 use super::notifications::{SECRET, hook, receiver, telling};
@@ -140,10 +140,6 @@ fn what_is_done_while_the_operator_is_away_is_judged_when_it_is_back() {
 /// Long enough to plan, and to send the operator away.
 const UNTIL_THE_START: Duration = Duration::from_secs(25);
 
-fn instant(at_ns: u64) -> jiff::Timestamp {
-    jiff::Timestamp::from_nanosecond(i128::from(at_ns)).unwrap()
-}
-
 /// With the operator goes the ledger API, so nobody is asked for anything while it is away.
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
@@ -199,27 +195,79 @@ fn a_start_that_passes_while_nobody_is_there_is_made_up_for_unless_it_is_too_lat
     assert_eq!(ends(), [told("late", "Delivered"), told("missed", "Missed")]);
 }
 
+/// Senders of a start come 20 seconds before it: so many more are there to plan, to send those senders home, and to stop the
+/// API server.
+const UNTIL_THE_START_WITHOUT: Duration = Duration::from_secs(55);
+const HEAD_START: Duration = Duration::from_secs(20);
+
+/// Three broadcasts of 20 that begin at an instant: one keeps the sender that has planned it, two have none by then, and for one
+/// of those it is soon too late.
+fn schedule_three(stage: &Stage, start_ns: u64) {
+    for (name, deadline) in [("ready", 3_600), ("late", 3_600), ("missed", 1)] {
+        let start = instant(start_ns);
+        let schedule = format!(", schedule: {{startTime: \"{start}\", startingDeadlineSeconds: {deadline}}}");
+        stage.apply(&stage.broadcast(name, 20, &schedule));
+    }
+}
+
+fn send_those_who_wait_home(stage: &Stage) {
+    for name in ["ready", "late", "missed"] {
+        await_that("it is planned, and waits", || {
+            let status = stage.status(name);
+            status["state"] == "Scheduled" && status["recipients"]["planned"] == 20
+        });
+    }
+    for name in ["late", "missed"] {
+        let own = format!("herald.dev/broadcast={name}");
+        kubectl(&["-n", &stage.namespace, "delete", "jobs", "-l", &own, "--cascade=foreground", "--timeout=60s"]);
+        assert_eq!(stage.sender_pods(name), Vec::<String>::new(), "nobody is there before the start is near");
+    }
+}
+
 /// Last by its name: afterwards the kubelet may take a minute until it starts pods, and no other test should wait for that.
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
-fn without_an_api_server_sending_goes_on() {
+fn without_an_api_server_sending_goes_on_and_starts_are_kept_or_made_up_for() {
     let stage = Stage::with_channel("away", &["--latency", "50-100"], 10);
-    stage.apply(&stage.broadcast("sale", 600, ""));
+    let start_ns = now_ns() + UNTIL_THE_START_WITHOUT.as_nanos() as u64;
+    stage.apply(&stage.broadcast("sale", 700, ""));
+    schedule_three(&stage, start_ns);
+    send_those_who_wait_home(&stage);
     stage.await_requests(60);
+    stage.await_sender_pod("ready");
     // Of 300 that fit into the time: as many as are asked for where the API server is there.
     const LEAST: usize = 255;
     let control = std::env::var("HERALD_TEST_APISERVER").expect("set by make test-cluster");
     let apiserver = |verb: &str| assert!(Command::new(&control).arg(verb).status().unwrap().success());
     apiserver("stop");
+    let head_start_ns = start_ns - HEAD_START.as_nanos() as u64;
+    assert!(now_ns() < head_start_ns, "senders were started for the start: {UNTIL_THE_START_WITHOUT:?} are too few");
     let before = stage.record().len();
     std::thread::sleep(Duration::from_secs(30));
     let during = stage.record().len() - before;
     println!("{during} requests in 30 seconds without an API server");
+    let over_ns = start_ns + Duration::from_secs(5).as_nanos() as u64;
+    std::thread::sleep(Duration::from_nanos(over_ns.saturating_sub(now_ns())));
+    let sent = stage.record();
     apiserver("start");
     assert!(during >= LEAST, "only {during} requests in 30 seconds without an API server");
+    let of = |name: &str| sent.iter().filter(|line| line.recipient.starts_with(name)).collect::<Vec<_>>();
+    assert!(!of("ready-").is_empty(), "a sender that waits begins without an API server");
+    assert!(of("ready-").iter().all(|line| line.time_ns >= start_ns), "and not before its time");
+    assert_eq!((of("late-").len(), of("missed-").len()), (0, 0), "nobody is there who would send");
     await_that("the API server answers", || super::kubectl::kubectl_with("", &["get", "--raw", "/readyz"]).is_ok());
-    stage.await_end("sale", "Delivered");
-    stage.judge("sale", 600);
+    for (name, people) in [("ready", 20), ("late", 20), ("sale", 700)] {
+        stage.await_end(name, "Delivered");
+        let status = stage.judge(name, people);
+        assert_eq!(status["recipients"]["sent"], people, "{status}");
+    }
+    stage.await_end("missed", "Missed");
+    let status = stage.judge("missed", 20);
+    assert_eq!(status["recipients"]["skipped"], 20, "{status}");
+    assert!(
+        stage.record().iter().all(|line| !line.recipient.starts_with("missed-")),
+        "nothing is sent of what was missed"
+    );
 }
 
 /// Upgrades the release so that senders are made of another image; the operator restarts for it.

@@ -1,7 +1,12 @@
-//! The README's way: the chart, the examples as they stand, what kubectl shows, what the API server refuses.
+//! The README's way: the chart, the examples, what kubectl shows, what the API server refuses.
 
-use super::judge::now_ns;
-use super::kubectl::{await_that, kubectl};
+use herald::api::QuietPeriod;
+use herald::delivery::quiet_hours::{Hours, QuietHours, Zone};
+use herald::delivery::time::Timestamp;
+use serde_json::Value;
+
+use super::judge::{instant, now_ns};
+use super::kubectl::{await_some, await_that, kubectl};
 use super::stage::{Stage, condition};
 
 #[test]
@@ -50,7 +55,7 @@ fn a_broadcast_completes_and_everything_shows_it() {
 fn a_broadcast_that_waits_and_one_whose_time_has_passed_hold_up_no_pipeline() {
     let stage = Stage::with_channel("times", &[], 1);
     let scheduled = |times: &str| format!(", schedule: {{{times}}}");
-    let soon = jiff::Timestamp::from_nanosecond(i128::from(now_ns())).unwrap() + jiff::SignedDuration::from_secs(12);
+    let soon = instant(now_ns()) + jiff::SignedDuration::from_secs(12);
     stage.apply(&stage.broadcast("early", 20, &scheduled("startTime: \"2090-01-01T00:00:00Z\"")));
     let missed = "startTime: \"2020-01-01T00:00:00Z\", startingDeadlineSeconds: 60";
     stage.apply(&stage.broadcast("missed", 20, &scheduled(missed)));
@@ -105,4 +110,79 @@ fn the_examples_complete_as_they_stand() {
     ]);
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["accepted"], 2_488, "{summary}");
+}
+
+/// An example for `herald run`, with the simulator of a stage in place of the one that it names.
+fn example(stage: &Stage, file: &str) -> String {
+    let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(text.contains("http://127.0.0.1:8091"), "{file} does not lead to the simulator");
+    text.replace("http://127.0.0.1:8091", &stage.base_url)
+}
+
+/// The recipients of a broadcast and when it is quiet for them.
+struct Quiet {
+    hours: QuietHours,
+    people: Vec<(String, Option<Zone>)>,
+}
+
+impl Quiet {
+    fn of(documents: &str) -> Quiet {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(documents).unwrap();
+        let broadcast = documents.into_iter().find(|document| document["kind"] == "BroadcastMessage").unwrap();
+        let spec = &broadcast["spec"];
+        let periods: Vec<QuietPeriod> = serde_json::from_value(spec["schedule"]["quietHours"].clone()).unwrap();
+        let person = |recipient: &Value| {
+            let zone = recipient["vars"]["time_zone"].as_str().map(|name| Zone::named(name).unwrap());
+            (recipient["id"].as_str().unwrap().to_owned(), zone)
+        };
+        let people = spec["audience"]["recipients"].as_array().unwrap().iter().map(person).collect();
+        Quiet { hours: QuietHours::of(&periods).unwrap(), people }
+    }
+
+    /// Until when it is quiet for one of them.
+    fn until(&self, id: &str, at_ns: u64) -> Option<Timestamp> {
+        let (_, zone) = self.people.iter().find(|(person, _)| person == id).unwrap();
+        match self.hours.at(zone.as_ref(), Timestamp(at_ns as i64)) {
+            Hours::Quiet { until } => Some(until),
+            Hours::Open { .. } => None,
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: make test-cluster"]
+fn the_examples_that_wait_for_a_time_say_so_and_go_on_when_it_is_taken_back() {
+    let stage = Stage::open("waits", &[]);
+    let news = example(&stage, "quiet-hours.yaml");
+    stage.apply(&example(&stage, "scheduled.yaml"));
+    stage.apply(&news);
+    let message = stage.await_condition("new-year", "Ready", "Scheduled");
+    assert!(message.ends_with("; it begins at 2030-01-01T00:00:00Z"), "{message}");
+    assert_eq!(stage.status("new-year")["state"], "Scheduled");
+    stage.assert_verdict("new-year", "Current");
+    await_that("the plan", || stage.count("new-year", "planned") == 2);
+
+    // By their clocks it is quiet for at least one of the three at any time of the week, and mostly not for all of them.
+    let quiet = Quiet::of(&news);
+    await_some("those are left for whom it is quiet", || {
+        let (record, now) = (stage.record(), now_ns());
+        let reached = |id: &str| record.iter().any(|line| line.recipient == id);
+        let left = quiet.people.iter().map(|(id, _)| id).filter(|id| !reached(id));
+        let until = left.map(|id| quiet.until(id, now)).collect::<Option<Vec<_>>>()?.into_iter().min();
+        let until = herald::ledger::status::instant(until.expect("it is quiet for one of them"));
+        let message = stage.await_condition("good-news", "Ready", "QuietHours");
+        message.ends_with(&format!("; quiet hours last until {}", until.unwrap())).then_some(())
+    });
+    for line in stage.record() {
+        assert_eq!(quiet.until(&line.recipient, line.time_ns), None, "{line:?}");
+    }
+    stage.assert_verdict("good-news", "Current");
+
+    stage.patch("broadcastmessage", "new-year", r#"{"schedule": {"startTime": null}}"#);
+    stage.patch("broadcastmessage", "good-news", r#"{"schedule": {"quietHours": null}}"#);
+    for (name, people) in [("new-year", 2), ("good-news", 3)] {
+        let status = stage.await_end(name, "Delivered");
+        assert_eq!(status["recipients"]["sent"], people, "{status}");
+    }
+    assert_eq!(stage.record().len(), 5);
 }

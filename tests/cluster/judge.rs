@@ -16,6 +16,11 @@ pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
+/// A moment of the record, as documents name it.
+pub fn instant(at_ns: u64) -> jiff::Timestamp {
+    jiff::Timestamp::from_nanosecond(i128::from(at_ns)).unwrap()
+}
+
 /// How long after a moment the last request came; zero when none did.
 pub fn last_request_after(moment_ns: u64, record: &[OwnedLine]) -> Duration {
     let last = record.iter().map(|line| line.time_ns).max().unwrap_or_default();

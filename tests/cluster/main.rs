@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod afterwards;
+mod attachments;
 mod bad_inputs;
 mod call_backs;
 mod crashes;
+mod crm;
 mod disruptions;
 mod edits;
 mod installation;
@@ -33,6 +35,8 @@ mod schema;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod suppression;
 mod tokens;
 mod troubles;
 mod victims;
+mod write_backs;

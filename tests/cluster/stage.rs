@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use clap::Parser;
+use herald::simulator::book::Summary;
+use herald::simulator::labels::LabelSummary;
 use herald::simulator::record::{self, OwnedLine};
 use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
@@ -170,17 +172,33 @@ impl Stage {
 
     /// Changes the simulator's settings while it runs.
     pub fn settings(&self, json: &str) {
+        self.ask_simulator("PUT", "settings", json);
+    }
+
+    /// What the simulator has counted.
+    pub fn summary(&self) -> Summary {
+        serde_json::from_str(&self.ask_simulator("GET", "summary", "")).unwrap()
+    }
+
+    /// Who has which label of the page.
+    pub fn labels(&self) -> LabelSummary {
+        serde_json::from_str(&self.ask_simulator("GET", "labels", "")).unwrap()
+    }
+
+    #[track_caller]
+    fn ask_simulator(&self, method: &str, path: &str, body: &str) -> String {
         let address = self.base_url.trim_start_matches("http://");
         let mut connection = TcpStream::connect(address).unwrap();
-        let length = json.len();
+        let length = body.len();
         let head = format!(
-            "PUT /_simulator/settings HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+            "{method} /_simulator/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
         );
         connection.write_all(head.as_bytes()).unwrap();
-        connection.write_all(json.as_bytes()).unwrap();
+        connection.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     pub fn sender_pods(&self, name: &str) -> Vec<String> {
@@ -204,6 +222,18 @@ impl Stage {
 
     pub fn batches(&self, name: &str) -> Vec<Value> {
         list(&self.namespace, "messagebatches", &format!("herald.dev/broadcast={name}"))
+    }
+
+    /// Everybody of a finished broadcast got each of so many parts of its message once.
+    #[track_caller]
+    pub fn assert_all_once(&self, name: &str, people: u32, parts: u32) {
+        let status = self.status(name);
+        assert_eq!(status["recipients"]["sent"], people, "{status}");
+        let record = self.record();
+        let own = format!("{name}-");
+        let got = record::accepted(&record).into_iter().filter(|(delivery, _)| delivery.recipient.starts_with(&own));
+        let times: Vec<usize> = got.map(|(_, times)| times).collect();
+        assert_eq!(times, vec![1; (people * parts) as usize], "{name}");
     }
 
     /// Checks status against record for a finished broadcast: sums, nobody twice, everybody accounted for.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use herald::audience::WRITE_FAULTS;
 use herald::controller::broadcast::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
-    SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_INVALID,
+    SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_FAILING, WRITE_BACK_INVALID,
 };
 use herald::controller::channel::{RECEIVER_NAME_TAKEN, RECEIVER_NOT_READY, RECEIVER_READY};
 use herald::delivery::gate::Closed;
@@ -115,7 +115,7 @@ fn in_code() -> BTreeSet<String> {
     reasons.extend([CHANNEL_NOT_FOUND, CHANNEL_INVALID, CHANNEL_UNREADABLE].map(str::to_owned));
     reasons.extend([NAME_TAKEN, BATCH_REFUSED].map(str::to_owned));
     reasons.extend(WRITE_FAULTS.map(str::to_owned));
-    reasons.extend([WRITE_BACK_INVALID, ATTACHMENT_REFUSED].map(str::to_owned));
+    reasons.extend([WRITE_BACK_INVALID, WRITE_BACK_FAILING, ATTACHMENT_REFUSED].map(str::to_owned));
     reasons.extend(
         [TEMPLATE_INVALID, QUIET_HOURS_INVALID, UNREADABLE, SENDER_NOT_STARTING, SENDER_CRASH_LOOPING]
             .map(str::to_owned),
@@ -132,4 +132,24 @@ fn every_reason_of_the_code_is_explained_and_no_other() {
     assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
     let gone: Vec<&String> = explained.difference(&known).collect();
     assert!(gone.is_empty(), "docs/errors.md explains {gone:?}, which the code does not say");
+}
+
+/// What opens the reason of an event, but for those that are constants.
+const TRANSITION: &str = r#"(?:transition\((?:false|true), |reason: )"([A-Z][A-Za-z]+)""#;
+
+#[test]
+fn every_event_is_explained_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
+    let section = page.split("\n## Events\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()).collect();
+    let explained: BTreeSet<String> = captures("([A-Z][A-Za-z]+)", &rows.join(" ")).into_iter().collect();
+    let mut told: BTreeSet<String> = [WRITE_BACK_FAILING.to_owned()].into();
+    for file in ["broadcast/decide_events.rs", "channel/decide.rs"] {
+        let found = captures(TRANSITION, &production(&root().join("src/controller").join(file)));
+        assert!(!found.is_empty(), "src/controller/{file} tells no event any more; look for where it went");
+        told.extend(found);
+    }
+    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
+    told.extend(ends.map(|end| end.as_str().to_owned()));
+    assert_eq!(explained, told);
 }

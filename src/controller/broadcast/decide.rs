@@ -22,8 +22,9 @@ const MOVING: Span = Span::from_secs(1);
 const RESTING: Span = Span::from_secs(30);
 /// How often one is looked at that has ended: its status and batches may be changed by hand.
 const ENDED: Span = Span::from_secs(300);
-/// One that has ended and of which call-backs tell, for so long after its end: most come within minutes.
-const TOLD_OF: Span = Span::from_secs(15);
+/// How often one is looked at that has ended and whose figures move still.
+const FOLLOWED: Span = Span::from_secs(15);
+/// Call-backs are followed for so long after the end: most come within minutes.
 const TOLD_FOR: Span = Span::from_secs(60 * 60);
 /// How soon a refused declaration is made again: what stands in its way may be gone.
 const REFUSED: Span = Span::from_secs(10);
@@ -125,11 +126,16 @@ fn is_told_of(snapshot: &BroadcastSnapshot) -> bool {
     !is_late && (snapshot.counts.unknown > 0 || !snapshot.receipts.is_zero())
 }
 
+/// A sender writes down elsewhere whom the message was sent to.
+fn is_written_down(snapshot: &BroadcastSnapshot, waves: &Waves<'_>) -> bool {
+    waves.active.is_some() && snapshot.write_backs.iter().any(|written| written.pending > 0)
+}
+
 /// How soon to look again where nothing else says so.
 fn pace(snapshot: &BroadcastSnapshot, waves: &Waves<'_>, stall: Option<&Stall>) -> Span {
     let is_at_work = waves.active.is_some() || snapshot.planning || snapshot.counts.inflight > 0;
     match (status::end(snapshot), snapshot.closed) {
-        (Some(_), _) if is_told_of(snapshot) => TOLD_OF,
+        (Some(_), _) if is_told_of(snapshot) || is_written_down(snapshot, waves) => FOLLOWED,
         (Some(_), _) => ENDED,
         // The cluster tells when a pod runs after all.
         _ if stall.is_some_and(|stall| stall.reason == SENDER_NOT_STARTING) => RESTING,

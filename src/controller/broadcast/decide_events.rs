@@ -2,8 +2,12 @@
 
 use super::decide_status::stalled;
 use super::observation::Transition;
+use crate::api::broadcast_status::WriteBackSums;
 use crate::api::{BroadcastMessageStatus, Condition, ConditionStatus};
 use crate::delivery::plural::counted;
+
+/// A target of `onSent` does not take everybody. The message was sent all the same.
+pub const WRITE_BACK_FAILING: &str = "WriteBackFailing";
 
 /// The longest note, in characters: what Kubernetes takes.
 const MAX_NOTE: usize = 1_000;
@@ -12,7 +16,7 @@ pub fn transitions(before: Option<&BroadcastMessageStatus>, after: &BroadcastMes
     let nothing = BroadcastMessageStatus::default();
     let before = before.unwrap_or(&nothing);
     let found = [plan_sealed(before, after), started(before, after), suspended(before, after), stall(before, after)];
-    found.into_iter().chain([end(before, after)]).flatten().collect()
+    found.into_iter().chain([end(before, after)]).flatten().chain(failing_write_backs(before, after)).collect()
 }
 
 fn transition(warning: bool, reason: &'static str, note: String) -> Transition {
@@ -66,6 +70,27 @@ fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Optio
         sums.sent, sums.failed, sums.skipped, sums.unknown, sums.planned
     );
     Some(transition(reason == "DeliveredWithFailures", reason, note))
+}
+
+/// One for each target that fails for another reason than before, or gives somebody up for the first time. The note holds no
+/// figures: the same words twice are one event to Kubernetes, counted.
+fn failing_write_backs(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Vec<Transition> {
+    let standing = |sums: &WriteBackSums| {
+        let reason = sums.last_error.as_ref().map(|error| error.reason.clone());
+        (reason, sums.failed > 0)
+    };
+    let is_told = |sums: &&WriteBackSums| {
+        let mut earlier = before.write_backs.iter().filter(|earlier| earlier.target == sums.target);
+        earlier.any(|earlier| standing(earlier) == standing(sums))
+    };
+    let told = |sums: &WriteBackSums| {
+        let error = sums.last_error.as_ref()?;
+        let code = error.code.as_ref().map_or(String::new(), |code| format!(" (code {code})"));
+        let (target, reason, message) = (sums.target.as_str(), &error.reason, &error.message);
+        let given_up = if sums.failed > 0 { "; some are given up" } else { "" };
+        Some(transition(true, WRITE_BACK_FAILING, format!("{target}: {reason}{code}: {message}{given_up}")))
+    };
+    after.write_backs.iter().filter(|sums| !is_told(sums)).filter_map(told).collect()
 }
 
 /// The reason of a condition that holds.

@@ -35,6 +35,7 @@ pub(super) mod reconciler;
 pub(super) mod remembered;
 
 pub use decide::decide;
+pub use decide_events::WRITE_BACK_FAILING;
 pub use decide_stall::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
     SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_INVALID,

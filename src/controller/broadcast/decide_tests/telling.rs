@@ -1,8 +1,9 @@
 use super::world::{START, World, creates_job};
 use crate::api::WriteBackTarget;
-use crate::controller::broadcast::Action;
+use crate::controller::broadcast::{Action, WRITE_BACK_FAILING};
 use crate::controller::job::told_at_start;
 use crate::delivery::gate::Block;
+use crate::delivery::outcome::Fault;
 use crate::delivery::time::Span;
 use crate::ledger::{Outbox, WrittenBack};
 
@@ -176,4 +177,68 @@ fn after_the_end_one_sender_comes_for_whoever_is_still_to_be_written_down() {
     world.wait(3_600);
     world.look();
     assert_eq!(world.jobs.len(), 2, "all is written");
+}
+
+#[test]
+fn figures_of_people_who_are_written_down_after_the_end_are_followed_while_a_sender_is_at_it() {
+    let mut world = ended();
+    world.snapshot.outbox = None;
+    world.snapshot.write_backs = vec![written(7, 3, Some(0))];
+    world.look();
+    world.pod("Running", Default::default());
+    world.wait(1);
+    assert_eq!(world.look().look_again, Span::from_secs(15).to_duration());
+    world.snapshot.write_backs = vec![written(0, 10, None)];
+    world.wait(15);
+    assert_eq!(world.look().look_again, Span::from_secs(300).to_duration(), "all is written");
+}
+
+/// The notes of what is told of write-backs since the last look at them.
+fn told_of_write_backs(world: &mut World) -> Vec<String> {
+    let told = std::mem::take(&mut world.told).into_iter().filter(|told| told.reason == WRITE_BACK_FAILING);
+    told.inspect(|told| assert!(told.warning, "{told:?}")).map(|told| told.note).collect()
+}
+
+#[test]
+fn a_target_that_fails_is_told_once_for_each_reason_and_once_when_somebody_is_given_up() {
+    let refused = || Some(Fault::new("WriteBackRefused", Some("42P01".to_owned()), "spec.onSent.sql: no such table"));
+    let away = || Some(Fault::new("WriteBackUnreachable", None, "spec.onSent.sql: no answer"));
+    let mut world = World::planned(10, 10);
+    let mut look = |sums: WrittenBack| {
+        world.snapshot.write_backs = vec![sums];
+        for _ in 0..3 {
+            world.wait(11);
+            world.look();
+        }
+        told_of_write_backs(&mut world)
+    };
+    let nothing: [&str; 0] = [];
+    assert_eq!(look(written(7, 3, Some(0))), nothing, "it gets on");
+    let failing = |pending, failed, last_error| WrittenBack { failed, last_error, ..written(pending, 3, None) };
+    let words = "Sql: WriteBackRefused (code 42P01): spec.onSent.sql: no such table";
+    assert_eq!(look(failing(7, 0, refused())), [words]);
+    assert_eq!(look(failing(4, 0, refused())), nothing, "the same with other figures");
+    assert_eq!(look(failing(4, 0, away())), ["Sql: WriteBackUnreachable: spec.onSent.sql: no answer"]);
+    assert_eq!(
+        look(failing(3, 1, away())),
+        ["Sql: WriteBackUnreachable: spec.onSent.sql: no answer; some are given up"]
+    );
+    assert_eq!(look(failing(2, 2, away())), nothing);
+    assert_eq!(look(failing(2, 2, None)), nothing, "that it is over is in the status");
+    assert_eq!(look(failing(2, 0, refused())), [words]);
+}
+
+#[test]
+fn an_operator_that_starts_anew_tells_no_failure_of_a_target_again() {
+    let mut world = ended();
+    let last_error = Some(Fault::new("WriteBackRefused", None, "spec.onSent.sql: no such table"));
+    world.snapshot.write_backs = vec![WrittenBack { last_error, ..written(7, 3, None) }];
+    world.look();
+    world.wait(11);
+    world.look();
+    assert_eq!(told_of_write_backs(&mut world).len(), 1);
+    world.memory = Default::default();
+    world.wait(11);
+    world.look();
+    assert_eq!(told_of_write_backs(&mut world).len(), 0);
 }

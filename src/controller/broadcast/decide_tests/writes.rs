@@ -1,11 +1,14 @@
 use proptest::prelude::*;
 
 use super::world::{World, waiting};
+use crate::api::WriteBackTarget;
+use crate::controller::broadcast::WRITE_BACK_FAILING;
 use crate::delivery::gate::Block;
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
 use crate::delivery::recipient::{RETRIES_EXHAUSTED, SkipReason};
 use crate::delivery::time::{Span, Timestamp};
+use crate::ledger::WrittenBack;
 
 /// Plays a whole broadcast, a look a second, and gives the world at its end.
 fn deliver(recipients: i64, size: i64, per_second: i64) -> World {
@@ -84,6 +87,34 @@ fn trouble_at_every_batch_costs_no_more_than_the_budget() {
         }
         world.look();
     }
+    let most = most_in_a_minute(&world.writes) + OF_THE_CHANNEL;
+    assert!(most <= 30, "{most} in a minute");
+}
+
+#[test]
+fn targets_that_fail_again_and_again_cost_no_more_than_the_budget() {
+    let mut world = World::planned(5_000, 100);
+    world.snapshot.rate = Rate::new(1, 1);
+    world.snapshot.effective_per_second = 1.0;
+    world.look();
+    world.pod("Running", Default::default());
+    for second in 0..300_i64 {
+        world.wait(1);
+        world.send(1);
+        let last_error = |target: &str| Some(Fault::new(if second % 2 == 0 { target } else { "Other" }, None, "no"));
+        world.snapshot.write_backs = [WriteBackTarget::Messenger, WriteBackTarget::Sql]
+            .map(|target| WrittenBack {
+                target,
+                pending: second,
+                done: second,
+                failed: 0,
+                last_error: last_error(target.as_str()),
+                due_at: None,
+            })
+            .into();
+        world.look();
+    }
+    assert!(world.told.iter().any(|told| told.reason == WRITE_BACK_FAILING));
     let most = most_in_a_minute(&world.writes) + OF_THE_CHANNEL;
     assert!(most <= 30, "{most} in a minute");
 }
