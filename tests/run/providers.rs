@@ -52,7 +52,12 @@ const WHATSAPP: Case = Case {
     member: r#"whatsapp: {phoneNumberID: "106540352242922", baseURL: "BASE"}"#,
     secret: r#"accessToken: "EAAB-canary-5f1c""#,
     recipients: ["+16505551234", "+4915112345678", "US.13491208655302741918"],
-    content: "    whatsapp: {template: {name: order, language: en, components: [{type: Body, parameters: [{text: A}]}]}}\n",
+    content: r#"    whatsapp: {template: {name: order, language: en, components: [
+      {type: Header, parameters: [{image: {url: "https://a.example/{{ who | default('all') }}.png"}}]},
+      {type: Body, parameters: [{text: A}, {currency: {amount: "12.99", code: EUR, fallback: "12.99 EUR"}}, {dateTime: "Monday"}]},
+      {type: Button, subType: QuickReply, index: 0, parameters: [{payload: stop}]},
+      {type: Button, subType: CopyCode, index: 1, parameters: [{couponCode: 25OFF}]}]}}
+"#,
     failure: ("131026", "Undeliverable"),
     credentials: "190",
     account: "106540352242922",
@@ -240,4 +245,22 @@ fn an_endpoint_is_sent_to_and_errs_as_its_channel_says() {
 #[test]
 fn telegram_is_sent_to_and_errs_in_its_own_words() {
     TELEGRAM.check();
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_in_for_one_recipient_refuses_the_plan() {
+    let content = "    whatsapp: {template: {name: sale, language: en, components: [{type: Header, parameters: \
+                   [{image: {url: \"{{ picture | default('https://a.example/all.png') }}\"}}]}]}}\n";
+    let stage = WHATSAPP.stage_saying(&[], content);
+    let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    let id = WHATSAPP.recipients[1];
+    let lacking = format!("{{id: \"{id}\", vars: {{picture: nowhere}}}}");
+    stage.write("run.yaml", text.replace(&format!("{{id: \"{id}\"}}"), &lacking));
+    let finished = WHATSAPP.run(&stage).0.exits(1);
+    assert!(
+        finished.stderr.contains("the url in the header of the template must be an absolute"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(stage.requests().len(), 0);
 }

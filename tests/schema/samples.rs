@@ -116,8 +116,18 @@ pub fn whatsapp_broadcast() -> Value {
             "name": "order_confirmation",
             "language": "en_US",
             "components": [
-                {"type": "Body", "parameters": [{"name": "first_name", "text": "{{ first_name | default('you') }}"}]},
+                {"type": "Body", "parameters": [
+                    {"name": "first_name", "text": "{{ first_name | default('you') }}"},
+                    {"currency": {"amount": "12.99", "code": "EUR", "fallback": "12.99 EUR"}},
+                    {"dateTime": "Monday"},
+                ]},
                 {"type": "Button", "subType": "QuickReply", "index": 1, "parameters": [{"payload": "stop"}]},
+                {"type": "Header", "parameters": [
+                    {"document": {"url": "https://cdn.example/1.pdf", "filename": "order.pdf"}},
+                    {"image": {"url": "https://cdn.example/1.png"}},
+                    {"video": {"url": "https://cdn.example/1.mp4"}},
+                ]},
+                {"type": "Button", "subType": "CopyCode", "index": 2, "parameters": [{"couponCode": "25OFF"}]},
             ],
         },
     }});
