@@ -90,7 +90,7 @@ const TWILIO: Case = Case {
 };
 
 const HTTP: Case = Case {
-    member: r#"http: {url: "BASE/v1/to/{{ id }}/send?key={{ secret.key }}", method: PUT, headers: [{name: Authorization, value: "Bearer {{ secret.key }}"}, {name: X-Id, value: "{{ message_id }} {{ secret.key }}"}], body: '{"text": {{ text }}, "attachments": {{ attachments }}, "key": {{ secret.key }}}', response: {messageIDPointer: /id, errorCodePointer: /error/code, errorMessagePointer: /error/message, codes: [{code: opted_out, class: PermanentRecipient}, {code: bad_key, class: Auth}]}}"#,
+    member: r#"http: {url: "BASE/v1/to/{{ id }}/send?key={{ secret.key }}", method: PUT, headers: [{name: Authorization, value: "Bearer {{ secret.key }}"}, {name: X-Id, value: "{{ message_id }} {{ secret.key }}"}], body: '{"text": {{ text }}, "attachments": {{ attachments }}, "key": {{ secret.key }}}', response: {messageIDPointer: /id, errorCodePointer: /error/code, errorMessagePointer: /error/message, codes: [{code: opted_out, class: OptedOut}, {code: bad_key, class: Auth}]}}"#,
     secret: "key: canary-5f1c",
     recipients: ["+1 415/5550100?", "7001", "ana@example.com"],
     content: "",
@@ -245,6 +245,26 @@ fn an_endpoint_is_sent_to_and_errs_as_its_channel_says() {
 #[test]
 fn telegram_is_sent_to_and_errs_in_its_own_words() {
     TELEGRAM.check();
+}
+
+/// The same documents with another name and text: another broadcast to the same people.
+fn again(stage: &Stage, name: &str) {
+    let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    stage.write("run.yaml", text.replace("{name: sale}", &format!("{{name: {name}}}")).replace("Hello", "Once more"));
+}
+
+#[test]
+fn who_has_opted_out_by_an_endpoints_answer_is_skipped_by_the_next_broadcast_without_a_call() {
+    let stage = HTTP.stage(&["--fail", "error:opted_out=1"]);
+    let (finished, _) = HTTP.run(&stage);
+    finished.exits(2);
+    assert_eq!(stage.requests().len(), 3);
+    stage.settings("{\"fail\": []}");
+    again(&stage, "next");
+    let (_, status) = HTTP.run(&stage);
+    assert_eq!(stage.requests().len(), 3, "nobody is called");
+    assert_eq!((&status["recipients"]["planned"], &status["recipients"]["skipped"]), (&3.into(), &3.into()));
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "OptedOut", "count": 3}));
 }
 
 #[test]
