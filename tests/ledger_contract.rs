@@ -158,6 +158,7 @@ macro_rules! contract {
                     a_window_that_closes_before_the_slot_is_closed
                     who_writes_while_they_wait_is_messaged
                     who_is_imported_as_active_while_they_wait_is_messaged
+                    of_twilio_the_window_is_that_of_its_channels_and_of_no_sms
                     a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile
                     whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
                     a_contacts_activity_counts_where_a_row_says_less

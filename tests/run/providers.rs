@@ -268,6 +268,25 @@ fn who_has_opted_out_by_an_endpoints_answer_is_skipped_by_the_next_broadcast_wit
 }
 
 #[test]
+fn who_is_out_of_the_window_of_a_channel_of_twilio_is_skipped_without_a_call() {
+    let service = Case {
+        member: r#"twilio: {accountSID: AC00000000000000000000000000000001, messagingServiceSID: MG0123456789abcdef0123456789abcdef, baseURL: "BASE"}"#,
+        ..TWILIO
+    };
+    let stage = service.stage(&[]);
+    let mut text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    for id in service.recipients {
+        let long_ago = format!("{{id: \"{id}\", vars: {{last_active_time: \"2020-01-01T00:00:00Z\"}}}}");
+        text = text.replace(&format!("{{id: \"{id}\"}}"), &long_ago);
+    }
+    stage.write("run.yaml", text);
+    let (finished, status) = service.run(&stage);
+    finished.exits(2);
+    assert_eq!(stage.accepted(), ["+14255550100", "+14255550101"], "an SMS has no window");
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "WindowClosed", "count": 1}));
+}
+
+#[test]
 fn a_template_that_cannot_be_filled_in_for_one_recipient_refuses_the_plan() {
     let content = "    whatsapp: {template: {name: sale, language: en, components: [{type: Header, parameters: \
                    [{image: {url: \"{{ picture | default('https://a.example/all.png') }}\"}}]}]}}\n";

@@ -17,6 +17,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::provider::reply_window::has_window;
 
 /// Rows of an unsealed plan are deleted in slices, so that no transaction holds the ledger for long.
 const DELETE_SLICE: i64 = 5_000;
@@ -202,12 +203,12 @@ struct Known {
 }
 
 impl Known {
-    /// The later of both activities; a row that comes from the future is of now.
-    fn of(contact: Option<&Standing>, suppressed: bool, row: &PlanRow, now: Timestamp) -> Known {
+    /// The later of both activities, where it means anything for the message; a row that comes from the future is of now.
+    fn of(contact: Option<&Standing>, suppressed: bool, row: &PlanRow, judged: bool, now: Timestamp) -> Known {
         let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text)).map(|at| at.min(now).0);
         let kept = contact.and_then(|contact| contact.active_at);
         let opted_out = suppressed || contact.is_some_and(|contact| contact.opted_out_at.is_some());
-        Known { active_at: told.max(kept), opted_out }
+        Known { active_at: told.max(kept).filter(|_| judged), opted_out }
     }
 }
 
@@ -223,8 +224,11 @@ async fn enter<S: Store>(
     let excluded = listed(store, PlanList::Excluded, broadcast.id, &recipients).await?;
     let suppressed = listed(store, PlanList::Suppressed, broadcast.id, &recipients).await?;
     let known = contacts::known_among(store, broadcast.account_id, &recipients).await?;
+    let (provider,): (String,) =
+        store.one("SELECT provider FROM account WHERE id = $1", args![broadcast.account_id]).await?;
     let standing = |(index, row): (usize, &PlanRow)| {
-        Known::of(known.get(row.recipient.as_str()), suppressed.contains(&index), row, now)
+        let judged = broadcast.reply_window.is_none() || has_window(&provider, &row.recipient);
+        Known::of(known.get(row.recipient.as_str()), suppressed.contains(&index), row, judged, now)
     };
     let standing: Vec<Known> = rows.iter().enumerate().map(standing).collect();
     let entered = |dropped: Vec<(usize, Dropped)>| {
