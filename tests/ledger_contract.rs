@@ -25,6 +25,8 @@ mod figures;
 mod gates;
 #[path = "ledger_contract/losses.rs"]
 mod losses;
+#[path = "ledger_contract/marketing.rs"]
+mod marketing;
 #[path = "ledger_contract/notifications.rs"]
 mod notifications;
 #[path = "ledger_contract/outcomes.rs"]
@@ -152,6 +154,10 @@ macro_rules! contract {
                     an_excluded_contacts_source_excludes_who_has_opted_out_too
                     a_tag_of_a_message_is_an_audience_at_once
                     contacts_longer_than_a_page_come_whole_and_nobody_twice
+                }
+                marketing {
+                    who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_to_be_none
+                    who_resumes_marketing_is_messaged_again
                 }
                 reply_windows {
                     whose_window_has_closed_is_skipped_and_not_given_out

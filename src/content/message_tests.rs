@@ -6,6 +6,7 @@ use crate::api::channel::ChannelProvider;
 use crate::api::content::{
     Attachment, AttachmentType, SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode,
     WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppMedia, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppTemplateCategory,
 };
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -129,7 +130,8 @@ fn a_template_of_the_provider_is_previewed_by_what_is_filled_in() {
     let image = Some(WhatsAppMedia { url: "https://a.example/{{ name }}.png".into() });
     let header = part(WhatsAppComponentType::Header, vec![WhatsAppParameter { image, ..WhatsAppParameter::default() }]);
     let body = part(WhatsAppComponentType::Body, vec![parameter("{{ name }}"), parameter("A7")]);
-    let template = WhatsAppTemplate { name: "order".into(), language: "en".into(), components: vec![header, body] };
+    let (name, language, components) = ("order".into(), "en".into(), vec![header, body]);
+    let template = WhatsAppTemplate { name, language, category: WhatsAppTemplateCategory::Utility, components };
     let whatsapp = WhatsAppContent { template: Some(template), preview_url: false };
     let content = Content { whatsapp: Some(whatsapp), ..Content::default() };
     let template = MessageTemplate::compile(&content, ChannelProvider::WhatsApp).unwrap();

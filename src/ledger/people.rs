@@ -15,6 +15,8 @@ pub struct Deeds {
     /// When each was last heard of.
     pub heard: Vec<(String, Timestamp)>,
     pub wishes: Vec<Wish>,
+    /// The same of marketing messages alone.
+    pub of_marketing: Vec<Wish>,
 }
 
 /// What a person wants.
@@ -33,27 +35,31 @@ impl Deeds {
     pub fn of(events: &[ProviderEvent]) -> Deeds {
         let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
         let mut wishes: BTreeMap<&str, (Timestamp, bool)> = BTreeMap::new();
+        let mut of_marketing = wishes.clone();
         for event in events {
             let ProviderEvent::Person { recipient, deed, at } = event else { continue };
             if canonical_id(recipient).ok() != Some(recipient.as_str()) {
                 continue;
             }
-            match deed {
+            let (wishes, told) = match deed {
                 Deed::Wrote => {
                     let last = heard.entry(recipient).or_insert(*at);
                     *last = (*last).max(*at);
+                    continue;
                 }
-                Deed::OptedOut | Deed::OptedIn => {
-                    let told = (*at, *deed == Deed::OptedOut);
-                    let last = wishes.entry(recipient).or_insert(told);
-                    *last = (*last).max(told);
+                Deed::OptedOut | Deed::OptedIn => (&mut wishes, (*at, *deed == Deed::OptedOut)),
+                Deed::StoppedMarketing | Deed::ResumedMarketing => {
+                    (&mut of_marketing, (*at, *deed == Deed::StoppedMarketing))
                 }
-            }
+            };
+            let last = wishes.entry(recipient).or_insert(told);
+            *last = (*last).max(told);
         }
         let wish = |(recipient, (at, opts_out)): (&str, _)| Wish { recipient: recipient.to_owned(), opts_out, at };
         Deeds {
             heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(),
             wishes: wishes.into_iter().map(wish).collect(),
+            of_marketing: of_marketing.into_iter().map(wish).collect(),
         }
     }
 }
@@ -78,6 +84,9 @@ mod tests {
             person("ann", Deed::Wrote, 4),
             person("ann", Deed::Wrote, 2),
             person("  eve ", Deed::OptedOut, 9),
+            person("dan", Deed::ResumedMarketing, 4),
+            person("dan", Deed::StoppedMarketing, 5),
+            person("ann", Deed::ResumedMarketing, 6),
         ];
         let deeds = Deeds::of(&told);
         let wishes = [("ann", true, 5), ("ben", true, 5), ("cem", false, 6)].map(|(recipient, opts_out, at)| Wish {
@@ -86,6 +95,8 @@ mod tests {
             at: Timestamp::from_secs(at),
         });
         assert_eq!(deeds.wishes, wishes);
+        let of_marketing = deeds.of_marketing.iter().map(|wish| (wish.recipient.as_str(), wish.opts_out));
+        assert_eq!(of_marketing.collect::<Vec<_>>(), [("ann", false), ("dan", true)]);
         assert_eq!(deeds.heard, [("ann".to_owned(), Timestamp::from_secs(4))]);
     }
 }

@@ -303,3 +303,24 @@ fn a_template_that_cannot_be_filled_in_for_one_recipient_refuses_the_plan() {
     );
     assert_eq!(stage.requests().len(), 0);
 }
+
+#[test]
+fn who_has_stopped_marketing_is_skipped_by_the_next_campaign_and_reached_by_what_is_none() {
+    let stage = WHATSAPP.stage(&["--fail", "131050=1"]);
+    let (finished, status) = WHATSAPP.run(&stage);
+    finished.exits(2);
+    assert_eq!((stage.requests().len(), &status["reasons"][0]["reason"]), (3, &"MarketingStopped".into()));
+    stage.settings("{\"fail\": []}");
+    let first = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    let other = |name: &str, template: &str| {
+        let text = first.replace("{name: sale}", &format!("{{name: {name}}}"));
+        stage.write("run.yaml", text.replace("{name: order,", &format!("{{name: {template},")));
+        WHATSAPP.run(&stage)
+    };
+    let (_, status) = other("next-campaign", "spring");
+    assert_eq!(stage.requests().len(), 3, "nobody is called");
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "OptedOut", "count": 3}));
+    let (finished, status) = other("orders", "ready, category: Utility");
+    finished.exits(0);
+    assert_eq!((&status["recipients"]["sent"], stage.accepted().len()), (&3.into(), 3));
+}

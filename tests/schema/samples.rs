@@ -115,6 +115,7 @@ pub fn whatsapp_broadcast() -> Value {
         "template": {
             "name": "order_confirmation",
             "language": "en_US",
+            "category": "Utility",
             "components": [
                 {"type": "Body", "parameters": [
                     {"name": "first_name", "text": "{{ first_name | default('you') }}"},

@@ -43,10 +43,23 @@ pub struct WhatsAppTemplate {
     /// The language it was approved in, e.g. `en_US`: 2 to 16 characters. Required.
     #[schemars(length(min = 2, max = 16), regex(pattern = TEMPLATE_LANGUAGE))]
     pub language: String,
+    /// The category it was approved in: `Marketing` (the default), `Utility` or `Authentication`. Who has stopped the marketing
+    /// messages of the business is planned and skipped (OptedOut), but for templates of `Utility` and `Authentication`.
+    #[serde(default)]
+    pub category: WhatsAppTemplateCategory,
     /// What is filled in, part by part, at most 12. Parts without variables are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "components_schema")]
     pub components: Vec<WhatsAppComponent>,
+}
+
+/// What Meta has approved a template for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WhatsAppTemplateCategory {
+    #[default]
+    Marketing,
+    Utility,
+    Authentication,
 }
 
 /// One part of a template.

@@ -25,7 +25,7 @@ type Refused<T> = Result<T, LedgerError>;
 const WRITTEN_AT_ONCE: usize = 250;
 
 /// What stands until a broadcast tells the account's own.
-const NO_RATE: Rate = Rate { messages: 1, period_seconds: 1 };
+pub(super) const NO_RATE: Rate = Rate { messages: 1, period_seconds: 1 };
 
 /// What is known of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]

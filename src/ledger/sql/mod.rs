@@ -16,6 +16,7 @@ mod exchange;
 mod ledger;
 mod loss;
 mod maintain;
+mod marketing;
 mod opt_outs;
 pub(super) mod outbox;
 mod owed;

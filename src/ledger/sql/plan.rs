@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::contacts::{self, Standing};
 use super::duplicate::{self, Comparison, Pair};
+use super::marketing;
 use super::opt_outs;
 use super::rows::{self, BroadcastRow, Opened};
 use super::store::{PlanList, PlannedRow, Store};
@@ -226,9 +227,11 @@ async fn enter<S: Store>(
     let known = contacts::known_among(store, broadcast.account_id, &recipients).await?;
     let (provider,): (String,) =
         store.one("SELECT provider FROM account WHERE id = $1", args![broadcast.account_id]).await?;
+    let stopped = marketing::left_out(store, broadcast, &provider, &recipients).await?;
     let standing = |(index, row): (usize, &PlanRow)| {
+        let suppressed = suppressed.contains(&index) || stopped.contains(&row.recipient);
         let judged = broadcast.reply_window.is_none() || has_window(&provider, &row.recipient);
-        Known::of(known.get(row.recipient.as_str()), suppressed.contains(&index), row, judged, now)
+        Known::of(known.get(row.recipient.as_str()), suppressed, row, judged, now)
     };
     let standing: Vec<Known> = rows.iter().enumerate().map(standing).collect();
     let entered = |dropped: Vec<(usize, Dropped)>| {

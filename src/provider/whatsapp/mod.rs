@@ -5,6 +5,7 @@
 
 pub mod callback;
 pub mod errors;
+pub mod marketing;
 mod template;
 
 use std::fmt;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::api::content::{
     WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppTemplateCategory,
 };
 use crate::delivery::time::Timestamp;
 
@@ -36,7 +37,9 @@ fn part(kind: WhatsAppComponentType, parameters: Vec<WhatsAppParameter>) -> What
 }
 
 fn template_of(components: Vec<WhatsAppComponent>) -> Extras {
-    let template = WhatsAppTemplate { name: "order_confirmation".into(), language: "en_US".into(), components };
+    let category = WhatsAppTemplateCategory::default();
+    let template =
+        WhatsAppTemplate { name: "order_confirmation".into(), language: "en_US".into(), category, components };
     Extras::WhatsApp(WhatsAppContent { template: Some(template), preview_url: false })
 }
 
