@@ -25,6 +25,8 @@ mod figures;
 mod gates;
 #[path = "ledger_contract/losses.rs"]
 mod losses;
+#[path = "ledger_contract/marketing.rs"]
+mod marketing;
 #[path = "ledger_contract/notifications.rs"]
 mod notifications;
 #[path = "ledger_contract/outcomes.rs"]
@@ -153,11 +155,16 @@ macro_rules! contract {
                     a_tag_of_a_message_is_an_audience_at_once
                     contacts_longer_than_a_page_come_whole_and_nobody_twice
                 }
+                marketing {
+                    who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_to_be_none
+                    who_resumes_marketing_is_messaged_again
+                }
                 reply_windows {
                     whose_window_has_closed_is_skipped_and_not_given_out
                     a_window_that_closes_before_the_slot_is_closed
                     who_writes_while_they_wait_is_messaged
                     who_is_imported_as_active_while_they_wait_is_messaged
+                    of_twilio_the_window_is_that_of_its_channels_and_of_no_sms
                     a_repeat_gives_no_new_slot_to_who_is_barred_meanwhile
                     whose_window_has_closed_is_found_behind_many_broadcasts_where_it_is_quiet
                     a_contacts_activity_counts_where_a_row_says_less

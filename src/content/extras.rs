@@ -35,6 +35,13 @@ pub(super) struct Text<'a> {
     pub text: &'a mut String,
 }
 
+impl Text<'_> {
+    /// Whether it is where something is fetched from or leads to: members called so are, of every provider.
+    pub fn is_link(&self) -> bool {
+        self.place.ends_with("url")
+    }
+}
+
 impl Extras {
     /// The block for this provider.
     ///

@@ -76,10 +76,17 @@ impl MessageTemplate {
         Ok(MessageTemplate { text, extras, texts, attachments, links, parts: parts::parts(content, provider) })
     }
 
-    /// What anybody who reads the broadcast is shown of a message: its words as they are, and its attachments as they are
-    /// written, since a link with a recipient's variables may open something that is for that recipient alone.
+    /// What anybody who reads the broadcast is shown of a message: its words as they are, and its attachments and links as
+    /// they are written, since a link with a recipient's variables may open something that is for that recipient alone.
     pub fn sample(&self, rendered: &Rendered) -> String {
-        Rendered { attachments: self.attachments.clone(), ..rendered.clone() }.preview()
+        let mut shown = Rendered { attachments: self.attachments.clone(), ..rendered.clone() };
+        let mut written = self.extras.clone();
+        for (shown, written) in shown.extras.texts_mut().into_iter().zip(written.texts_mut()) {
+            if shown.is_link() {
+                std::mem::swap(shown.text, written.text);
+            }
+        }
+        shown.preview()
     }
 
     /// In how many parts the message is sent to everybody.

@@ -5,7 +5,8 @@ use crate::api::Content;
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
     Attachment, AttachmentType, SlackContent, TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode,
-    WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppMedia, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppTemplateCategory,
 };
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -124,16 +125,17 @@ fn links_of_attachments_are_filled_in_and_previewed_and_refused_by_their_place()
 
 #[test]
 fn a_template_of_the_provider_is_previewed_by_what_is_filled_in() {
-    let parameter = |text: &str| WhatsAppParameter { name: None, text: Some(text.into()), payload: None };
-    let body = WhatsAppComponent {
-        kind: WhatsAppComponentType::Body,
-        sub_type: None,
-        index: None,
-        parameters: vec![parameter("{{ name }}"), parameter("A7")],
-    };
-    let template = WhatsAppTemplate { name: "order".into(), language: "en".into(), components: vec![body] };
+    let parameter = |text: &str| WhatsAppParameter { text: Some(text.into()), ..WhatsAppParameter::default() };
+    let part = |kind, parameters| WhatsAppComponent { kind, sub_type: None, index: None, parameters };
+    let image = Some(WhatsAppMedia { url: "https://a.example/{{ name }}.png".into() });
+    let header = part(WhatsAppComponentType::Header, vec![WhatsAppParameter { image, ..WhatsAppParameter::default() }]);
+    let body = part(WhatsAppComponentType::Body, vec![parameter("{{ name }}"), parameter("A7")]);
+    let (name, language, components) = ("order".into(), "en".into(), vec![header, body]);
+    let template = WhatsAppTemplate { name, language, category: WhatsAppTemplateCategory::Utility, components };
     let whatsapp = WhatsAppContent { template: Some(template), preview_url: false };
     let content = Content { whatsapp: Some(whatsapp), ..Content::default() };
     let template = MessageTemplate::compile(&content, ChannelProvider::WhatsApp).unwrap();
-    assert_eq!(template.render(&vars(&[("name", "Ana")])).unwrap().preview(), "Ana | A7");
+    let rendered = template.render(&vars(&[("name", "Ana")])).unwrap();
+    assert_eq!(rendered.preview(), "https://a.example/Ana.png | Ana | A7");
+    assert_eq!(template.sample(&rendered), "https://a.example/{{ name }}.png | Ana | A7", "nobody's own link is shown");
 }

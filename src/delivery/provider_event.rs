@@ -79,6 +79,10 @@ pub enum Deed {
     OptedOut,
     /// Wants them again.
     OptedIn,
+    /// Wants no marketing messages, and others all the same.
+    StoppedMarketing,
+    /// Wants them again.
+    ResumedMarketing,
     /// Wrote to the account, or pressed a button of a message.
     Wrote,
 }

@@ -164,7 +164,9 @@ impl Declaration {
             audience_hash: digest(&plain_json(&spec.audience)),
             account,
             account_rate: rate(ceiling),
-            reply_window: channel.account().and_then(|account| reply_window(account.provider(), &content)),
+            reply_window: channel
+                .account()
+                .and_then(|account| reply_window(account.provider(), &account.account(), &content)),
             sent_tags: spec.sent_tags().to_vec(),
             content,
             orders: None,

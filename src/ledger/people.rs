@@ -17,6 +17,8 @@ pub struct Deeds {
     pub heard: Vec<(String, Timestamp)>,
     /// In the order in which they were told.
     pub wishes: Vec<Wish>,
+    /// The same of marketing messages alone.
+    pub of_marketing: Vec<Wish>,
 }
 
 /// A wish that names its message is known by it for so long, since its provider signs no time: whoever kept the call could tell
@@ -58,6 +60,7 @@ impl Deeds {
     pub fn of(events: &[ProviderEvent]) -> Deeds {
         let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
         let mut wishes = Vec::new();
+        let mut of_marketing: BTreeMap<&str, (Timestamp, bool)> = BTreeMap::new();
         for event in events {
             let ProviderEvent::Person { recipient, deed, at, message } = event else { continue };
             if canonical_id(recipient).ok() != Some(recipient.as_str()) {
@@ -74,9 +77,24 @@ impl Deeds {
                     at: *at,
                     message: message.as_deref().map(|message| plain(message, MAX_PROVIDER_ID)),
                 }),
+                Deed::StoppedMarketing | Deed::ResumedMarketing => {
+                    let told = (*at, *deed == Deed::StoppedMarketing);
+                    let last = of_marketing.entry(recipient).or_insert(told);
+                    *last = (*last).max(told);
+                }
             }
         }
-        Deeds { heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(), wishes }
+        let wish = |(recipient, (at, opts_out)): (&str, _)| Wish {
+            recipient: recipient.to_owned(),
+            opts_out,
+            at,
+            message: None,
+        };
+        Deeds {
+            heard: heard.into_iter().map(|(recipient, at)| (recipient.to_owned(), at)).collect(),
+            wishes,
+            of_marketing: of_marketing.into_iter().map(wish).collect(),
+        }
     }
 }
 
@@ -100,6 +118,9 @@ mod tests {
             person("ann", Deed::Wrote, 4),
             person("ann", Deed::Wrote, 2),
             person("  eve ", Deed::OptedOut, 9),
+            person("dan", Deed::ResumedMarketing, 4),
+            person("dan", Deed::StoppedMarketing, 5),
+            person("ann", Deed::ResumedMarketing, 6),
         ];
         let deeds = Deeds::of(&told);
         let wishes = [("ann", true, 5), ("ben", true, 5), ("cem", false, 6)].map(|(recipient, opts_out, at)| Wish {
@@ -109,6 +130,8 @@ mod tests {
             message: None,
         });
         assert_eq!(Wish::latest(&deeds.wishes), wishes.iter().collect::<Vec<_>>());
+        let of_marketing = deeds.of_marketing.iter().map(|wish| (wish.recipient.as_str(), wish.opts_out));
+        assert_eq!(of_marketing.collect::<Vec<_>>(), [("ann", false), ("dan", true)]);
         assert_eq!(deeds.heard, [("ann".to_owned(), Timestamp::from_secs(4))]);
     }
 }

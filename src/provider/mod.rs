@@ -280,20 +280,28 @@ fn attachment<'a>(message: &Message<'a>) -> Result<Option<&'a Attachment>, Encod
 
 /// Checks that a rendered link is one that a provider can fetch.
 fn check_link(attachment: &Attachment) -> Result<&Attachment, EncodeError> {
-    let url = &attachment.url;
-    let fits = url.len() <= MAX_ATTACHMENT_URL && absolute_url("url", url).is_ok();
-    fits.then_some(attachment).ok_or_else(|| {
-        let problem = format!(
-            "the url of an attachment must be an absolute https:// or http:// URL of at most {MAX_ATTACHMENT_URL} visible \
-             ASCII characters after rendering"
-        );
-        EncodeError::Request(problem)
-    })
+    is_link(&attachment.url).then_some(attachment).ok_or_else(|| not_a_link("the url of an attachment"))
+}
+
+/// Whether a provider can fetch something there.
+fn is_link(url: &str) -> bool {
+    url.len() <= MAX_ATTACHMENT_URL && absolute_url("url", url).is_ok()
+}
+
+fn not_a_link(what: &str) -> EncodeError {
+    EncodeError::Request(format!(
+        "{what} must be an absolute https:// or http:// URL of at most {MAX_ATTACHMENT_URL} visible ASCII characters after \
+         rendering"
+    ))
 }
 
 /// The last piece of a link's path: what people take for the name of the file.
 fn file_name(attachment: &Attachment) -> Option<&str> {
-    let path = attachment.url.split(['?', '#']).next()?;
+    file_name_of(&attachment.url)
+}
+
+fn file_name_of(url: &str) -> Option<&str> {
+    let path = url.split(['?', '#']).next()?;
     let (_, host_and_path) = path.split_once("://")?;
     let (_, name) = host_and_path.rsplit_once('/')?;
     Some(name).filter(|name| !name.is_empty())

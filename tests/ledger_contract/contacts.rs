@@ -55,7 +55,7 @@ pub async fn plan_rows<L: Backend>(world: &World<L>, broadcast: BroadcastId, row
 }
 
 /// Sends to everybody who may be taken, with an outcome by number.
-async fn send<L: Backend>(world: &World<L>, broadcast: BroadcastId, outcome: fn(i64) -> Outcome) {
+pub async fn send<L: Backend>(world: &World<L>, broadcast: BroadcastId, outcome: fn(i64) -> Outcome) {
     let mut sender = Sender::new(&format!("sender-{}", broadcast.0), broadcast);
     let mut told = Vec::new();
     while world.snapshot(broadcast).await.finished_at.is_none() {

@@ -6,7 +6,7 @@ use herald::delivery::outcome::Outcome;
 use herald::delivery::recipient::RecipientState::{Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::plan::PlanRow;
-use herald::ledger::{ContactRow, Declaration};
+use herald::ledger::{AccountKey, ContactRow, Declaration};
 
 use super::contacts::{DAY, SECOND, contact, opt_out, plan_rows, states, vars, windowed};
 use super::quiet_hours::quiet;
@@ -139,4 +139,20 @@ pub async fn a_contacts_activity_counts_where_a_row_says_less<L: Backend>(world:
     let without = world.planned(&declaration("no-window"), 3).await;
     world.maintain_all().await;
     assert_eq!(states(world, without).await, [Pending, Pending, Pending]);
+}
+
+pub async fn of_twilio_the_window_is_that_of_its_channels_and_of_no_sms<L: Backend>(world: &World<L>) {
+    let account = AccountKey { provider: "twilio".into(), ..declaration("any").account };
+    let broadcast = world.declare(&Declaration { account: account.clone(), ..windowed("one") }).await.id;
+    let (sms, whatsapp, messenger) = ("+14155550100", "whatsapp:+14155550100", "messenger:7");
+    let row = |recipient: &str| PlanRow { recipient: recipient.into(), ..last_active(0, world.now() - DAY - SECOND) };
+    plan_rows(world, broadcast, &[row(sms), row(whatsapp), row(messenger), row("+14155550101")]).await;
+    // Who writes by SMS opens no window that could close.
+    world.ledger.heard_from(&account, &[(sms.into(), world.now())]).await.unwrap();
+    world.pass(DAY + SECOND);
+    world.maintain_all().await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    assert_eq!(states(world, broadcast).await, [Sent, Skipped, Skipped, Pending]);
+    assert_eq!(world.tally(broadcast, Skipped, "WindowClosed").await, 2);
+    assert_eq!(seqs(&sender.take(world, 5).await), [3]);
 }

@@ -11,6 +11,10 @@ use super::run_support::{Stage, broadcast, people};
 /// The vector of the reference libraries, and another of 32 bytes.
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const NEW_SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+/// Secret and public keys of RFC 8032, section 7.1: those of test 1, and the public one of test 2.
+const ED25519_SECRET: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+const ED25519_PUBLIC: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+const OTHER_ED25519_PUBLIC: &str = "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
 const ALL: &str = "BatchCompleted, BroadcastStarted, BroadcastSuspended, BroadcastStalled, BroadcastFinished";
 /// Stands in the path of an endpoint and must be seen nowhere else.
 const CANARY: &str = "T0K3N-of-the-endpoint";
@@ -159,6 +163,24 @@ fn while_a_secret_is_changed_receivers_with_either_take_what_comes() {
     let told = receiver.taken().remove(0);
     assert!(told.is_signed_by(SECRET) && told.is_signed_by(NEW_SECRET));
     assert_eq!(told.header("webhook-signature").split(' ').count(), 2);
+}
+
+#[test]
+fn a_receiver_that_knows_the_public_key_alone_takes_what_an_asymmetric_key_signs() {
+    // By itself, and beside a symmetric one while receivers change over.
+    for secret in [ED25519_SECRET.to_owned(), format!("{SECRET} {ED25519_SECRET}")] {
+        let (stage, receiver) = (Stage::open(&[]), Receiver::start(|_, _| 200));
+        stage.documents(200, &[hook(&secret), telling(&receiver.url, ALL, 30, "  delivery: {batchSize: 10}\n")]);
+        let finished = stage.run(&[]).exits(0);
+        assert!(!finished.stderr.contains("whsk_") && !finished.stdout.contains("whsk_"));
+        assert_eq!(receiver.events().len(), 5);
+        for told in receiver.taken() {
+            assert!(told.is_signed_for(ED25519_PUBLIC) && !told.is_signed_for(OTHER_ED25519_PUBLIC), "{told:?}");
+            let changed = Told { body: [&told.body[..], b" "].concat(), ..told.clone() };
+            assert!(!changed.is_signed_for(ED25519_PUBLIC), "a body that was changed on its way");
+            assert_eq!(told.is_signed_by(SECRET), secret.starts_with(SECRET));
+        }
+    }
 }
 
 #[test]

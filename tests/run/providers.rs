@@ -52,7 +52,12 @@ const WHATSAPP: Case = Case {
     member: r#"whatsapp: {phoneNumberID: "106540352242922", baseURL: "BASE"}"#,
     secret: r#"accessToken: "EAAB-canary-5f1c""#,
     recipients: ["+16505551234", "+4915112345678", "US.13491208655302741918"],
-    content: "    whatsapp: {template: {name: order, language: en, components: [{type: Body, parameters: [{text: A}]}]}}\n",
+    content: r#"    whatsapp: {template: {name: order, language: en, components: [
+      {type: Header, parameters: [{image: {url: "https://a.example/{{ who | default('all') }}.png"}}]},
+      {type: Body, parameters: [{text: A}, {currency: {amount: "12.99", code: EUR, fallback: "12.99 EUR"}}, {dateTime: "Monday"}]},
+      {type: Button, subType: QuickReply, index: 0, parameters: [{payload: stop}]},
+      {type: Button, subType: CopyCode, index: 1, parameters: [{couponCode: 25OFF}]}]}}
+"#,
     failure: ("131026", "Undeliverable"),
     credentials: "190",
     account: "106540352242922",
@@ -85,7 +90,7 @@ const TWILIO: Case = Case {
 };
 
 const HTTP: Case = Case {
-    member: r#"http: {url: "BASE/v1/to/{{ id }}/send?key={{ secret.key }}", method: PUT, headers: [{name: Authorization, value: "Bearer {{ secret.key }}"}, {name: X-Id, value: "{{ message_id }} {{ secret.key }}"}], body: '{"text": {{ text }}, "attachments": {{ attachments }}, "key": {{ secret.key }}}', response: {messageIDPointer: /id, errorCodePointer: /error/code, errorMessagePointer: /error/message, codes: [{code: opted_out, class: PermanentRecipient}, {code: bad_key, class: Auth}]}}"#,
+    member: r#"http: {url: "BASE/v1/to/{{ id }}/send?key={{ secret.key }}", method: PUT, headers: [{name: Authorization, value: "Bearer {{ secret.key }}"}, {name: X-Id, value: "{{ message_id }} {{ secret.key }}"}], body: '{"text": {{ text }}, "attachments": {{ attachments }}, "key": {{ secret.key }}}', response: {messageIDPointer: /id, errorCodePointer: /error/code, errorMessagePointer: /error/message, codes: [{code: opted_out, class: OptedOut}, {code: bad_key, class: Auth}]}}"#,
     secret: "key: canary-5f1c",
     recipients: ["+1 415/5550100?", "7001", "ana@example.com"],
     content: "",
@@ -240,4 +245,82 @@ fn an_endpoint_is_sent_to_and_errs_as_its_channel_says() {
 #[test]
 fn telegram_is_sent_to_and_errs_in_its_own_words() {
     TELEGRAM.check();
+}
+
+/// The same documents with another name and text: another broadcast to the same people.
+fn again(stage: &Stage, name: &str) {
+    let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    stage.write("run.yaml", text.replace("{name: sale}", &format!("{{name: {name}}}")).replace("Hello", "Once more"));
+}
+
+#[test]
+fn who_has_opted_out_by_an_endpoints_answer_is_skipped_by_the_next_broadcast_without_a_call() {
+    let stage = HTTP.stage(&["--fail", "error:opted_out=1"]);
+    let (finished, _) = HTTP.run(&stage);
+    finished.exits(2);
+    assert_eq!(stage.requests().len(), 3);
+    stage.settings("{\"fail\": []}");
+    again(&stage, "next");
+    let (_, status) = HTTP.run(&stage);
+    assert_eq!(stage.requests().len(), 3, "nobody is called");
+    assert_eq!((&status["recipients"]["planned"], &status["recipients"]["skipped"]), (&3.into(), &3.into()));
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "OptedOut", "count": 3}));
+}
+
+#[test]
+fn who_is_out_of_the_window_of_a_channel_of_twilio_is_skipped_without_a_call() {
+    let service = Case {
+        member: r#"twilio: {accountSID: AC00000000000000000000000000000001, messagingServiceSID: MG0123456789abcdef0123456789abcdef, baseURL: "BASE"}"#,
+        ..TWILIO
+    };
+    let stage = service.stage(&[]);
+    let mut text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    for id in service.recipients {
+        let long_ago = format!("{{id: \"{id}\", vars: {{last_active_time: \"2020-01-01T00:00:00Z\"}}}}");
+        text = text.replace(&format!("{{id: \"{id}\"}}"), &long_ago);
+    }
+    stage.write("run.yaml", text);
+    let (finished, status) = service.run(&stage);
+    finished.exits(2);
+    assert_eq!(stage.accepted(), ["+14255550100", "+14255550101"], "an SMS has no window");
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "WindowClosed", "count": 1}));
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_in_for_one_recipient_refuses_the_plan() {
+    let content = "    whatsapp: {template: {name: sale, language: en, components: [{type: Header, parameters: \
+                   [{image: {url: \"{{ picture | default('https://a.example/all.png') }}\"}}]}]}}\n";
+    let stage = WHATSAPP.stage_saying(&[], content);
+    let text = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    let id = WHATSAPP.recipients[1];
+    let lacking = format!("{{id: \"{id}\", vars: {{picture: nowhere}}}}");
+    stage.write("run.yaml", text.replace(&format!("{{id: \"{id}\"}}"), &lacking));
+    let finished = WHATSAPP.run(&stage).0.exits(1);
+    assert!(
+        finished.stderr.contains("the url in the header of the template must be an absolute"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(stage.requests().len(), 0);
+}
+
+#[test]
+fn who_has_stopped_marketing_is_skipped_by_the_next_campaign_and_reached_by_what_is_none() {
+    let stage = WHATSAPP.stage(&["--fail", "131050=1"]);
+    let (finished, status) = WHATSAPP.run(&stage);
+    finished.exits(2);
+    assert_eq!((stage.requests().len(), &status["reasons"][0]["reason"]), (3, &"MarketingStopped".into()));
+    stage.settings("{\"fail\": []}");
+    let first = std::fs::read_to_string(stage.path("run.yaml")).unwrap();
+    let other = |name: &str, template: &str| {
+        let text = first.replace("{name: sale}", &format!("{{name: {name}}}"));
+        stage.write("run.yaml", text.replace("{name: order,", &format!("{{name: {template},")));
+        WHATSAPP.run(&stage)
+    };
+    let (_, status) = other("next-campaign", "spring");
+    assert_eq!(stage.requests().len(), 3, "nobody is called");
+    assert_eq!(status["reasons"][0], serde_json::json!({"outcome": "Skipped", "reason": "OptedOut", "count": 3}));
+    let (finished, status) = other("orders", "ready, category: Utility");
+    finished.exits(0);
+    assert_eq!((&status["recipients"]["sent"], stage.accepted().len()), (&3.into(), 3));
 }

@@ -310,7 +310,43 @@ pub fn creations() -> Vec<(Value, &'static str)> {
         ),
         (
             with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/1/parameters/0/text", json!("x")),
-            "spec.content.whatsapp.template.components[1].parameters[0]: Invalid value: \"object\": exactly one of text and payload",
+            "spec.content.whatsapp.template.components[1].parameters[0]: Invalid value: \"object\": exactly one of text, payload, image",
+        ),
+        (
+            with(
+                whatsapp_broadcast(),
+                "/spec/content/whatsapp/template/components/2/parameters/1",
+                json!({"name": "picture", "image": {"url": "https://cdn.example/1.png"}}),
+            ),
+            "spec.content.whatsapp.template.components[2].parameters[1].name: Invalid value: \"picture\": only text, currency and dateTime",
+        ),
+        (
+            with(
+                whatsapp_broadcast(),
+                "/spec/content/whatsapp/template/components/0/parameters",
+                json!([{"image": {"url": "https://cdn.example/1.png"}}]),
+            ),
+            "spec.content.whatsapp.template.components[0].parameters: Invalid value: \"array\": image, video and document stand in a Header",
+        ),
+        (
+            with(
+                whatsapp_broadcast(),
+                "/spec/content/whatsapp/template/components/0/parameters",
+                json!([{"couponCode": "25OFF"}]),
+            ),
+            "spec.content.whatsapp.template.components[0].parameters: Invalid value: \"array\": a Button of QuickReply takes a payload",
+        ),
+        (
+            with(whatsapp_broadcast(), "/spec/content/whatsapp/template/components/1/subType", json!("URL")),
+            "spec.content.whatsapp.template.components[1].parameters: Invalid value: \"array\": a Button of QuickReply takes a payload",
+        ),
+        (
+            with(
+                whatsapp_broadcast(),
+                "/spec/content/whatsapp/template/components/0/parameters/1/currency/code",
+                json!("eur"),
+            ),
+            "spec.content.whatsapp.template.components[0].parameters[1].currency.code: Invalid value: \"eur\"",
         ),
         (
             with(messenger_broadcast(), "/spec/content/messenger/messagingType", json!("Update")),

@@ -115,9 +115,20 @@ pub fn whatsapp_broadcast() -> Value {
         "template": {
             "name": "order_confirmation",
             "language": "en_US",
+            "category": "Utility",
             "components": [
-                {"type": "Body", "parameters": [{"name": "first_name", "text": "{{ first_name | default('you') }}"}]},
+                {"type": "Body", "parameters": [
+                    {"name": "first_name", "text": "{{ first_name | default('you') }}"},
+                    {"currency": {"amount": "12.99", "code": "EUR", "fallback": "12.99 EUR"}},
+                    {"dateTime": "Monday"},
+                ]},
                 {"type": "Button", "subType": "QuickReply", "index": 1, "parameters": [{"payload": "stop"}]},
+                {"type": "Header", "parameters": [
+                    {"document": {"url": "https://cdn.example/1.pdf", "filename": "order.pdf"}},
+                    {"image": {"url": "https://cdn.example/1.png"}},
+                    {"video": {"url": "https://cdn.example/1.mp4"}},
+                ]},
+                {"type": "Button", "subType": "CopyCode", "index": 2, "parameters": [{"couponCode": "25OFF"}]},
             ],
         },
     }});

@@ -7,7 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::Value;
 use standardwebhooks::Webhook;
 
@@ -88,6 +91,15 @@ impl Told {
     /// Whether a receiver that knows this secret takes it.
     pub fn is_signed_by(&self, secret: &str) -> bool {
         Webhook::new(secret).unwrap().verify(&self.body, &self.headers).is_ok()
+    }
+
+    /// Whether a receiver that knows this public key of Ed25519, and no secret, takes it. The reference implementation in Rust
+    /// verifies no such signatures, so what is signed is put together here as the specification says it.
+    pub fn is_signed_for(&self, public_key: &str) -> bool {
+        let signed = [format!("{}.{}.", self.id(), self.header("webhook-timestamp")).as_bytes(), &self.body].concat();
+        let key = UnparsedPublicKey::new(&ED25519, STANDARD.decode(public_key).unwrap());
+        let signatures = self.header("webhook-signature").split(' ').filter_map(|one| one.strip_prefix("v1a,"));
+        signatures.map(|one| STANDARD.decode(one).unwrap()).any(|one| key.verify(&signed, &one).is_ok())
     }
 }
 

@@ -59,8 +59,8 @@ pub struct HttpStatusClass {
     #[x_kube(validation = Rule::new("self.all(s, s.split('-')[0] <= s.split('-')[s.split('-').size() - 1])")
         .message("a range begins with the lower status, as in 500-599"))]
     pub statuses: Vec<String>,
-    /// What they mean: `Accepted` (the message was taken), `PermanentRecipient` (this recipient cannot be reached),
-    /// `PermanentMessage` (the message is refused, whoever it is for), `Throttled` (the account was too quick), `ThrottledRecipient` (this
+    /// What they mean: `Accepted` (the message was taken), `PermanentRecipient` (this recipient cannot be reached), `OptedOut`
+    /// (this recipient wants no messages any more: every broadcast of the account skips them from then on), `PermanentMessage` (the message is refused, whoever it is for), `Throttled` (the account was too quick), `ThrottledRecipient` (this
     /// recipient was messaged too often), `Transient` (worth another try, and surely not taken), `Auth` (the credentials are refused: nobody is
     /// messaged until they are mended), `Blocked` (a person must look) or `Unknown`. Required.
     pub class: HttpClass,
@@ -82,6 +82,7 @@ pub struct HttpCodeClass {
 pub enum HttpClass {
     Accepted,
     PermanentRecipient,
+    OptedOut,
     PermanentMessage,
     Throttled,
     ThrottledRecipient,

@@ -12,7 +12,7 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// The longest link, as a template and rendered, in characters: what browsers and servers commonly take.
 pub const MAX_ATTACHMENT_URL: usize = 2_048;
 /// A link, or a template that may become one.
-const ATTACHMENT_URL: &str = r"^(https?://|\{\{|\{%)";
+pub(super) const ATTACHMENT_URL: &str = r"^(https?://|\{\{|\{%)";
 
 /// One picture, film, sound or file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

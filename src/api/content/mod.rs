@@ -17,7 +17,8 @@ pub use messenger::{
 pub use slack::{MAX_BLOCKS, SlackContent};
 pub use telegram::{TelegramButton, TelegramButtonRow, TelegramContent, TelegramParseMode};
 pub use whatsapp::{
-    WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent, WhatsAppCurrency, WhatsAppDocument,
+    WhatsAppMedia, WhatsAppParameter, WhatsAppTemplate, WhatsAppTemplateCategory,
 };
 
 /// The longest text template, in characters. Providers bound the rendered text, usually far lower.

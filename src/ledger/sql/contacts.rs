@@ -18,6 +18,7 @@ use crate::ledger::contacts::{ContactRow, Imported, MAX_TAGS_OF_CONTACT, OptedOu
 use crate::ledger::declaration::AccountKey;
 use crate::ledger::error::LedgerError;
 use crate::ledger::people::{OPTED_OUT, Wish};
+use crate::provider::reply_window::has_window;
 
 type Refused<T> = Result<T, LedgerError>;
 
@@ -25,7 +26,7 @@ type Refused<T> = Result<T, LedgerError>;
 const WRITTEN_AT_ONCE: usize = 250;
 
 /// What stands until a broadcast tells the account's own.
-const NO_RATE: Rate = Rate { messages: 1, period_seconds: 1 };
+pub(super) const NO_RATE: Rate = Rate { messages: 1, period_seconds: 1 };
 
 /// What is known of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -224,7 +225,7 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
     write(store, account, &written, false).await?;
     let is_newly_active =
         |one: &Standing| one.active_at > known.get(&one.recipient).and_then(|before| before.active_at);
-    written.retain(is_newly_active);
+    written.retain(|one| is_newly_active(one) && has_window(&key.provider, &one.recipient));
     reopen(store, account, &written, now).await?;
     write(store, account, &gone, true).await?;
     if !gone.is_empty() {
@@ -422,6 +423,7 @@ pub async fn heard_from<S: Store>(store: &mut S, key: &AccountKey, heard: &[(Str
         }
     }
     write(store, account, &written, false).await?;
+    written.retain(|one| has_window(&key.provider, &one.recipient));
     reopen(store, account, &written, now).await
 }
 

@@ -6,8 +6,8 @@ use super::duplicate::Comparison;
 use super::plan::{Begin, Seal};
 use super::store::{Database, PlanList, Store};
 use super::{
-    attachments, audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, opened, opt_outs,
-    outbox, owed, owner, plan, posting, read, receive, results,
+    attachments, audience, contact_pages, contacts, declare, duplicate, early, exchange, maintain, marketing, opened,
+    opt_outs, outbox, owed, owner, plan, posting, read, receive, results,
 };
 use crate::api::content::MAX_ATTACHMENTS;
 use crate::delivery::notification::Standing;
@@ -248,6 +248,9 @@ impl<D: Database> ReceiverLedger for D {
         let deeds = Deeds::of(events);
         for slice in deeds.wishes.chunks(MAX_CONTACTS) {
             commit_always!(self, |store| contacts::wish(store, account, slice))?;
+        }
+        for slice in deeds.of_marketing.chunks(MAX_CONTACTS) {
+            commit_always!(self, |store| marketing::wish(store, account, slice))?;
         }
         for slice in deeds.heard.chunks(MAX_CONTACTS) {
             self.heard_from(account, slice).await?;

@@ -18,6 +18,7 @@ mod exchange;
 mod ledger;
 mod loss;
 mod maintain;
+mod marketing;
 pub(super) mod opened;
 mod opt_outs;
 pub(super) mod outbox;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::contacts::{self, Standing};
 use super::duplicate::{self, Comparison, Pair};
+use super::marketing;
 use super::opened::{self, Opened};
 use super::opt_outs;
 use super::rows::{self, BroadcastRow};
@@ -18,6 +19,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::provider::reply_window::has_window;
 
 /// Rows of an unsealed plan are deleted in slices, so that no transaction holds the ledger for long.
 const DELETE_SLICE: i64 = 5_000;
@@ -203,12 +205,12 @@ struct Known {
 }
 
 impl Known {
-    /// The later of both activities; a row that comes from the future is of now.
-    fn of(contact: Option<&Standing>, suppressed: bool, row: &PlanRow, now: Timestamp) -> Known {
+    /// The later of both activities, where it means anything for the message; a row that comes from the future is of now.
+    fn of(contact: Option<&Standing>, suppressed: bool, row: &PlanRow, judged: bool, now: Timestamp) -> Known {
         let told = row.vars.get(LAST_ACTIVE_TIME).and_then(|text| activity::parse(text)).map(|at| at.min(now).0);
         let kept = contact.and_then(|contact| contact.active_at);
         let opted_out = suppressed || contact.is_some_and(|contact| contact.opted_out_at.is_some());
-        Known { active_at: told.max(kept), opted_out }
+        Known { active_at: told.max(kept).filter(|_| judged), opted_out }
     }
 }
 
@@ -224,8 +226,13 @@ async fn enter<S: Store>(
     let excluded = listed(store, PlanList::Excluded, broadcast.id, &recipients).await?;
     let suppressed = listed(store, PlanList::Suppressed, broadcast.id, &recipients).await?;
     let known = contacts::known_among(store, broadcast.account_id, &recipients).await?;
+    let (provider,): (String,) =
+        store.one("SELECT provider FROM account WHERE id = $1", args![broadcast.account_id]).await?;
+    let stopped = marketing::left_out(store, broadcast, &provider, &recipients).await?;
     let standing = |(index, row): (usize, &PlanRow)| {
-        Known::of(known.get(row.recipient.as_str()), suppressed.contains(&index), row, now)
+        let suppressed = suppressed.contains(&index) || stopped.contains(&row.recipient);
+        let judged = broadcast.reply_window.is_none() || has_window(&provider, &row.recipient);
+        Known::of(known.get(row.recipient.as_str()), suppressed, row, judged, now)
     };
     let standing: Vec<Known> = rows.iter().enumerate().map(standing).collect();
     let entered = |dropped: Vec<(usize, Dropped)>| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
+use super::marketing;
 use super::opened::{self, Opened};
 use super::record::{Evidence, record};
 use super::store::Store;
@@ -18,6 +19,7 @@ use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::{BroadcastId, Report};
 use crate::ledger::receipts::{EARLY_KEPT_FOR, Received};
 use crate::provider::callback::UNDELIVERED;
+use crate::provider::whatsapp::marketing::MARKETING_STOPPED;
 
 /// So many events change the ledger in one transaction: the account's senders wait for it.
 pub const SLICE: usize = 200;
@@ -272,6 +274,9 @@ pub async fn enter<S: Store>(store: &mut S, account: i64, id: BroadcastId, told:
     record(store, &mut broadcast, &reports, now, Evidence::Heard).await?;
     write(store, id, after.values()).await?;
     count(store, id, &sums).await?;
+    let stopped = after.values().filter(|row| row.undelivered_reason.as_deref() == Some(MARKETING_STOPPED));
+    let stopped: Vec<i64> = stopped.map(|row| row.seq).collect();
+    marketing::stop(store, &broadcast, &stopped, now).await?;
     broadcast.save(store, None, now).await?;
     Ok(received)
 }

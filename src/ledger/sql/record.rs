@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entries::{BatchDelta, Change, DeliveryRow, Entries};
+use super::marketing;
 use super::rows::BroadcastRow;
 use super::store::Store;
 use crate::api::WriteBackTarget;
@@ -19,6 +20,7 @@ use crate::delivery::refusal_streak::RefusalStreaks;
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
+use crate::provider::whatsapp::marketing::MARKETING_STOPPED;
 
 /// Where an outcome comes from. Only what a sender has seen says something about the provider as it is now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,11 @@ pub async fn record<S: Store>(
     }
     broadcast.set_failure_streak(&book.failures)?;
     broadcast.set_refusals(&book.refusals)?;
-    book.write(store, broadcast).await
+    let stopped = book.rows.values().filter(|change| change.reason.as_deref() == Some(MARKETING_STOPPED));
+    let stopped: Vec<i64> = stopped.map(|change| change.seq).collect();
+    let recorded = book.write(store, broadcast).await?;
+    marketing::stop(store, broadcast, &stopped, now).await?;
+    Ok(recorded)
 }
 
 /// Lets recipients follow the policy of their broadcast, or that for this reason they are not attempted again; returns how

@@ -96,6 +96,7 @@ impl Answers {
                 return id.map_or(Outcome::Accepted { provider_id: None }, |id| accepted(&id));
             }
             HttpClass::PermanentRecipient => ErrorClass::PermanentRecipient,
+            HttpClass::OptedOut => ErrorClass::OptedOut,
             HttpClass::PermanentMessage => ErrorClass::PermanentMessage,
             HttpClass::Throttled => ErrorClass::Throttled { wait_ms: None },
             HttpClass::ThrottledRecipient => ErrorClass::ThrottledRecipient { wait_ms: None },

@@ -57,6 +57,7 @@ impl Callbacks for WhatsAppCallbacks {
         for value in changes.filter(|value| self.is_ours(value)) {
             events.extend(list(value.get("statuses")).iter().flat_map(|told| status(told, call.now)));
             events.extend(list(value.get("messages")).iter().filter_map(|told| wrote(told, call.now)));
+            events.extend(list(value.get("user_preferences")).iter().filter_map(|told| prefers(told, call.now)));
         }
         Ok(Heard { events, reply: None })
     }
@@ -75,6 +76,17 @@ fn person(value: Option<&Value>) -> Option<String> {
 fn wrote(told: &Value, now: Timestamp) -> Option<ProviderEvent> {
     let at = seconds(told.get("timestamp")).unwrap_or(now);
     Some(ProviderEvent::person(person(told.get("from"))?, Deed::Wrote, at))
+}
+
+/// A preference that is not known is left out.
+fn prefers(told: &Value, now: Timestamp) -> Option<ProviderEvent> {
+    let deed = match (text(told.get("category"))?, text(told.get("value"))?) {
+        ("marketing_messages", "stop") => Deed::StoppedMarketing,
+        ("marketing_messages", "resume") => Deed::ResumedMarketing,
+        _ => return None,
+    };
+    let at = seconds(told.get("timestamp")).unwrap_or(now);
+    Some(ProviderEvent::Person { recipient: person(told.get("wa_id"))?, deed, at, message: None })
 }
 
 /// A status that is not known is left out, as the reference asks.
@@ -171,6 +183,21 @@ mod tests {
         let news = News::Undelivered { reason: UNDELIVERED.into(), code: Some("999999".into()) };
         let value = json!({"metadata": {"phone_number_id": NUMBER}, "statuses": [status]});
         assert_eq!(read(value), [told(by_id("w"), news, 5)]);
+    }
+
+    #[test]
+    fn who_stops_or_resumes_marketing_messages_is_told() {
+        let told = |value: &str, category: &str| {
+            let preference = json!({"wa_id": "16505551234", "detail": "User requested to stop marketing messages",
+                                    "category": category, "value": value, "timestamp": 5});
+            read(json!({"metadata": {"phone_number_id": NUMBER}, "user_preferences": [preference]}))
+        };
+        let person =
+            |deed| [ProviderEvent::Person { recipient: "+16505551234".into(), deed, at: Timestamp::from_secs(5) }];
+        assert_eq!(told("stop", "marketing_messages"), person(Deed::StoppedMarketing));
+        assert_eq!(told("resume", "marketing_messages"), person(Deed::ResumedMarketing));
+        assert_eq!(told("stop", "else"), []);
+        assert_eq!(told("later", "marketing_messages"), []);
     }
 
     #[test]

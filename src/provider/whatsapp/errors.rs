@@ -1,5 +1,6 @@
 //! What each error of the WhatsApp Cloud API means for a broadcast, as data. Throttles come with HTTP 400, not 429.
 
+use super::marketing::MARKETING_STOPPED;
 use crate::provider::error_table::ErrorClass::{
     Auth, Blocked, PermanentMessage, PermanentRecipient, ThrottledRecipient, Transient,
 };
@@ -34,9 +35,8 @@ pub const WHATSAPP_ERRORS: &[GraphErrorRow] = &[
     code(131_026, PermanentRecipient, "Undeliverable", ERROR_PAGE),
     code(131_047, PermanentRecipient, "WindowClosed", ERROR_PAGE),
     code(131_049, PermanentRecipient, "FrequencyCapped", ERROR_PAGE),
-    // They stopped marketing messages alone: templates of utility and authentication still reach them, and an answer does
-    // not say of which kind its template was. So it ends this message and is no opt-out.
-    code(131_050, PermanentRecipient, "MarketingStopped", ERROR_PAGE),
+    // Ends this message, and keeps others of marketing from them: no opt-out of all, see there.
+    code(131_050, PermanentRecipient, MARKETING_STOPPED, ERROR_PAGE),
     code(130_472, PermanentRecipient, "InExperiment", ERROR_PAGE),
     code(131_030, PermanentRecipient, "NotInAllowedList", ERROR_PAGE),
     code(131_021, PermanentRecipient, "SenderIsRecipient", ERROR_PAGE),

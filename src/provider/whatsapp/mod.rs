@@ -1,10 +1,12 @@
 //! WhatsApp Cloud API: text messages, media by link and approved templates of a business phone number.
 //!
 //! Facts are from the WhatsApp pages on text and media messages, templates, phone numbers and errors of June and July 2026; the
-//! meaning of each error is in [`errors`] with its own source. How buttons of a template are filled in is recalled.
+//! meaning of each error is in [`errors`] with its own source. How templates are filled in is in [`template`].
 
 pub mod callback;
 pub mod errors;
+pub mod marketing;
+mod template;
 
 use std::fmt;
 
@@ -15,14 +17,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::errors::WHATSAPP_ERRORS;
+use self::template::Template;
 use super::answer::{accepted, json_object, text, unknown};
 use super::graph::{self, Graph};
 use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text, file_name};
 use crate::api::channel::ChannelProvider;
-use crate::api::content::{
-    Attachment, AttachmentType, WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppContent,
-    WhatsAppParameter, WhatsAppTemplate,
-};
+use crate::api::content::{Attachment, AttachmentType, WhatsAppContent};
 use crate::content::Extras;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::usage::Usage;
@@ -136,42 +136,6 @@ fn media(attachment: &Attachment) -> Content<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Template<'a> {
-    name: &'a str,
-    language: Language<'a>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    components: Vec<Component<'a>>,
-}
-
-#[derive(Serialize)]
-struct Language<'a> {
-    code: &'a str,
-}
-
-#[derive(Serialize)]
-struct Component<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<String>,
-    parameters: Vec<Parameter<'a>>,
-}
-
-#[derive(Serialize)]
-struct Parameter<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameter_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'a str>,
-}
-
 fn to(recipient: &str) -> Result<To<'_>, EncodeError> {
     if is_phone_number(recipient) {
         return Ok(To::To(recipient));
@@ -201,36 +165,6 @@ pub(super) fn is_phone_number(recipient: &str) -> bool {
     })
 }
 
-fn template(template: &WhatsAppTemplate) -> Result<Template<'_>, EncodeError> {
-    let components = template.components.iter().map(component).collect::<Result<_, _>>()?;
-    Ok(Template { name: &template.name, language: Language { code: &template.language }, components })
-}
-
-fn component(component: &WhatsAppComponent) -> Result<Component<'_>, EncodeError> {
-    Ok(Component {
-        kind: match component.kind {
-            WhatsAppComponentType::Header => "header",
-            WhatsAppComponentType::Body => "body",
-            WhatsAppComponentType::Button => "button",
-        },
-        sub_type: component.sub_type.map(|kind| match kind {
-            WhatsAppButtonType::QuickReply => "quick_reply",
-            WhatsAppButtonType::Url => "url",
-        }),
-        index: component.index.map(|index| index.to_string()),
-        parameters: component.parameters.iter().map(parameter).collect::<Result<_, _>>()?,
-    })
-}
-
-fn parameter(parameter: &WhatsAppParameter) -> Result<Parameter<'_>, EncodeError> {
-    let (text, payload) = (parameter.text.as_deref(), parameter.payload.as_deref());
-    if text.or(payload).is_none_or(|filled| filled.trim().is_empty()) {
-        return Err(EncodeError::Request("a parameter of the template is empty after rendering".to_owned()));
-    }
-    let kind = if text.is_some() { "text" } else { "payload" };
-    Ok(Parameter { kind, parameter_name: parameter.name.as_deref(), text, payload })
-}
-
 impl Provider for WhatsApp {
     fn channel(&self) -> ChannelProvider {
         ChannelProvider::WhatsApp
@@ -243,7 +177,7 @@ impl Provider for WhatsApp {
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
         let content = match (message.extras, attachment(message)?) {
             (Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }), _) => {
-                Content::Template { template: template(block)? }
+                Content::Template { template: template::fill(block)? }
             }
             (_, Some(attachment)) => media(attachment),
             (extras, None) => {

@@ -3,6 +3,10 @@ use ::http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::*;
+use crate::api::content::{
+    WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppParameter, WhatsAppTemplate,
+    WhatsAppTemplateCategory,
+};
 use crate::delivery::time::Timestamp;
 
 fn account() -> WhatsAppAccount {
@@ -25,7 +29,7 @@ fn body(request: &Request<Bytes>) -> Value {
 }
 
 fn text_parameter(text: &str) -> WhatsAppParameter {
-    WhatsAppParameter { name: None, text: Some(text.into()), payload: None }
+    WhatsAppParameter { text: Some(text.into()), ..WhatsAppParameter::default() }
 }
 
 fn part(kind: WhatsAppComponentType, parameters: Vec<WhatsAppParameter>) -> WhatsAppComponent {
@@ -33,7 +37,9 @@ fn part(kind: WhatsAppComponentType, parameters: Vec<WhatsAppParameter>) -> What
 }
 
 fn template_of(components: Vec<WhatsAppComponent>) -> Extras {
-    let template = WhatsAppTemplate { name: "order_confirmation".into(), language: "en_US".into(), components };
+    let category = WhatsAppTemplateCategory::default();
+    let template =
+        WhatsAppTemplate { name: "order_confirmation".into(), language: "en_US".into(), category, components };
     Extras::WhatsApp(WhatsAppContent { template: Some(template), preview_url: false })
 }
 
@@ -64,7 +70,7 @@ fn a_template_becomes_the_documented_request() {
         index: Some(index),
         parameters: vec![parameter],
     };
-    let payload = WhatsAppParameter { name: None, text: None, payload: Some("stop".into()) };
+    let payload = WhatsAppParameter { payload: Some("stop".into()), ..WhatsAppParameter::default() };
     let named = WhatsAppParameter { name: Some("code".into()), ..text_parameter("A7") };
     let extras = template_of(vec![
         part(WhatsAppComponentType::Body, vec![text_parameter("Pablo"), named]),
@@ -91,10 +97,83 @@ fn a_template_becomes_the_documented_request() {
     assert_eq!(body["template"], expected);
 }
 
+/// A part of a template as documents say it.
+fn written(part: Value) -> WhatsAppComponent {
+    serde_json::from_value(part).unwrap()
+}
+
 #[test]
-fn a_parameter_that_is_empty_for_somebody_is_refused() {
-    let extras = template_of(vec![part(WhatsAppComponentType::Body, vec![text_parameter(" ")])]);
-    assert!(matches!(encode("+16505551234", "", &extras), Err(EncodeError::Request(_))));
+fn everything_that_a_template_is_filled_with_becomes_the_documented_request() {
+    let header = |parameter: Value| json!({"type": "Header", "parameters": [parameter]});
+    let body = |parameter: Value| json!({"type": "Body", "parameters": [parameter]});
+    let copied = json!({"type": "Button", "subType": "CopyCode", "index": 1, "parameters": [{"couponCode": "25OFF"}]});
+    let (sale, film) = ("https://a.example/sale.png", "https://a.example/sale.mp4");
+    let invoice = "https://a.example/7/invoice.pdf?v=1";
+    let money = json!({"currency": {"amount": "100.99", "code": "USD", "fallback": "$100.99"}});
+    let named = json!({"name": "day", "dateTime": "25 February"});
+    for (part, expected) in [
+        (header(json!({"image": {"url": sale}})), json!({"type": "image", "image": {"link": sale}})),
+        (header(json!({"video": {"url": film}})), json!({"type": "video", "video": {"link": film}})),
+        (
+            header(json!({"document": {"url": invoice}})),
+            json!({"type": "document", "document": {"link": invoice, "filename": "invoice.pdf"}}),
+        ),
+        (
+            header(json!({"document": {"url": invoice, "filename": "A7.pdf"}})),
+            json!({"type": "document", "document": {"link": invoice, "filename": "A7.pdf"}}),
+        ),
+        (
+            body(money),
+            json!({"type": "currency",
+                   "currency": {"fallback_value": "$100.99", "code": "USD", "amount_1000": 100_990}}),
+        ),
+        (
+            body(named),
+            json!({"type": "date_time", "parameter_name": "day", "date_time": {"fallback_value": "25 February"}}),
+        ),
+        (copied.clone(), json!({"type": "coupon_code", "coupon_code": "25OFF"})),
+    ] {
+        let body = body_of(vec![written(part.clone())]);
+        assert_eq!(body["template"]["components"][0]["parameters"], json!([expected]), "{part}");
+    }
+    let button = &body_of(vec![written(copied)])["template"]["components"][0];
+    assert_eq!(
+        (&button["type"], &button["sub_type"], &button["index"]),
+        (&"button".into(), &"COPY_CODE".into(), &"1".into())
+    );
+}
+
+fn body_of(components: Vec<WhatsAppComponent>) -> Value {
+    body(&encode("+16505551234", "", &template_of(components)).unwrap())
+}
+
+#[test]
+fn what_a_template_cannot_be_filled_with_is_refused_by_what_is_wrong() {
+    let header = |parameters: Value| json!({"type": "Header", "parameters": parameters});
+    let body = |parameters: Value| json!({"type": "Body", "parameters": parameters});
+    let copied =
+        |code: &str| json!({"type": "Button", "subType": "CopyCode", "index": 0, "parameters": [{"couponCode": code}]});
+    let money = |amount: &str, fallback: &str| {
+        body(json!([{"currency": {"amount": amount, "code": "EUR", "fallback": fallback}}]))
+    };
+    let payloads = json!([{"payload": "a"}, {"payload": "b"}]);
+    for (part, expected) in [
+        (body(json!([{"text": " "}])), "empty after rendering"),
+        (body(json!([{"dateTime": ""}])), "empty after rendering"),
+        (money("1", " "), "empty after rendering"),
+        (money("one", "one euro"), "a decimal number such as 12.99"),
+        (copied("25-OFF"), "1 to 20 letters and digits"),
+        (copied(&"A".repeat(21)), "1 to 20 letters and digits"),
+        (copied(""), "1 to 20 letters and digits"),
+        (header(json!([{"image": {"url": "{{ picture }}"}}])), "the url in the header of the template must be"),
+        (header(json!([{"video": {"url": "ftp://a.example/x"}}])), "the url in the header of the template must be"),
+        (header(json!([{"document": {"url": "https://a.example/x", "filename": " "}}])), "empty after rendering"),
+        (header(json!([{"image": {"url": "https://a.example/x"}}, {"text": "A"}])), "beside its picture"),
+        (json!({"type": "Button", "subType": "QuickReply", "index": 0, "parameters": payloads}), "more than one"),
+    ] {
+        let refused = encode("+16505551234", "", &template_of(vec![written(part.clone())])).unwrap_err();
+        assert!(matches!(&refused, EncodeError::Request(problem) if problem.contains(expected)), "{part}: {refused}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod slack;
 mod telegram;
 mod twilio;
 mod whatsapp;
+mod whatsapp_template;
 
 use std::time::Duration;
 

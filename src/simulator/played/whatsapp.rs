@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::whatsapp_template as template;
 use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
@@ -36,7 +37,11 @@ impl Play for WhatsApp {
         // Where both are there, `to` wins.
         let recipient = body.text("/to").or_else(|| body.text("/recipient"));
         let is_template = body.text("/type").as_deref() == Some("template");
-        let text = if is_template { template(body.at("/template")) } else { body.text("/text/body") };
+        let filled = is_template.then(|| template::read(body.at("/template")));
+        let text = match &filled {
+            Some(filled) => filled.clone().ok(),
+            None => body.text("/text/body"),
+        };
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
         let kind = body.text("/type").filter(|kind| MEDIA.contains(&kind.as_str()));
         let media = kind.as_ref().and_then(|kind| media(&body, kind));
@@ -44,6 +49,7 @@ impl Play for WhatsApp {
             _ if !request.has_bearer_token() => Some(Refusal::NoToken),
             _ if recipient.is_none() => bad("The parameter to is required."),
             None if media.is_some() => None,
+            None if is_template => bad(filled.and_then(Result::err).unwrap_or_default()),
             None if kind.is_some() => bad("The parameter link must be a URL."),
             None => bad("The parameter text['body'] is required."),
             Some(text) if !is_template && text.chars().count() > MAX_TEXT => {
@@ -124,19 +130,6 @@ impl Play for WhatsApp {
 fn media(body: &Body, kind: &str) -> Option<String> {
     let link = body.text(&format!("/{kind}/link"))?;
     is_link(&link).then(|| format!("{kind} {link}"))
-}
-
-/// The template's name and what was filled in, as a text for the record.
-fn template(template: Option<&Value>) -> Option<String> {
-    let template = template?;
-    let mut text = template.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())?.to_owned();
-    let components = template.get("components").and_then(Value::as_array).into_iter().flatten();
-    for parameter in components.filter_map(|component| component.get("parameters")?.as_array()).flatten() {
-        let filled = parameter.get("text").or_else(|| parameter.get("payload")).and_then(Value::as_str);
-        text.push_str(" | ");
-        text.push_str(filled.unwrap_or_default());
-    }
-    Some(text)
 }
 
 /// With the statuses that Meta's table prints.
