@@ -4,7 +4,7 @@ use super::world::{World, waiting};
 use crate::delivery::gate::Block;
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
-use crate::delivery::recipient::{RETRIES_EXHAUSTED, SkipReason};
+use crate::delivery::recipient::RETRIES_EXHAUSTED;
 use crate::delivery::time::{Span, Timestamp};
 
 /// Plays a whole broadcast, a look a second, and gives the world at its end.
@@ -116,7 +116,6 @@ fn each_turn_of_a_broadcast_is_told_once() {
                 world.pod("Running", Default::default());
                 world.snapshot.gate.cancelled = true;
                 world.batches[0].counts = crate::delivery::counts::Counts { skipped: 10, ..Default::default() };
-                world.snapshot.skipped = vec![(SkipReason::Cancelled, 10)];
                 world.sum();
             },
             "Cancelled",
