@@ -119,7 +119,8 @@ async fn send(
         if part > 1 {
             tokio::time::sleep(order.declaration.account_rate.interval().to_duration()).await;
         }
-        outcome = transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout).await.outcome;
+        outcome =
+            transport.attempt(order.provider.as_ref(), request, order.declaration.request_timeout, None).await.outcome;
         if !matches!(outcome, Outcome::Accepted { .. }) {
             return (outcome, Some((part, parts)).filter(|_| parts > 1));
         }

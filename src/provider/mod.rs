@@ -5,6 +5,7 @@ pub mod callback;
 pub mod error_table;
 pub mod graph;
 pub mod http;
+mod keeping;
 pub mod label;
 pub mod messenger;
 pub mod rate_class;
@@ -24,14 +25,15 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Ur
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::keeping::{FileForm, FileKind, Handle, Keeping, Upload};
 use self::label::Labels;
 pub use retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, MAX_ATTACHMENT_URL};
 use crate::content::{Extras, MessagePart};
-use crate::delivery::outcome::{Fault, Outcome};
-use crate::delivery::time::{Span, Timestamp};
+use crate::delivery::outcome::Outcome;
+use crate::delivery::time::Timestamp;
 use crate::delivery::usage::Usage;
 
 /// The first bytes of an answer that are kept for classification; the rest is read and dropped. Real answers have a
@@ -155,17 +157,6 @@ impl AccountError {
     }
 }
 
-/// What became of an attachment that the provider was asked to keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Upload {
-    /// Messages name it by this handle, for so long.
-    Kept { handle: String, lives: Span },
-    /// What is at the link cannot be fetched, or is none that the provider takes.
-    Unusable { fault: Fault },
-    /// Whatever else, as a message would be answered so.
-    Failed(Outcome),
-}
-
 /// One provider with its account and credentials: everything that is known before the first message.
 pub trait Provider: Send + Sync {
     /// Which member of the channel's union it is.
@@ -211,19 +202,24 @@ pub trait Provider: Send + Sync {
         self.encode(message)
     }
 
-    /// The request that lets the provider fetch an attachment once and keep it; `None` where it keeps none. Asked twice it keeps
-    /// two, which harms nobody.
-    fn encode_upload(&self, attachment: &Attachment) -> Option<Result<Request<Bytes>, EncodeError>> {
+    /// How it comes to keep an attachment; `None` where it keeps none.
+    fn keep(&self, attachment: &Attachment) -> Option<Result<Keeping, EncodeError>> {
         let _ = attachment;
         None
     }
 
-    /// What a complete answer to that request says.
+    /// What a complete answer says to what was asked of it by [`Provider::keep`].
     fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
         Upload::Failed(self.classify(answer))
     }
 
-    /// Whether a message was refused because its attachment is not kept any more.
+    /// By what it keeps the attachment of a message that it has taken by its link, where the answer tells it.
+    fn read_handle(&self, attachment: &Attachment, answer: &Answer<'_>) -> Option<Handle> {
+        let _ = (attachment, answer);
+        None
+    }
+
+    /// Whether a message that named its attachment by a handle was refused because that is not kept any more.
     fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
         let _ = outcome;
         false
@@ -296,12 +292,8 @@ fn not_a_link(what: &str) -> EncodeError {
 }
 
 /// The last piece of a link's path: what people take for the name of the file.
-fn file_name(attachment: &Attachment) -> Option<&str> {
-    file_name_of(&attachment.url)
-}
-
-fn file_name_of(url: &str) -> Option<&str> {
-    let path = url.split(['?', '#']).next()?;
+fn last_piece(link: &str) -> Option<&str> {
+    let path = link.split(['?', '#']).next()?;
     let (_, host_and_path) = path.split_once("://")?;
     let (_, name) = host_and_path.rsplit_once('/')?;
     Some(name).filter(|name| !name.is_empty())

@@ -6,14 +6,15 @@ use bytes::Bytes;
 
 use super::clock::Local;
 use super::transport::{Attempted, Transport};
-use super::uploads::Uploads;
+use super::uploads::{Named, Uploads};
+use crate::api::content::Attachment;
 use crate::content::MessageTemplate;
 use crate::delivery::correlation::Correlation;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 use crate::ledger::exchange::{Assignment, BroadcastId, Report};
-use crate::provider::{Attempt, Message, Provider};
+use crate::provider::{Attempt, Handle, Message, Provider};
 
 /// What is to be handed over.
 pub struct Flight {
@@ -23,6 +24,8 @@ pub struct Flight {
     pub request_timeout: Span,
     /// Later than this it is not begun.
     pub start_by: Local,
+    /// The answer is asked for the handle of this attachment, whose link the message carries.
+    pub by_link: Option<Attachment>,
 }
 
 /// What became of it, and how long it took.
@@ -30,6 +33,8 @@ pub struct Landing {
     pub outcome: Outcome,
     /// What the provider said of its limit.
     pub usage: Option<Usage>,
+    /// An attachment that it keeps from now on, and by what.
+    pub kept: Option<(Attachment, Handle)>,
     pub took: Span,
 }
 
@@ -43,15 +48,15 @@ impl Landing {
 }
 
 impl Flight {
-    pub async fn fly(self) -> Landing {
-        let begun = Local::now();
-        let Attempted { outcome, usage } = self.attempt(begun).await;
-        Landing { outcome: outcome.cut(), usage, took: Local::now() - begun }
+    pub async fn fly(mut self) -> Landing {
+        let (begun, by_link) = (Local::now(), self.by_link.take());
+        let Attempted { outcome, usage, handle } = self.attempt(begun, by_link.as_ref()).await;
+        Landing { outcome: outcome.cut(), usage, kept: by_link.zip(handle), took: Local::now() - begun }
     }
 }
 
 impl Flight {
-    async fn attempt(self, begun: Local) -> Attempted {
+    async fn attempt(self, begun: Local, by_link: Option<&Attachment>) -> Attempted {
         // The last moment before the request is handed over: a stall may lie between the decision and here.
         if begun > self.start_by {
             return Outcome::NotBegun.into();
@@ -59,15 +64,15 @@ impl Flight {
         let provider = self.provider.as_ref();
         match self.transport.identify(provider, self.request_timeout).await {
             Some(outcome) => outcome.into(),
-            None => self.transport.attempt(provider, self.request, self.request_timeout).await,
+            None => self.transport.attempt(provider, self.request, self.request_timeout, by_link).await,
         }
     }
 }
 
-/// A request, and by which handle it names an attachment that the provider keeps.
+/// A request, and how it names its attachment.
 pub struct Encoded {
     pub request: http::Request<Bytes>,
-    pub handle: Option<String>,
+    pub named: Named,
 }
 
 /// The request for one part of the message for one recipient. A recipient that none can be made for is failed, by the fault.
@@ -88,10 +93,10 @@ pub fn request(
     let message_id = format!("msg_{}_{}_{}", broadcast.0, row.seq, row.part);
     let attempt = Attempt { correlation: &correlation, message_id: &message_id, at: row.slot };
     let message = Message::of(&row.recipient, &part, &row.vars, attempt);
-    let handle = part.attachments.first().and_then(|attachment| uploads.handle(attachment)).map(str::to_owned);
-    let request = match &handle {
-        Some(handle) => provider.encode_kept(&message, handle),
-        None => provider.encode(&message),
+    let named = part.attachments.first().map_or(Named::Link, |attachment| uploads.name(attachment));
+    let request = match &named {
+        Named::Handle(handle) => provider.encode_kept(&message, handle),
+        Named::Link | Named::Asking(_) => provider.encode(&message),
     };
-    Ok(Encoded { request: request.map_err(|error| failed(&error))?, handle })
+    Ok(Encoded { request: request.map_err(|error| failed(&error))?, named })
 }

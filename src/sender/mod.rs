@@ -14,6 +14,7 @@
 //! | `connections`, `warmth` | connections that are opened ahead, and how many |
 //! | [`transport`] | one HTTP request to the provider, and how far it got |
 //! | [`uploads`] | attachments that the provider keeps, uploaded once |
+//! | `file_upload` | a file from its link to a provider that is given the bytes |
 //! | `spare` | connections that are opened before anybody needs them |
 //! | [`journal`] | what a killed process had on the wire |
 //! | [`retry`], [`patient_ledger`] | a ledger that does not answer is asked again |
@@ -37,6 +38,7 @@ mod connections;
 pub mod credential_watch;
 pub mod errand;
 pub mod errands;
+mod file_upload;
 mod flight;
 pub mod holding;
 pub mod journal;

@@ -1,5 +1,6 @@
 //! One sender's loop: ask ahead of need, begin each message at its slot, record, leave.
 
+mod attachments;
 mod farewell;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::holding::{Due, Held, Holding};
 use super::journal::{Journal, JournalError};
 use super::retry::Retry;
 use super::transport::Transport;
-use super::uploads::{UploadError, Uploads};
+use super::uploads::{Named, UploadError, Uploads};
 use crate::api::Content;
 use crate::content::MessageTemplate;
 use crate::delivery::gate::Closed;
@@ -327,13 +328,19 @@ impl<L: SenderLedger> Running<L> {
             }
             return Err(error.into());
         }
-        for Ready { seq, attempt, goes_on, slot, encoded: Encoded { request, handle } } in ready {
+        for Ready { seq, attempt, goes_on, slot, encoded: Encoded { request, named } } in ready {
+            let (handle, by_link) = match named {
+                Named::Handle(handle) => (Some(handle), None),
+                Named::Asking(attachment) => (None, Some(attachment)),
+                Named::Link => (None, None),
+            };
             let flight = Flight {
                 provider: self.session.provider.clone(),
                 transport: self.connections.lend(now),
                 request,
                 request_timeout: self.request_timeout,
                 start_by: slot + START_TOLERANCE,
+                by_link,
             };
             self.flights.spawn(async move { Flown { seq, attempt, goes_on, handle, landing: flight.fly().await } });
         }
@@ -375,31 +382,13 @@ impl<L: SenderLedger> Running<L> {
     /// What an attempt tells of connections and limits, and what is to be reported of it.
     fn note(&mut self, flown: Flown, now: Local) -> Report {
         let Flown { seq, attempt, handle, mut landing, .. } = flown;
-        if let Some(handle) = handle {
-            self.renew_if_gone(&handle, &mut landing, now);
-        }
+        self.note_attachment(handle.as_deref(), &mut landing, now);
         self.connections.landed(&landing, now);
         let usage = landing.usage.map(|usage| usage.while_on_the_wire(self.flights.len()));
         if let Some(usage) = usage.filter(Usage::matters) {
             self.usage = Some(self.usage.map_or(usage, |before| before.worse(usage)));
         }
         landing.report(seq, attempt)
-    }
-
-    /// A message whose attachment is not kept any more was refused for that alone: nothing of it was sent, and it is tried again
-    /// once the attachment is uploaded anew. What is held meanwhile is given back.
-    fn renew_if_gone(&mut self, handle: &str, landing: &mut Landing, now: Local) {
-        if !self.session.provider.is_attachment_gone(&landing.outcome) {
-            return;
-        }
-        if let Outcome::Permanent { fault, .. } = &landing.outcome {
-            landing.outcome = Outcome::NotSent { fault: fault.clone() };
-        }
-        self.uploads.renew(handle);
-        if !self.uploads.are_ready() {
-            self.holding.connect(0);
-            self.holding.release(now);
-        }
     }
 
     /// What is held has slots from before the provider said that it takes nothing for a while. The ledger is told of it with
@@ -413,13 +402,7 @@ impl<L: SenderLedger> Running<L> {
     /// Nobody is asked for before connections are open for them.
     fn connect(&mut self, now: Local) {
         let is_free = self.number > 0 && self.exchange.is_none() && !self.holding.is_leaving();
-        // Ahead of the time, where this session waits for it: an upload may take longer than a start may be late.
-        let is_near = self.session.patience.is_none_or(|patience| self.holding.idle_until() <= now + patience);
-        if !self.uploads.are_ready() {
-            if is_free && is_near {
-                let Session { ledger, provider, transport, .. } = &self.session;
-                self.uploads.begin(ledger, provider, transport);
-            }
+        if !self.attachments_are_ready(is_free, now) {
             return;
         }
         // What is not due is asked about as it is: to be ready all the time would keep the provider busy with handshakes.

@@ -13,12 +13,13 @@ use futures::StreamExt;
 use http::{StatusCode, Uri};
 
 use super::spare::{Putting, Stock, Stocked, Taking};
+use crate::api::content::Attachment;
 use crate::delivery::outcome::{Fault, NOT_SENT, Outcome};
 use crate::delivery::time::Span;
 use crate::delivery::usage::Usage;
 use crate::ledger::clock::{Clock, SystemClock};
 use crate::ledger::exchange::CONNECT_TIMEOUT;
-use crate::provider::{Answer, MAX_ANSWER_BODY, Provider, Upload};
+use crate::provider::{Answer, Handle, MAX_ANSWER_BODY, Provider};
 
 /// Idle connections are dropped before the provider closes them: a close under a request would make it unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -62,16 +63,18 @@ struct Opener {
 #[error("failed to set up the HTTP client: {0}")]
 pub struct TransportError(#[from] reqwest::Error);
 
-/// What became of an attempt, and what the provider said of its limit.
+/// What became of an attempt, and what the provider said of its limit and of the attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempted {
     pub outcome: Outcome,
     pub usage: Option<Usage>,
+    /// By what it keeps the attachment from now on.
+    pub handle: Option<Handle>,
 }
 
 impl From<Outcome> for Attempted {
     fn from(outcome: Outcome) -> Attempted {
-        Attempted { outcome, usage: None }
+        Attempted { outcome, usage: None, handle: None }
     }
 }
 
@@ -154,17 +157,21 @@ impl Transport {
     }
 
     /// Makes one attempt. `request_timeout` counts from the moment a connection is there; with the connect timeout it
-    /// bounds the whole attempt.
+    /// bounds the whole attempt. Of `by_link`, the attachment whose link the message carries, the answer is asked for the handle.
     pub async fn attempt(
         &self,
         provider: &dyn Provider,
         request: http::Request<Bytes>,
         request_timeout: Span,
+        by_link: Option<&Attachment>,
     ) -> Attempted {
         match self.request(request, request_timeout).await {
             Ok(received) => {
                 let answer = received.answer();
-                Attempted { outcome: provider.classify(&answer), usage: provider.usage(&answer) }
+                let outcome = provider.classify(&answer);
+                let by_link = by_link.filter(|_| matches!(outcome, Outcome::Accepted { .. }));
+                let handle = by_link.and_then(|attachment| provider.read_handle(attachment, &answer));
+                Attempted { outcome, usage: provider.usage(&answer), handle }
             }
             Err(broken) => broken.outcome().into(),
         }
@@ -172,35 +179,37 @@ impl Transport {
 
     /// Makes one request of whichever kind. Without a complete answer it comes to `NotSent`, or to `Unknown`.
     pub(super) async fn ask(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Outcome> {
-        self.request(request, request_timeout).await.map_err(|broken| match broken {
-            Broken::NotSent(message) => not_sent(message),
-            Broken::Unknown(message) => Outcome::Unknown { fault: Fault::new(NO_ANSWER, None, message) },
-        })
+        self.request(request, request_timeout).await.map_err(Broken::outcome)
+    }
+
+    /// Posts a form to where the head of a request says.
+    pub(super) async fn post(
+        &self,
+        head: http::Request<()>,
+        form: reqwest::multipart::Form,
+        request_timeout: Span,
+    ) -> Result<Received, Outcome> {
+        let (head, ()) = head.into_parts();
+        self.is_ours(&head.uri).map_err(Broken::outcome)?;
+        let request = self.client.request(head.method, head.uri.to_string()).headers(head.headers).multipart(form);
+        let request = request.build().map_err(|error| Broken::NotSent(describe(error)).outcome())?;
+        self.receive(within(request_timeout, request)).await.map_err(Broken::outcome)
     }
 
     async fn request(&self, request: http::Request<Bytes>, request_timeout: Span) -> Result<Received, Broken> {
-        let (here, there) = (&self.opener.endpoint, request.uri());
-        if (here.scheme(), here.authority()) != (there.scheme(), there.authority()) {
-            // The stock holds connections to this provider alone.
-            return Err(Broken::NotSent("the request is meant for another provider".to_owned()));
-        }
-        let mut request = reqwest::Request::try_from(request).map_err(|error| Broken::NotSent(describe(error)))?;
-        *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
+        self.is_ours(request.uri())?;
+        let request = reqwest::Request::try_from(request).map_err(|error| Broken::NotSent(describe(error)))?;
         // Where pace is this program's doing; what comes after is the HTTP client's and the machine's.
         tracing::trace!("{HANDED_OVER}");
-        self.receive(request).await
+        self.receive(within(request_timeout, request)).await
     }
 
-    /// Lets the provider keep an attachment. It takes no slot: there is one for each link, once in weeks.
-    pub async fn upload(
-        &self,
-        provider: &dyn Provider,
-        request: http::Request<Bytes>,
-        request_timeout: Span,
-    ) -> Upload {
-        match self.request(request, request_timeout).await {
-            Ok(received) => provider.classify_upload(&received.answer()),
-            Err(broken) => Upload::Failed(broken.outcome()),
+    /// The stock holds connections to this provider alone.
+    fn is_ours(&self, there: &Uri) -> Result<(), Broken> {
+        let here = &self.opener.endpoint;
+        match (here.scheme(), here.authority()) == (there.scheme(), there.authority()) {
+            true => Ok(()),
+            false => Err(Broken::NotSent("the request is meant for another provider".to_owned())),
         }
     }
 
@@ -222,6 +231,12 @@ impl Transport {
         }
         Ok(Received { status, headers, truncated: read > body.len(), body: body.freeze() })
     }
+}
+
+/// The time that a request has from the moment a connection is there, and that for opening one.
+fn within(request_timeout: Span, mut request: reqwest::Request) -> reqwest::Request {
+    *request.timeout_mut() = Some((CONNECT_TIMEOUT + request_timeout).to_duration());
+    request
 }
 
 impl Opener {

@@ -101,7 +101,7 @@ fn request(provider: &dyn Provider) -> http::Request<Bytes> {
 }
 
 async fn send(transport: &Transport, provider: &Http) -> Outcome {
-    transport.attempt(provider, request(provider), REQUEST_TIMEOUT).await.outcome
+    transport.attempt(provider, request(provider), REQUEST_TIMEOUT, None).await.outcome
 }
 
 fn accepted() -> Outcome {
@@ -198,6 +198,7 @@ async fn a_request_that_is_late_at_the_last_moment_is_not_begun() {
         request: request(provider.as_ref()),
         request_timeout: REQUEST_TIMEOUT,
         start_by,
+        by_link: None,
     };
     let now = Local::now();
     assert_eq!(flight(Local(now.0 - Span(1))).fly().await.outcome, Outcome::NotBegun);
@@ -238,7 +239,10 @@ async fn nobody_is_messaged_before_the_provider_has_told_that_the_credentials_ar
         let request = request(slack.as_ref());
         let (provider, transport) = (slack.clone(), transport.clone());
         let start_by = Local::now() + Span::from_secs(60);
-        Flight { provider, transport, request, request_timeout: REQUEST_TIMEOUT, start_by }.fly().await.outcome
+        Flight { provider, transport, request, request_timeout: REQUEST_TIMEOUT, start_by, by_link: None }
+            .fly()
+            .await
+            .outcome
     };
     let Outcome::Auth { fault } = fly().await else { panic!("a token of another workspace") };
     assert_eq!(fault.reason, "WrongWorkspace");
@@ -296,7 +300,7 @@ async fn no_fault_of_a_request_holds_the_token_of_its_path() {
         let vars = Default::default();
         let request = telegram.encode(&Message::of("1", &rendered.part(0).unwrap(), &vars, ATTEMPT)).unwrap();
         assert!(request.uri().path().contains("canary"));
-        transport.attempt(&telegram, request, REQUEST_TIMEOUT).await.outcome
+        transport.attempt(&telegram, request, REQUEST_TIMEOUT, None).await.outcome
     };
     for answer in answers {
         let serve = async {

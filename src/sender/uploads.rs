@@ -1,5 +1,5 @@
-//! Attachments that the provider fetches once and keeps: uploaded before the first message that needs them, named by handle
-//! in all of them.
+//! Attachments that the provider keeps, named by handle in messages: uploaded before the first message that needs them, or
+//! learned from the answer to a message with the link.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};
 
+use super::file_upload;
 use super::transport::Transport;
 use crate::api::Content;
 use crate::api::content::Attachment;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
-use crate::ledger::attachments::{AttachmentsRequest, UploadedAttachment};
+use crate::ledger::attachments::{AttachmentsRequest, MAX_HANDLE, UploadedAttachment};
 use crate::ledger::declaration::digest;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::{LedgerError, SenderLedger};
-use crate::provider::{Provider, Upload};
+use crate::provider::{Handle, Keeping, Provider, Upload};
 
 /// How often an upload is tried before the messages carry the link instead, as they do at providers that keep nothing.
 const MAX_TRIES: u32 = 5;
@@ -28,8 +29,8 @@ const UPLOAD_TIMEOUT: Span = Span::from_secs(90);
 /// So often a session takes a kept attachment for gone. A provider that forgets at once is sent links.
 const MAX_RENEWALS: u32 = 3;
 
-/// The handles of one broadcast's attachments.
-pub type Handles = BTreeMap<String, String>;
+/// The handles of one broadcast's attachments, by what the ledger knows them by.
+type Handles = BTreeMap<String, String>;
 
 /// The reason of a broadcast whose attachment the provider will not keep.
 pub const ATTACHMENT_REFUSED: &str = "AttachmentRefused";
@@ -63,13 +64,31 @@ pub enum UploadError {
 struct Wanted {
     field: String,
     attachment: Attachment,
+    /// By what the ledger knows it.
+    key: String,
+    /// The provider keeps it by itself, and says so: nothing is uploaded, and no message waits.
+    is_told: bool,
+}
+
+/// How a message names its attachment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// By its link, or it has none.
+    Link,
+    /// By its link, and the answer may tell the handle.
+    Asking(Attachment),
+    Handle(String),
 }
 
 /// The uploads of one session.
 pub struct Uploads {
     broadcast: BroadcastId,
     wanted: Vec<Wanted>,
-    handles: Option<Handles>,
+    handles: Handles,
+    /// What must be uploaded is, or goes out by its link.
+    is_ready: bool,
+    /// Handles that the ledger is to be told of.
+    learned: Vec<UploadedAttachment>,
     gone: Vec<String>,
     renewals: u32,
     task: Option<JoinHandle<Result<Handles, UploadError>>>,
@@ -84,48 +103,86 @@ fn key(broadcast: BroadcastId, attachment: &Attachment) -> String {
 impl Uploads {
     /// What of this content the provider keeps. A link with variables is another one for each recipient.
     pub fn of(broadcast: BroadcastId, content: &Content, provider: &dyn Provider) -> Uploads {
-        let is_kept = |attachment: &Attachment| {
-            !attachment.url.contains('{') && matches!(provider.encode_upload(attachment), Some(Ok(_)))
-        };
-        let wanted = content.attachments.iter().enumerate().filter(|(_, attachment)| is_kept(attachment));
-        let wanted: Vec<Wanted> = wanted
-            .map(|(index, attachment)| Wanted {
-                field: format!("spec.content.attachments[{index}].url"),
-                attachment: attachment.clone(),
+        let is_same = |(_, attachment): &(usize, &Attachment)| !attachment.url.contains('{');
+        let attachments = content.attachments.iter().enumerate().filter(is_same);
+        let wanted: Vec<Wanted> = attachments
+            .filter_map(|(index, attachment)| {
+                let keeping = provider.keep(attachment)?.ok()?;
+                Some(Wanted {
+                    field: format!("spec.content.attachments[{index}].url"),
+                    attachment: attachment.clone(),
+                    key: key(broadcast, attachment),
+                    is_told: matches!(keeping, Keeping::Told),
+                })
             })
             .collect();
-        let handles = wanted.is_empty().then(Handles::new);
-        Uploads { broadcast, wanted, handles, gone: Vec::new(), renewals: 0, task: None }
+        Uploads {
+            broadcast,
+            is_ready: wanted.is_empty(),
+            wanted,
+            handles: Handles::new(),
+            learned: Vec::new(),
+            gone: Vec::new(),
+            renewals: 0,
+            task: None,
+        }
     }
 
     /// Whether messages may be sent.
     pub fn are_ready(&self) -> bool {
-        self.handles.is_some()
+        self.is_ready
     }
 
-    /// By what the provider knows an attachment.
-    pub fn handle(&self, attachment: &Attachment) -> Option<&str> {
-        let handles = self.handles.as_ref().filter(|handles| !handles.is_empty())?;
-        handles.get(&key(self.broadcast, attachment)).map(String::as_str)
+    /// How a message names this attachment.
+    pub fn name(&self, attachment: &Attachment) -> Named {
+        let Some(wanted) = self.wanted.iter().find(|wanted| wanted.attachment == *attachment) else {
+            return Named::Link;
+        };
+        match self.handles.get(&wanted.key) {
+            Some(handle) => Named::Handle(handle.clone()),
+            None if wanted.is_told && !self.has_given_up() => Named::Asking(attachment.clone()),
+            None => Named::Link,
+        }
+    }
+
+    /// The answer to a message that was taken tells the handle. Of several on the wire at once the first one counts.
+    pub fn learn(&mut self, attachment: &Attachment, told: Handle) {
+        let Some(wanted) = self.wanted.iter().find(|wanted| wanted.attachment == *attachment) else { return };
+        if self.has_given_up() || self.handles.contains_key(&wanted.key) || told.name.len() > MAX_HANDLE {
+            return;
+        }
+        let Handle { name: handle, lives } = told;
+        self.handles.insert(wanted.key.clone(), handle.clone());
+        self.learned.push(UploadedAttachment { attachment: wanted.key.clone(), handle, lives });
     }
 
     /// The provider says that it keeps nothing under this handle any more. That is no fault of the message: it is sent again once
-    /// the attachment is uploaded anew.
+    /// the attachment is uploaded anew, or by its link where the provider keeps it by itself.
     pub fn renew(&mut self, gone: &str) {
-        let Some(handles) = &self.handles else { return };
-        if !handles.values().any(|handle| handle == gone) {
+        let is_gone = |wanted: &&Wanted| self.handles.get(&wanted.key).is_some_and(|handle| handle == gone);
+        let Some(wanted) = self.wanted.iter().find(is_gone) else {
             // It was still on its way when the attachment was uploaded anew.
             return;
-        }
+        };
         self.renewals += 1;
         self.gone.push(gone.to_owned());
-        // One that forgets at once is given the links, as are those that keep nothing.
-        self.handles = (self.renewals > MAX_RENEWALS).then(Handles::new);
+        self.is_ready = wanted.is_told;
+        self.handles.retain(|_, handle| handle != gone);
+        self.learned.retain(|learned| learned.handle != gone);
+        if self.has_given_up() {
+            self.handles.clear();
+            self.is_ready = true;
+        }
     }
 
-    /// Begins what is to be done, once.
+    /// A provider that forgets at once is given the links, as are those that keep nothing.
+    fn has_given_up(&self) -> bool {
+        self.renewals > MAX_RENEWALS
+    }
+
+    /// Begins what is to be done, if anything and nothing is under way.
     pub fn begin<L: SenderLedger>(&mut self, ledger: &Arc<L>, provider: &Arc<dyn Provider>, transport: &Transport) {
-        if self.task.is_some() || self.are_ready() {
+        if self.task.is_some() || (self.is_ready && self.learned.is_empty() && self.gone.is_empty()) {
             return;
         }
         let upload = Uploading {
@@ -133,7 +190,8 @@ impl Uploads {
             broadcast: self.broadcast,
             provider: provider.clone(),
             transport: transport.clone(),
-            wanted: self.wanted.clone(),
+            wanted: if self.has_given_up() { Vec::new() } else { self.wanted.clone() },
+            learned: std::mem::take(&mut self.learned),
             gone: std::mem::take(&mut self.gone),
         };
         self.task = Some(tokio::spawn(upload.run()));
@@ -144,7 +202,12 @@ impl Uploads {
         let Some(task) = &mut self.task else { return std::future::pending().await };
         let handles = task.await;
         self.task = None;
-        self.handles = Some(handles??);
+        let known = handles??;
+        if !self.has_given_up() {
+            // What was found gone meanwhile is not known again by this.
+            self.handles.extend(known.into_iter().filter(|(_, handle)| !self.gone.contains(handle)));
+        }
+        self.is_ready = self.has_given_up() || self.gone.is_empty() || self.wanted.iter().all(|wanted| wanted.is_told);
         Ok(())
     }
 }
@@ -163,59 +226,94 @@ struct Uploading<L> {
     provider: Arc<dyn Provider>,
     transport: Transport,
     wanted: Vec<Wanted>,
+    learned: Vec<UploadedAttachment>,
     gone: Vec<String>,
 }
 
 impl<L: SenderLedger> Uploading<L> {
     /// The handles that the ledger knows, and those of what is uploaded now. An attachment without one goes out by its link.
     async fn run(self) -> Result<Handles, UploadError> {
-        let asked: Vec<String> = self.wanted.iter().map(|wanted| key(self.broadcast, &wanted.attachment)).collect();
-        let request = self.request(Vec::new(), self.gone.clone(), asked);
-        let kept = self.ledger.attachments(&request).await?;
-        let mut handles: Handles = kept.into_iter().map(|kept| (kept.attachment, kept.handle)).collect();
-        for wanted in &self.wanted {
-            let attachment = key(self.broadcast, &wanted.attachment);
-            if handles.contains_key(&attachment) {
+        let mut handles = self.agree().await?;
+        for wanted in self.wanted.iter().filter(|wanted| !wanted.is_told) {
+            if handles.contains_key(&wanted.key) {
                 continue;
             }
-            let Some((handle, lives)) = self.upload(wanted).await? else { continue };
-            let uploaded = UploadedAttachment { attachment: attachment.clone(), handle: handle.clone(), lives };
+            let Some(Handle { name: handle, lives }) = self.upload(wanted).await? else { continue };
+            let uploaded = UploadedAttachment { attachment: wanted.key.clone(), handle: handle.clone(), lives };
             self.ledger.attachments(&self.request(vec![uploaded], Vec::new(), Vec::new())).await?;
-            handles.insert(attachment, handle);
+            handles.insert(wanted.key.clone(), handle);
         }
         Ok(handles)
+    }
+
+    /// Tells the ledger what was learned and what is gone, and asks what other senders have told. Where nothing has to be
+    /// uploaded, messages go out by their links without its answer.
+    async fn agree(&self) -> Result<Handles, LedgerError> {
+        let asked: Vec<String> = self.wanted.iter().map(|wanted| wanted.key.clone()).collect();
+        let request = self.request(self.learned.clone(), self.gone.clone(), asked);
+        match self.ledger.attachments(&request).await {
+            Ok(kept) => Ok(kept.into_iter().map(|kept| (kept.attachment, kept.handle)).collect()),
+            Err(error) if self.wanted.iter().all(|wanted| wanted.is_told) => {
+                tracing::warn!(reason = error.reason(), %error, "the ledger was not told what the provider keeps");
+                Ok(Handles::new())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn request(&self, uploaded: Vec<UploadedAttachment>, gone: Vec<String>, asked: Vec<String>) -> AttachmentsRequest {
         AttachmentsRequest { broadcast: self.broadcast, uploaded, gone, asked }
     }
 
-    /// A second upload of the same link does no harm, so whatever is in doubt is tried again.
-    async fn upload(&self, wanted: &Wanted) -> Result<Option<(String, Span)>, AttachmentRefused> {
-        let mut wait = FIRST_WAIT;
-        for attempt in 1..=MAX_TRIES {
-            let Some(Ok(request)) = self.provider.encode_upload(&wanted.attachment) else { return Ok(None) };
-            let outcome = match self.transport.upload(self.provider.as_ref(), request, UPLOAD_TIMEOUT).await {
-                Upload::Kept { handle, lives } => return Ok(Some((handle, lives))),
-                Upload::Unusable { fault } => {
-                    let (field, provider) = (wanted.field.clone(), self.provider.name());
-                    return Err(AttachmentRefused { field, provider, fault });
-                }
+    /// A second upload of the same link does no harm, so whatever is in doubt is tried again. A link that breaks off each time is
+    /// refused; where the provider is what is in the way, messages carry the link.
+    async fn upload(&self, wanted: &Wanted) -> Result<Option<Handle>, AttachmentRefused> {
+        let refuse = |fault: Fault| {
+            let (field, provider) = (wanted.field.clone(), self.provider.name());
+            Err(AttachmentRefused { field, provider, fault })
+        };
+        let (mut wait, mut attempt) = (FIRST_WAIT, 1);
+        loop {
+            let outcome = match self.try_once(&wanted.attachment).await {
+                Some(Upload::Kept(handle)) => return Ok(Some(handle)),
+                Some(Upload::Unusable { fault }) => return refuse(fault),
                 // What is wrong with the account the messages will find out, and say it in the ledger.
-                Upload::Failed(
+                Some(Upload::Failed(
                     Outcome::Auth { fault } | Outcome::Blocked { fault } | Outcome::Permanent { fault, .. },
-                ) => {
+                )) => {
                     tracing::warn!(reason = fault.reason, "the provider keeps no attachment; messages carry its link");
                     return Ok(None);
                 }
-                Upload::Failed(outcome) => outcome,
+                Some(Upload::Failed(outcome)) => outcome,
+                None => return Ok(None),
             };
             tracing::warn!(attempt, ?outcome, "an attachment was not uploaded");
-            if attempt < MAX_TRIES {
-                tokio::time::sleep(wait).await;
-                wait *= 2;
+            if attempt == MAX_TRIES {
+                return match outcome {
+                    Outcome::NotSent { fault } if fault.reason == file_upload::BROKE_OFF => refuse(fault),
+                    _ => Ok(None),
+                };
             }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+            attempt += 1;
         }
-        Ok(None)
+    }
+
+    /// `None` where the provider does not want it uploaded.
+    async fn try_once(&self, attachment: &Attachment) -> Option<Upload> {
+        let provider = self.provider.as_ref();
+        Some(match provider.keep(attachment)?.ok()? {
+            Keeping::Told => return None,
+            Keeping::Form(file) => file_upload::upload(&self.transport, provider, file).await,
+            Keeping::Request(request) => match self.transport.ask(request, UPLOAD_TIMEOUT).await {
+                Ok(received) => provider.classify_upload(&received.answer()),
+                Err(outcome) => Upload::Failed(outcome),
+            },
+        })
     }
 }
+
+#[cfg(test)]
+#[path = "uploads_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::{Decision, hash};
 use super::record::Delivery;
 use super::settings::Quota;
+use super::uploads::KeptFile;
 
 /// The most deliveries and recipients that are told apart, so that memory stays below some 500 MB. What comes beyond
 /// is answered and recorded, but not counted as a recipient, and the summary says so.
@@ -80,8 +81,8 @@ pub struct Book {
     quota_window: VecDeque<u64>,
     deliveries: ByHash<Seen>,
     recipients_accepted: ByHash<()>,
-    /// The links of kept attachments, by id.
-    attachments: HashMap<u64, String>,
+    /// Kept attachments, by id.
+    attachments: HashMap<String, KeptFile>,
 }
 
 /// A request between its arrival and its decision.
@@ -130,17 +131,21 @@ impl Book {
         Arrival { in_last_second, earlier, number: summary.requests, delivery: key, recipient }
     }
 
-    /// Notes that an attachment was to be kept, and under which link, if it is.
-    pub fn upload(&mut self, time_ns: u64, kept: Option<String>) {
+    /// Notes that an attachment was to be kept, whether or not it is.
+    pub fn upload(&mut self) {
         self.summary.uploads += 1;
-        if let Some(link) = kept.filter(|_| self.attachments.len() < MAX_ATTACHMENTS_KEPT) {
-            self.attachments.insert(time_ns, link);
+    }
+
+    /// Notes that an attachment is kept.
+    pub fn keep(&mut self, id: String, file: KeptFile) {
+        if self.attachments.len() < MAX_ATTACHMENTS_KEPT {
+            self.attachments.insert(id, file);
         }
     }
 
-    /// Where a kept attachment was uploaded from.
-    pub fn uploaded_from(&self, id: u64) -> Option<&str> {
-        self.attachments.get(&id).map(String::as_str)
+    /// What is kept under this id.
+    pub fn kept(&self, id: &str) -> Option<&KeptFile> {
+        self.attachments.get(id)
     }
 
     /// Counts a request against a quota; returns how many came within its window, this one included, and how long it is until

@@ -109,9 +109,7 @@ fn outcome(settings: &Settings, call: &Call, circumstances: &Circumstances) -> D
         let (code, response) = provider.refuse(refusal);
         return refused(code, response);
     }
-    if call.played == Played::Messenger
-        && let Some((code, response)) = uploads::refuse(settings, call, circumstances.now)
-    {
+    if let Some((code, response)) = uploads::refuse(settings, call) {
         return refused(code, response);
     }
     let too_quick = settings.rate_limit > 0 && circumstances.in_last_second > settings.rate_limit as usize;

@@ -190,7 +190,7 @@ mod tests {
 
     fn asked(method: &Method, path: &str, query: &str, token: bool, body: &str) -> Option<Asked> {
         let authorization = token.then_some("Bearer t");
-        read(method, &Posted { path, query, authorization, correlation: None, body: body.as_bytes() })
+        read(method, &Posted { path, query, authorization, body: body.as_bytes(), ..Posted::EMPTY })
     }
 
     #[test]

@@ -11,12 +11,13 @@
 //! | [`book`] | the counts behind `GET /_simulator/summary` and the sliding second of the rate limit |
 //! | [`record`] | the record's lines, and the judge's questions to them |
 //! | [`telling`] | call-backs, to whom the flags name |
-//! | `uploads` | attachments that Messenger keeps |
+//! | `uploads`, `multipart` | attachments that providers keep, and the forms in which they come |
 //! | [`server`] | sockets, the record file, the clock |
 
 pub mod book;
 pub mod decide;
 pub mod labels;
+mod multipart;
 pub mod played;
 pub mod record;
 pub mod request;

@@ -24,7 +24,7 @@ pub struct Line<'a> {
     pub correlation: Option<Cow<'a, str>>,
     /// The rendered text; empty where there is none.
     pub text: Cow<'a, str>,
-    /// Each as `kind link`, in the provider's word for it.
+    /// Each as `kind link`, in the provider's word for it; of one that it keeps as `kind kept:ID`, with what is kept there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Cow<'a, str>>,
     /// The HTTP status of the answer; absent when there was none. The answer is written out after the line, also by a
@@ -45,7 +45,8 @@ pub struct Delivery<'a> {
     /// The first member of the correlation value; empty without one.
     pub broadcast: &'a str,
     pub recipient: &'a str,
-    /// The last member of the correlation value; without one the first attachment, `0` for a text.
+    /// The last member of the correlation value; without one what the first attachment is, however it is named, and `0` for a
+    /// text.
     pub part: &'a str,
 }
 
@@ -54,7 +55,7 @@ impl<'a> Delivery<'a> {
     pub fn of(recipient: &'a str, correlation: Option<&'a str>, attachment: Option<&'a str>) -> Delivery<'a> {
         let (broadcast, part) = match correlation.and_then(Correlation::parse) {
             Some(correlation) => (correlation.broadcast, correlation.part),
-            None => ("", attachment.unwrap_or("0")),
+            None => ("", attachment.and_then(|attachment| attachment.rsplit(' ').next()).unwrap_or("0")),
         };
         Delivery { broadcast, recipient, part }
     }

@@ -10,6 +10,8 @@ pub struct Posted<'a> {
     pub path: &'a str,
     /// What follows the question mark; empty without one.
     pub query: &'a str,
+    /// The header `content-type`.
+    pub content_type: Option<&'a str>,
     /// The header `authorization`.
     pub authorization: Option<&'a str>,
     /// The header `x-herald-correlation`.
@@ -83,6 +85,11 @@ pub(super) fn nobody(played: Played) -> Call {
 }
 
 impl Posted<'_> {
+    /// Without anything in it.
+    #[cfg(test)]
+    pub(super) const EMPTY: Posted<'static> =
+        Posted { path: "", query: "", content_type: None, authorization: None, correlation: None, body: b"" };
+
     /// The path, cut at its slashes.
     pub(super) fn segments(&self) -> Vec<&str> {
         self.path.trim_start_matches('/').split('/').collect()
@@ -167,7 +174,7 @@ mod tests {
         br#"{"recipient":{"id":"24"},"messaging_type":"UPDATE","message":{"text":"hi","metadata":"b:1:1:0"}}"#;
 
     fn read(path: &str, authorization: Option<&str>, correlation: Option<&str>, body: &[u8]) -> Call {
-        super::read(&Posted { path, query: "", authorization, correlation, body })
+        super::read(&Posted { path, authorization, correlation, body, ..Posted::EMPTY })
     }
 
     #[test]
@@ -214,8 +221,7 @@ mod tests {
     #[test]
     fn http_requests_say_in_many_ways_whom_they_are_for() {
         let asked = |path, query, body: &str| {
-            let call =
-                super::read(&Posted { path, query, authorization: None, correlation: None, body: body.as_bytes() });
+            let call = super::read(&Posted { path, query, body: body.as_bytes(), ..Posted::EMPTY });
             (call.account, call.recipient, call.text, call.refusal.is_some())
         };
         let known = |account: &str| (account.to_owned(), "+1 4".to_owned(), "hi & bye".to_owned(), false);
@@ -264,11 +270,10 @@ mod tests {
             let authorization = if path.starts_with("/2010") { "Basic t" } else { "Bearer t" };
             let read = |link: &str| {
                 super::super::request::read(&Posted {
-                    query: "",
                     path,
                     authorization: Some(authorization),
-                    correlation: None,
                     body: body.replace("LINK", link).as_bytes(),
+                    ..Posted::EMPTY
                 })
             };
             let call = read(link);

@@ -27,7 +27,7 @@ use super::request::{self, Call, Posted};
 use super::response::Response;
 use super::settings::{SettingError, Settings};
 use super::telling::{CallbackOptions, Teller};
-use super::uploads::{self, Upload};
+use super::uploads::{self, KeptFile, Upload};
 use crate::provider::CORRELATION_HEADER;
 
 mod bodies;
@@ -38,6 +38,9 @@ const MAX_CONNECTIONS: usize = 4_096;
 
 /// The longest request body. The longest message with 32 variables fits many times over.
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
+
+/// The longest with a file in it: WhatsApp's largest document and its form.
+const MAX_UPLOAD_BODY: usize = 101 * 1024 * 1024;
 
 /// The pause after a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -193,7 +196,8 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
 /// An error closes the connection without an answer.
 async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpAnswer> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_REQUEST_BODY).collect().await {
+    let longest = if head.uri.path().ends_with("/media") { MAX_UPLOAD_BODY } else { MAX_REQUEST_BODY };
+    let body = match Limited::new(body, longest).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => {
             return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or was cut off\n"));
@@ -210,6 +214,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<HttpA
     let posted = Posted {
         path,
         query: head.uri.query().unwrap_or_default(),
+        content_type: header(CONTENT_TYPE.as_str()),
         authorization: header(AUTHORIZATION.as_str()),
         correlation: header(CORRELATION_HEADER.as_str()),
         body: &body,
@@ -351,16 +356,20 @@ impl Shared {
     /// Answers where an attachment is to be kept.
     fn keep(&self, request: &Posted<'_>) -> Option<Response> {
         let mut state = self.lock();
-        let time_ns = state.clock.now_ns();
-        let Upload { response, kept } = uploads::answer(&state.settings, request, time_ns)?;
-        state.book.upload(time_ns, kept);
+        let since_ns = state.clock.now_ns();
+        let id = since_ns.to_string();
+        let Upload { response, kept } = uploads::answer(&state.settings, request, &id)?;
+        state.book.upload();
+        if let Some(what) = kept {
+            state.book.keep(id, KeptFile { what, since_ns });
+        }
         Some(response)
     }
 
-    /// With the links of attachments that a message names by their ids.
+    /// With what is kept of the attachments that a message names by their ids.
     fn resolved(&self, call: Call) -> Call {
         let state = self.lock();
-        uploads::resolved(call, |id| state.book.uploaded_from(id))
+        uploads::resolved(call, &state.settings, state.clock.now_ns(), |id| state.book.kept(id))
     }
 
     /// Takes a request: counts, decides and records it, all in one step. Nothing of it is undone when the caller
@@ -398,6 +407,10 @@ impl Shared {
             })?;
         }
         state.book.settle(&arrival, &decision);
+        if let Some(link) = uploads::kept_by_itself(call).filter(|_| decision.accepted) {
+            let file = KeptFile { what: link.to_owned(), since_ns: time_ns };
+            state.book.keep(uploads::file_id(arrival.number), file);
+        }
         if let Some(teller) = self.teller.as_ref().filter(|_| decision.accepted) {
             let response = call.played.play().succeed(call, state.settings.seed, arrival.number);
             teller.taken(call, &response, time_ns);

@@ -60,7 +60,7 @@ pub struct Settings {
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuse_link: Option<String>,
-    /// Messenger forgets an uploaded attachment after so many seconds. 0 is for ever
+    /// Messenger, WhatsApp and Telegram forget an attachment that they keep after so many seconds. 0 is for ever
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub attachment_seconds: u32,
     /// Decisions depend on the seed, the recipient and how often this recipient was asked for, so that runs repeat
@@ -94,6 +94,11 @@ pub enum SettingError {
 }
 
 impl Settings {
+    /// Whether what is at this link cannot be had.
+    pub fn cannot_fetch(&self, link: &str) -> bool {
+        self.refuse_link.as_ref().is_some_and(|refused| link.contains(refused))
+    }
+
     /// Checks what no single member can: that the failures fit into one.
     pub fn validate(&self) -> Result<(), SettingError> {
         for failures in [&self.fail, &self.fail_labels] {

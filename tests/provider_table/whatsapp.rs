@@ -219,6 +219,13 @@ const SAMPLES: &[Sample] = &[
     ),
     (
         400,
+        r##"{"error":{"message":"(#131053) Media upload error","type":"OAuthException","code":131053,"fbtrace_id":"AbCdEfGhIjK"}}"##,
+        "Message",
+        "AttachmentFailed",
+        "131053",
+    ),
+    (
+        400,
         r##"{"error":{"message":"(#135000) Generic user error","type":"OAuthException","code":135000,"fbtrace_id":"AbCdEfGhIjK"}}"##,
         "Message",
         "GenericUserError",

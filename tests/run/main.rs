@@ -28,4 +28,6 @@ mod run_support;
 mod suppression;
 mod unreachable;
 mod uploads;
+mod uploads_telegram;
+mod uploads_whatsapp;
 mod write_backs;

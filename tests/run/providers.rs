@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::run_support::audience_server::{AudienceServer, Reply};
 use super::run_support::{Finished, Running, Stage};
 
 /// A channel of one provider, whom it reaches, and how it errs.
@@ -164,13 +165,15 @@ impl Case {
 
     /// Text and pictures come once, in their order, in as many requests as the provider takes them in.
     fn attaches(&self) {
-        let links = ["https://a.example/1.png", "https://a.example/2.png"];
-        let pictures = links.map(|link| format!("{{type: Image, url: \"{link}\"}}")).join(", ");
+        let names = ["/1.png", "/2.png"];
+        let files = AudienceServer::start(|_| Reply::file("image/png", "a picture"));
+        let pictures = names.map(|name| format!("{{type: Image, url: \"{}{name}\"}}", files.url)).join(", ");
         let stage = self.stage_saying(&[], &format!("    text: Hello\n    attachments: [{pictures}]\n"));
         let (finished, status) = self.run(&stage);
         finished.exits(0);
         assert_eq!(status["recipients"]["sent"], 3, "{status}");
-        let picture = |line: &str| links.iter().position(|link| line.ends_with(link)).unwrap();
+        // Some are given the link, and some the file of that name.
+        let picture = |line: &str| names.iter().position(|name| line.ends_with(&name[1..])).unwrap();
         for recipient in self.recipients {
             let requests = stage.requests();
             let own = requests.iter().filter(|line| line.recipient == recipient);

@@ -28,7 +28,7 @@ fn a_picture_is_uploaded_once_for_every_message_of_a_broadcast_whatever_stops_it
     stage.run(&[]).exits(0);
     let sent = sent(&stage);
     assert_eq!((sent.len() as u64, stage.summary().uploads), (PEOPLE, 1));
-    assert!(sent.iter().all(|what| *what == sent[0] && what.starts_with("image attachment_id:")), "{sent:?}");
+    assert!(sent.iter().all(|what| *what == sent[0] && what.starts_with("image kept:")), "{sent:?}");
 }
 
 #[test]

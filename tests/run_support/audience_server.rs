@@ -26,29 +26,47 @@ pub struct Reply {
     body: String,
     missing: usize,
     stalls: bool,
+    /// Leads there instead of giving anything.
+    location: Option<String>,
+    /// Its length is not said.
+    chunked: bool,
 }
 
 impl Reply {
+    pub fn file(kind: &'static str, body: impl Into<String>) -> Reply {
+        let body = body.into();
+        Reply { status: "200 OK", kind, body, missing: 0, stalls: false, location: None, chunked: false }
+    }
+
     pub fn status(status: &'static str) -> Reply {
-        Reply { status, kind: "text/plain", body: String::new(), missing: 0, stalls: false }
+        Reply { status, ..Reply::file("text/plain", "") }
     }
 
     /// As a server of files answers that knows no such ending.
     pub fn unnamed(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "application/octet-stream", body, missing: 0, stalls: false }
+        Reply::file("application/octet-stream", body)
     }
 
     pub fn csv(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "text/csv", body, missing: 0, stalls: false }
+        Reply::file("text/csv", body)
     }
 
     pub fn json(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "application/json", body, missing: 0, stalls: false }
+        Reply::file("application/json", body)
     }
 
     /// Announces more than it holds, and never ends.
     pub fn stalled(body: String) -> Reply {
-        Reply { status: "200 OK", kind: "text/plain", body, missing: 1, stalls: true }
+        Reply { missing: 1, stalls: true, ..Reply::file("text/plain", body) }
+    }
+
+    pub fn redirect(location: &str) -> Reply {
+        Reply { location: Some(location.to_owned()), ..Reply::status("302 Found") }
+    }
+
+    /// In one chunk, so that its length is not known beforehand.
+    pub fn chunked(self) -> Reply {
+        Reply { chunked: true, ..self }
     }
 
     /// Announces more than it holds.
@@ -96,10 +114,15 @@ fn serve(mut connection: TcpStream, requests: &AtomicUsize, answer: &dyn Fn(&Req
     }
     let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let number = requests.fetch_add(1, Ordering::SeqCst);
-    let Reply { status, kind, body, missing, stalls } = answer(&Request { target, authorization, number });
+    let Reply { status, kind, body, missing, stalls, location, chunked } =
+        answer(&Request { target, authorization, number });
     let length = body.len() + missing;
-    let head =
-        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    let (length, body) = match chunked {
+        true => ("transfer-encoding: chunked".to_owned(), format!("{length:x}\r\n{body}\r\n0\r\n\r\n")),
+        false => (format!("content-length: {length}"), body),
+    };
+    let location = location.map_or(String::new(), |location| format!("location: {location}\r\n"));
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{location}content-type: {kind}\r\n{length}\r\n\r\n");
     // The client may have had enough before the end.
     let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body.as_bytes()));
     if stalls {

@@ -1,4 +1,4 @@
-//! Pictures, films, sounds and files of a message, by link: the provider fetches them.
+//! Pictures, films, sounds and files of a message, by link: the provider fetches them, or is given them.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ pub struct Attachment {
     /// takes `Image` alone. Required.
     #[serde(rename = "type")]
     pub kind: AttachmentType,
-    /// Where the provider gets it from, a template like `text`: an absolute `https` or `http` URL that anybody may read, 1 to
-    /// 2048 characters. Required.
+    /// Where it is, a template like `text`: an absolute `https` or `http` URL that anybody may read, 1 to 2048 characters. The
+    /// provider fetches it, or for WhatsApp the sender where it is the same for everybody. Required.
     #[schemars(length(min = 1, max = MAX_ATTACHMENT_URL), regex(pattern = ATTACHMENT_URL))]
     pub url: String,
 }

@@ -19,16 +19,30 @@ use crate::audience::source_fault::{FaultKind, SourceFault};
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-const ACCEPTED: HeaderValue =
-    HeaderValue::from_static("application/x-ndjson, text/csv, application/json;q=0.9, */*;q=0.1");
-
-/// The one coding that is asked for.
+/// The one coding that is known.
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+/// What a server is asked for.
+pub struct Wanted {
+    pub types: HeaderValue,
+    pub coding: HeaderValue,
+}
+
+/// A list of people.
+pub const LIST: Wanted = Wanted {
+    types: HeaderValue::from_static("application/x-ndjson, text/csv, application/json;q=0.9, */*;q=0.1"),
+    coding: GZIP,
+};
+
+/// Any file, byte by byte.
+pub const FILE: Wanted =
+    Wanted { types: HeaderValue::from_static("*/*"), coding: HeaderValue::from_static("identity") };
 
 /// Asks for the pages of one source.
 pub struct Exchange {
     client: reqwest::Client,
     permission: Permission,
+    wanted: Wanted,
     pub limits: Limits,
     began: Instant,
 }
@@ -55,7 +69,13 @@ enum Failed {
 }
 
 impl Exchange {
-    pub fn new(url: &Url, permission: Permission, limits: Limits, place: &str) -> Result<Exchange, SourceFault> {
+    pub fn new(
+        url: &Url,
+        permission: Permission,
+        wanted: Wanted,
+        limits: Limits,
+        place: &str,
+    ) -> Result<Exchange, SourceFault> {
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -68,7 +88,7 @@ impl Exchange {
             let problem = format!("failed to set up the HTTP client: {}", words(error));
             SourceFault::new(FaultKind::Unreachable, place, problem, "look at the certificates and proxies set here")
         })?;
-        Ok(Exchange { client, permission, limits, began: Instant::now() })
+        Ok(Exchange { client, permission, wanted, limits, began: Instant::now() })
     }
 
     /// How long may still be waited for anything; `None` when the time is up.
@@ -97,7 +117,7 @@ impl Exchange {
                 let problem = format!("{}, {attempt} times in a row", fault.problem);
                 return Err(SourceFault { problem, ..fault });
             }
-            tracing::info!(attempt, "a page of an audience could not be read, and is asked for again");
+            tracing::info!(attempt, "what is at a URL could not be read, and is asked for again");
             tokio::time::sleep(asked.unwrap_or(pause).min(self.limits.longest_pause)).await;
             attempt += 1;
             pause *= 2;
@@ -126,8 +146,9 @@ impl Exchange {
 
     async fn send(&self, url: &Url, place: &str, leading: &str) -> Result<Response, Failed> {
         let headers = self.permission.headers_for(url, place, leading).map_err(Failed::ForGood)?;
+        let Wanted { types, coding } = &self.wanted;
         let request =
-            self.client.get(url.clone()).header(ACCEPT, ACCEPTED).header(ACCEPT_ENCODING, GZIP).headers(headers);
+            self.client.get(url.clone()).header(ACCEPT, types).header(ACCEPT_ENCODING, coding).headers(headers);
         let Some(patience) = self.patience() else { return Err(Failed::ForGood(self.too_slow(place))) };
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),

@@ -26,7 +26,28 @@ pub struct Limits {
 /// The most redirects of one request.
 pub const MAX_REDIRECTS: u32 = 5;
 
+/// How long a server of files may say nothing.
+const FILE_SILENCE: Duration = Duration::from_secs(20);
+/// How long one file may take: the largest that is taken anywhere has 100 MB, and comes at 3 Mbit/s within this time.
+const FILE_WHOLE: Duration = Duration::from_secs(5 * 60);
+/// How often a file is asked for, where its server says that it may come later or says nothing.
+const FILE_ATTEMPTS: u32 = 3;
+
 impl Limits {
+    /// Those of one file, which nobody reads ahead of.
+    pub fn of_a_file(bytes: u64) -> Limits {
+        Limits {
+            silence: FILE_SILENCE,
+            whole: FILE_WHOLE,
+            bytes,
+            pages: 1,
+            ahead: 0,
+            attempts: FILE_ATTEMPTS,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(10),
+        }
+    }
+
     pub fn with_silence(silence: Duration) -> Limits {
         Limits {
             silence,

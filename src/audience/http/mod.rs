@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `permission` | where requests may go, and with which headers |
 //! | `exchange` | one page asked for: retries, redirects, statuses |
+//! | `file` | one file of whatever kind, as it comes |
 //! | `body` | its bytes as a reader wants them |
 //! | `page` | its rows, by how it is written |
 //! | `json` | a JSON answer as a stream |
@@ -13,6 +14,7 @@
 
 mod body;
 mod exchange;
+mod file;
 mod json;
 mod limits;
 mod link;
@@ -29,7 +31,8 @@ use reqwest::Url;
 use tokio::runtime::Handle;
 
 use self::body::{Body, Trace};
-use self::exchange::Exchange;
+use self::exchange::{Exchange, LIST};
+pub use self::file::LinkedFile;
 use self::json::{Pointers, pointer};
 use self::limits::Limits;
 use self::page::{Follow, Page, PageForm};
@@ -91,7 +94,7 @@ impl HttpRows {
         let secret = spec.headers_secret_ref.as_ref().map(|secret| secret.name.as_str());
         let permission = Permission::of(&url, secret, materials, &shown)?;
         Ok(HttpRows {
-            exchange: Arc::new(Exchange::new(&url, permission, limits, &shown)?),
+            exchange: Arc::new(Exchange::new(&url, permission, LIST, limits, &shown)?),
             runtime,
             shown,
             form: PageForm { format: spec.format, pointers: Pointers { list, next } },

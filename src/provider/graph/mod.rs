@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -35,8 +35,6 @@ pub(super) struct Graph {
     root: String,
     /// `appsecret_proof=…`, where there is one.
     proof: Option<String>,
-    /// Where attachments are posted that are to be kept.
-    attachments_uri: Uri,
     authorization: HeaderValue,
     /// Kept to strike them out of error texts.
     pub secrets: Vec<SecretString>,
@@ -69,10 +67,9 @@ impl Graph {
             proof = Some(format!("appsecret_proof={}", appsecret_proof(app_secret, &access_token)));
         }
         let query = proof.as_ref().map_or(String::new(), |proof| format!("?{proof}"));
-        let edge = |edge: &str| absolute_url(&field, &format!("{root}/{id}/{edge}{query}"));
-        let (uri, attachments_uri) = (edge("messages")?, edge("message_attachments")?);
+        let uri = absolute_url(&field, &format!("{root}/{id}/messages{query}"))?;
         let secrets = std::iter::once(access_token).chain(app_secret).collect();
-        Ok(Graph { base_url, uri, attachments_uri, root, proof, authorization, secrets })
+        Ok(Graph { base_url, uri, root, proof, authorization, secrets })
     }
 
     /// A message.
@@ -80,14 +77,17 @@ impl Graph {
         Ok(self.authorized(post_json(self.uri.clone(), body)?))
     }
 
-    /// An attachment that is to be kept.
-    pub fn post_attachment(&self, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
-        Ok(self.authorized(post_json(self.attachments_uri.clone(), body)?))
-    }
-
     /// Posts to another object of the API; `path` is below the version.
     pub fn post_to(&self, path: &str, body: &impl serde::Serialize) -> Result<Request<Bytes>, EncodeError> {
         Ok(self.authorized(post_json(self.below(path, "")?, body)?))
+    }
+
+    /// A form is posted so to another object of the API; its body comes later.
+    pub fn form(&self, path: &str) -> Result<Request<()>, EncodeError> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.below(path, "")?;
+        Ok(self.authorized(request))
     }
 
     /// Asks for another object of the API.
@@ -106,7 +106,7 @@ impl Graph {
         url.parse().map_err(|_| EncodeError::Request("the path is none of a URL".to_owned()))
     }
 
-    fn authorized(&self, mut request: Request<Bytes>) -> Request<Bytes> {
+    fn authorized<B>(&self, mut request: Request<B>) -> Request<B> {
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         request
     }

@@ -18,7 +18,9 @@ use self::graph_errors::GRAPH_ERRORS;
 use super::answer::{accepted, integer, json_object, text, unknown};
 use super::graph::{self, Graph};
 use super::label::Labels;
-use super::{AccountError, Answer, EncodeError, Message, Provider, Upload, attachment, check_link, check_text};
+use super::{
+    AccountError, Answer, EncodeError, Handle, Keeping, Message, Provider, Upload, attachment, check_link, check_text,
+};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{
     Attachment, AttachmentType, MessengerContent, MessengerMessagingType, MessengerNotificationType,
@@ -272,13 +274,14 @@ impl Provider for Messenger {
         self.request(message, Some(handle))
     }
 
-    fn encode_upload(&self, attachment: &Attachment) -> Option<Result<Request<Bytes>, EncodeError>> {
+    fn keep(&self, attachment: &Attachment) -> Option<Result<Keeping, EncodeError>> {
         let upload = check_link(attachment).and_then(|Attachment { kind, url }| {
             let payload = Payload::Link { url, is_reusable: Some(true) };
             let attachment = Media { kind: media_type(*kind), payload };
-            self.graph.post_attachment(&UploadRequest { message: UploadBody { attachment } })
+            let path = format!("{}/message_attachments", self.page_id);
+            self.graph.post_to(&path, &UploadRequest { message: UploadBody { attachment } })
         });
-        Some(upload)
+        Some(upload.map(Keeping::Request))
     }
 
     fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
@@ -287,10 +290,10 @@ impl Provider for Messenger {
             Err(outcome) => return Upload::Failed(outcome),
         };
         // Documented as a string of digits.
-        let handle = text(body.get("attachment_id")).map(str::to_owned);
-        let handle = handle.or_else(|| Some(integer(body.get("attachment_id"))?.to_string()));
-        match (body.get("error"), handle) {
-            (None, Some(handle)) if answer.status.is_success() => Upload::Kept { handle, lives: KEPT_FOR },
+        let name = text(body.get("attachment_id")).map(str::to_owned);
+        let name = name.or_else(|| Some(integer(body.get("attachment_id"))?.to_string()));
+        match (body.get("error"), name) {
+            (None, Some(name)) if answer.status.is_success() => Upload::Kept(Handle { name, lives: KEPT_FOR }),
             (Some(error), _) => match graph::classify_error(error, answer, GRAPH_ERRORS, &self.graph.secrets) {
                 Outcome::Permanent { fault, .. } if UNUSABLE.contains(&fault.reason.as_str()) => {
                     Upload::Unusable { fault }

@@ -353,7 +353,9 @@ fn no_two_rows_of_the_table_speak_for_the_same_error() {
 fn an_attachment_is_uploaded_to_be_used_again_and_then_named_by_its_id() {
     let messenger = Messenger::new(account()).unwrap();
     let film = [Attachment { kind: AttachmentType::Video, url: "https://a.example/1.mp4".into() }];
-    let upload = messenger.encode_upload(&film[0]).unwrap().unwrap();
+    let Keeping::Request(upload) = messenger.keep(&film[0]).unwrap().unwrap() else {
+        panic!("it fetches links itself")
+    };
     assert_eq!(upload.uri(), "https://graph.facebook.com/v25.0/1906385232743451/message_attachments");
     assert_eq!(upload.headers()[AUTHORIZATION], "Bearer EAAB-test-token");
     let payload = json!({"url": "https://a.example/1.mp4", "is_reusable": true});
@@ -379,7 +381,7 @@ fn the_answer_to_an_upload_tells_the_link_from_the_account() {
     };
     let error =
         |code: i64, subcode: Option<i64>| json!({"error": {"message": "x", "code": code, "error_subcode": subcode}});
-    let kept = Upload::Kept { handle: "1857777774821032".into(), lives: KEPT_FOR };
+    let kept = Upload::Kept(Handle { name: "1857777774821032".into(), lives: KEPT_FOR });
     assert_eq!(upload(200, json!({"attachment_id": "1857777774821032"})), kept);
     assert_eq!(upload(200, json!({"attachment_id": 1_857_777_774_821_032_i64})), kept);
     for subcode in [2_018_008, 2_018_109] {

@@ -22,7 +22,7 @@ use super::redact::redact;
 use super::retry_after::retry_after_ms;
 use super::{
     AccountError, Answer, EncodeError, Message, Provider, absolute_url, base_url, bearer, check_link, check_text,
-    file_name, post,
+    last_piece, post,
 };
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, MAX_BLOCKS};
@@ -122,7 +122,7 @@ fn blocks<'a>(message: &Message<'_>, block: &'a SlackExtras) -> Result<Cow<'a, [
     }
     for attachment in message.attachments {
         let Attachment { url, .. } = check_link(attachment)?;
-        blocks.push(json!({"type": "image", "image_url": url, "alt_text": file_name(attachment).unwrap_or("image")}));
+        blocks.push(json!({"type": "image", "image_url": url, "alt_text": last_piece(url).unwrap_or("image")}));
     }
     if blocks.len() > MAX_BLOCKS {
         let problem = format!("blocks and pictures are more than the {MAX_BLOCKS} blocks that Slack takes");

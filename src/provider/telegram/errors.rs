@@ -60,6 +60,9 @@ pub const TELEGRAM_ERRORS: &[ErrorRow<TelegramError>] = &[
     words(400, "button", PermanentMessage, "ButtonInvalid", SERVER),
     words(400, "reply markup is too long", PermanentMessage, "ButtonInvalid", SERVER),
     words(400, "wrong http url", PermanentMessage, "LinkInvalid", SERVER),
+    // Of a link and of a file_id alike.
+    words(400, "wrong file identifier", PermanentMessage, "LinkInvalid", "rubenlagus/TelegramBots#217"),
+    words(400, "wrong remote file id", PermanentMessage, "AttachmentNotFound", "yagop/node-telegram-bot-api#946"),
     // The account.
     words(401, "", Auth, "TokenInvalid", SERVER),
     words(400, "logged out", Auth, "TokenInvalid", SERVER),

@@ -1,4 +1,4 @@
-//! Telegram, Bot API: text messages, and media by link, of a bot to chats.
+//! Telegram, Bot API: text messages, and media by link or by the `file_id` that an answer named, of a bot to chats.
 //!
 //! Facts are from the Bot API reference (10.1, by way of PaulSonOfLars/telegram-bot-api-spec) and the source of its server
 //! (tdlib/telegram-bot-api); the meaning of each error is in [`errors`] with its own source. The token is part of each
@@ -19,19 +19,28 @@ use super::answer::{accepted, integer, json_object, unknown};
 use super::redact::redact;
 use super::retry_after::{MAX_RETRY_AFTER_MS, retry_after_ms};
 use super::{
-    AccountError, Answer, EncodeError, Message, Provider, absolute_url, attachment, base_url, check_text, check_token,
-    post_json,
+    AccountError, Answer, EncodeError, Handle, Keeping, Message, Provider, absolute_url, attachment, base_url,
+    check_link, check_text, check_token, post_json,
 };
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, AttachmentType, TelegramButton, TelegramContent, TelegramParseMode};
 use crate::content::Extras;
 use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::time::Span;
 
 /// The longest text in characters, counted after its markup is taken out.
 pub const MAX_TEXT: usize = 4_096;
 
 /// The longest data of a button in bytes.
 pub const MAX_CALLBACK_DATA: usize = 64;
+
+/// How long a `file_id` is relied on. Telegram names no end ("file_ids can be treated as persistent", Bots FAQ); one that is
+/// refused sooner is done without.
+pub const KEPT_FOR: Span = Span::from_secs(30 * 24 * 60 * 60);
+
+/// The reasons of the table for a `file_id` that stands for nothing. With the first one a link is refused as well: the words
+/// are the same.
+const GONE: [&str; 2] = ["LinkInvalid", "AttachmentNotFound"];
 
 /// A bot and how to reach it.
 pub struct TelegramAccount {
@@ -243,26 +252,28 @@ impl Provider for Telegram {
         &self.base
     }
 
-    /// Telegram gives nothing back that we could send with a message, so the correlation is not sent.
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        let plain = TelegramContent::default();
-        let block = match message.extras {
-            Extras::Telegram(block) => block,
-            _ => &plain,
-        };
-        let (method, body) = match attachment(message)? {
-            Some(attachment) => self.media(attachment),
-            None => (&self.methods.message, text(message.text, block)?),
-        };
-        let body = Send {
-            chat_id: chat_id(message.recipient)?,
-            body,
-            reply_markup: if message.is_last { reply_markup(block)? } else { None },
-            disable_notification: block.disable_notification,
-            protect_content: block.protect_content,
-            allow_paid_broadcast: self.allow_paid_broadcast,
-        };
-        post_json(method.clone(), &body)
+        self.request(message, None)
+    }
+
+    fn encode_kept(&self, message: &Message<'_>, handle: &str) -> Result<Request<Bytes>, EncodeError> {
+        self.request(message, Some(handle))
+    }
+
+    /// What Telegram has once fetched it keeps, and says so in its answer.
+    fn keep(&self, attachment: &Attachment) -> Option<Result<Keeping, EncodeError>> {
+        Some(check_link(attachment).map(|_| Keeping::Told))
+    }
+
+    fn read_handle(&self, attachment: &Attachment, answer: &Answer<'_>) -> Option<Handle> {
+        let body = json_object(answer).ok()?;
+        let file = file_of(attachment.kind, body.get("result")?)?;
+        let name = file.get("file_id")?.as_str().filter(|name| !name.is_empty())?.to_owned();
+        Some(Handle { name, lives: KEPT_FOR })
+    }
+
+    fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Permanent { fault, .. } if GONE.contains(&fault.reason.as_str()))
     }
 
     fn classify(&self, answer: &Answer<'_>) -> Outcome {
@@ -280,6 +291,21 @@ impl Provider for Telegram {
     }
 }
 
+/// What a message holds of the kind that was sent. Telegram may have made something else of it, a film without sound an
+/// animation: that cannot be sent again as what it was, and the link can.
+fn file_of(kind: AttachmentType, message: &Value) -> Option<&Value> {
+    match kind {
+        // The same picture in several sizes.
+        AttachmentType::Image => {
+            let area = |size: &&Value| Some(size.get("width")?.as_u64()?.saturating_mul(size.get("height")?.as_u64()?));
+            message.get("photo")?.as_array()?.iter().max_by_key(area)
+        }
+        AttachmentType::Video => message.get("video"),
+        AttachmentType::Audio => message.get("audio"),
+        AttachmentType::File => message.get("document"),
+    }
+}
+
 /// An id of a message is one of its chat.
 fn message_id(body: &Map<String, Value>) -> Option<String> {
     let result = body.get("result")?;
@@ -289,14 +315,36 @@ fn message_id(body: &Map<String, Value>) -> Option<String> {
 }
 
 impl Telegram {
+    /// One message, its file by its link or by the `file_id` of an earlier message. Telegram gives nothing back that we could send
+    /// with a message, so the correlation is not sent.
+    fn request(&self, message: &Message<'_>, kept: Option<&str>) -> Result<Request<Bytes>, EncodeError> {
+        let plain = TelegramContent::default();
+        let block = match message.extras {
+            Extras::Telegram(block) => block,
+            _ => &plain,
+        };
+        let (method, body) = match attachment(message)? {
+            Some(attachment) => self.media(attachment.kind, kept.unwrap_or(&attachment.url)),
+            None => (&self.methods.message, text(message.text, block)?),
+        };
+        let body = Send {
+            chat_id: chat_id(message.recipient)?,
+            body,
+            reply_markup: if message.is_last { reply_markup(block)? } else { None },
+            disable_notification: block.disable_notification,
+            protect_content: block.protect_content,
+            allow_paid_broadcast: self.allow_paid_broadcast,
+        };
+        post_json(method.clone(), &body)
+    }
+
     /// By link Telegram takes pictures of 5 MB and other files of 20 MB; documents only as GIF, PDF and ZIP.
-    fn media<'a>(&self, attachment: &'a Attachment) -> (&Uri, Body<'a>) {
-        let link = attachment.url.as_str();
-        match attachment.kind {
-            AttachmentType::Image => (&self.methods.photo, Body::Photo { photo: link }),
-            AttachmentType::Video => (&self.methods.video, Body::Video { video: link }),
-            AttachmentType::Audio => (&self.methods.audio, Body::Audio { audio: link }),
-            AttachmentType::File => (&self.methods.document, Body::Document { document: link }),
+    fn media<'a>(&self, kind: AttachmentType, file: &'a str) -> (&Uri, Body<'a>) {
+        match kind {
+            AttachmentType::Image => (&self.methods.photo, Body::Photo { photo: file }),
+            AttachmentType::Video => (&self.methods.video, Body::Video { video: file }),
+            AttachmentType::Audio => (&self.methods.audio, Body::Audio { audio: file }),
+            AttachmentType::File => (&self.methods.document, Body::Document { document: file }),
         }
     }
 

@@ -240,3 +240,57 @@ fn media_go_by_their_link_to_the_method_of_their_kind_with_the_buttons_below_the
     let keyboard = json!([[{"text": "Shop", "url": "https://a.example"}]]);
     assert_eq!(body(&encode(AttachmentType::Image, true))["reply_markup"]["inline_keyboard"], keyboard);
 }
+
+fn file(kind: AttachmentType) -> Attachment {
+    Attachment { kind, url: "https://a.example/1".into() }
+}
+
+#[test]
+fn a_file_that_an_answer_named_goes_by_its_id() {
+    let telegram = Telegram::new(account()).unwrap();
+    let picture = [file(AttachmentType::Image)];
+    assert!(matches!(telegram.keep(&picture[0]), Some(Ok(Keeping::Told))));
+    let message = Message { attachments: &picture, ..Message::sample("24", "", &Extras::None) };
+    let request = telegram.encode_kept(&message, "AgACAgIAAxkDAAIB").unwrap();
+    assert!(request.uri().path().ends_with("/sendPhoto"));
+    assert_eq!(body(&request), json!({"chat_id": 24, "photo": "AgACAgIAAxkDAAIB"}));
+}
+
+#[test]
+fn the_answer_tells_the_id_of_what_was_sent_and_of_nothing_else() {
+    let read = |kind, result: Value| {
+        let (headers, body) = (HeaderMap::new(), json!({"ok": true, "result": result}).to_string());
+        let (status, received_at) = (StatusCode::OK, Timestamp::EPOCH);
+        let answer = Answer { status, headers: &headers, body: body.as_bytes(), body_truncated: false, received_at };
+        Telegram::new(account()).unwrap().read_handle(&file(kind), &answer)
+    };
+    let handle = |name: &str| Some(Handle { name: name.into(), lives: KEPT_FOR });
+    let photo = json!({"message_id": 7, "chat": {"id": 24}, "photo": [
+        {"file_id": "small", "file_unique_id": "a", "width": 90, "height": 67, "file_size": 1_200},
+        {"file_id": "large", "file_unique_id": "b", "width": 1_280, "height": 960, "file_size": 120_000},
+        {"file_id": "middle", "file_unique_id": "c", "width": 320, "height": 240, "file_size": 20_000},
+    ]});
+    assert_eq!(read(AttachmentType::Image, photo.clone()), handle("large"));
+    assert_eq!(read(AttachmentType::Video, json!({"video": {"file_id": "film"}})), handle("film"));
+    assert_eq!(read(AttachmentType::Audio, json!({"audio": {"file_id": "song"}})), handle("song"));
+    assert_eq!(read(AttachmentType::File, json!({"document": {"file_id": "paper"}})), handle("paper"));
+    // A film without sound becomes an animation, which sendVideo would not take.
+    let animation = json!({"animation": {"file_id": "moves"}, "document": {"file_id": "moves"}});
+    assert_eq!(read(AttachmentType::Video, animation), None);
+    assert_eq!(read(AttachmentType::Video, photo), None);
+    assert_eq!(read(AttachmentType::Image, json!({"photo": []})), None);
+    assert_eq!(read(AttachmentType::File, json!({"document": {"file_id": ""}})), None);
+}
+
+#[test]
+fn an_id_that_stands_for_nothing_is_told_from_other_refusals() {
+    let gone = |description: &str| {
+        let body = json!({"ok": false, "error_code": 400, "description": description}).to_string();
+        let outcome = classify(400, &HeaderMap::new(), body.as_bytes());
+        Telegram::new(account()).unwrap().is_attachment_gone(&outcome)
+    };
+    assert!(gone("Bad Request: wrong file identifier/HTTP URL specified"));
+    assert!(gone("Bad Request: wrong remote file identifier specified: Wrong string length"));
+    assert!(gone("Bad Request: wrong remote file id specified: Wrong padding in the string"));
+    assert!(!gone("Bad Request: chat not found") && !gone("Bad Request: something new"));
+}

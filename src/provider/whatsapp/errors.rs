@@ -47,6 +47,8 @@ pub const WHATSAPP_ERRORS: &[GraphErrorRow] = &[
     code(131_008, PermanentMessage, "ParameterMissing", ERROR_PAGE),
     code(131_009, PermanentMessage, "InvalidParameter", ERROR_PAGE),
     code(131_051, PermanentMessage, "TypeNotSupported", ERROR_PAGE),
+    // "Media upload error": of a file that was uploaded or fetched from a link, at once or in a call-back.
+    code(131_053, PermanentMessage, "AttachmentFailed", ERROR_PAGE),
     code(135_000, PermanentMessage, "GenericUserError", ERROR_PAGE),
     code(132_000, PermanentMessage, "TemplateParametersMismatch", ERROR_PAGE),
     code(132_001, PermanentMessage, "TemplateNotFound", ERROR_PAGE),

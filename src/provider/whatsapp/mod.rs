@@ -1,4 +1,5 @@
-//! WhatsApp Cloud API: text messages, media by link and approved templates of a business phone number.
+//! WhatsApp Cloud API: text messages, media and approved templates of a business phone number. Media are uploaded once
+//! ([`media`]), or named by their links.
 //!
 //! Facts are from the WhatsApp pages on text and media messages, templates, phone numbers and errors of June and July 2026; the
 //! meaning of each error is in [`errors`] with its own source. How templates are filled in is in [`template`].
@@ -6,6 +7,7 @@
 pub mod callback;
 pub mod errors;
 pub mod marketing;
+pub mod media;
 mod template;
 
 use std::fmt;
@@ -20,7 +22,9 @@ use self::errors::WHATSAPP_ERRORS;
 use self::template::Template;
 use super::answer::{accepted, json_object, text, unknown};
 use super::graph::{self, Graph};
-use super::{AccountError, Answer, EncodeError, Message, Provider, attachment, check_text, file_name};
+use super::{
+    AccountError, Answer, EncodeError, Keeping, Message, Provider, Upload, attachment, check_text, last_piece,
+};
 use crate::api::channel::ChannelProvider;
 use crate::api::content::{Attachment, AttachmentType, WhatsAppContent};
 use crate::content::Extras;
@@ -117,22 +121,34 @@ struct Body<'a> {
     preview_url: bool,
 }
 
-/// A file by its link. WhatsApp keeps what it has fetched for some minutes, so one link is not fetched for every recipient.
+/// A file, and what a document is called in the chat.
 #[derive(Serialize)]
 struct Media<'a> {
-    link: &'a str,
-    /// What a document is called in the chat.
+    #[serde(flatten)]
+    file: File<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<&'a str>,
 }
 
-fn media(attachment: &Attachment) -> Content<'_> {
-    let media = Media { link: &attachment.url, filename: None };
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum File<'a> {
+    /// WhatsApp keeps what it has fetched for some minutes, so one link is not fetched for every recipient.
+    Link(&'a str),
+    /// Under which it was uploaded.
+    Id(&'a str),
+}
+
+fn media<'a>(attachment: &'a Attachment, kept: Option<&'a str>) -> Content<'a> {
+    let file = kept.map_or(File::Link(&attachment.url), File::Id);
+    let media = Media { file, filename: None };
     match attachment.kind {
         AttachmentType::Image => Content::Image { image: media },
         AttachmentType::Video => Content::Video { video: media },
         AttachmentType::Audio => Content::Audio { audio: media },
-        AttachmentType::File => Content::Document { document: Media { filename: file_name(attachment), ..media } },
+        AttachmentType::File => {
+            Content::Document { document: Media { filename: last_piece(&attachment.url), ..media } }
+        }
     }
 }
 
@@ -175,27 +191,23 @@ impl Provider for WhatsApp {
     }
 
     fn encode(&self, message: &Message<'_>) -> Result<Request<Bytes>, EncodeError> {
-        let content = match (message.extras, attachment(message)?) {
-            (Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }), _) => {
-                Content::Template { template: template::fill(block)? }
-            }
-            (_, Some(attachment)) => media(attachment),
-            (extras, None) => {
-                check_text(message.text, self.name(), MAX_TEXT)?;
-                let preview_url = matches!(extras, Extras::WhatsApp(block) if block.preview_url);
-                Content::Text { text: Body { body: message.text, preview_url } }
-            }
-        };
-        if message.correlation.chars().count() > MAX_CALLBACK_DATA {
-            return Err(EncodeError::Request(format!("the correlation value has over {MAX_CALLBACK_DATA} characters")));
-        }
-        self.graph.post(&Send {
-            messaging_product: "whatsapp",
-            recipient_type: "individual",
-            to: to(message.recipient)?,
-            content,
-            biz_opaque_callback_data: message.correlation,
-        })
+        self.request(message, None)
+    }
+
+    fn encode_kept(&self, message: &Message<'_>, handle: &str) -> Result<Request<Bytes>, EncodeError> {
+        self.request(message, Some(handle))
+    }
+
+    fn keep(&self, attachment: &Attachment) -> Option<Result<Keeping, EncodeError>> {
+        Some(self.form(attachment).map(Keeping::Form))
+    }
+
+    fn classify_upload(&self, answer: &Answer<'_>) -> Upload {
+        self.classify_form(answer)
+    }
+
+    fn is_attachment_gone(&self, outcome: &Outcome) -> bool {
+        media::is_gone(outcome)
     }
 
     /// A template that is `held_for_quality_assessment` or `paused` is taken like any other: what becomes of it is told
@@ -217,6 +229,33 @@ impl Provider for WhatsApp {
 
     fn usage(&self, answer: &Answer<'_>) -> Option<Usage> {
         graph::usage(answer.headers)
+    }
+}
+
+impl WhatsApp {
+    /// One message, its file by its link or by the id under which it is kept.
+    fn request(&self, message: &Message<'_>, kept: Option<&str>) -> Result<Request<Bytes>, EncodeError> {
+        let content = match (message.extras, attachment(message)?) {
+            (Extras::WhatsApp(WhatsAppContent { template: Some(block), .. }), _) => {
+                Content::Template { template: template::fill(block)? }
+            }
+            (_, Some(attachment)) => media(attachment, kept),
+            (extras, None) => {
+                check_text(message.text, self.name(), MAX_TEXT)?;
+                let preview_url = matches!(extras, Extras::WhatsApp(block) if block.preview_url);
+                Content::Text { text: Body { body: message.text, preview_url } }
+            }
+        };
+        if message.correlation.chars().count() > MAX_CALLBACK_DATA {
+            return Err(EncodeError::Request(format!("the correlation value has over {MAX_CALLBACK_DATA} characters")));
+        }
+        self.graph.post(&Send {
+            messaging_product: "whatsapp",
+            recipient_type: "individual",
+            to: to(message.recipient)?,
+            content,
+            biz_opaque_callback_data: message.correlation,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::content::{
     WhatsAppButtonType, WhatsAppComponent, WhatsAppComponentType, WhatsAppCurrency, WhatsAppDocument, WhatsAppMedia,
     WhatsAppParameter, WhatsAppTemplate,
 };
-use crate::provider::{EncodeError, file_name_of, is_link, not_a_link};
+use crate::provider::{EncodeError, is_link, last_piece, not_a_link};
 
 /// The longest code that a button copies, in characters (page on coupon code templates, 3 Dec 2025).
 const MAX_COUPON_CODE: usize = 20;
@@ -136,7 +136,7 @@ fn parameter(parameter: &WhatsAppParameter) -> Result<Parameter<'_>, EncodeError
     } else if let Some(WhatsAppMedia { url }) = video {
         Filled::Video { video: link(url, None)? }
     } else if let Some(WhatsAppDocument { url, filename }) = document {
-        Filled::Document { document: link(url, filename.as_deref().map(said).transpose()?.or(file_name_of(url)))? }
+        Filled::Document { document: link(url, filename.as_deref().map(said).transpose()?.or(last_piece(url)))? }
     } else if let Some(currency) = currency {
         Filled::Currency { currency: money(currency)? }
     } else if let Some(date_time) = date_time {

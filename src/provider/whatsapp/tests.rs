@@ -1,5 +1,5 @@
 use ::http::header::AUTHORIZATION;
-use ::http::{HeaderMap, StatusCode};
+use ::http::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
 use super::*;
@@ -263,4 +263,90 @@ fn answers_that_do_not_say_what_became_of_the_message_are_unknown() {
     assert_eq!(reason(200, r#"{"messages":[{"id":"wamid.1"}],"error":{"code":100}}"#), "ContradictoryAnswer");
     assert_eq!(reason(400, r#"{"error":{"code":999999}}"#), "UnrecognisedError");
     assert_eq!(reason(504, "{}"), "ProxyError");
+}
+
+fn picture() -> Attachment {
+    Attachment { kind: AttachmentType::Image, url: "https://media.example.test/menu.png?v=1".into() }
+}
+
+#[test]
+fn a_file_is_posted_as_the_documented_form() {
+    let account = WhatsAppAccount { app_secret: Some(SecretString::from("0123456789abcdef")), ..account() };
+    let whatsapp = WhatsApp::new(account).unwrap();
+    let Some(Ok(Keeping::Form(form))) = whatsapp.keep(&picture()) else { panic!("it is given the file") };
+    assert_eq!(form.link, picture().url);
+    assert_eq!((form.request.method(), form.request.uri().path()), (&Method::POST, "/v25.0/106540352242922/media"));
+    assert!(form.request.uri().query().unwrap().starts_with("appsecret_proof="));
+    assert_eq!(form.request.headers()[AUTHORIZATION], "Bearer EAAB-canary");
+    assert!(form.request.headers()[AUTHORIZATION].is_sensitive());
+    assert_eq!(form.fields, [("messaging_product", "whatsapp")]);
+    assert_eq!((form.type_field, form.file_field), ("type", "file"));
+    let kind = form.kind(Some("image/png")).unwrap();
+    assert_eq!((kind.max_bytes, form.file_name(kind)), (5 * 1024 * 1024, "menu.png".to_owned()));
+    assert!(form.kind(Some("image/webp")).unwrap_err().contains("image/jpeg, image/png"), "webp is for stickers");
+    assert!(matches!(whatsapp.keep(&Attachment { url: "a.png".into(), ..picture() }), Some(Err(_))));
+}
+
+#[test]
+fn no_kind_of_file_is_listed_twice_or_without_an_ending() {
+    let kinds: Vec<_> = media::all_kinds().collect();
+    for (index, kind) in kinds.iter().enumerate() {
+        let twin = kinds[index + 1..].iter().find(|other| other.media_type == kind.media_type);
+        assert_eq!(twin, None);
+        assert!(!kind.endings.is_empty() && kind.max_bytes > 0, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_uploaded_goes_by_its_id() {
+    let kept = |kind| {
+        let attachments = [Attachment { kind, ..picture() }];
+        let message = Message { attachments: &attachments, ..Message::sample("+16505551234", "", &Extras::None) };
+        body(&WhatsApp::new(account()).unwrap().encode_kept(&message, "1479537139650973").unwrap())
+    };
+    assert_eq!(kept(AttachmentType::Image)["image"], json!({"id": "1479537139650973"}));
+    let document = json!({"id": "1479537139650973", "filename": "menu.png"});
+    assert_eq!(kept(AttachmentType::File)["document"], document);
+}
+
+fn answered<T>(status: u16, body: Value, read: impl Fn(&WhatsApp, &Answer<'_>) -> T) -> T {
+    let (status, headers, body) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new(), body.to_string());
+    let received_at = Timestamp::EPOCH;
+    let answer = Answer { status, headers: &headers, body: body.as_bytes(), body_truncated: false, received_at };
+    read(&WhatsApp::new(account()).unwrap(), &answer)
+}
+
+#[test]
+fn the_answer_to_an_upload_tells_the_file_from_the_account() {
+    let upload = |status, body| answered(status, body, |whatsapp, answer| whatsapp.classify_upload(answer));
+    let error =
+        |code: i64, message: &str| json!({"error": {"message": message, "type": "OAuthException", "code": code}});
+    let kept = Upload::Kept(crate::provider::Handle { name: "1037543291543636".into(), lives: media::KEPT_FOR });
+    assert_eq!(upload(200, json!({"id": "1037543291543636"})), kept);
+    let refused = "(#100) Param file must be a file with one of the following types: audio/aac, image/jpeg, image/png.";
+    for (code, message) in [(100, refused), (131_053, "(#131053) Media upload error")] {
+        match upload(400, error(code, message)) {
+            Upload::Unusable { fault } => assert_eq!(fault.reason, "AttachmentFailed"),
+            other => panic!("expected Unusable, got {other:?}"),
+        }
+    }
+    let missing = error(100, "(#100) The parameter messaging_product is required.");
+    assert!(matches!(upload(400, missing), Upload::Failed(Outcome::Permanent { .. })));
+    assert!(matches!(upload(401, error(190, "x")), Upload::Failed(Outcome::Auth { .. })));
+    assert!(matches!(upload(400, error(130_429, "x")), Upload::Failed(Outcome::Throttled { .. })));
+    assert!(matches!(upload(200, json!({})), Upload::Failed(Outcome::Unknown { .. })));
+    assert!(matches!(upload(302, json!({"id": "1"})), Upload::Failed(Outcome::Unknown { .. })));
+}
+
+#[test]
+fn an_id_that_stands_for_nothing_is_told_from_other_parameters() {
+    let gone = |code: i64, message: &str| {
+        let body = json!({"error": {"message": message, "type": "OAuthException", "code": code}});
+        answered(400, body, |whatsapp, answer| whatsapp.is_attachment_gone(&whatsapp.classify(answer)))
+    };
+    // As recorded, in both spellings.
+    assert!(gone(100, "(#100) Param image['id'] is not a valid whatsapp business account media attachment ID"));
+    assert!(gone(100, "Param document.id is not a valid whatsapp business account media attachment ID"));
+    assert!(!gone(100, "(#100) Param to is not a valid phone number"));
+    assert!(!gone(190, "not a valid whatsapp business account media attachment ID"));
 }

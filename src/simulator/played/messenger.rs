@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
+use super::{
+    Body, Call, Lack, Play, Played, Posted, Refusal, Response, RetryAfter, Settings, Upload, Used, graph, is_link,
+};
 use crate::simulator::telling::Telling;
-use crate::simulator::uploads::ATTACHMENT_ID;
+use crate::simulator::uploads::KEPT;
 
 /// Graph's own words: "must be less than or equal to 2000".
 const MAX_TEXT: usize = 2_000;
 
 /// The code of the throttle answer.
 const THROTTLED: i64 = 613;
+
+/// The error for a link that cannot be fetched, and the one for an id that stands for nothing.
+const NOT_FETCHED: (i64, i64) = (100, 2_018_008);
+const NOT_FOUND: (i64, i64) = (100, 2_018_074);
 
 pub(super) struct Messenger;
 
@@ -100,6 +106,32 @@ impl Play for Messenger {
         Some(graph::usage("messenger", &call.account, used.percent()))
     }
 
+    /// It fetches the link itself.
+    fn keep(&self, settings: &Settings, request: &Posted<'_>, id: &str) -> Option<Upload> {
+        match request.segments()[..] {
+            [version, page, "message_attachments"] if version.starts_with('v') && !page.is_empty() => {}
+            _ => return None,
+        }
+        let body = request.json();
+        let link = body.text("/message/attachment/payload/url").filter(|link| is_link(link));
+        let is_reusable = body.at("/message/attachment/payload/is_reusable").and_then(Value::as_bool);
+        let refused = |response| Upload { response, kept: None };
+        Some(match link.filter(|_| is_reusable == Some(true)) {
+            _ if !request.has_bearer_token() => refused(error(190, None, "")),
+            None => refused(graph::error(400, 100, None, "(#100) param message[attachment] is invalid")),
+            Some(link) if settings.cannot_fetch(&link) => refused(no_attachment(NOT_FETCHED)),
+            kept => Upload { response: Response::json(200, &json!({"attachment_id": id})), kept },
+        })
+    }
+
+    fn refuse_attachment(&self, lack: Lack, _: &str) -> Option<(String, Response)> {
+        let error = match lack {
+            Lack::NotFetched => NOT_FETCHED,
+            Lack::NotKept => NOT_FOUND,
+        };
+        Some((format!("{}/{}", error.0, error.1), no_attachment(error)))
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         match refusal {
             Refusal::NoToken => ("190".into(), error(190, None, "")),
@@ -108,12 +140,16 @@ impl Play for Messenger {
     }
 }
 
+fn no_attachment((code, subcode): (i64, i64)) -> Response {
+    graph::error(400, code, Some(subcode), "(#100) The attachment cannot be used (simulated)")
+}
+
 /// `None` for one that Messenger would refuse as well.
 fn attachment(body: &Body) -> Option<String> {
     let kind = body.text("/message/attachment/type")?;
     let is_known = ["image", "video", "audio", "file"].contains(&kind.as_str());
     let link = body.text("/message/attachment/payload/url").filter(|link| is_link(link));
-    let kept = || Some(format!("{ATTACHMENT_ID}{}", body.text("/message/attachment/payload/attachment_id")?));
+    let kept = || Some(format!("{KEPT}{}", body.text("/message/attachment/payload/attachment_id")?));
     let what = link.or_else(kept)?;
     is_known.then(|| format!("{kind} {what}"))
 }

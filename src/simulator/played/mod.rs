@@ -17,8 +17,9 @@ use serde_json::Value;
 
 use super::request::{Body, Call, Posted, Refusal, is_link};
 use super::response::Response;
-use super::settings::{Quota, RetryAfter};
+use super::settings::{Quota, RetryAfter, Settings};
 use super::telling::Telling;
+use super::uploads::Upload;
 
 /// The provider a request is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,15 @@ impl Used {
     }
 }
 
+/// Why an attachment cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The provider cannot fetch what is at the link.
+    NotFetched,
+    /// It keeps nothing under this id.
+    NotKept,
+}
+
 /// How one provider takes requests and answers them.
 pub trait Play: Sync {
     /// The name of the channel's member.
@@ -93,6 +103,17 @@ pub trait Play: Sync {
     /// The header that says how much of its quota is used; `None` for a provider that has none.
     fn usage(&self, call: &Call, used: &Used) -> Option<(&'static str, String)> {
         let _ = (call, used);
+        None
+    }
+
+    /// The answer to who wants an attachment kept under this id; `None` for any other request.
+    fn keep(&self, _settings: &Settings, _request: &Posted<'_>, _id: &str) -> Option<Upload> {
+        None
+    }
+
+    /// The answer to a message whose attachment of this kind cannot be had, with its code for the record; `None` where it is
+    /// taken all the same.
+    fn refuse_attachment(&self, _lack: Lack, _kind: &str) -> Option<(String, Response)> {
         None
     }
 

@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
+use super::{Call, Lack, Play, Played, Posted, Refusal, Response, RetryAfter, is_link};
 use crate::provider::telegram::errors::{TELEGRAM_ERRORS, TelegramError};
+use crate::simulator::uploads::{KEPT, file_id};
 
 /// The longest text, and what the server answers to a longer one.
 const MAX_TEXT: usize = 4_096;
 
-/// The methods that send media by link, and where each has it.
+/// How the ids of kept files begin, as far as the simulator gives them.
+const FILE_ID: &str = "AgAC";
+
+/// The methods that send media, and where each has the link or the id.
 const MEDIA: [(&str, &str); 4] =
     [("sendPhoto", "photo"), ("sendVideo", "video"), ("sendAudio", "audio"), ("sendDocument", "document")];
 
@@ -29,15 +33,19 @@ impl Play for Telegram {
         let is_bot = !bot.is_empty() && bot.bytes().all(|byte| byte.is_ascii_digit());
         let body = request.json();
         let kind = MEDIA.iter().find(|(name, _)| *name == method).map(|(_, kind)| *kind);
-        let link = kind.and_then(|kind| body.text(&format!("/{kind}")));
+        let file = kind.and_then(|kind| body.text(&format!("/{kind}")));
+        let named = file.as_ref().and_then(|file| match file.starts_with(FILE_ID) {
+            true => Some(format!("{KEPT}{file}")),
+            false => is_link(file).then(|| file.clone()),
+        });
         let (recipient, text) = (body.text_or_number("/chat_id"), body.text("/text"));
         let bad = |what: &str| Some(Refusal::BadParameter(what.to_owned()));
         let refusal = match &text {
             _ if !is_bot || secret.is_empty() || (method != "sendMessage" && kind.is_none()) => Some(Refusal::NoToken),
             _ if recipient.is_none() => bad("chat_id is empty"),
-            _ if kind.is_some() => match &link {
-                Some(link) if is_link(link) => None,
-                _ => bad("wrong HTTP URL specified"),
+            _ if kind.is_some() => match &named {
+                Some(_) => None,
+                None => bad("wrong HTTP URL specified"),
             },
             None => bad("message text is empty"),
             Some(text) if body.text("/parse_mode").is_none() && text.chars().count() > MAX_TEXT => {
@@ -51,7 +59,7 @@ impl Play for Telegram {
             recipient: recipient.unwrap_or_default(),
             correlation: None,
             text: text.unwrap_or_default(),
-            attachments: kind.zip(link).map(|(kind, link)| format!("{kind} {link}")).into_iter().collect(),
+            attachments: kind.zip(named).map(|(kind, named)| format!("{kind} {named}")).into_iter().collect(),
             callback: None,
             refusal,
         })
@@ -61,13 +69,16 @@ impl Play for Telegram {
         let id = call.recipient.parse::<i64>().map_or_else(|_| json!(-1_001_000_000_000_i64), |id| json!(id));
         let chat_type = if call.recipient.starts_with(['-', '@']) { "supergroup" } else { "private" };
         let bot = call.account.parse::<i64>().unwrap_or_default();
-        let result = json!({
+        let mut result = json!({
             "message_id": number,
             "from": {"id": bot, "is_bot": true, "first_name": "Simulated", "username": "simulated_bot"},
             "chat": {"id": id, "type": chat_type},
             "date": 1_780_000_000,
-            "text": call.text,
         });
+        match call.attachments.first().and_then(|attachment| attachment.split_once(' ')) {
+            Some((kind, named)) => result[kind] = file(kind, named, number),
+            None => result["text"] = json!(call.text),
+        }
         Response::json(200, &json!({"ok": true, "result": result}))
     }
 
@@ -95,11 +106,27 @@ impl Play for Telegram {
         ("429".into(), response.with("retry-after", seconds.to_string()))
     }
 
+    fn refuse_attachment(&self, lack: Lack, _: &str) -> Option<(String, Response)> {
+        let refused = error(400, "Bad Request: wrong file identifier/HTTP URL specified", Value::Null);
+        (lack == Lack::NotKept).then(|| ("400/wrong file identifier".into(), refused))
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         match refusal {
             Refusal::NoToken => ("404".into(), error(404, "Not Found", Value::Null)),
             Refusal::BadParameter(what) => ("400".into(), error(400, &format!("Bad Request: {what}"), Value::Null)),
         }
+    }
+}
+
+/// What a message holds of its file: a photo in two sizes.
+fn file(kind: &str, named: &str, number: u64) -> Value {
+    let kept = named.strip_prefix(KEPT).and_then(|kept| kept.split(' ').next());
+    let id = kept.map_or_else(|| file_id(number), str::to_owned);
+    let size = |id: &str, edge: u32| json!({"file_id": id, "file_unique_id": "AQAD", "width": edge, "height": edge});
+    match kind {
+        "photo" => json!([size(&format!("{id}-small"), 90), size(&id, 800)]),
+        _ => json!({"file_id": id, "file_unique_id": "AQAD", "file_size": 1_024}),
     }
 }
 

@@ -5,10 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::whatsapp_template as template;
-use super::{Body, Call, Play, Played, Posted, Refusal, Response, RetryAfter, Used, graph, is_link};
+use super::{
+    Body, Call, Lack, Play, Played, Posted, Refusal, Response, RetryAfter, Settings, Upload, Used, graph, is_link,
+};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
+use crate::provider::whatsapp::media::all_kinds;
+use crate::simulator::multipart;
 use crate::simulator::telling::Telling;
+use crate::simulator::uploads::KEPT;
 
 const MAX_TEXT: usize = 4_096;
 
@@ -50,7 +55,7 @@ impl Play for WhatsApp {
             _ if recipient.is_none() => bad("The parameter to is required."),
             None if media.is_some() => None,
             None if is_template => bad(filled.and_then(Result::err).unwrap_or_default()),
-            None if kind.is_some() => bad("The parameter link must be a URL."),
+            None if kind.is_some() => bad("Either one of media ID or link must be present"),
             None => bad("The parameter text['body'] is required."),
             Some(text) if !is_template && text.chars().count() > MAX_TEXT => {
                 bad("Param text['body'] must be at most 4096 characters long.")
@@ -118,6 +123,24 @@ impl Play for WhatsApp {
         Some(graph::usage("whatsapp", &call.account, used.percent()))
     }
 
+    /// It is given the file, in a form.
+    fn keep(&self, _: &Settings, request: &Posted<'_>, id: &str) -> Option<Upload> {
+        match request.segments()[..] {
+            [version, number, "media"] if version.starts_with('v') && !number.is_empty() => {}
+            _ => return None,
+        }
+        Some(match file(request) {
+            Ok(kept) => Upload { response: Response::json(200, &json!({"id": id})), kept: Some(kept) },
+            Err(response) => Upload { response, kept: None },
+        })
+    }
+
+    /// A link is fetched once the message is taken, so it is never refused for it.
+    fn refuse_attachment(&self, lack: Lack, kind: &str) -> Option<(String, Response)> {
+        let what = format!("Param {kind}['id'] is not a valid whatsapp business account media attachment ID");
+        (lack == Lack::NotKept).then(|| self.refuse(&Refusal::BadParameter(what)))
+    }
+
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
         match refusal {
             Refusal::NoToken => ("190".into(), error(190, None, "Invalid OAuth access token.")),
@@ -128,8 +151,36 @@ impl Play for WhatsApp {
 
 /// `None` for one that WhatsApp would refuse as well.
 fn media(body: &Body, kind: &str) -> Option<String> {
-    let link = body.text(&format!("/{kind}/link"))?;
-    is_link(&link).then(|| format!("{kind} {link}"))
+    let link = body.text(&format!("/{kind}/link")).filter(|link| is_link(link));
+    let kept = || Some(format!("{KEPT}{}", body.text(&format!("/{kind}/id"))?));
+    Some(format!("{kind} {}", link.or_else(kept)?))
+}
+
+/// The file of a form: its type, its size and its name. Or why it is refused.
+fn file(request: &Posted<'_>) -> Result<String, Response> {
+    if !request.has_bearer_token() {
+        return Err(error(190, None, "Invalid OAuth access token."));
+    }
+    let bad = |what: &str| error(100, None, &format!("(#100) {what}"));
+    let fields = multipart::fields(request.content_type.unwrap_or_default(), request.body);
+    let field = |name: &str| fields.iter().find(|field| field.name == name);
+    if field("messaging_product").is_none_or(|field| field.content != b"whatsapp") {
+        return Err(bad("The parameter messaging_product is required."));
+    }
+    let Some((file, name)) = field("file").and_then(|file| Some((file, file.file_name?))) else {
+        return Err(bad("The parameter file is required."));
+    };
+    let kind = all_kinds().find(|kind| Some(kind.media_type) == file.content_type);
+    let Some(kind) = kind.filter(|kind| field("type").is_some_and(|told| told.content == kind.media_type.as_bytes()))
+    else {
+        let known: Vec<&str> = all_kinds().map(|kind| kind.media_type).collect();
+        return Err(bad(&format!("Param file must be a file with one of the following types: {}.", known.join(", "))));
+    };
+    match file.content.len() {
+        0 => Err(bad("The parameter file is required.")),
+        length if length as u64 > kind.max_bytes => Err(error(131_053, None, "(#131053) Media upload error")),
+        length => Ok(format!("{},{length},{name}", kind.media_type)),
+    }
 }
 
 /// With the statuses that Meta's table prints.
