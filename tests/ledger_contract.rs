@@ -260,6 +260,7 @@ macro_rules! contract {
                     a_standing_that_several_see_is_told_once
                     what_keeps_senders_from_working_is_told_with_their_report
                     every_end_is_told_with_its_reason
+                    an_end_without_a_plan_is_told_once_however_often_senders_ask
                     a_reply_says_that_events_wait_and_nobody_is_at_them
                     events_are_due_in_time_after_the_clock_was_set_back
                     a_report_of_too_many_is_refused
@@ -341,6 +342,10 @@ macro_rules! contract {
                     batches_are_cut_by_the_wish_and_there_are_at_most_500
                     an_empty_plan_is_complete_at_once
                     a_plan_may_be_made_anew_until_the_first_attempt
+                    with_the_third_planner_that_dies_the_broadcast_has_failed_until_an_edit
+                    a_planner_that_seals_or_says_why_it_cannot_ends_the_row_of_dead_ones
+                    who_was_out_of_reach_or_gave_the_plan_up_is_not_dead
+                    planners_of_no_object_are_not_counted
                 }
                 suppression {
                     whoever_is_on_a_list_is_planned_as_skipped_and_the_next_plan_knows_nothing_of_it
@@ -466,6 +471,7 @@ macro_rules! contract {
                 }
                 figures {
                     what_happened_is_counted_when_its_request_was_due
+                    a_status_tells_since_when_how_often_the_provider_was_asked_and_how_fast_it_was
                     the_answers_of_each_batch_are_counted_by_themselves
                     a_request_counts_once_however_often_it_is_told
                     who_was_not_asked_costs_nothing

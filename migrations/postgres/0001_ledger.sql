@@ -100,6 +100,8 @@ CREATE TABLE broadcast (
     class_hungry_until BIGINT NOT NULL DEFAULT 0,
     plan_epoch BIGINT NOT NULL DEFAULT 0,
     plan_touched_at BIGINT,                    -- by the planner of this epoch, while it is at work
+    dead_planners BIGINT NOT NULL DEFAULT 0,       -- in a row, of this object as it is
+    plan_failed_at BIGINT,                         -- when there were too many of them; NULL until then
     plan_chunk BIGINT NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
     plan_receipt TEXT,                          -- what was answered to it
     plan_digest BYTEA NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),

@@ -100,6 +100,8 @@ CREATE TABLE broadcast (
     class_hungry_until INTEGER NOT NULL DEFAULT 0,
     plan_epoch INTEGER NOT NULL DEFAULT 0,
     plan_touched_at INTEGER,                    -- by the planner of this epoch, while it is at work
+    dead_planners INTEGER NOT NULL DEFAULT 0,       -- in a row, of this object as it is
+    plan_failed_at INTEGER,                         -- when there were too many of them; NULL until then
     plan_chunk INTEGER NOT NULL DEFAULT 0,      -- the last chunk taken of this epoch
     plan_receipt TEXT,                          -- what was answered to it
     plan_digest BLOB NOT NULL DEFAULT (zeroblob(32)),

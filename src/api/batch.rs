@@ -180,7 +180,8 @@ pub struct BatchRecipientSums {
     /// The provider refused for good, or all tries were used up.
     #[schemars(range(min = 0))]
     pub failed: i64,
-    /// Never attempted, by decision: cancelled or expired.
+    /// Never attempted, by decision: cancelled, expired, begun too late (Missed), opted out, or too long inactive for the
+    /// provider to take a message (WindowClosed).
     #[schemars(range(min = 0))]
     pub skipped: i64,
     /// The answer was lost: the message may or may not have arrived.

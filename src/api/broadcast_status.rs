@@ -35,6 +35,7 @@ pub enum BroadcastState {
     Cancelled,
     Expired,
     Missed,
+    Failed,
 }
 
 /// How a recipient ended, where there is a reason to count.
@@ -58,12 +59,14 @@ pub struct BroadcastMessageStatus {
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY))]
     pub idempotency_key: Option<String>,
     /// `Ready`, `Reconciling`, `Stalled` (a person must act), `Suspended`, `Complete` (everybody was attempted) and
-    /// `Finished` (every end; its reason is `Delivered`, `DeliveredWithFailures`, `Cancelled`, `Expired` or `Missed`).
+    /// `Finished` (every end; its reason is `Delivered`, `DeliveredWithFailures`, `Cancelled`, `Expired`, `Missed` or `Failed`).
+    /// Of the ends only `Failed` waits for a person: senders died while they made the plan, and nobody was sent anything. An edit
+    /// of the broadcast or of its channel leaves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
     /// What the broadcast is doing, for people: `Pending`, `Planning`, `Scheduled`, `Sending`, `Suspended`, `Complete`,
-    /// `Cancelled`, `Expired` or `Missed`. Programs should read the conditions.
+    /// `Cancelled`, `Expired`, `Missed` or `Failed`. Programs should read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BroadcastState>,
     /// The balance of recipients: planned = pending + sent + failed + skipped + unknown, always.
@@ -99,6 +102,14 @@ pub struct BroadcastMessageStatus {
     /// How fast it was sent lately, from the ledger; absent until the provider was asked anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_pace: Option<RecentPace>,
+    /// How many requests were made to the provider, whatever it answered: tries again and each part of a message are among them;
+    /// absent until the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub requests: Option<i64>,
+    /// How long the provider took to answer them; absent until the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// When the last recipient is expected to settle at the present rate; absent while nothing is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
@@ -115,7 +126,7 @@ pub struct BroadcastMessageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ledger_revision: Option<i64>,
-    /// When Herald first took up this broadcast.
+    /// When Herald first took up this broadcast: its ledger knows its key since then, also where the object was made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::instant::schema")]
     pub start_time: Option<Timestamp>,
@@ -141,7 +152,8 @@ pub struct RecipientSums {
     /// The provider refused for good, or all tries were used up.
     #[schemars(range(min = 0))]
     pub failed: i64,
-    /// Never attempted, by decision: cancelled, expired, opted out, or too long inactive for the provider to take a message.
+    /// Never attempted, by decision: cancelled, expired, begun too late (Missed), opted out, or too long inactive for the
+    /// provider to take a message (WindowClosed).
     #[schemars(range(min = 0))]
     pub skipped: i64,
     /// The answer was lost: the message may or may not have arrived. Not sent again, so that nobody gets it twice, unless
@@ -178,6 +190,21 @@ pub struct RecentPace {
     /// How many messages were sent in each span, the oldest first: at most 30. The last span may not be over yet.
     #[schemars(schema_with = "spans_schema")]
     pub sent: Vec<i64>,
+}
+
+/// How long answers took. Each figure may be off by a quarter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// Half of the answers took so many milliseconds, or fewer.
+    #[schemars(range(min = 0))]
+    pub p50_milliseconds: i64,
+    /// 95 of 100 answers took so many milliseconds, or fewer.
+    #[schemars(range(min = 0))]
+    pub p95_milliseconds: i64,
+    /// 99 of 100 answers took so many milliseconds, or fewer.
+    #[schemars(range(min = 0))]
+    pub p99_milliseconds: i64,
 }
 
 /// How many recipients ended so for one reason.

@@ -50,7 +50,7 @@ pub use quiet_period::{QuietPeriod, Weekday};
 pub use rate::Rate;
 pub use reference::ObjectRef;
 pub use remote_source::{HttpFormat, HttpSource, NextPage, SecretKeyRef, SqlSource};
-pub use sender_pods::{ComputeResources, SenderPods, SenderResources};
+pub use sender_pods::{ComputeResources, SenderPods, SenderResources, Toleration};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "herald.dev";

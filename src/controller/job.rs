@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
-use super::sender_pod;
+use super::{channel_pod, sender_pod};
 use crate::api::{BroadcastMessage, ComputeResources, MessageChannel, SenderResources};
 use crate::ledger::SuppressionList;
 
@@ -171,8 +171,9 @@ fn template(
     suppression: &[SuppressionList],
     settings: &SenderSettings,
 ) -> PodTemplateSpec {
+    let labels = channel_pod::labels(labels(broadcast), &channel.spec);
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels(broadcast)), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
         spec: Some(sender_pod::pod(&broadcast.spec, &channel.spec, suppression, settings)),
     }
 }

@@ -92,7 +92,7 @@ fn the_job_is_a_work_queue_that_belongs_to_its_broadcast() {
         (owner.kind.as_str(), owner.controller, owner.block_owner_deletion),
         ("BroadcastMessage", Some(true), Some(true))
     );
-    assert_eq!(job.metadata.labels, spec.template.metadata.as_ref().unwrap().labels);
+    assert_eq!(job.metadata.labels, spec.template.metadata.as_ref().unwrap().labels, "the channel adds none");
     assert_eq!(wave(&job), 1);
 }
 
@@ -234,6 +234,69 @@ fn the_channel_s_resources_come_before_the_operator_s() {
     own.spec.sender.as_mut().unwrap().resources = serde_json::from_value(resources).unwrap();
     let asked = serde_json::to_value(asks(&own)).unwrap();
     assert_eq!(asked, json!({"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}, "requests": {"memory": "32Mi"}}));
+}
+
+/// A channel that says all it may of its pods.
+fn particular_channel() -> MessageChannel {
+    let mut channel = channel();
+    channel.spec.sender = serde_json::from_value(json!({
+        "serviceAccountName": "senders",
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [
+            {"key": "dedicated", "operator": "Equal", "value": "batch", "effect": "NoExecute", "tolerationSeconds": 60},
+            {"operator": "Exists"},
+        ],
+        "imagePullSecrets": [{"name": "registry"}],
+        "labels": {"team": "growth", "cost.example/centre": "4711"},
+    }))
+    .unwrap();
+    channel
+}
+
+#[test]
+fn the_pods_run_where_and_as_whom_the_channel_says_and_still_hold_no_token_of_the_cluster() {
+    let job = job(&broadcast(), &particular_channel(), &[], &settings(), 1, &Start::default());
+    let template = serde_json::to_value(job.spec.unwrap().template).unwrap();
+    let pod = &template["spec"];
+    assert_eq!(pod["serviceAccountName"], "senders");
+    assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/arch": "amd64"}));
+    assert_eq!(
+        pod["tolerations"],
+        json!([
+            {"key": "dedicated", "operator": "Equal", "value": "batch", "effect": "NoExecute", "tolerationSeconds": 60},
+            {"operator": "Exists"},
+        ])
+    );
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let tokens: Vec<_> =
+        pod["volumes"].as_array().unwrap().iter().filter_map(|volume| volume.get("projected")).collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(tokens[0]["sources"][0]["serviceAccountToken"]["audience"], "herald");
+}
+
+#[test]
+fn a_channel_s_labels_are_beside_herald_s_own_and_never_in_their_place() {
+    let labels = |channel: &MessageChannel| {
+        let job = job(&broadcast(), channel, &[], &settings(), 1, &Start::default());
+        let of_pods = job.spec.unwrap().template.metadata.unwrap().labels.unwrap();
+        (job.metadata.labels.unwrap(), of_pods)
+    };
+    let mut channel = particular_channel();
+    let (of_job, of_pods) = labels(&channel);
+    assert_eq!(of_job, super::labels(&broadcast()), "only pods have the channel's");
+    let mut expected = of_job.clone();
+    expected.insert("team".to_owned(), "growth".to_owned());
+    expected.insert("cost.example/centre".to_owned(), "4711".to_owned());
+    assert_eq!(of_pods, expected);
+    // The schema refuses it; an object of an older schema may have it.
+    let wish = &mut channel.spec.sender.as_mut().unwrap().labels;
+    wish.insert(BROADCAST_LABEL.to_owned(), "another".to_owned());
+    assert_eq!(labels(&channel).1[BROADCAST_LABEL], "spring-sale");
+    assert_ne!(
+        template_hash(&broadcast(), &channel, &[], &settings()),
+        template_hash(&broadcast(), &self::channel(), &[], &settings())
+    );
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod binding;
 pub mod broadcast;
 mod certificate;
 pub mod channel;
+mod channel_pod;
 mod cluster;
 mod connections;
 mod departures;

@@ -72,6 +72,27 @@ async fn a_token_is_followed_from_its_pod_to_the_account_of_its_one_channel() {
 }
 
 #[tokio::test]
+async fn the_service_account_that_a_channel_names_for_its_pods_opens_no_more() {
+    let cluster = cluster();
+    let mut review = json!({
+        "authenticated": true,
+        "audiences": ["herald"],
+        "user": {
+            "username": "system:serviceaccount:a:senders",
+            "extra": {
+                "authentication.kubernetes.io/pod-name": ["acme-receiver-1-x"],
+                "authentication.kubernetes.io/pod-uid": ["pod-uid"],
+            },
+        },
+    });
+    cluster.set_review(review.clone());
+    assert_eq!(serves(&cluster).await.unwrap().account, "1029");
+    review["user"]["extra"]["authentication.kubernetes.io/pod-uid"] = json!(["another"]);
+    cluster.set_review(review);
+    assert!(matches!(serves(&cluster).await, Err(Denied::Gone(_))));
+}
+
+#[tokio::test]
 async fn a_chain_that_leads_to_no_channel_is_forbidden() {
     for (path, name, uid) in [
         (POD, "acme-receiver-1-x", "pod-uid"),

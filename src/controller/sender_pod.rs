@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-    LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, SeccompProfile,
-    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, SeccompProfile, SecretVolumeSource,
+    SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
+use super::channel_pod;
 use super::job::{SenderSettings, resources};
 use crate::api::mount::{self, TOKEN_AUDIENCE};
 use crate::api::{Audience, AudienceSource, BroadcastMessageSpec, MessageChannelSpec, SourceMember};
@@ -33,13 +34,10 @@ pub fn pod(
     settings: &SenderSettings,
 ) -> PodSpec {
     let mounts = mounts(broadcast, channel, suppression);
-    let pull_secrets = channel.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
-    let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
-    PodSpec {
+    let pod = PodSpec {
         automount_service_account_token: Some(false),
         containers: vec![container(&mounts, channel, settings)],
         enable_service_links: Some(false),
-        image_pull_secrets: Some(pull_secrets).filter(|secrets| !secrets.is_empty()),
         restart_policy: Some("OnFailure".to_owned()),
         security_context: Some(restricted_pod()),
         termination_grace_period_seconds: Some(
@@ -47,7 +45,8 @@ pub fn pod(
         ),
         volumes: Some(mounts.into_iter().map(|mount| mount.volume).collect()),
         ..PodSpec::default()
-    }
+    };
+    channel_pod::run_as_told(pod, channel)
 }
 
 /// What Pod Security `restricted` asks of a pod.

@@ -34,6 +34,8 @@ pub enum Closed {
     Expired,
     /// Nobody was attempted within `schedule.startingDeadlineSeconds` of the start.
     Missed,
+    /// There is no plan, since planner after planner died over it. Nobody was attempted.
+    Failed,
     /// Nobody is pending or in flight.
     Complete,
 }
@@ -54,6 +56,7 @@ impl Closed {
             Closed::Cancelled => "Cancelled",
             Closed::Expired => "Expired",
             Closed::Missed => "Missed",
+            Closed::Failed => "Failed",
             Closed::Complete => "Complete",
         }
     }
@@ -64,8 +67,13 @@ impl Closed {
             Closed::LedgerRegressed | Closed::FreshLedger | Closed::DuplicateSuspected => true,
             Closed::CredentialsInvalid | Closed::ProviderBlocked | Closed::MessageRejected => true,
             Closed::Released | Closed::NotPlanned | Closed::Scheduled | Closed::Suspended => false,
-            Closed::Cancelled | Closed::Expired | Closed::Missed | Closed::Complete => false,
+            Closed::Cancelled | Closed::Expired | Closed::Missed | Closed::Failed | Closed::Complete => false,
         }
+    }
+
+    /// Whether nobody is taken ever after, but for an edit.
+    pub fn is_end(self) -> bool {
+        matches!(self, Closed::Cancelled | Closed::Expired | Closed::Missed | Closed::Failed | Closed::Complete)
     }
 }
 
@@ -123,6 +131,8 @@ pub struct Gate {
     pub released: bool,
     pub suspended: bool,
     pub cancelled: bool,
+    /// Planners died over it, as many as may; never together with `sealed`.
+    pub plan_failed: bool,
     /// It looks like another one under a new name.
     pub is_suspect: bool,
     pub loss: Option<Loss>,
@@ -182,6 +192,10 @@ impl Gate {
         if self.cancelled {
             return Some(Closed::Cancelled);
         }
+        // Before the ends that time brings: an end stays what it is.
+        if self.plan_failed {
+            return Some(Closed::Failed);
+        }
         if self.end_at.is_some_and(|end| now >= end) {
             return Some(Closed::Expired);
         }
@@ -211,6 +225,7 @@ mod tests {
             released: false,
             suspended: false,
             cancelled: false,
+            plan_failed: false,
             is_suspect: false,
             loss: None,
             at_risk: false,
@@ -232,6 +247,9 @@ mod tests {
             (Gate { sealed: false, ..open() }, Some(Closed::NotPlanned)),
             (Gate { released: true, sealed: false, ..open() }, Some(Closed::Released)),
             (Gate { released: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
+            (Gate { plan_failed: true, sealed: false, suspended: true, ..open() }, Some(Closed::Failed)),
+            (Gate { plan_failed: true, sealed: false, end_at: Some(now), ..open() }, Some(Closed::Failed)),
+            (Gate { plan_failed: true, sealed: false, cancelled: true, ..open() }, Some(Closed::Cancelled)),
             (Gate { suspended: true, ..open() }, Some(Closed::Suspended)),
             (Gate { suspended: true, cancelled: true, ..open() }, Some(Closed::Cancelled)),
             (Gate { account_stopped: true, suspended: true, ..open() }, Some(Closed::CredentialsInvalid)),

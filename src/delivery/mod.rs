@@ -22,7 +22,7 @@
 //! | [`provider_event`] | nothing: what providers tell by call-backs |
 //! | [`receipt`] | what is known of a message after it was taken |
 //! | [`batch`] | how recipients are cut into batches |
-//! | [`plural`] | nothing: how numbers are told to people |
+//! | [`plural`], [`duration`] | nothing: how numbers and times are told to people |
 
 pub mod activity;
 pub mod backoff;
@@ -30,6 +30,7 @@ pub mod batch;
 pub mod brake;
 pub mod correlation;
 pub mod counts;
+pub mod duration;
 pub mod failure_streak;
 pub mod gate;
 pub mod histogram;

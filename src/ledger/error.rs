@@ -64,6 +64,8 @@ pub enum LedgerError {
     RequestRefused { message: String },
     #[error("the plan cannot change after the first attempt")]
     PlanLocked,
+    #[error("planner after planner died over this plan; it is begun anew after an edit")]
+    PlanFailed,
     #[error("another plan has begun since")]
     PlanSuperseded,
     #[error(
@@ -104,6 +106,7 @@ impl LedgerError {
             LedgerError::UnsupportedVersion { .. } => "UnsupportedVersion",
             LedgerError::RequestRefused { .. } => "RequestRefused",
             LedgerError::PlanLocked => "PlanLocked",
+            LedgerError::PlanFailed => "PlanFailed",
             LedgerError::PlanSuperseded => "PlanSuperseded",
             LedgerError::AudienceNotFound { .. } => "AudienceNotFound",
             LedgerError::AudienceUnfinished { .. } => "AudienceUnfinished",

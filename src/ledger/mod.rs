@@ -76,10 +76,12 @@ pub trait SenderLedger: Send + Sync + 'static {
     /// [`LedgerError::NoOrders`] for a broadcast that was declared without.
     fn brief(&self, broadcast: BroadcastId) -> impl Future<Output = Result<Brief>> + Send;
 
-    /// Begins a plan: a new epoch, with the rows of an unsealed one deleted.
+    /// Begins a plan: a new epoch, with the rows of an unsealed one deleted. Whoever made that one and was silent for a lease
+    /// counts as dead.
     ///
     /// # Errors
-    /// [`LedgerError::PlanLocked`] once somebody was attempted.
+    /// [`LedgerError::PlanLocked`] once somebody was attempted, [`LedgerError::PlanFailed`] once
+    /// [`MAX_DEAD_PLANNERS`](plan::MAX_DEAD_PLANNERS) are.
     fn begin_plan(&self, broadcast: BroadcastId) -> impl Future<Output = Result<PlanTicket>> + Send;
 
     /// Leaves these recipients out of the plan. Chunks of all kinds share one numbering from 1 on; the last one may be

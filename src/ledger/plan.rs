@@ -14,6 +14,10 @@ pub const MAX_CHUNK: usize = 2_000;
 /// The most bytes of ids and variables in one chunk, so that it fits into one request whatever its rows hold.
 pub const MAX_CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
+/// So many planners may die over the plan of one object, in a row and with no word of why; then the broadcast has failed, until
+/// an edit. One may have lost its node, another been in the way of a third: the third is no accident.
+pub const MAX_DEAD_PLANNERS: i64 = 3;
+
 /// Lets one planner write one epoch of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanTicket {

@@ -73,6 +73,8 @@ pub struct BroadcastSnapshot {
     pub receipts: ReceiptCounts,
     /// What happened when.
     pub pace: PaceHistory,
+    /// How long the provider took to answer.
+    pub latency: Histogram,
     /// The most frequent first, at most [`MAX_REASONS`].
     pub outcomes: Vec<Outcomes>,
     /// How many were skipped, by why: all of them, also where the outcomes are cut. Each reason once.
@@ -99,6 +101,8 @@ pub struct BroadcastSnapshot {
     pub due_at: Option<Timestamp>,
     /// It is quiet until then for everybody who is pending.
     pub quiet_until: Option<Timestamp>,
+    /// When it was declared first.
+    pub declared_at: Timestamp,
     pub first_attempt_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     /// What is told to its endpoints, where it has any.

@@ -6,12 +6,15 @@ use super::notification::Outbox;
 use super::snapshot::BroadcastSnapshot;
 use super::write_back::WrittenBack;
 use crate::api::broadcast_status::{
-    BatchSums, MAX_PACE_SPANS, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecentPace, RecipientSums,
+    BatchSums, Latency, MAX_PACE_SPANS, PlanStatus, ReasonCount, ReasonOutcome, ReceiptSums, RecentPace, RecipientSums,
 };
 use crate::api::{BroadcastMessageStatus, BroadcastState, Condition, ConditionStatus};
 use crate::delivery::counts::Counts;
+use crate::delivery::duration::duration;
 use crate::delivery::gate::Closed;
+use crate::delivery::histogram::Histogram;
 use crate::delivery::notification::{Cause, Standing};
+use crate::delivery::plural::counted;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
@@ -61,6 +64,11 @@ pub fn refusing_words(message: &str) -> &str {
     message.strip_suffix(CREDENTIALS_REMEDY).unwrap_or(message)
 }
 
+/// What a broadcast that has failed says of it, without how the last planner ended.
+pub const PLANNERS_DIED: &str = "three senders in a row died while they made the plan, and told nothing; nobody was sent \
+    anything. Give them what they lack, e.g. more memory in spec.sender.resources of the channel; any edit of the broadcast or \
+    of its channel begins anew";
+
 /// A span of the recent pace is this long at least: as often as progress is written.
 const PACE_SPAN_SECONDS: i64 = 10;
 
@@ -72,6 +80,7 @@ pub enum End {
     Cancelled,
     Expired,
     Missed,
+    Failed,
 }
 
 impl End {
@@ -82,6 +91,7 @@ impl End {
             End::Cancelled => "Cancelled",
             End::Expired => "Expired",
             End::Missed => "Missed",
+            End::Failed => "Failed",
         }
     }
 }
@@ -94,6 +104,7 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
         Some(Closed::Cancelled) if unsealed || counts.open() == 0 => Some(End::Cancelled),
         Some(Closed::Expired) if unsealed => Some(End::Expired),
         Some(Closed::Missed) if unsealed => Some(End::Missed),
+        Some(Closed::Failed) => Some(End::Failed),
         Some(Closed::Complete) => Some(completed(counts, &snapshot.skipped)),
         _ => None,
     }
@@ -149,6 +160,8 @@ pub fn broadcast_status(
         progress_percent: (planned > 0).then(|| (settled * 100 / planned) as u32),
         rate_per_minute: observed.rate_per_minute,
         recent_pace: recent_pace(snapshot),
+        requests: Some(snapshot.pace.sum().requests).filter(|requests| *requests > 0).map(figure),
+        latency: latency(&snapshot.latency),
         estimated_completion_time: completion(snapshot).filter(|_| stall.is_none()),
         plan: snapshot.plan.as_ref().map(|plan| PlanStatus {
             hash: Some(plan.hash.clone()),
@@ -159,7 +172,7 @@ pub fn broadcast_status(
         }),
         first_attempt_time: snapshot.first_attempt_at.and_then(instant),
         ledger_revision: Some(snapshot.revision),
-        start_time: snapshot.first_attempt_at.and_then(instant),
+        start_time: instant(snapshot.declared_at),
         completion_time: snapshot.finished_at.and_then(instant),
     }
 }
@@ -171,6 +184,7 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (Some(End::Cancelled), _) => BroadcastState::Cancelled,
         (Some(End::Expired), _) => BroadcastState::Expired,
         (Some(End::Missed), _) => BroadcastState::Missed,
+        (Some(End::Failed), _) => BroadcastState::Failed,
         (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,
@@ -197,8 +211,17 @@ fn receipts(snapshot: &BroadcastSnapshot) -> Option<ReceiptSums> {
 fn recent_pace(snapshot: &BroadcastSnapshot) -> Option<RecentPace> {
     let recent = snapshot.pace.recent(MAX_PACE_SPANS, PACE_SPAN_SECONDS);
     let (begin, _) = recent.spans().next()?;
-    let sent = recent.spans().map(|(_, deeds)| i64::try_from(deeds.sent).unwrap_or(i64::MAX));
+    let sent = recent.spans().map(|(_, deeds)| figure(deeds.sent));
     Some(RecentPace { begin_time: instant(begin)?, span_seconds: recent.seconds(), sent: sent.collect() })
+}
+
+fn latency(histogram: &Histogram) -> Option<Latency> {
+    let within = |part| histogram.quantile(part).map(figure);
+    Some(Latency { p50_milliseconds: within(0.5)?, p95_milliseconds: within(0.95)?, p99_milliseconds: within(0.99)? })
+}
+
+fn figure(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {
@@ -216,10 +239,17 @@ fn reasons(snapshot: &BroadcastSnapshot) -> Vec<ReasonCount> {
 }
 
 /// Why a broadcast is stalled: the provider's refusal first, which no sender can get around, then what was observed, then
-/// what its senders told. One that has ended is not.
+/// what its senders told. Of those that have ended only one that has failed waits for a person; whoever observes it may know
+/// more of how.
 pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<Stall> {
-    if end(snapshot).is_some() {
-        return None;
+    match end(snapshot) {
+        Some(End::Failed) => {
+            let failed = End::Failed.as_str();
+            let observed = observed.filter(|stall| stall.reason == failed);
+            return Some(observed.unwrap_or_else(|| Stall::new(failed, PLANNERS_DIED)));
+        }
+        Some(_) => return None,
+        None => {}
     }
     let blocked = snapshot.closed.filter(|reason| reason.needs_person());
     let remedy = |reason| if reason == Closed::CredentialsInvalid { CREDENTIALS_REMEDY } else { "" };
@@ -277,7 +307,7 @@ fn conditions(
         ("Ready", flag(ready), reason, stall.map_or_else(|| progress(snapshot), |stall| stall.message.clone())),
         ("Complete", flag(delivered), reason, String::new()),
         ("Finished", flag(ended.is_some()), reason, String::new()),
-        ("Suspended", flag(stopped.is_some()), stopped.map_or("NotSuspended", Closed::as_str), String::new()),
+        ("Suspended", flag(stopped.is_some()), stopped.map_or("NotSuspended", Closed::as_str), left(snapshot)),
     ];
     // Abnormal conditions are absent while all is well. Readers look at Reconciling before Stalled, so it is one of them.
     if let Some(stall) = stall {
@@ -346,6 +376,22 @@ fn progress(snapshot: &BroadcastSnapshot) -> String {
         (None, _, Some(until)) => format!("{sums}; quiet hours last until {until}"),
         _ => sums,
     }
+}
+
+/// How long the rest takes that waits for `spec.suspend` to be removed, at the configured rate: a figure that stays while
+/// nothing happens. Empty where something else is waited for.
+fn left(snapshot: &BroadcastSnapshot) -> String {
+    if snapshot.closed != Some(Closed::Suspended) || snapshot.counts.pending == 0 {
+        return String::new();
+    }
+    let rate = snapshot.rate;
+    let seconds = snapshot.seconds_left(rate.per_second()).ceil() as i64;
+    format!(
+        "nothing is sent while spec.suspend is set; then it takes about {} at {} per {} s",
+        duration(seconds),
+        counted(rate.messages, "message", "messages"),
+        rate.period_seconds
+    )
 }
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {

@@ -10,7 +10,7 @@ use crate::delivery::plural::counted;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
-use crate::ledger::status::{End, Observed, broadcast_status, end};
+use crate::ledger::status::{End, Observed, PLANNERS_DIED, broadcast_status, end};
 
 /// The end of one broadcast's run, or of the whole run. Ordered by how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,7 @@ impl Verdict {
     pub fn of(snapshot: &BroadcastSnapshot) -> Verdict {
         match (end(snapshot), snapshot.closed) {
             (Some(End::Delivered), _) => Verdict::Done,
+            (Some(End::Failed), _) => Verdict::NeedsPerson,
             (Some(_), _) => Verdict::Incomplete,
             (None, Some(Closed::Suspended)) => Verdict::Done,
             (None, Some(reason)) if reason.needs_person() => Verdict::NeedsPerson,
@@ -126,6 +127,7 @@ pub fn headline(snapshot: &BroadcastSnapshot) -> String {
         (Some(End::Missed), _) => {
             "missed: nobody was attempted within spec.schedule.startingDeadlineSeconds of its start".to_owned()
         }
+        (Some(End::Failed), _) => format!("failed: {PLANNERS_DIED}"),
         (None, Some(Closed::Suspended)) => "suspended as asked; nothing is sent".to_owned(),
         (None, Some(Closed::LedgerRegressed | Closed::FreshLedger | Closed::DuplicateSuspected)) => {
             format!("held back: {words}, and run again")

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::words::{balance, holds};
 use crate::api::batch::BatchState;
-use crate::api::broadcast_status::{BroadcastMessageStatus, ReasonOutcome, ReceiptSums, RecentPace};
+use crate::api::broadcast_status::{BroadcastMessageStatus, Latency, ReasonOutcome, ReceiptSums, RecentPace};
 use crate::api::condition::ConditionStatus;
 use crate::api::{BroadcastMessage, MessageBatch};
 use crate::report::sparkline::sparkline;
 use crate::report::table::table;
-use crate::report::words::{clean, duration, line, number};
+use crate::report::words::{clean, counted, duration, line, number};
 
 /// The most batches that are shown without being asked for.
 const MAX_BATCH_ROWS: usize = 12;
@@ -98,7 +98,17 @@ fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
         text.push_str(&format!("  {}\n", parts.join(", ")));
     }
     text.push_str(&status.recent_pace.as_ref().map(pace).unwrap_or_default());
+    text.push_str(&status.requests.map(|requests| calls(requests, status.latency)).unwrap_or_default());
     text
+}
+
+/// How often the provider was called, and how long it took to answer.
+fn calls(requests: i64, latency: Option<Latency>) -> String {
+    let answered = latency.map(|told| {
+        let Latency { p50_milliseconds, p95_milliseconds, p99_milliseconds } = told;
+        format!(", answered within p50 {p50_milliseconds} ms, p95 {p95_milliseconds} ms, p99 {p99_milliseconds} ms")
+    });
+    format!("  {}{}\n", counted(requests, "request", "requests"), answered.unwrap_or_default())
 }
 
 /// The rate over the last minutes.
@@ -141,8 +151,9 @@ fn conditions(status: &BroadcastMessageStatus, now: Timestamp) -> String {
     };
     let rows: Vec<[String; 4]> = status.conditions.iter().map(row).collect();
     let mut text = format!("\n{}", table(["CONDITION", "STATUS", "REASON", "SINCE"], &rows));
-    if let Some(stalled) = holds(status, "Stalled") {
-        text.push_str(&format!("  {}\n", line(&stalled.message, MAX_MESSAGE)));
+    let mut told = ["Stalled", "Suspended"].into_iter().filter_map(|type_| holds(status, type_));
+    if let Some(told) = told.find(|condition| !condition.message.is_empty()) {
+        text.push_str(&format!("  {}\n", line(&told.message, MAX_MESSAGE)));
     }
     text
 }

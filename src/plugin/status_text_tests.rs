@@ -35,6 +35,7 @@ fn sending() -> Value {
     json!({
         "observedGeneration": 2, "state": "Sending", "progressPercent": 52, "ratePerMinute": 1194,
         "recentPace": {"beginTime": "2026-01-01T00:58:55Z", "spanSeconds": 10, "sent": [100, 190, 200, 199, 200, 199, 200]},
+        "requests": 1301, "latency": {"p50Milliseconds": 48, "p95Milliseconds": 90, "p99Milliseconds": 120},
         "recipients": {"planned": 2500, "pending": 1200, "sent": 1288, "failed": 8, "skipped": 2, "unknown": 2},
         "firstAttemptTime": "2026-01-01T00:58:55Z", "estimatedCompletionTime": "2026-01-01T01:01:05Z",
         "reasons": [{"outcome": "Failed", "reason": "NoSuchUser", "code": "551", "count": 8}],
@@ -60,6 +61,7 @@ State: Sending, for 1 min 05 s
   2,500    1,288  8       2        2        1,200
   52 % settled, 1,194 in the last minute, done in about 1 min 05 s
   ▅██████  from 2026-01-01T00:58:55Z, each 10 s, 20.0 a second at most
+  1,301 requests, answered within p50 48 ms, p95 90 ms, p99 120 ms
 
   CONDITION  STATUS  REASON   SINCE
   Ready      True    Sending  1 min 00 s
@@ -92,6 +94,18 @@ fn one_that_needs_a_person_says_why_without_moving_the_cursor() {
     let text = text(&view, false);
     assert!(text.contains("State: Suspended (ProviderBlocked)"), "{text}");
     assert!(text.contains("  words of the [31m provider\n") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_suspended_one_says_how_long_it_takes_once_it_goes_on() {
+    let mut status = sending();
+    status["state"] = json!("Suspended");
+    let mut suspended = condition("Suspended", "True", "Suspended");
+    suspended["message"] = json!("nothing is sent while spec.suspend is set; then it takes about 1 min 05 s");
+    status["conditions"] = json!([condition("Ready", "True", "Suspended"), suspended]);
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    let text = text(&view, false);
+    assert!(text.contains("  nothing is sent while spec.suspend is set; then it takes about 1 min 05 s\n"), "{text}");
 }
 
 #[test]

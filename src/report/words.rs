@@ -1,5 +1,7 @@
 //! Words for people: figures at a glance, and what others wrote does not move the cursor of a terminal.
 
+pub use crate::delivery::duration::duration;
+
 /// The text without characters that a terminal would act on.
 pub fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() && character != '\n' { ' ' } else { character }).collect()
@@ -25,17 +27,6 @@ pub fn number(count: i64) -> String {
         text.push(digit);
     }
     if count < 0 { format!("-{text}") } else { text }
-}
-
-/// So many seconds, for people.
-pub fn duration(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
-        (0, hours, minutes, _) => format!("{hours} h {minutes:02} min"),
-        (days, hours, ..) => format!("{days} d {hours} h"),
-    }
 }
 
 /// So many, with the word that fits, e.g. `1 batch` and `2,500 batches`.
@@ -73,6 +64,5 @@ mod tests {
     #[test]
     fn figures_are_read_at_a_glance() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([5, 65, 7_260, 90_000].map(duration), ["5 s", "1 min 05 s", "2 h 01 min", "1 d 1 h"]);
     }
 }

@@ -177,7 +177,7 @@ fn provider_now(folders: &Folders, channel: &MessageChannelSpec) -> ProviderNow 
 fn why(left: &Result<Left, SenderFailure>) -> Why {
     match left {
         Ok(Left::Stopped) => Why::Stopped,
-        Ok(Left::Closed(Closed::Complete | Closed::Cancelled | Closed::Expired | Closed::Missed)) => Why::Ended,
+        Ok(Left::Closed(closed)) if closed.is_end() => Why::Ended,
         _ => Why::Paused,
     }
 }
@@ -336,8 +336,8 @@ impl<L: SenderLedger> Rounds<L> {
             return Ok(Some(Left::Stopped));
         };
         let ticket = match ticket {
-            // Another sender's plan was sealed meanwhile, and somebody attempted.
-            Err(LedgerError::PlanLocked) => return Ok(None),
+            // Another sender's plan was sealed meanwhile, and somebody attempted; or too many have died over it.
+            Err(LedgerError::PlanLocked | LedgerError::PlanFailed) => return Ok(None),
             ticket => ticket?,
         };
         let stop = self.stop.clone();

@@ -6,6 +6,8 @@ use herald::delivery::pace_history::{Deeds, MAX_SPANS};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::Report;
 use herald::ledger::results::ResultOutcome;
+use herald::ledger::snapshot::BroadcastSnapshot;
+use herald::ledger::status::{Observed, broadcast_status, instant};
 use herald::ledger::{BroadcastId, Declaration, Figures, LedgerError};
 
 use super::world::*;
@@ -144,4 +146,28 @@ pub async fn a_long_broadcast_takes_no_more_room_than_a_short_one<L: Backend>(wo
 pub async fn an_unknown_broadcast_has_no_figures<L: Backend>(world: &World<L>) {
     let error = world.ledger.figures(BroadcastId(4_711)).await.unwrap_err();
     assert!(matches!(error, LedgerError::UnknownBroadcast), "{error}");
+}
+
+pub async fn a_status_tells_since_when_how_often_the_provider_was_asked_and_how_fast_it_was<L: Backend>(
+    world: &World<L>,
+) {
+    let since = instant(world.now());
+    let told = |snapshot: &BroadcastSnapshot| broadcast_status(snapshot, Observed::default(), &[]);
+    let before = told(&world.declare(&declaration("winter")).await);
+    assert_eq!((before.start_time, before.requests, before.latency), (since, None, None));
+    world.pass(Span::from_secs(60));
+    let broadcast = world.planned(&declaration("winter"), 30).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 12).await;
+    sender.tell(world, reports(&rows, &transient())).await;
+    let after = told(&world.snapshot(broadcast).await);
+    assert_eq!(after.requests, Some(rows.len() as i64 + 1), "those to be tried again were asked of it too");
+    assert_eq!((after.start_time, after.first_attempt_time), (since, instant(world.now())));
+    let latency = after.latency.unwrap();
+    for within in [latency.p50_milliseconds, latency.p95_milliseconds, latency.p99_milliseconds] {
+        assert!((48..=56).contains(&within), "{latency:?} of {TOOK_MS}");
+    }
+    let anew = Declaration { owner_uid: "another".into(), ..declaration("winter") };
+    world.ledger.release("owner", 1).await.unwrap();
+    assert_eq!(told(&world.declare(&anew).await).start_time, since, "the key is what counts");
 }

@@ -4,9 +4,9 @@ use herald::api::{NotificationEndpoint, NotificationEvent, SecretKeyRef};
 use herald::delivery::counts::Counts;
 use herald::delivery::notification::{Cause, FORGOTTEN_AFTER, GIVE_UP_AFTER, LONGEST_BACKOFF, Sight, Standing};
 use herald::delivery::time::Span;
-use herald::ledger::exchange::BroadcastId;
+use herald::ledger::exchange::{BroadcastId, LEASE};
 use herald::ledger::notification::{ENDPOINT_GONE, MAX_NOTIFICATIONS_PAGE, NOTIFICATION_FORGOTTEN, NOTIFICATION_LEASE};
-use herald::ledger::plan::PlanTicket;
+use herald::ledger::plan::{MAX_DEAD_PLANNERS, PlanTicket};
 use herald::ledger::status::standing;
 use herald::ledger::{
     Declaration, LedgerError, Notification, NotificationReport, NotificationTotals, Posted, ReportNotifications,
@@ -485,6 +485,32 @@ pub async fn every_end_is_told_with_its_reason<L: Backend>(world: &World<L>) {
     assert_eq!(reason(&deliver(world, failing).await), "DeliveredWithFailures");
     let empty = world.planned(&telling("empty"), 0).await;
     assert_eq!(reason(&deliver(world, empty).await), "Delivered");
+}
+
+pub async fn an_end_without_a_plan_is_told_once_however_often_senders_ask<L: Backend>(world: &World<L>) {
+    let ends = world.now() + Span::from_secs(5);
+    let expired = world.declare(&Declaration { end_at: Some(ends), ..telling("expired") }).await.id;
+    let cancelled = world.declare(&Declaration { cancelled: true, ..telling("cancelled") }).await.id;
+    let failed = world.declare(&telling("failed")).await.id;
+    world.pass(LEASE);
+    for _ in 0..MAX_DEAD_PLANNERS {
+        world.ledger.begin_plan(failed).await.unwrap();
+        world.pass(LEASE);
+    }
+    assert!(world.ledger.begin_plan(failed).await.is_err());
+    for (broadcast, reason) in [(expired, "Expired"), (cancelled, "Cancelled"), (failed, "Failed")] {
+        let mut sender = Sender::new(reason, broadcast);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let seen = standing(&world.snapshot(broadcast).await, None);
+            world.ledger.tell_standing(broadcast, &seen).await.unwrap();
+            told.extend(deliver(world, broadcast).await);
+            sender.exchange(world, Vec::new(), 1).await;
+        }
+        let finished = |one: &&Notification| one.key.event == NotificationEvent::BroadcastFinished;
+        let reasons: Vec<_> = told.iter().filter(finished).map(|one| one.reason.as_deref()).collect();
+        assert_eq!(reasons, [Some(reason)]);
+    }
 }
 
 pub async fn a_reply_says_that_events_wait_and_nobody_is_at_them<L: Backend>(world: &World<L>) {

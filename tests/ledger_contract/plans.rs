@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use herald::delivery::gate::Closed;
-use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow};
-use herald::ledger::{Declaration, LedgerError};
+use herald::delivery::time::Span;
+use herald::ledger::exchange::{BroadcastId, Directive, LEASE};
+use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket};
+use herald::ledger::status::{End, end};
+use herald::ledger::{Declaration, LedgerError, Trouble};
 
 use super::world::*;
 
@@ -226,4 +229,101 @@ pub async fn a_plan_may_be_made_anew_until_the_first_attempt<L: Backend>(world: 
     assert_eq!(world.snapshot(broadcast).await.batches_total, 2);
     Sender::new("sender", broadcast).take(world, 1).await;
     assert!(matches!(world.ledger.begin_plan(broadcast).await, Err(LedgerError::PlanLocked)));
+}
+
+/// A planner begins, reads somebody, and is not heard of for a lease.
+async fn dies<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> PlanTicket {
+    let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+    world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
+    world.pass(LEASE);
+    ticket
+}
+
+fn failed<T>(begun: &Result<T, LedgerError>) -> bool {
+    matches!(begun, Err(LedgerError::PlanFailed))
+}
+
+pub async fn with_the_third_planner_that_dies_the_broadcast_has_failed_until_an_edit<L: Backend>(world: &World<L>) {
+    let wish = declaration("one");
+    let broadcast = world.declare(&wish).await.id;
+    world.pass(LEASE);
+    for _ in 0..2 {
+        dies(world, broadcast).await;
+    }
+    let third = dies(world, broadcast).await;
+    let before = world.snapshot(broadcast).await;
+    assert_eq!((before.closed, before.finished_at), (Some(Closed::NotPlanned), None), "its death is not known yet");
+    assert!(failed(&world.ledger.begin_plan(broadcast).await), "by the next one it is");
+    let snapshot = world.snapshot(broadcast).await;
+    assert_eq!((snapshot.closed, end(&snapshot)), (Some(Closed::Failed), Some(End::Failed)));
+    assert_eq!((snapshot.finished_at, snapshot.first_attempt_at), (Some(world.now()), None));
+    assert!(snapshot.revision > before.revision);
+    assert_eq!(world.ledger.everybody(broadcast).await, [], "nothing of a plan stays");
+    let stopped = Sender::new("sender", broadcast).exchange(world, vec![], 5).await;
+    assert_eq!((stopped.rows, stopped.directive), (vec![], Directive::Stop { reason: Closed::Failed }));
+    // It was frozen, and not dead.
+    let late = world.ledger.append_plan(third, 2, &people(5..6)).await;
+    assert!(matches!(late, Err(LedgerError::PlanSuperseded)), "{late:?}");
+    assert!(world.ledger.seal_plan(third, &[]).await.is_err());
+
+    world.pass(Span::from_secs(3_600));
+    world.declare(&wish).await;
+    world.maintain_all().await;
+    assert!(failed(&world.ledger.begin_plan(broadcast).await), "the same once more is no edit");
+    let trouble = Trouble::new("SecretNotFound", "words");
+    for ticket in (third.epoch..third.epoch + 20).map(|epoch| PlanTicket { broadcast, epoch }) {
+        world.ledger.report_trouble(ticket, &trouble).await.unwrap();
+    }
+    assert!(failed(&world.ledger.begin_plan(broadcast).await), "nor is what a sender says");
+    let edited = world.declare(&Declaration { generation: 2, ..wish.clone() }).await;
+    assert_eq!((edited.closed, edited.finished_at), (Some(Closed::NotPlanned), None));
+    dies(world, broadcast).await;
+    assert_eq!(world.plan(broadcast, 7).await.planned, 7, "the dead of before do not count");
+}
+
+pub async fn a_planner_that_seals_or_says_why_it_cannot_ends_the_row_of_dead_ones<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    world.pass(LEASE);
+    for _ in 0..2 {
+        dies(world, broadcast).await;
+        dies(world, broadcast).await;
+        let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
+        world.ledger.report_trouble(ticket, &Trouble::new("SecretNotFound", "words")).await.unwrap();
+        world.pass(LEASE);
+    }
+    for _ in 0..2 {
+        dies(world, broadcast).await;
+        dies(world, broadcast).await;
+        world.plan(broadcast, 3).await;
+        world.pass(LEASE);
+    }
+    assert_eq!(world.snapshot(broadcast).await.plan.unwrap().planned, 3);
+}
+
+pub async fn who_was_out_of_reach_or_gave_the_plan_up_is_not_dead<L: Backend>(world: &World<L>) {
+    let broadcast = world.declare(&declaration("one")).await.id;
+    world.pass(LEASE);
+    for _ in 0..5 {
+        let ticket = dies(world, broadcast).await;
+        world.ledger.abandon_plan(ticket).await.unwrap();
+    }
+    for _ in 0..5 {
+        dies(world, broadcast).await;
+        world.ledger.was_out_of_reach();
+    }
+    for _ in 0..5 {
+        // One after the other before a lease has passed: nobody was silent.
+        world.ledger.begin_plan(broadcast).await.unwrap();
+    }
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::NotPlanned));
+}
+
+pub async fn planners_of_no_object_are_not_counted<L: Backend>(world: &World<L>) {
+    let wish = Declaration { generation: 0, owner_uid: String::new(), ..declaration("one") };
+    let broadcast = world.declare(&wish).await.id;
+    world.pass(LEASE);
+    for _ in 0..5 {
+        dies(world, broadcast).await;
+    }
+    assert_eq!(world.plan(broadcast, 3).await.planned, 3);
 }

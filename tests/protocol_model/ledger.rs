@@ -163,6 +163,7 @@ impl Ledger {
             released: false,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            plan_failed: false,
             is_suspect: false,
             loss: None,
             at_risk: false,

@@ -94,9 +94,10 @@ fn in_code() -> BTreeSet<String> {
         Closed::Cancelled,
         Closed::Expired,
         Closed::Missed,
+        Closed::Failed,
     ];
     reasons.extend(closed.map(|closed| closed.as_str().to_owned()));
-    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed];
+    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed, End::Failed];
     reasons.extend(ends.map(|end| end.as_str().to_owned()));
     reasons.extend(GRAPH_ERRORS.iter().map(|row| row.reason.to_owned()));
     reasons.extend(TELEGRAM_ERRORS.iter().map(|row| row.reason.to_owned()));

@@ -8,6 +8,8 @@ use super::samples::{
 };
 
 const NULL: Value = Value::Null;
+const RESERVED: &str = "spec.sender.labels: Invalid value: \"object\": labels under herald.dev/ and kubernetes.io/";
+const LABEL_NAMES: &str = "spec.sender.labels: Invalid value: \"object\": names of labels are at most 63 letters";
 
 /// What a new document meets: the sample, what is bent in it, and the refusal (empty: accepted).
 pub fn creations() -> Vec<(Value, &'static str)> {
@@ -524,6 +526,40 @@ pub fn creations() -> Vec<(Value, &'static str)> {
                 json!({"requests": {"ephemeral-storage": "2G"}, "limits": {"ephemeral-storage": "1Gi"}}),
             ),
             "spec.sender.resources.requests: Invalid value: \"object\": ephemeral-storage must not be more than that of limits",
+        ),
+        (channel("/spec/sender/labels", json!({"team": "", "cost.example/centre": "4711", ("a".repeat(63)): "x"})), ""),
+        (channel("/spec/sender/labels", json!({"notherald.dev/a": "x", "x-kubernetes.io/a": "x"})), ""),
+        (channel("/spec/sender/nodeSelector", json!({"kubernetes.io/arch": "amd64", "herald.dev/pool": "a"})), ""),
+        (channel("/spec/sender/labels", json!({"herald.dev/broadcast": "spring"})), RESERVED),
+        (channel("/spec/sender/labels", json!({"app.kubernetes.io/name": "mine"})), RESERVED),
+        (channel("/spec/sender/labels", json!({"job-name": "mine"})), RESERVED),
+        (channel("/spec/sender/labels", json!({"two words": "x"})), LABEL_NAMES),
+        (channel("/spec/sender/labels", json!({("a".repeat(64)): "x"})), LABEL_NAMES),
+        (channel("/spec/sender/labels", json!({(format!("{}/a", "a".repeat(254))): "x"})), LABEL_NAMES),
+        (channel("/spec/sender/labels", json!({"Example.com/a": "x"})), LABEL_NAMES),
+        (channel("/spec/sender/labels", json!({"team": "two words"})), "spec.sender.labels.team: Invalid value: "),
+        (
+            channel("/spec/sender/nodeSelector", json!({"pool/": "a"})),
+            "spec.sender.nodeSelector: Invalid value: \"object\": names of labels are at most 63",
+        ),
+        (
+            channel(
+                "/spec/sender/tolerations",
+                json!([{"operator": "Exists"}, {"key": "dedicated", "value": "batch"}]),
+            ),
+            "",
+        ),
+        (
+            channel("/spec/sender/tolerations", json!([{"operator": "Equal", "value": "batch"}])),
+            "spec.sender.tolerations[0].operator: Invalid value: \"Equal\": without a key every taint is meant",
+        ),
+        (
+            channel("/spec/sender/tolerations", json!([{"key": "dedicated", "operator": "Exists", "value": "batch"}])),
+            "spec.sender.tolerations[0].value: Invalid value: \"batch\": with the operator Exists every value is meant",
+        ),
+        (
+            channel("/spec/sender/tolerations", json!([{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}])),
+            "spec.sender.tolerations[0].effect: Invalid value: \"NoSchedule\": only the effect NoExecute",
         ),
         (batch(), ""),
     ]

@@ -39,6 +39,16 @@ pub fn messenger_channel() -> Value {
                     "limits": {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi"},
                 },
                 "imagePullSecrets": [{"name": "registry"}],
+                "serviceAccountName": "senders",
+                "nodeSelector": {"pool": "batch"},
+                "tolerations": [{
+                    "key": "acme.example/dedicated",
+                    "operator": "Equal",
+                    "value": "batch",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": 60,
+                }],
+                "labels": {"team": "growth"},
             },
         },
     })

@@ -165,8 +165,8 @@ pub struct MessageChannelSpec {
     /// has its say. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppression: Option<Suppression>,
-    /// How the pods that send through this channel are run. Mutable; a change counts from the next pod on. `herald run`
-    /// makes no pods and does not look at it.
+    /// How the pods of this channel are run: those that send through it and, but for `resources`, that of its receiver. Mutable;
+    /// a change counts from the next pod on. `herald run` makes no pods and does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<SenderPods>,
 }
@@ -241,8 +241,8 @@ pub struct MessageChannelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled` (a person must act), `CredentialsVerified` (`Unknown` until first use) and, where
-    /// there is a receiver, `ReceiverReady`.
+    /// `Ready`, `Stalled` (a person must act), `CredentialsVerified` (`Unknown` until first use) and, where there is a
+    /// receiver, `ReceiverReady`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,

@@ -62,14 +62,14 @@ fn stall(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Opt
 
 fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
     let reason = is_true(after, "Finished").filter(|_| is_true(before, "Finished").is_none())?;
-    let known = ["Delivered", "DeliveredWithFailures", "Cancelled", "Expired", "Missed"];
+    let known = ["Delivered", "DeliveredWithFailures", "Cancelled", "Expired", "Missed", "Failed"];
     let reason = known.into_iter().find(|known| *known == reason)?;
     let sums = after.recipients.unwrap_or_default();
     let note = format!(
         "{} sent, {} failed, {} skipped, {} unknown of {} planned",
         sums.sent, sums.failed, sums.skipped, sums.unknown, sums.planned
     );
-    Some(transition(reason == "DeliveredWithFailures", reason, note))
+    Some(transition(["DeliveredWithFailures", "Failed"].contains(&reason), reason, note))
 }
 
 /// One for each target that fails for another reason than before, or gives somebody up for the first time. The note holds no

@@ -11,7 +11,7 @@ use super::observation::{JobWarning, Observation};
 use crate::api::BroadcastMessageStatus;
 use crate::controller::job;
 use crate::delivery::time::Span;
-use crate::ledger::status::Stall;
+use crate::ledger::status::{End, PLANNERS_DIED, Stall, end};
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot};
 
 pub const CHANNEL_NOT_FOUND: &str = "ChannelNotFound";
@@ -51,6 +51,9 @@ pub fn observed(
     before: Option<&BroadcastMessageStatus>,
     memory: &Memory,
 ) -> Option<Stall> {
+    if end(snapshot) == Some(End::Failed) {
+        return Some(planners_died(before, memory));
+    }
     if observation.channel.is_none() {
         let name = &observation.object.spec.channel_ref.name;
         let message = format!("there is no MessageChannel `{name}` in this namespace; create it, or name another one");
@@ -133,15 +136,24 @@ fn crash_looping(
     if !in_vain && !restarting {
         return None;
     }
-    let earlier = before.and_then(decide_status::stalled).filter(|stall| stall.reason == SENDER_CRASH_LOOPING);
-    let message = match (&memory.last_words, earlier) {
-        (None, Some(earlier)) => earlier.message.clone(),
+    Some(with_last_words(SENDER_CRASH_LOOPING, "senders keep ending and settle nobody", before, memory))
+}
+
+/// The end that only an edit leaves.
+fn planners_died(before: Option<&BroadcastMessageStatus>, memory: &Memory) -> Stall {
+    with_last_words(End::Failed.as_str(), PLANNERS_DIED, before, memory)
+}
+
+/// What was told before stands as long as nobody knows better how the last sender ended.
+fn with_last_words(reason: &str, what: &str, before: Option<&BroadcastMessageStatus>, memory: &Memory) -> Stall {
+    let earlier = before.and_then(decide_status::stalled).filter(|stall| stall.reason == reason);
+    match (&memory.last_words, earlier) {
+        (None, Some(earlier)) => Stall::new(reason, earlier.message.clone()),
         (words, _) => {
             let words = words.as_deref().unwrap_or("unknown, its pod is gone");
-            format!("senders keep ending and settle nobody; how the last one ended: {words}")
+            Stall::new(reason, format!("{what}; how the last one ended: {words}"))
         }
-    };
-    Some(Stall::new(SENDER_CRASH_LOOPING, message))
+    }
 }
 
 fn restarts(job: &Job, pods: &[Pod]) -> i32 {

@@ -70,7 +70,13 @@ pub fn due(
 
 /// All but what moves by itself.
 fn news(status: &BroadcastMessageStatus) -> BroadcastMessageStatus {
-    BroadcastMessageStatus { ledger_revision: None, estimated_completion_time: None, ..status.clone() }
+    BroadcastMessageStatus {
+        ledger_revision: None,
+        estimated_completion_time: None,
+        requests: None,
+        latency: None,
+        ..status.clone()
+    }
 }
 
 /// What people and programs wait for.

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, HTTPGetAction, LocalObjectReference, PodSpec, PodTemplateSpec, Probe, Service,
-    ServicePort, ServiceSpec,
+    Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec, Probe, Service, ServicePort, ServiceSpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -16,6 +15,7 @@ use kube::{Resource, ResourceExt};
 use crate::api::MessageChannel;
 use crate::api::channel::CALLBACKS;
 use crate::api::mount::{self, ReceivedChannel};
+use crate::controller::channel_pod;
 use crate::controller::job::{MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL, SenderSettings};
 use crate::controller::sender_pod::{self, plain};
 
@@ -62,7 +62,10 @@ pub fn deployment(channel: &MessageChannel, settings: &SenderSettings) -> Deploy
         revision_history_limit: Some(REVISIONS),
         selector: LabelSelector { match_labels: Some(selector(channel)), ..LabelSelector::default() },
         template: PodTemplateSpec {
-            metadata: Some(ObjectMeta { labels: Some(labels(channel)), ..ObjectMeta::default() }),
+            metadata: Some(ObjectMeta {
+                labels: Some(channel_pod::labels(labels(channel), &channel.spec)),
+                ..ObjectMeta::default()
+            }),
             spec: Some(pod(channel, settings)),
         },
         ..DeploymentSpec::default()
@@ -123,9 +126,7 @@ fn labels(channel: &MessageChannel) -> BTreeMap<String, String> {
 
 fn pod(channel: &MessageChannel, settings: &SenderSettings) -> PodSpec {
     let mounts = sender_pod::callback_keys_and_token(&channel.spec);
-    let pull_secrets = channel.spec.sender.iter().flat_map(|sender| &sender.image_pull_secrets);
-    let pull_secrets: Vec<_> = pull_secrets.map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
-    PodSpec {
+    let pod = PodSpec {
         automount_service_account_token: Some(false),
         containers: vec![Container {
             name: RECEIVER_CONTAINER.to_owned(),
@@ -146,12 +147,12 @@ fn pod(channel: &MessageChannel, settings: &SenderSettings) -> PodSpec {
             ..Container::default()
         }],
         enable_service_links: Some(false),
-        image_pull_secrets: Some(pull_secrets).filter(|secrets| !secrets.is_empty()),
         security_context: Some(sender_pod::restricted_pod()),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         volumes: Some(mounts.into_iter().map(|mount| mount.volume).collect()),
         ..PodSpec::default()
-    }
+    };
+    channel_pod::run_as_told(pod, &channel.spec)
 }
 
 /// The spec without what changes nothing here, so that an edit of the rate starts no other pod.

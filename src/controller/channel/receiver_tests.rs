@@ -48,6 +48,32 @@ fn the_pod_is_restricted_and_mounts_only_its_token_and_what_calls_are_verified_b
 }
 
 #[test]
+fn the_pod_runs_where_and_as_whom_the_channel_says_and_is_found_by_herald_s_own_labels() {
+    let mut channel = channel("acme");
+    let before = deployment(&channel, &settings());
+    channel.spec.sender = serde_json::from_value(json!({
+        "serviceAccountName": "senders",
+        "nodeSelector": {"pool": "batch"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
+        "labels": {"team": "growth"},
+    }))
+    .unwrap();
+    let after = deployment(&channel, &settings());
+    let hash = |deployment: &Deployment| deployment.metadata.annotations.clone().unwrap()[WANTED_HASH].clone();
+    assert_ne!(hash(&before), hash(&after));
+    let selector = |deployment: &Deployment| deployment.spec.clone().unwrap().selector;
+    assert_eq!(selector(&before), selector(&after), "it cannot be changed in place");
+    assert_eq!(before.metadata.labels, after.metadata.labels);
+    let template = serde_json::to_value(after.spec.unwrap().template).unwrap();
+    assert_eq!(template["metadata"]["labels"]["team"], "growth");
+    let pod = &template["spec"];
+    assert_eq!(pod["serviceAccountName"], "senders");
+    assert_eq!(pod["nodeSelector"], json!({"pool": "batch"}));
+    assert_eq!(pod["tolerations"], json!([{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}]));
+    assert_eq!((&pod["imagePullSecrets"], &pod["automountServiceAccountToken"]), (&Value::Null, &json!(false)));
+}
+
+#[test]
 fn both_objects_belong_to_the_channel_and_the_service_leads_to_the_pod() {
     let channel = channel("acme");
     let deployment = serde_json::to_value(deployment(&channel, &settings())).unwrap();

@@ -284,13 +284,15 @@ async fn insert<S: Store>(store: &mut S, wanted: &Declaration, account: i64) -> 
     Ok(id)
 }
 
+/// What planners died over is what they would work by now: the object as it is, its channel, and the lists of its account.
+const SAME_PLANNING: &str = "generation = $4 AND owner_uid = $3 AND orders IS NOT DISTINCT FROM $16";
+
 async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account: i64) -> sqlx::Result<()> {
     let content = rows::json(&wanted.content)?;
     let orders = wanted.orders.as_ref().map(rows::json).transpose()?;
     let quiet_hours = Some(&wanted.quiet_hours).filter(|hours| !hours.is_empty()).map(rows::json).transpose()?;
-    store
-        .run(
-            "UPDATE broadcast SET name = $2, owner_uid = $3, generation = $4, account_id = $5, identity_hash = $6, \
+    let statement = format!(
+        "UPDATE broadcast SET name = $2, owner_uid = $3, generation = $4, account_id = $5, identity_hash = $6, \
              trouble_reason = CASE WHEN generation = $4 AND identity_hash = $6 AND suppression_hash = $31 THEN trouble_reason END, \
              released = FALSE, content = $7, request_timeout = $8, rate_messages = $9, rate_period_seconds = $10, \
              batch_size_wish = $11, start_at = CASE WHEN first_attempt_at IS NULL THEN $12 ELSE start_at END, \
@@ -298,8 +300,14 @@ async fn update<S: Store>(store: &mut S, wanted: &Declaration, id: i64, account:
              retry_max_tries = $18, retry_initial_backoff = $19, retry_max_backoff = $20, start_by = $21, \
              resend_unknown = $22, key_is_given = $23, plan_limit = $24, quiet_hours = $25, content_hash = $26, \
              audience_hash = $27, parts = CASE WHEN first_attempt_at IS NULL THEN $28 ELSE parts END, \
+             dead_planners = CASE WHEN {SAME_PLANNING} THEN dead_planners ELSE 0 END, \
+             plan_failed_at = CASE WHEN {SAME_PLANNING} THEN plan_failed_at END, \
              sent_tags = $29, reply_window = $30, suppression_hash = $31, write_backs = $32, class_parts = $33, \
-             revision = revision + 1 WHERE id = $1",
+             revision = revision + 1 WHERE id = $1"
+    );
+    store
+        .run(
+            &statement,
             args![
                 id,
                 &wanted.name,

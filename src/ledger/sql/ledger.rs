@@ -101,8 +101,10 @@ impl<D: Database> SenderLedger for D {
 
     async fn begin_plan(&self, broadcast: BroadcastId) -> Result<PlanTicket> {
         loop {
-            if let Begin::Ready(ticket) = commit!(self, |store| plan::begin(store, broadcast))? {
-                return Ok(ticket);
+            match commit!(self, |store| plan::begin(store, broadcast, || self.reachable_since()))? {
+                Begin::Ready(ticket) => return Ok(ticket),
+                Begin::More => {}
+                Begin::Failed => return Err(LedgerError::PlanFailed),
             }
         }
     }

@@ -11,6 +11,7 @@ use super::store::Store;
 use super::value::args;
 use crate::api::broadcast_status::NotificationError;
 use crate::api::{NotificationEndpoint, NotificationEvent};
+use crate::delivery::gate::Closed;
 use crate::delivery::notification::{Cause, FORGOTTEN_AFTER, Occasion, Sight, Standing, Told};
 use crate::delivery::recipient::SkipReason;
 use crate::delivery::time::Timestamp;
@@ -68,12 +69,13 @@ impl BroadcastRow {
             return Ok(());
         }
         let words = self.account.stopped_message.as_ref().or(self.block_message.as_ref()).cloned().unwrap_or_default();
+        let closed = self.gate().closed(now);
+        let unplanned = closed.filter(|closed| self.plan_sealed_at.is_none() && closed.is_end());
         let finished = match self.finished_at {
             Some(_) => Some(self.end(store).await?.as_str()),
-            None => None,
+            None => unplanned.map(Closed::as_str),
         };
-        let standing =
-            Standing::in_transaction(self.first_attempt_at.is_some(), self.gate().closed(now), &words, finished);
+        let standing = Standing::in_transaction(self.first_attempt_at.is_some(), closed, &words, finished);
         self.step(&standing)
     }
 

@@ -35,7 +35,8 @@ pub async fn report_trouble<S: Store>(store: &mut S, plan: PlanTicket, trouble: 
     let now = store.now().await?;
     let updated = store
         .run(
-            "UPDATE broadcast SET trouble_reason = $2, trouble_message = $3, trouble_at = $4, plan_touched_at = NULL \
+            "UPDATE broadcast SET trouble_reason = $2, trouble_message = $3, trouble_at = $4, plan_touched_at = NULL, \
+             dead_planners = CASE WHEN plan_failed_at IS NULL THEN 0 ELSE dead_planners END \
              WHERE id = $1 AND plan_epoch = $5",
             args![plan.broadcast.0, &trouble.reason, &trouble.message, now, plan.epoch],
         )

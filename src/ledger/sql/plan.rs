@@ -17,8 +17,10 @@ use crate::delivery::quiet_hours::TIME_ZONE;
 use crate::delivery::rate_class::messages_per_second;
 use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
-use crate::ledger::exchange::BroadcastId;
-use crate::ledger::plan::{Dropped, MAX_CHUNK, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::exchange::{BroadcastId, LEASE};
+use crate::ledger::plan::{
+    Dropped, MAX_CHUNK, MAX_DEAD_PLANNERS, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan,
+};
 use crate::provider::reply_window::has_window;
 
 /// Rows of an unsealed plan are deleted in slices, so that no transaction holds the ledger for long.
@@ -28,13 +30,21 @@ pub enum Begin {
     Ready(PlanTicket),
     /// Rows of an earlier epoch may be left to delete.
     More,
+    /// Too many planners have died over it.
+    Failed,
 }
 
 type Refused<T> = Result<T, LedgerError>;
 
 /// One step of beginning: takes the plan back, deletes a slice of old rows, or opens the new epoch. A sealed plan is taken
 /// back in a step of its own: plans that are like it are judged with the account locked, and must not wait for a deletion.
-pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Refused<Begin>> {
+///
+/// A planner that was lost is counted here, by the one that comes after it; with the last that may die the plan has failed.
+pub async fn begin<S: Store>(
+    store: &mut S,
+    id: BroadcastId,
+    reachable_since: impl Fn() -> Option<Timestamp>,
+) -> sqlx::Result<Refused<Begin>> {
     let Some(broadcast) = opened::open_to_plan(store, id).await? else {
         return Ok(Err(LedgerError::UnknownBroadcast));
     };
@@ -42,9 +52,16 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
         return Ok(Err(LedgerError::PlanLocked));
     }
     let was_sealed = broadcast.plan_sealed_at.is_some();
-    let epoch = unseal(store, id.0).await?;
     let now = store.now().await?;
-    touch(store, id.0, now).await?;
+    // Whoever is silent because the ledger was out of reach is not dead, and can say so within a lease.
+    let would_be_heard = reachable_since().is_some_and(|since| now >= since + LEASE || now < since);
+    let failed = broadcast.plan_failed_at.is_some()
+        || (would_be_heard && broadcast.was_planner_lost(now) && count_dead(store, &broadcast, now).await?);
+    // Also where it has failed: a planner that was frozen and not dead must not go on.
+    let epoch = unseal(store, id.0).await?;
+    if !failed {
+        touch(store, id.0, now).await?;
+    }
     if was_sealed {
         return Ok(Ok(Begin::More));
     }
@@ -53,7 +70,24 @@ pub async fn begin<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<Ref
             return Ok(Ok(Begin::More));
         }
     }
-    Ok(Ok(Begin::Ready(PlanTicket { broadcast: id, epoch })))
+    Ok(Ok(if failed { Begin::Failed } else { Begin::Ready(PlanTicket { broadcast: id, epoch }) }))
+}
+
+/// Counts a planner that was lost; returns whether it was the last one. Where there is no object, and so no edit to leave the
+/// end by, each planner is somebody's own command, and none is counted.
+async fn count_dead<S: Store>(store: &mut S, broadcast: &BroadcastRow, now: Timestamp) -> sqlx::Result<bool> {
+    if broadcast.generation == 0 {
+        return Ok(false);
+    }
+    let dead = broadcast.dead_planners + 1;
+    let failed_at = (dead >= MAX_DEAD_PLANNERS).then_some(now);
+    store
+        .run(
+            "UPDATE broadcast SET dead_planners = $2, plan_failed_at = $3, revision = revision + 1 WHERE id = $1",
+            args![broadcast.id, dead, failed_at],
+        )
+        .await?;
+    Ok(failed_at.is_some())
 }
 
 /// Says that somebody makes the plan: steps that follow each other for longer than a lease are no silence.
@@ -368,8 +402,8 @@ pub async fn seal<S: Store>(
         opt_outs::count_planned(store, &broadcast, now).await?;
         store
             .run(
-                "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_touched_at = NULL \
-                 WHERE id = $1",
+                "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_touched_at = NULL, \
+                 dead_planners = 0 WHERE id = $1",
                 args![broadcast.id, now, broadcast.batch_size, rows::json(samples)?],
             )
             .await?;

@@ -71,6 +71,7 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         counts,
         receipts: ReceiptCounts::from(&broadcast.receipts),
         pace: broadcast.pace_history()?,
+        latency: broadcast.latency()?,
         outcomes: outcomes(store, id, MAX_REASONS).await?,
         skipped: skipped(store, &broadcast).await?,
         batches_total: totals.total,
@@ -87,7 +88,8 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         due_at: waiting.due_at,
         quiet_until: waiting.quiet_until,
         first_attempt_at: broadcast.first_attempt_at.map(Timestamp),
-        finished_at: broadcast.finished_at.map(Timestamp),
+        declared_at: Timestamp(broadcast.declared_at),
+        finished_at: broadcast.finished_at.or(broadcast.plan_failed_at).map(Timestamp),
         write_backs: owed::read(store, &broadcast, now).await?,
         outbox: match broadcast.notifications {
             Some(_) => outbox::read(store, id.0, now).await?,

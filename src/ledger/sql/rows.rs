@@ -143,6 +143,8 @@ pub struct BroadcastRow {
     pub class_hungry_until: i64,
     pub plan_epoch: i64,
     pub plan_touched_at: Option<i64>,
+    pub dead_planners: i64,
+    pub plan_failed_at: Option<i64>,
     pub plan_chunk: i64,
     pub plan_receipt: Option<String>,
     pub plan_digest: Vec<u8>,
@@ -162,6 +164,7 @@ pub struct BroadcastRow {
     /// One of the two has changed since it was read: else neither is written, as they may be some kilobytes.
     #[sqlx(skip)]
     pub has_counted: bool,
+    pub declared_at: i64,
     pub first_attempt_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub revision: i64,
@@ -236,6 +239,7 @@ impl BroadcastRow {
             released: self.released,
             suspended: self.suspended,
             cancelled: self.cancelled,
+            plan_failed: self.plan_failed_at.is_some(),
             is_suspect: self.duplicate_of.is_some(),
             loss: self.loss.as_deref().and_then(Loss::from_reason),
             at_risk: self.risk_from.is_some(),
@@ -326,6 +330,11 @@ impl BroadcastRow {
         // A clock that was set back keeps nobody waiting for the old time.
         let touched = |at| now < Timestamp(at) + LEASE && Timestamp(at) < now + LEASE;
         self.plan_sealed_at.is_none() && self.plan_touched_at.is_some_and(touched)
+    }
+
+    /// Whether whoever made the plan has died over it: nobody sealed it, gave it up or told why there is none.
+    pub fn was_planner_lost(&self, now: Timestamp) -> bool {
+        self.plan_touched_at.is_some() && self.plan_sealed_at.is_none() && !self.is_being_planned(now)
     }
 
     /// Whether the provider answers more slowly than the rate asks for.

@@ -44,7 +44,7 @@ fn kstatus(object: &Value) -> &'static str {
 fn every_state_is_read_as_it_is_meant() {
     type Bend = fn(&mut World);
     let planned: Bend = |world| world.seal(10, 10);
-    let cases: [(&str, &[Bend], BroadcastState, &str); 16] = [
+    let cases: [(&str, &[Bend], BroadcastState, &str); 18] = [
         ("new", &[], BroadcastState::Pending, "InProgress"),
         ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
         ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
@@ -84,6 +84,15 @@ fn every_state_is_read_as_it_is_meant() {
             "blocked",
             &[planned, |world| world.snapshot.gate.block = Some(Block::Provider)],
             BroadcastState::Suspended,
+            "Failed",
+        ),
+        (
+            "failed",
+            &[|world| {
+                world.snapshot.gate.plan_failed = true;
+                world.snapshot.finished_at = Some(world.now);
+            }],
+            BroadcastState::Failed,
             "Failed",
         ),
         ("no channel", &[planned, |world| world.channel = None], BroadcastState::Sending, "Failed"),
@@ -148,4 +157,29 @@ fn quiet_hours_are_told_with_their_end_and_no_completion_is_foretold() {
     let status = world.decide().status.unwrap();
     let ready = Condition::find(&status.conditions, "Ready").unwrap();
     assert_eq!(ready.reason, "Suspended", "whatever the hour");
+}
+
+#[test]
+fn a_suspended_broadcast_tells_how_long_the_rest_takes_at_the_configured_rate() {
+    let mut world = World::planned(6_500, 1_000);
+    let told = |world: &World| {
+        let status = world.decide().status.unwrap();
+        let suspended = Condition::find(&status.conditions, "Suspended").unwrap().clone();
+        (suspended.reason, suspended.message, status.estimated_completion_time)
+    };
+    let (reason, message, end) = told(&world);
+    assert_eq!((reason.as_str(), message.as_str()), ("NotSuspended", ""));
+    assert!(end.is_some());
+    world.snapshot.gate.suspended = true;
+    let words = "nothing is sent while spec.suspend is set; then it takes about 1 min 05 s at 100 messages per 1 s";
+    assert_eq!(told(&world), ("Suspended".to_owned(), words.to_owned(), None));
+    // The brake gives the rate back while nothing is sent, and a status is not written for that.
+    world.look();
+    world.snapshot.effective_per_second = 12.0;
+    world.wait(60);
+    assert_eq!(world.decide().status, None);
+    world.send(500);
+    assert!(told(&world).1.contains("about 1 min 00 s at 100"), "{:?}", told(&world));
+    world.snapshot.gate.block = Some(Block::Provider);
+    assert_eq!(told(&world).1, "", "something else is waited for");
 }

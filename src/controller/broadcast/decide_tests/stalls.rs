@@ -1,9 +1,12 @@
 use k8s_openapi::api::core::v1::PodCondition;
 
-use super::world::{START, World, crashed, waiting};
-use crate::controller::broadcast::JobWarning;
+use super::world::{START, World, crashed, creates_job, waiting};
+use crate::api::{BroadcastState, Condition};
+use crate::controller::broadcast::{Action, JobWarning};
+use crate::delivery::notification::{Cause, Sight};
 use crate::delivery::outcome::Fault;
 use crate::delivery::recipient::RETRIES_EXHAUSTED;
+use crate::ledger::Outbox;
 
 fn started() -> World {
     let mut world = World::planned(10, 10);
@@ -51,14 +54,14 @@ fn a_pod_without_a_node_and_a_job_without_a_pod_are_told_as_well() {
     let warning = |job: &str| JobWarning {
         job: job.to_owned(),
         reason: "FailedCreate".to_owned(),
-        message: "violates PodSecurity".to_owned(),
+        message: "error looking up service account marketing/senders: serviceaccount \"senders\" not found".to_owned(),
     };
     world.wait(6);
     world.look();
     assert_eq!(world.stall(), None, "nobody says why");
     world.warnings = vec![warning("sale-9f3a-1")];
     world.look();
-    assert!(world.stall().unwrap().1.ends_with("starts: FailedCreate: violates PodSecurity"));
+    assert!(world.stall().unwrap().1.contains("starts: FailedCreate: error looking up service account"));
 
     let mut silent = started();
     silent.wait(301);
@@ -113,6 +116,73 @@ fn five_restarts_without_result_are_enough() {
     world.end_wave("Failed", Some("BackoffLimitExceeded"));
     world.look();
     assert_eq!(world.stall().unwrap().0, "SenderCrashLooping");
+}
+
+/// Planners have died over it, as the ledger says.
+fn failed() -> World {
+    let mut world = World::new();
+    world.look();
+    world.pod("Running", crashed(137, "OOMKilled", 2));
+    world.look();
+    world.end_wave("Complete", None);
+    world.snapshot.gate.plan_failed = true;
+    world.snapshot.finished_at = Some(world.now);
+    world.look();
+    world
+}
+
+#[test]
+fn a_broadcast_whose_planners_died_is_finished_and_not_complete_and_waits_for_an_edit() {
+    let mut world = failed();
+    let conditions = |world: &World| {
+        let status = world.object.status.clone().unwrap();
+        let of = |type_: &str| {
+            let condition = Condition::find(&status.conditions, type_)?;
+            Some(format!("{:?} {}", condition.status, condition.reason))
+        };
+        ["Ready", "Complete", "Finished", "Stalled", "Reconciling"].map(of)
+    };
+    let [is, is_not] = ["True Failed", "False Failed"].map(|text| Some(text.to_owned()));
+    assert_eq!(conditions(&world), [is_not.clone(), is_not, is.clone(), is, None]);
+    let status = world.object.status.clone().unwrap();
+    assert_eq!(status.state, Some(BroadcastState::Failed));
+    assert!(status.completion_time.is_some() && status.first_attempt_time.is_none());
+    let (_, message) = world.stall().unwrap();
+    assert!(message.starts_with("three senders in a row died while they made the plan"), "{message}");
+    assert!(message.ends_with("how the last one ended: Error, exit code 137: OOMKilled"), "{message}");
+    let told: Vec<_> = world.told.iter().map(|told| (told.warning, told.reason)).collect();
+    assert!(told.contains(&(true, "Failed")) && told.contains(&(true, "Stalled")), "{told:?}");
+
+    world.memory = Default::default();
+    world.pods.clear();
+    world.wait(600);
+    let decision = world.decide();
+    assert_eq!((decision.status, decision.actions), (None, vec![]), "an operator that starts anew starts nobody");
+
+    // What an edit does in the ledger.
+    world.object.metadata.generation = Some(2);
+    world.snapshot.gate.plan_failed = false;
+    world.snapshot.finished_at = None;
+    let decision = world.look();
+    assert!(creates_job(&decision), "{:?}", decision.actions);
+    assert_eq!(world.stall(), None);
+    assert_eq!(conditions(&world)[2], Some("False NotPlanned".to_owned()));
+    assert_eq!(world.object.status.as_ref().unwrap().completion_time, None);
+}
+
+#[test]
+fn endpoints_are_told_that_it_failed() {
+    let mut world = failed();
+    world.snapshot.outbox = Some(Outbox::default());
+    let decision = world.decide();
+    let told = decision.actions.into_iter().find_map(|action| match action {
+        Action::TellStanding(standing) => Some(*standing),
+        _ => None,
+    });
+    let told = told.unwrap();
+    assert_eq!(told.finished, Sight::Is(Cause::new("Failed", "")));
+    assert!(matches!(&told.stalled, Sight::Is(cause) if cause.reason == "Failed"), "{:?}", told.stalled);
+    assert_eq!(told.suspended, Sight::IsNot);
 }
 
 #[test]
