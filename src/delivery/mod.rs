@@ -22,6 +22,7 @@
 //! | [`provider_event`] | nothing: what providers tell by call-backs |
 //! | [`receipt`] | what is known of a message after it was taken |
 //! | [`batch`] | how recipients are cut into batches |
+//! | [`nearest`] | which known name somebody may have meant |
 //! | [`plural`] | nothing: how numbers are told to people |
 
 pub mod activity;
@@ -34,6 +35,7 @@ pub mod failure_streak;
 pub mod gate;
 pub mod histogram;
 pub mod likeness;
+pub mod nearest;
 pub mod notification;
 pub mod outcome;
 pub mod pace_history;

@@ -373,12 +373,12 @@ pub async fn an_import_says_what_is_new_and_a_second_one_changes_nothing<L: Back
     };
     let rows = [row(0, "Ana", &["vip"]), row(1, "Bo", &[])];
     let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
-    assert_eq!(import(&rows).await, Imported { new: 2, ..Imported::default() });
+    assert_eq!(import(&rows).await, Imported { new: 2, tagged: 1, ..Imported::default() });
     assert_eq!(import(&rows).await, Imported { same: 2, ..Imported::default() });
     assert_eq!(world.ledger.account(&account).await.unwrap(), None, "no broadcast has told its rate");
     opt_out(world, [0]).await;
     let other = [row(0, "Anna", &[]), row(1, "Bo", &["vip"]), row(2, "Cy", &[])];
-    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, ..Imported::default() });
+    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, tagged: 1, ..Imported::default() });
     let first = contact(world, "person-0").await;
     assert!(first.opted_out.is_some() && first.tags.contains("vip"), "an import takes nothing away: {first:?}");
     assert_eq!(first.vars["first_name"], "Anna");
@@ -395,11 +395,11 @@ pub async fn an_import_opts_people_out_and_nobody_in<L: Backend>(world: &World<L
     };
     let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
     let rows = [row(0, Some("moved")), row(1, None), row(9, Some("moved"))];
-    assert_eq!(import(&rows).await, Imported { new: 3, skipped: 1, ..Imported::default() });
+    assert_eq!(import(&rows).await, Imported { new: 3, opted_out: 2, skipped: 1, ..Imported::default() });
     assert_eq!(states(world, broadcast).await, [Skipped, Pending, Pending]);
     assert_eq!(import(&rows).await, Imported { same: 3, ..Imported::default() });
     let other = [row(0, None), row(9, Some("another")), row(1, Some("another"))];
-    assert_eq!(import(&other).await, Imported { same: 2, changed: 1, skipped: 1, ..Imported::default() });
+    assert_eq!(import(&other).await, Imported { same: 2, changed: 1, opted_out: 1, skipped: 1, ..Imported::default() });
     for (number, reason) in [(0, "moved"), (9, "moved"), (1, "another")] {
         assert_eq!(contact(world, &person(number).recipient).await.opted_out.unwrap().reason, reason);
     }
