@@ -53,7 +53,8 @@ impl CsvRows {
             let remedy = "begin it with a header row such as id,first_name";
             return Err(Refusal::new(Spot::Row, problem, remedy).at(self.lines.place(1)));
         };
-        let header = Header::accept(&self.record, self.columns).map_err(|refusal| refusal.at(self.lines.place(line)))?;
+        let header =
+            Header::accept(&self.record, self.columns).map_err(|refusal| refusal.at(self.lines.place(line)))?;
         self.header = Some(header);
         Ok(())
     }

@@ -90,7 +90,8 @@ async fn import<B: ContactBook, A: Args>(options: &ImportOptions<A>, book: &mut 
                 false => book.import(&again.into_iter().cloned().collect::<Vec<_>>()).await?,
             };
             duplicates += rows.len() as u64 - known.new - known.changed - known.same;
-            (sum.new, sum.changed, sum.same) = (sum.new + known.new, sum.changed + known.changed, sum.same + known.same);
+            (sum.new, sum.changed, sum.same) =
+                (sum.new + known.new, sum.changed + known.changed, sum.same + known.same);
             for done in [known, once_more] {
                 sum.opted_out += done.opted_out;
                 sum.tagged += done.tagged;

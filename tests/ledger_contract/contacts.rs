@@ -50,7 +50,7 @@ fn wants_no_more() -> Outcome {
 pub async fn plan_rows<L: Backend>(world: &World<L>, broadcast: BroadcastId, rows: &[PlanRow]) {
     let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.append_plan(ticket, 1, rows).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
 }
 
@@ -238,7 +238,7 @@ pub async fn who_opts_out_while_a_plan_is_made_is_skipped_in_it<L: Backend>(worl
     world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
     assert_eq!(opt_out(world, [1, 7]).await, OptedOut { new: 2, skipped: 1 });
     world.ledger.append_plan(ticket, 2, &people(5..10)).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
     assert_eq!(world.counts(broadcast).await.skipped, 2);
     // A plan that is taken back and made anew counts anew.
