@@ -74,7 +74,7 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
-            Command::Preview(options) => Ok(ExitCode::from(local::preview(&options, stop).await.exit_code())),
+            Command::Preview(options) => Ok(ExitCode::from(local::preview(&options, None, stop).await.exit_code())),
             Command::Results(options) => {
                 local::results::write(options).await?;
                 Ok(ExitCode::SUCCESS)

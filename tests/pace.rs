@@ -95,7 +95,7 @@ impl World {
             for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
                 ledger.append_plan(ticket, chunk, rows).await.unwrap();
             }
-            ledger.seal_plan(ticket, &[]).await.unwrap();
+            ledger.seal_plan(ticket, &Default::default()).await.unwrap();
             broadcasts.push(declared.id);
             parts.push(declared.parts);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
-use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use herald::ledger::{
     AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
     ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
@@ -54,8 +54,8 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     async fn audience_page(&self, query: &AudienceQuery) -> Result<AudiencePage> {
         self.ledger.audience_page(query).await
     }
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
-        self.ledger.seal_plan(ticket, samples).await
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
+        self.ledger.seal_plan(ticket, words).await
     }
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         self.ledger.abandon_plan(ticket).await

@@ -108,6 +108,7 @@ CREATE TABLE broadcast (
     plan_duplicates INTEGER NOT NULL DEFAULT 0,
     plan_excluded INTEGER NOT NULL DEFAULT 0,
     plan_samples TEXT NOT NULL DEFAULT '[]',
+    plan_warnings TEXT NOT NULL DEFAULT '[]',
     plan_zones TEXT NOT NULL DEFAULT '[]',     -- the time zones that recipients have of their own: JSON, of names
     plan_sealed_at INTEGER,
     batch_size INTEGER NOT NULL DEFAULT 0,

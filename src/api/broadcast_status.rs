@@ -17,6 +17,10 @@ pub const MAX_CODE: usize = 64;
 pub const MAX_SAMPLES: usize = 5;
 /// The longest message of a write-back that failed, in characters; longer ones are cut.
 pub const MAX_WRITE_BACK_MESSAGE: usize = 256;
+/// The most warnings of a plan.
+pub const MAX_PLAN_WARNINGS: usize = 5;
+/// The longest warning of a plan, in characters; longer ones are cut.
+pub const MAX_PLAN_WARNING: usize = 2_048;
 /// The longest sample, in characters; longer ones are cut.
 pub const MAX_SAMPLE: usize = 2_048;
 
@@ -339,6 +343,11 @@ pub struct PlanStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "samples_schema")]
     pub samples: Vec<String>,
+    /// What is no error and perhaps not meant, such as variables of the message that no recipient has: at most 5, each at most
+    /// 2048 characters. Nothing is held back for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "warnings_schema")]
+    pub warnings: Vec<String>,
 }
 
 fn reasons_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -365,6 +374,15 @@ fn spans_schema(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "items": {"type": "integer", "format": "int64", "minimum": 0},
         "maxItems": MAX_PACE_SPANS,
+        "x-kubernetes-list-type": "atomic",
+    })
+}
+
+fn warnings_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "maxLength": MAX_PLAN_WARNING},
+        "maxItems": MAX_PLAN_WARNINGS,
         "x-kubernetes-list-type": "atomic",
     })
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::lines::{Lines, MAX_ROW_BYTES, split_end, too_long};
 use super::place::{Refusal, RowError, Spot};
 use super::recipient::{
-    Beside, ID, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
+    ID, KnownColumns, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
 };
 use super::record::Record;
 use crate::delivery::plural::counted;
@@ -19,7 +19,7 @@ const FOREIGN_SEPARATORS: [(char, &str); 3] = [(';', "\";\""), ('\t', "tabs"), (
 /// The recipients of a CSV source.
 pub(super) struct CsvRows {
     lines: Lines,
-    beside: Beside,
+    columns: KnownColumns,
     header: Option<Header>,
     record: Record,
     /// The source ended, or an error left no way to tell where the next row starts.
@@ -34,12 +34,12 @@ struct Header {
 
 impl CsvRows {
     pub(super) fn new(lines: Lines) -> CsvRows {
-        CsvRows::beside(lines, &[])
+        CsvRows::knowing(lines, KnownColumns::default())
     }
 
-    /// Where columns of these names are no variables.
-    pub(super) fn beside(lines: Lines, beside: Beside) -> CsvRows {
-        CsvRows { lines, beside, header: None, record: Record::default(), done: false }
+    /// Where something is known of its columns.
+    pub(super) fn knowing(lines: Lines, columns: KnownColumns) -> CsvRows {
+        CsvRows { lines, columns, header: None, record: Record::default(), done: false }
     }
 
     fn end(&mut self, error: RowError) -> Option<Result<Recipient, RowError>> {
@@ -53,7 +53,8 @@ impl CsvRows {
             let remedy = "begin it with a header row such as id,first_name";
             return Err(Refusal::new(Spot::Row, problem, remedy).at(self.lines.place(1)));
         };
-        let header = Header::accept(&self.record, self.beside).map_err(|refusal| refusal.at(self.lines.place(line)))?;
+        let header =
+            Header::accept(&self.record, self.columns).map_err(|refusal| refusal.at(self.lines.place(line)))?;
         self.header = Some(header);
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Iterator for CsvRows {
         };
         let header = self.header.as_ref()?;
         let place = self.lines.place(line);
-        Some(match header.recipient(&self.record, self.beside) {
+        Some(match header.recipient(&self.record, self.columns) {
             Ok((id, vars)) => Ok(Recipient { id, vars, place }),
             Err(refusal) => Err(refusal.at(place)),
         })
@@ -89,10 +90,12 @@ impl Iterator for CsvRows {
 }
 
 impl Header {
-    fn accept(record: &Record, beside: Beside) -> Result<Header, Refusal> {
+    fn accept(record: &Record, columns: KnownColumns) -> Result<Header, Refusal> {
         let names: Vec<String> = record.cells().map(str::to_owned).collect();
         refuse_foreign_separator(&names)?;
+        let is_there = |known: &str| names.iter().any(|name| name == known);
         for (index, name) in names.iter().enumerate() {
+            columns.check_spelling(name, is_there, || Spot::Column { number: index + 1, name: None })?;
             check_name(name, Spot::Column { number: index + 1, name: None })?;
         }
         for (index, name) in names.iter().enumerate() {
@@ -104,21 +107,21 @@ impl Header {
                 ));
             }
         }
-        let variables = names.iter().filter(|name| !beside.contains(&name.as_str())).count().saturating_sub(1);
+        let variables = names.iter().filter(|name| !columns.is_beside(name)).count().saturating_sub(1);
         if variables > MAX_VARIABLES {
             return Err(too_many_variables(variables));
         }
         let Some(id) = names.iter().position(|name| name == ID) else {
             let remedy = match names.iter().find(|name| name.eq_ignore_ascii_case(ID)) {
                 Some(name) => format!("rename column {name} to id"),
-                None => "name the column with the recipients' ids at the provider id".to_owned(),
+                None => "rename the column with the recipients' ids at the provider to `id`".to_owned(),
             };
-            return Err(Refusal::new(Spot::Row, "the header has no column id", remedy));
+            return Err(Refusal::new(Spot::Row, "the header has no column `id`", remedy));
         };
         Ok(Header { names, id })
     }
 
-    fn recipient(&self, record: &Record, beside: Beside) -> Result<(String, BTreeMap<String, String>), Refusal> {
+    fn recipient(&self, record: &Record, columns: KnownColumns) -> Result<(String, BTreeMap<String, String>), Refusal> {
         let count = record.count();
         if count != self.names.len() {
             let fields = counted(count, "field", "fields");
@@ -139,7 +142,7 @@ impl Header {
                     .map_err(|error| Refusal::new(spot(), error.to_string(), error.remedy()))?
                     .to_owned();
             } else if !value.is_empty() {
-                check_cell(name, value, beside).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+                check_cell(name, value, columns).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
                 vars.insert(name.clone(), value.to_owned());
             }
         }
@@ -252,10 +255,10 @@ mod tests {
             ("\n\r\n", "people.csv line 1: the file is empty; begin it with a header row such as id,first_name"),
             (
                 "first_name\nAna\n",
-                "people.csv line 1: the header has no column id; name the column with the recipients' ids at the \
-                 provider id",
+                "people.csv line 1: the header has no column `id`; rename the column with the recipients' ids at the \
+                 provider to `id`",
             ),
-            ("ID,first_name\n", "people.csv line 1: the header has no column id; rename column ID to id"),
+            ("ID,first_name\n", "people.csv line 1: the header has no column `id`; rename column ID to id"),
             (
                 "id,first name\n",
                 "people.csv line 1, column 2: the name \"first name\" has other characters than letters, digits and \

@@ -35,9 +35,10 @@ pub use materials::{MaterialError, MaterialKind, Materials};
 pub use place::{Place, Position, RowError, Spot};
 pub use read_error::ReadError;
 pub use recipient::{
-    IdError, MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_VALUE_CHARACTERS, MAX_VARIABLES, Recipient, canonical_id,
+    IdError, KnownColumns, MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_VALUE_CHARACTERS, MAX_VARIABLES, Recipient,
+    canonical_id, misspelt,
 };
-pub use source::{Rows, Source, SourceError, read, read_beside};
+pub use source::{Rows, Source, SourceError, read, read_knowing};
 pub use source_fault::{FaultKind, SourceFault};
 pub use sql::{
     BoundStatement, MAX_WRITTEN_AT_ONCE, SentPerson, SqlWriter, StatementError, WRITE_FAULTS, WriteFault, Written,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::lines::{Lines, split_end};
 use super::place::{Place, Refusal, RowError, Spot};
 use super::recipient::{
-    Beside, ID, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
+    ID, KnownColumns, MAX_VARIABLES, Recipient, canonical_id, check_cell, check_name, too_many_variables,
 };
 
 /// What a row is called, and how one is written.
@@ -25,7 +25,7 @@ const ITEM: Form =
 
 /// The recipient that an item of a JSON list stands for, by the rules for a line.
 pub(super) fn item(value: &RawValue, place: Place) -> Result<Recipient, RowError> {
-    match accept(value.get(), &ITEM, &[]) {
+    match accept(value.get(), &ITEM, KnownColumns::default()) {
         Ok((id, vars)) => Ok(Recipient { id, vars, place }),
         Err(refusal) => Err(refusal.at(place)),
     }
@@ -34,19 +34,19 @@ pub(super) fn item(value: &RawValue, place: Place) -> Result<Recipient, RowError
 /// The recipients of an NDJSON source.
 pub(super) struct NdjsonRows {
     lines: Lines,
-    beside: Beside,
+    columns: KnownColumns,
     /// The source ended, or an error left no way to tell where the next row starts.
     done: bool,
 }
 
 impl NdjsonRows {
     pub(super) fn new(lines: Lines) -> NdjsonRows {
-        NdjsonRows::beside(lines, &[])
+        NdjsonRows::knowing(lines, KnownColumns::default())
     }
 
-    /// Where fields of these names are no variables.
-    pub(super) fn beside(lines: Lines, beside: Beside) -> NdjsonRows {
-        NdjsonRows { lines, beside, done: false }
+    /// Where something is known of its fields.
+    pub(super) fn knowing(lines: Lines, columns: KnownColumns) -> NdjsonRows {
+        NdjsonRows { lines, columns, done: false }
     }
 }
 
@@ -69,7 +69,7 @@ impl Iterator for NdjsonRows {
             if line.trim().is_empty() {
                 continue;
             }
-            let accepted = accept(line, &LINE, self.beside);
+            let accepted = accept(line, &LINE, self.columns);
             let place = self.lines.place(self.lines.number());
             return Some(match accepted {
                 Ok((id, vars)) => Ok(Recipient { id, vars, place }),
@@ -105,16 +105,21 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-fn accept(row: &str, form: &Form, beside: Beside) -> Result<(String, BTreeMap<String, String>), Refusal> {
+fn accept(row: &str, form: &Form, columns: KnownColumns) -> Result<(String, BTreeMap<String, String>), Refusal> {
     // Checked here because serde_json's own words would show the value.
     if !row.trim_start().starts_with('{') {
         return Err(Refusal::new(Spot::Row, format!("the {} is not a JSON object", form.what), form.remedy));
     }
     let Fields(fields) = serde_json::from_str(row).map_err(|error| not_json(row, &error))?;
+    check_spelling(&fields, columns)?;
     let mut id = None;
     let mut vars = BTreeMap::new();
+    let mut id_in_capitals = None;
     for (name, value) in fields {
         let spot = || Spot::Field(name.clone());
+        if name != ID && name.eq_ignore_ascii_case(ID) {
+            id_in_capitals = Some(name.clone());
+        }
         check_name(&name, Spot::Row)?;
         if vars.contains_key(&name) || (name == ID && id.is_some()) {
             return Err(Refusal::new(spot(), "the field is there twice", "remove one of the two"));
@@ -127,21 +132,31 @@ fn accept(row: &str, form: &Form, beside: Beside) -> Result<(String, BTreeMap<St
             }
             id = Some(text);
         } else if !text.is_empty() {
-            check_cell(&name, &text, beside).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
+            check_cell(&name, &text, columns).map_err(|(problem, remedy)| Refusal::new(spot(), problem, remedy))?;
             vars.insert(name, text);
         }
     }
     let Some(id) = id else {
-        return Err(Refusal::new(Spot::Row, "the object has no field id", form.remedy));
+        let remedy = id_in_capitals.map_or(form.remedy.into(), |name| format!("rename {name} to id").into());
+        return Err(Refusal { spot: Spot::Row, problem: "the object has no field `id`".to_owned(), remedy });
     };
     let id = canonical_id(&id)
         .map_err(|error| Refusal::new(Spot::Field(ID.to_owned()), error.to_string(), error.remedy()))?
         .to_owned();
-    let variables = vars.keys().filter(|name| !beside.contains(&name.as_str())).count();
+    let variables = vars.keys().filter(|name| !columns.is_beside(name)).count();
     if variables > MAX_VARIABLES {
         return Err(too_many_variables(variables));
     }
     Ok((id, vars))
+}
+
+/// A field that is there counts, whatever it holds: with `null` somebody says that it is not misspelt.
+fn check_spelling(fields: &[(String, &RawValue)], columns: KnownColumns) -> Result<(), Refusal> {
+    if columns.spelled.is_empty() {
+        return Ok(());
+    }
+    let is_there = |known: &str| fields.iter().any(|(name, _)| name == known);
+    fields.iter().try_for_each(|(name, _)| columns.check_spelling(name, is_there, || Spot::Row))
 }
 
 /// The text of a flat value: None for null.
@@ -223,8 +238,9 @@ mod tests {
                 "{\"id\": \"1\"".to_owned(),
                 format!(", character 10: the line is not JSON: EOF while parsing an object; {example}"),
             ),
-            ("{\"first_name\": \"Ana\"}".to_owned(), format!(": the object has no field id; {example}")),
-            ("{\"id\": null}".to_owned(), format!(": the object has no field id; {example}")),
+            ("{\"first_name\": \"Ana\"}".to_owned(), format!(": the object has no field `id`; {example}")),
+            ("{\"ID\": 1}".to_owned(), ": the object has no field `id`; rename ID to id".to_owned()),
+            ("{\"id\": null}".to_owned(), format!(": the object has no field `id`; {example}")),
             (
                 "{\"id\": \" \"}".to_owned(),
                 ", field id: the id is empty; give every row the recipient's id at the provider, or remove the row"

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::place::{Place, Refusal, Spot};
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
+use crate::delivery::nearest::nearest;
 use crate::delivery::quiet_hours::{TIME_ZONE, Zone};
 
 /// The longest id, in characters: longer than any provider's, short enough for an index.
@@ -124,7 +125,7 @@ pub(super) fn check_name(name: &str, spot: Spot) -> Result<(), Refusal> {
         );
     }
     if !is_word(first) || !characters.all(is_word) {
-        let shown: String = name.chars().take(MAX_NAME_SHOWN).flat_map(char::escape_debug).collect();
+        let shown = shown(name);
         let suggestion = suggest(name);
         let remedy = match suggestion {
             Some(suggestion) => format!("rename it, for example to {suggestion}").into(),
@@ -137,6 +138,11 @@ pub(super) fn check_name(name: &str, spot: Spot) -> Result<(), Refusal> {
         });
     }
     Ok(())
+}
+
+/// A name that is refused, as it is shown.
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_NAME_SHOWN).flat_map(char::escape_debug).collect()
 }
 
 /// The nearest name that would be accepted, if anything of the name is left.
@@ -164,13 +170,48 @@ pub(super) fn check_variable(name: &str, value: &str) -> Result<(), (String, &'s
     check_value(value, MAX_VALUE_CHARACTERS)
 }
 
-/// Columns that say something of a recipient beside the variables: they are not counted among those, and may be as long as
-/// [`MAX_BESIDE_CHARACTERS`]. Whoever names them knows what they mean.
-pub(super) type Beside = &'static [&'static str];
+/// What whoever reads a file knows of its columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KnownColumns {
+    /// They say something of a recipient beside the variables: they are not counted among those, and may be as long as
+    /// [`MAX_BESIDE_CHARACTERS`].
+    pub beside: &'static [&'static str],
+    /// A column whose name is nearly one of these is refused where that one is not there: it would be a variable, and nobody
+    /// would see that it means nothing.
+    pub spelled: &'static [&'static str],
+}
+
+impl KnownColumns {
+    pub(super) fn is_beside(&self, name: &str) -> bool {
+        self.beside.contains(&name)
+    }
+
+    /// Refuses a name that is nearly that of a column which is not there.
+    pub(super) fn check_spelling(
+        &self,
+        name: &str,
+        is_there: impl Fn(&str) -> bool,
+        spot: impl Fn() -> Spot,
+    ) -> Result<(), Refusal> {
+        let Some(meant) = misspelt(name, self.spelled, is_there) else { return Ok(()) };
+        let shown = shown(name);
+        let problem = format!("\"{shown}\" is not {meant}, so it would be a variable like any other");
+        Err(Refusal::new(spot(), problem, format!("rename {shown} to {meant}, or to something less like it")))
+    }
+}
+
+/// Which of these names is meant by one that is nearly it, begins like it, and stands where it does not.
+pub fn misspelt<'a>(name: &str, spelled: &[&'a str], is_there: impl Fn(&str) -> bool) -> Option<&'a str> {
+    if spelled.contains(&name) {
+        return None;
+    }
+    let first = name.chars().find(|letter| letter.is_alphanumeric())?.to_ascii_lowercase();
+    nearest(name, spelled.iter().copied().filter(|known| known.starts_with(first) && !is_there(known)))
+}
 
 /// As [`check_variable`], where some names are no variables.
-pub(super) fn check_cell(name: &str, value: &str, beside: Beside) -> Result<(), (String, &'static str)> {
-    if beside.contains(&name) && name != LAST_ACTIVE_TIME {
+pub(super) fn check_cell(name: &str, value: &str, columns: KnownColumns) -> Result<(), (String, &'static str)> {
+    if columns.is_beside(name) && name != LAST_ACTIVE_TIME {
         return check_value(value, MAX_BESIDE_CHARACTERS);
     }
     check_variable(name, value)

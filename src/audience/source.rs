@@ -14,7 +14,7 @@ use super::materials::{MaterialError, MaterialKind, Materials};
 use super::ndjson::NdjsonRows;
 use super::place::RowError;
 use super::read_error::ReadError;
-use super::recipient::Recipient;
+use super::recipient::{KnownColumns, Recipient};
 use super::source_fault::SourceFault;
 use super::sql::SqlRows;
 use crate::api::{HttpSource, SqlSource};
@@ -35,21 +35,21 @@ impl Iterator for Rows {
 /// Reads the recipients of a file. `source_name` is how a person knows it, such as `people.csv`; places show it.
 /// Memory stays bounded by the longest row, whatever the file's size. Blocks while the input does.
 pub fn read(format: Format, source_name: &str, input: impl Read + Send + 'static) -> Rows {
-    read_beside(format, source_name, input, &[])
+    read_knowing(format, source_name, input, KnownColumns::default())
 }
 
-/// As [`read`], where columns of these names say something beside the variables. They come among the variables all the same,
-/// for the caller to take out.
-pub fn read_beside(
+/// As [`read`], where something is known of the columns. Those beside the variables come among them all the same, for the
+/// caller to take out.
+pub fn read_knowing(
     format: Format,
     source_name: &str,
     input: impl Read + Send + 'static,
-    beside: &'static [&'static str],
+    columns: KnownColumns,
 ) -> Rows {
     let lines = Lines::new(source_name, Box::new(input));
     match format {
-        Format::Csv => Rows::of(CsvRows::beside(lines, beside)),
-        Format::Ndjson => Rows::of(NdjsonRows::beside(lines, beside)),
+        Format::Csv => Rows::of(CsvRows::knowing(lines, columns)),
+        Format::Ndjson => Rows::of(NdjsonRows::knowing(lines, columns)),
     }
 }
 

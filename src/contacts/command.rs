@@ -9,10 +9,11 @@ use super::error::ContactsError;
 use super::input::{self, Input};
 use super::lines::{self, Columns};
 use super::options::{ContactsCommand, CountsOutput, ExportOptions, FileFormat, ImportOptions, Tag};
+use super::seen::Seen;
 use super::tally::Tally;
 use crate::api::audience::ContactsSource;
 use crate::api::tag::MAX_TAGS;
-use crate::ledger::contacts::{ContactsFilter, MAX_TAGS_OF_CONTACT, check_reason};
+use crate::ledger::contacts::{ContactRow, ContactsFilter, Imported, MAX_TAGS_OF_CONTACT, check_reason};
 
 /// What a command leaves to be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,18 +72,44 @@ pub async fn run<B: ContactBook, A: Args>(
 }
 
 async fn import<B: ContactBook, A: Args>(options: &ImportOptions<A>, book: &mut B) -> Result<Tally, ContactsError> {
-    let (mut new, mut changed, mut unchanged, mut skipped) = (0, 0, 0, 0);
+    let (mut sum, mut duplicates, mut seen) = (Imported::default(), 0, Seen::default());
     let rows = input::contacts(&options.file, options.format)?;
     let read = rows
         .each_chunk(async |rows| {
-            let done = book.import(rows).await?;
-            (new, changed) = (new + done.new, changed + done.changed);
-            (unchanged, skipped) = (unchanged + done.same, skipped + done.skipped);
+            let (again, first): (Vec<&ContactRow>, Vec<&ContactRow>) =
+                rows.iter().partition(|row| seen.contains(&row.recipient));
+            first.iter().for_each(|row| seen.add(&row.recipient));
+            let known = match (again.is_empty(), first.is_empty()) {
+                (true, _) => book.import(rows).await?,
+                (false, true) => Imported::default(),
+                (false, false) => book.import(&first.into_iter().cloned().collect::<Vec<_>>()).await?,
+            };
+            // Of what is said of somebody once more, only what comes of it counts.
+            let once_more = match again.is_empty() {
+                true => Imported::default(),
+                false => book.import(&again.into_iter().cloned().collect::<Vec<_>>()).await?,
+            };
+            duplicates += rows.len() as u64 - known.new - known.changed - known.same;
+            (sum.new, sum.changed, sum.same) =
+                (sum.new + known.new, sum.changed + known.changed, sum.same + known.same);
+            for done in [known, once_more] {
+                sum.opted_out += done.opted_out;
+                sum.tagged += done.tagged;
+                sum.skipped += done.skipped;
+            }
             Ok::<(), B::Error>(())
         })
         .await?;
-    let counts =
-        [("rows", read), ("new", new), ("changed", changed), ("unchanged", unchanged), ("skippedDeliveries", skipped)];
+    let counts = [
+        ("rows", read),
+        ("new", sum.new),
+        ("changed", sum.changed),
+        ("unchanged", sum.same),
+        ("duplicates", duplicates),
+        ("optedOut", sum.opted_out),
+        ("tagged", sum.tagged),
+        ("skippedDeliveries", sum.skipped),
+    ];
     Ok(Tally::of(&counts))
 }
 

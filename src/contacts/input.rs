@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::ContactsError;
 use super::options::{FileFormat, Recipients};
-use super::row::{self, BESIDE};
-use crate::audience::{Format, Recipient, RowError, canonical_id, read_beside};
+use super::row;
+use crate::audience::{Format, KnownColumns, Recipient, RowError, canonical_id, read_knowing};
 use crate::ledger::contacts::{ContactRow, MAX_CONTACTS};
 use crate::ledger::plan::MAX_CHUNK_BYTES;
 
@@ -27,7 +27,7 @@ pub struct Input<T> {
 /// The contacts of a file. One that can be read twice is checked here.
 pub fn contacts(path: &Path, format: Option<FileFormat>) -> Result<Input<ContactRow>, ContactsError> {
     let file = RowFile::named(path, format)?;
-    file.input(row::contact, |row| {
+    file.input(row::CONTACTS, row::contact, |row| {
         let reason = row.opted_out.as_ref().map_or(0, String::len);
         let texts = row.vars.iter().map(|(name, value)| name.len() + value.len());
         row.recipient.len() + reason + texts.sum::<usize>() + row.tags.iter().map(String::len).sum::<usize>()
@@ -38,7 +38,7 @@ pub fn contacts(path: &Path, format: Option<FileFormat>) -> Result<Input<Contact
 pub fn ids(recipients: &Recipients) -> Result<Input<String>, ContactsError> {
     if let Some(path) = &recipients.ids {
         let file = RowFile::named(path, recipients.format)?;
-        return file.input(|recipient| Ok(recipient.id), String::len);
+        return file.input(row::IDS, |recipient| Ok(recipient.id), String::len);
     }
     let mut ids = Vec::new();
     for (place, id) in recipients.recipients.iter().enumerate() {
@@ -68,23 +68,28 @@ impl RowFile {
 
     fn input<T: 'static>(
         self,
+        columns: KnownColumns,
         accept: fn(Recipient) -> Result<T, RowError>,
         bytes: fn(&T) -> usize,
     ) -> Result<Input<T>, ContactsError> {
         let is_file = self.path != Path::new(STDIN) && self.path.metadata().is_ok_and(|data| data.is_file());
         if is_file {
-            check(self.items(accept)?)?;
+            check(self.items(columns, accept)?)?;
         }
-        Ok(Input { items: self.items(accept)?, bytes })
+        Ok(Input { items: self.items(columns, accept)?, bytes })
     }
 
-    fn items<T: 'static>(&self, accept: fn(Recipient) -> Result<T, RowError>) -> Result<Items<T>, ContactsError> {
+    fn items<T: 'static>(
+        &self,
+        columns: KnownColumns,
+        accept: fn(Recipient) -> Result<T, RowError>,
+    ) -> Result<Items<T>, ContactsError> {
         let rows = if self.path == Path::new(STDIN) {
-            read_beside(self.format, "standard input", std::io::stdin(), BESIDE)
+            read_knowing(self.format, "standard input", std::io::stdin(), columns)
         } else {
             let failed = |source| ContactsError::Open { path: self.path.clone(), source };
             let file = File::open(&self.path).map_err(failed)?;
-            read_beside(self.format, &self.path.display().to_string(), file, BESIDE)
+            read_knowing(self.format, &self.path.display().to_string(), file, columns)
         };
         Ok(Box::new(rows.map(move |row| {
             let row = row.map_err(|error| error.to_string())?;

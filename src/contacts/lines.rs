@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::row::{OPTED_OUT, OPTED_OUT_REASON, TAGS};
-use crate::audience::MAX_VARIABLES;
+use super::row::{OPTED_OUT, OPTED_OUT_REASON, SPELLED, TAGS};
+use crate::audience::{MAX_VARIABLES, misspelt};
 use crate::delivery::activity::LAST_ACTIVE_TIME;
+use crate::delivery::quiet_hours::TIME_ZONE;
 use crate::ledger::contacts::Contact;
 use crate::ledger::result_lines::quoted;
 
@@ -32,6 +33,10 @@ impl Columns {
             let is_variable = !is_taken(name) && name != LAST_ACTIVE_TIME;
             if is_variable && !self.0.contains(name) {
                 self.0.insert(name.clone());
+                // Beside it a variable of nearly that name is read back as what it is.
+                if misspelt(name, &[TIME_ZONE], |_| false).is_some() {
+                    self.0.insert(TIME_ZONE.to_owned());
+                }
             }
             if self.0.len() > MAX_VARIABLES {
                 return false;
@@ -83,6 +88,10 @@ pub fn ndjson(contact: &Contact) -> String {
     if contact.opted_out.is_some() {
         object.insert(OPTED_OUT.to_owned(), Value::Bool(true));
     }
+    // Beside them variables of nearly their names are read back as what they are.
+    let unlike = |name: &String| misspelt(name, SPELLED, |known| object.contains_key(known));
+    let beside: Vec<&str> = contact.vars.keys().filter_map(unlike).collect();
+    object.extend(beside.into_iter().map(|name| (name.to_owned(), Value::Null)));
     Value::Object(object).to_string() + "\n"
 }
 
@@ -104,8 +113,8 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::audience::{Format, read_beside};
-    use crate::contacts::row::{BESIDE, contact};
+    use crate::audience::{Format, read_knowing};
+    use crate::contacts::row::{CONTACTS, contact};
     use crate::delivery::time::Timestamp;
     use crate::ledger::contacts::{ContactRow, OptOut};
 
@@ -127,12 +136,12 @@ mod tests {
         vec![
             known("a,b", &[("first_name", "say \"hi\"\r\nthere"), (LAST_ACTIVE_TIME, SEEN)], &["vip", "berlin"], None),
             known("2", &[("time_zone", "Europe/Berlin"), ("tags", "of an audience")], &[], Some("asked us, twice")),
-            known("3", &[], &[], None),
+            known("3", &[("timezone", "of an audience"), ("Tags", "too"), ("optedout", "as well")], &[], None),
         ]
     }
 
     fn read(format: Format, text: String) -> Vec<ContactRow> {
-        let rows = read_beside(format, "people", Cursor::new(text), BESIDE);
+        let rows = read_knowing(format, "people", Cursor::new(text), CONTACTS);
         rows.map(|row| contact(row.unwrap()).unwrap()).collect()
     }
 

@@ -6,6 +6,7 @@
 //! | [`options`] | the flags that both have |
 //! | [`book`] | what is asked of whoever keeps contacts |
 //! | `row` | a row of a file as a contact |
+//! | `seen` | who was in a file already |
 //! | `input` | files, standard input and arguments as chunks |
 //! | [`lines`] | contacts as lines of CSV and NDJSON, which an import reads |
 //! | [`command`] | carries a command out |
@@ -22,6 +23,7 @@ mod input;
 pub mod lines;
 pub mod options;
 mod row;
+mod seen;
 pub mod tally;
 
 pub use book::ContactBook;

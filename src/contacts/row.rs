@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::api::tag::is_tag;
-use crate::audience::{Place, Recipient, RowError, Spot};
+use crate::audience::{KnownColumns, Place, Recipient, RowError, Spot};
 use crate::delivery::activity::{self, LAST_ACTIVE_TIME};
+use crate::delivery::quiet_hours::TIME_ZONE;
 use crate::ledger::contacts::{ContactRow, MAX_OPT_OUT_REASON, MAX_TAGS_OF_CONTACT, check_reason};
 
 pub const TAGS: &str = "tags";
@@ -12,7 +13,16 @@ pub const OPTED_OUT: &str = "opted_out";
 pub const OPTED_OUT_REASON: &str = "opted_out_reason";
 
 /// The columns that are no variables of the contact.
-pub const BESIDE: &[&str] = &[LAST_ACTIVE_TIME, TAGS, OPTED_OUT, OPTED_OUT_REASON];
+const BESIDE: &[&str] = &[LAST_ACTIVE_TIME, TAGS, OPTED_OUT, OPTED_OUT_REASON];
+
+/// The columns that mean something to an import: one whose name is nearly that would opt nobody out, and nobody would notice.
+pub const SPELLED: &[&str] = &[TIME_ZONE, LAST_ACTIVE_TIME, TAGS, OPTED_OUT, OPTED_OUT_REASON];
+
+/// The columns of a file of contacts.
+pub const CONTACTS: KnownColumns = KnownColumns { beside: BESIDE, spelled: SPELLED };
+
+/// Those of a file of which only `id` counts.
+pub const IDS: KnownColumns = KnownColumns { beside: BESIDE, spelled: &[] };
 
 /// Why somebody has opted out of whom a file says no more.
 const IMPORTED: &str = "imported as opted out";
@@ -64,11 +74,11 @@ fn refuse(place: &Place, column: &str, problem: String, remedy: &'static str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audience::{Format, MAX_VARIABLES, read_beside};
+    use crate::audience::{Format, MAX_VARIABLES, read_knowing};
     use crate::delivery::time::Timestamp;
 
     fn one(csv: &str) -> Result<ContactRow, String> {
-        let mut rows = read_beside(Format::Csv, "people.csv", std::io::Cursor::new(csv.to_owned()), BESIDE);
+        let mut rows = read_knowing(Format::Csv, "people.csv", std::io::Cursor::new(csv.to_owned()), CONTACTS);
         rows.next().unwrap().map_err(|error| error.to_string()).and_then(|row| contact(row).map_err(|e| e.to_string()))
     }
 
@@ -94,6 +104,37 @@ mod tests {
         let row = one(&format!("{header}\n1{}\n", ",x".repeat(MAX_VARIABLES) + ",vip,true,gone,2023-11-14T22:13:20Z"));
         assert_eq!(row.unwrap().vars.len(), MAX_VARIABLES);
         assert!(one(&format!("{header},more\n")).unwrap_err().contains("33 variables"));
+    }
+
+    #[test]
+    fn a_column_that_is_nearly_one_of_them_is_refused_and_opts_nobody_out_silently() {
+        for (name, meant) in [
+            ("optedout", OPTED_OUT),
+            ("opt_out", OPTED_OUT),
+            ("Opted Out", OPTED_OUT),
+            ("OPTED_OUT", OPTED_OUT),
+            ("opted_out_reasn", OPTED_OUT_REASON),
+            ("Tags", TAGS),
+            ("TAGS", TAGS),
+            ("tag", TAGS),
+            ("timezone", TIME_ZONE),
+            ("last-active-time", LAST_ACTIVE_TIME),
+        ] {
+            let problem = format!("\"{name}\" is not {meant}, so it would be a variable like any other");
+            let remedy = format!("rename {name} to {meant}, or to something less like it");
+            let error = one(&format!("id,city,{name}\n1,Kyiv,\n")).unwrap_err();
+            assert_eq!(error, format!("people.csv line 1, column 3: {problem}; {remedy}"));
+            let line = format!("{{\"id\": 1, \"{name}\": null}}");
+            let mut rows = read_knowing(Format::Ndjson, "people.ndjson", std::io::Cursor::new(line), CONTACTS);
+            let error = rows.next().unwrap().unwrap_err().to_string();
+            assert_eq!(error, format!("people.ndjson line 1: {problem}; {remedy}"));
+        }
+        for name in ["bags", "time", "opted_in", "city"] {
+            assert!(one(&format!("id,{name}\n1,x\n")).is_ok(), "{name}");
+        }
+        assert!(one("id,tags,tag\n1,vip,x\n").is_ok(), "where the column is there, another one is another");
+        let mut ids = read_knowing(Format::Csv, "ids.csv", std::io::Cursor::new("id,opt_out\n1,x\n"), IDS);
+        assert!(ids.next().unwrap().is_ok(), "of a list of ids nothing else counts");
     }
 
     #[test]

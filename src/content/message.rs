@@ -89,6 +89,12 @@ impl MessageTemplate {
         shown.preview()
     }
 
+    /// The variables that any of its texts reads, also where it has a default for them.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let texts = self.text.iter().chain(self.texts.iter().chain(&self.links).flatten());
+        texts.flat_map(Template::names).collect()
+    }
+
     /// In how many parts the message is sent to everybody.
     pub fn parts(&self) -> u32 {
         self.parts

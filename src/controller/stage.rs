@@ -167,7 +167,7 @@ impl Stage {
         let row = |number: u32| PlanRow { recipient: number.to_string(), vars: BTreeMap::new() };
         let rows: Vec<_> = (0..recipients).map(row).collect();
         self.ledger.append_plan(ticket, 1, &rows).await.unwrap();
-        self.ledger.seal_plan(ticket, &[]).await.unwrap();
+        self.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     }
 
     /// A sender of this name comes, sends one message, and leaves.

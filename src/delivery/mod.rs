@@ -22,6 +22,7 @@
 //! | [`provider_event`] | nothing: what providers tell by call-backs |
 //! | [`receipt`] | what is known of a message after it was taken |
 //! | [`batch`] | how recipients are cut into batches |
+//! | [`nearest`] | which known name somebody may have meant |
 //! | [`plural`], [`duration`] | nothing: how numbers and times are told to people |
 
 pub mod activity;
@@ -35,6 +36,7 @@ pub mod failure_streak;
 pub mod gate;
 pub mod histogram;
 pub mod likeness;
+pub mod nearest;
 pub mod notification;
 pub mod outcome;
 pub mod pace_history;

@@ -66,6 +66,9 @@ pub struct Brief {
     pub under_way: bool,
     /// For messages and logs.
     pub name: String,
+    /// The broadcast's, for messages.
+    #[serde(default)]
+    pub namespace: String,
     pub content: Content,
     pub orders: Orders,
     /// Nothing keeps the broadcast from being sent but that the provider refused the account's credentials.

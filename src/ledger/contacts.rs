@@ -50,6 +50,10 @@ pub struct Imported {
     pub new: u64,
     pub changed: u64,
     pub same: u64,
+    /// Who has opted out by it, and had not before.
+    pub opted_out: u64,
+    /// Who was given a tag that they did not have.
+    pub tagged: u64,
     /// Deliveries that were pending for those who have opted out by it, and are skipped now.
     pub skipped: u64,
 }

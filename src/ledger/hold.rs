@@ -30,14 +30,14 @@ pub fn fresh(known: i64) -> String {
 pub fn duplicate(other: &str, likeness: Likeness, planned: i64) -> String {
     let Likeness { shared, compared } = likeness;
     let whom = if compared < planned {
-        format!("to {shared} of {compared} of its {planned} recipients that were looked up")
+        format!("to {shared} of {compared} recipients that were looked up, of {planned} in all")
     } else if shared == planned {
         "to the same recipients".to_owned()
     } else {
         format!("to {shared} of its {planned} recipients")
     };
     format!(
-        "the BroadcastMessage `{other}` says the same through the same account {whom}, so it may be that one under another \
+        "the BroadcastMessage `{other}` says the same through the same account {whom}; so this may be that one under another \
          name; nobody is messaged. If it is meant, set `spec.idempotencyKey`, e.g. to its own name; if not, delete it"
     )
 }
@@ -50,9 +50,9 @@ mod tests {
     fn how_much_two_broadcasts_share_is_told_as_it_was_found() {
         let told = |shared, compared, planned| duplicate("sale", Likeness { shared, compared }, planned);
         for (words, told) in [
-            ("`sale` says the same through the same account to the same recipients, so", told(5, 5, 5)),
-            (" account to 3 of its 4 recipients, so", told(3, 4, 4)),
-            (" account to 900 of 1000 of its 5000 recipients that were looked up, so", told(900, 1000, 5000)),
+            ("`sale` says the same through the same account to the same recipients; so", told(5, 5, 5)),
+            (" account to 3 of its 4 recipients; so", told(3, 4, 4)),
+            (" account to 900 of 1000 recipients that were looked up, of 5000 in all; so", told(900, 1000, 5000)),
         ] {
             assert!(told.contains(words), "{told}");
         }

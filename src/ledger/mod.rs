@@ -53,7 +53,7 @@ pub use notification::{
     ReportNotifications, TakeNotifications,
 };
 pub use owner::{AccountSnapshot, Owner};
-pub use plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+pub use plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 pub use receipts::Received;
 pub use recollection::Recollection;
 pub use results::{ResultRow, ResultsFilter, ResultsPage, ResultsQuery};
@@ -125,7 +125,7 @@ pub trait SenderLedger: Send + Sync + 'static {
     fn audience_page(&self, query: &AudienceQuery) -> impl Future<Output = Result<AudiencePage>> + Send;
 
     /// Closes the plan: cuts batches, fixes the hash. Idempotent for one ticket.
-    fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> impl Future<Output = Result<SealedPlan>> + Send;
+    fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> impl Future<Output = Result<SealedPlan>> + Send;
 
     /// Gives a plan up: no sender is kept waiting for it, and its rows go with the next one. A ticket that is superseded
     /// changes nothing.

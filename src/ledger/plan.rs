@@ -52,6 +52,16 @@ pub struct PlanReceipt {
     pub full: bool,
 }
 
+/// What a plan shows to people beside its figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanWords {
+    /// What the first messages look like.
+    pub samples: Vec<String>,
+    /// What is no error and perhaps not meant, for people. No recipient is named.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
 /// A closed plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedPlan {

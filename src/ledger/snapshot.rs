@@ -6,7 +6,7 @@ use super::brief::ToldTrouble;
 use super::declaration::Told;
 use super::exchange::BroadcastId;
 use super::notification::Outbox;
-use super::plan::SealedPlan;
+use super::plan::{PlanWords, SealedPlan};
 use super::write_back::WrittenBack;
 use crate::api::broadcast_status;
 use crate::delivery::counts::Counts;
@@ -63,7 +63,8 @@ pub struct BroadcastSnapshot {
     /// Somebody makes the plan now.
     pub planning: bool,
     pub plan: Option<SealedPlan>,
-    pub samples: Vec<String>,
+    /// What the plan shows to people.
+    pub words: PlanWords,
     /// In how many parts each message is sent, each of them in a slot of its own.
     pub parts: u32,
     /// What of them has a ceiling of its own.

@@ -168,7 +168,8 @@ pub fn broadcast_status(
             sealed_time: instant(plan.sealed_at),
             duplicates: plan.duplicates as i64,
             excluded: plan.excluded as i64,
-            samples: snapshot.samples.clone(),
+            samples: snapshot.words.samples.clone(),
+            warnings: snapshot.words.warnings.clone(),
         }),
         first_attempt_time: snapshot.first_attempt_at.and_then(instant),
         ledger_revision: Some(snapshot.revision),
@@ -199,7 +200,9 @@ fn completion(snapshot: &BroadcastSnapshot) -> Option<Instant> {
         return None;
     }
     let left = Span::from_secs_f64(snapshot.seconds_left(snapshot.effective_per_second));
-    instant(snapshot.now + left)
+    // Who waits for another try is not reached before that, however few there are.
+    let due = snapshot.due_at.unwrap_or(snapshot.now);
+    instant((snapshot.now + left).max(due))
 }
 
 fn receipts(snapshot: &BroadcastSnapshot) -> Option<ReceiptSums> {

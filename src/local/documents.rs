@@ -4,17 +4,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Purpose};
 use super::manifest_document::{MAX_MANIFEST_BYTES, ManifestInput};
 use super::options::DocumentOptions;
 use super::order::{Order, orders};
 use super::refusal::{Refusal, refuse_all};
 
 /// Reads everything the flags name and makes every broadcast ready. Blocks for as long as standard input or a pipe does.
-pub fn read(options: &DocumentOptions) -> Result<Vec<Order>, Refusal> {
+pub fn read(options: &DocumentOptions, purpose: &Purpose) -> Result<Vec<Order>, Refusal> {
     let inputs = inputs(&options.files)?;
-    let manifest =
-        Manifest::load(&inputs, &options.config_maps, &options.secrets).map_err(|faults| refuse_all(&faults.0))?;
+    let manifest = Manifest::load(&inputs, &options.config_maps, &options.secrets, purpose)
+        .map_err(|faults| refuse_all(&faults.0))?;
     orders(Arc::new(manifest)).map_err(|errors| refuse_all(&errors))
 }
 

@@ -39,6 +39,20 @@ impl fmt::Display for ObjectName {
     }
 }
 
+/// What documents are read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The namespace of documents that name none; one that names another is refused. `None`: [`DEFAULT_NAMESPACE`], and any.
+    pub namespace: Option<String>,
+    /// Messages are sent, endpoints told and databases written: the Secrets for that have to be there. For a look at what would
+    /// be sent only those that are given are looked at.
+    pub sends: bool,
+}
+
+impl Purpose {
+    pub const RUN: Purpose = Purpose { namespace: None, sends: true };
+}
+
 /// An admitted document: defaults are filled in, the namespace is set.
 pub struct Document<T> {
     pub object: T,
@@ -55,6 +69,8 @@ pub struct Manifest {
     pub channels: BTreeMap<ObjectName, Document<MessageChannel>>,
     pub(super) config_maps: Objects,
     pub(super) secrets: Objects,
+    /// Messages are only looked at, so that a Secret which nothing but sending needs may be missing.
+    pub(super) looks_only: bool,
 }
 
 /// ConfigMaps or Secrets: from documents by namespace, and from flags for every namespace.
@@ -65,6 +81,11 @@ pub(super) struct Objects {
 }
 
 impl Objects {
+    pub(super) fn is_there(&self, namespace: &str, name: &str) -> bool {
+        let place = ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
+        self.flags.contains_key(name) || self.documents.contains_key(&place)
+    }
+
     fn get(&self, namespace: &str, name: &str, key: &str) -> Option<&Data> {
         let of_flags = self.flags.get(name).and_then(|object| object.get(key));
         let place = ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
@@ -89,8 +110,9 @@ impl Manifest {
         inputs: &[ManifestInput],
         config_maps: &[ConfigMapFlag],
         secrets: &[SecretFlag],
+        purpose: &Purpose,
     ) -> Result<Manifest, ManifestFaults> {
-        let mut loader = Loader::of(inputs);
+        let mut loader = Loader::of(inputs, purpose);
         loader.flags(config_maps, secrets);
         let Loader { manifest, mut faults, .. } = loader;
         // With a document refused, what refers to it would look missing as well.
@@ -113,7 +135,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::load`].
     pub fn broadcasts_of(inputs: &[ManifestInput]) -> Result<Vec<Document<BroadcastMessage>>, ManifestFaults> {
-        let Loader { manifest, mut faults, .. } = Loader::of(inputs);
+        let Loader { manifest, mut faults, .. } = Loader::of(inputs, &Purpose::RUN);
         faults.truncate(MAX_FAULTS);
         if faults.is_empty() { Ok(manifest.broadcasts) } else { Err(ManifestFaults(faults)) }
     }
@@ -123,7 +145,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::load`].
     pub fn channels_of(inputs: &[ManifestInput]) -> Result<Vec<Document<MessageChannel>>, ManifestFaults> {
-        let Loader { manifest, mut faults, .. } = Loader::of(inputs);
+        let Loader { manifest, mut faults, .. } = Loader::of(inputs, &Purpose::RUN);
         faults.truncate(MAX_FAULTS);
         if faults.is_empty() { Ok(manifest.channels.into_values().collect()) } else { Err(ManifestFaults(faults)) }
     }
@@ -142,6 +164,11 @@ impl Manifest {
     /// A key of a Secret; flags stand over documents.
     pub fn secret_key(&self, namespace: &str, name: &str, key: &str) -> Option<&Data> {
         self.secrets.get(namespace, name, key)
+    }
+
+    /// Whether a Secret that nothing but sending needs is missing where nothing is sent. One that is given is looked at.
+    pub(super) fn is_not_needed(&self, namespace: &str, secret: &str) -> bool {
+        self.looks_only && !self.secrets.is_there(namespace, secret)
     }
 
     /// The keys of a ConfigMap or Secret, of flags and documents together.
@@ -191,6 +218,8 @@ impl Manifest {
 }
 
 struct Loader {
+    /// Of documents that name none; one that names another is refused.
+    namespace: Option<String>,
     admission: Admission,
     manifest: Manifest,
     /// Where each kind and name was first seen.
@@ -200,10 +229,11 @@ struct Loader {
 
 impl Loader {
     /// All documents of all files, each checked by itself.
-    fn of(inputs: &[ManifestInput]) -> Loader {
+    fn of(inputs: &[ManifestInput], purpose: &Purpose) -> Loader {
         let mut loader = Loader {
+            namespace: purpose.namespace.clone(),
             admission: Admission::new(),
-            manifest: Manifest::default(),
+            manifest: Manifest { looks_only: !purpose.sends, ..Manifest::default() },
             seen: BTreeMap::new(),
             faults: Vec::new(),
         };
@@ -221,8 +251,15 @@ impl Loader {
         if !["BroadcastMessage", "MessageChannel", "ConfigMap", "Secret"].contains(&kind.as_str()) {
             return self.faults.push(ManifestFault::UnknownKind { place: raw.lines.of("kind"), found: unknown(&raw) });
         }
-        let name = settle_name(&mut raw.value);
+        let name = settle_name(&mut raw.value, self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
         let object = format!("{kind} {name}");
+        if let Some(asked) = self.namespace.as_ref().filter(|asked| **asked != name.namespace) {
+            let found = &name.namespace;
+            let violation = format!(
+                "metadata.namespace: Invalid value: {found:?}: -n says {asked}; leave it out of the document, or give -n {found}"
+            );
+            return self.refuse(raw.lines.of("metadata.namespace"), &object, violation);
+        }
         match self.seen.get(&(kind.clone(), name.clone())) {
             Some(first) => {
                 let (place, first) = (raw.lines.place.clone(), first.clone());
@@ -316,16 +353,16 @@ impl Loader {
 /// Reads the data of a ConfigMap or Secret document; faults are (field, what is wrong).
 type ReadData = fn(&Map<String, Value>) -> Result<DataObject, Vec<(String, String)>>;
 
-/// The document's name; one without a namespace is put into [`DEFAULT_NAMESPACE`].
-fn settle_name(document: &mut Value) -> ObjectName {
+/// The document's name; one without a namespace is put into this one.
+fn settle_name(document: &mut Value, namespace: &str) -> ObjectName {
     let text = |metadata: &Map<String, Value>, member: &str| {
         metadata.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return ObjectName { namespace: DEFAULT_NAMESPACE.to_owned(), name: String::new() };
+        return ObjectName { namespace: namespace.to_owned(), name: String::new() };
     };
     if metadata.get("namespace").is_none_or(Value::is_null) {
-        metadata.insert("namespace".to_owned(), Value::from(DEFAULT_NAMESPACE));
+        metadata.insert("namespace".to_owned(), Value::from(namespace));
     }
     ObjectName { namespace: text(metadata, "namespace"), name: text(metadata, "name") }
 }

@@ -77,6 +77,9 @@ fn notifications(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, fa
     let user = User::broadcast(broadcast);
     for (index, endpoint) in broadcast.object.spec.notifications.iter().enumerate() {
         let reference = &endpoint.signing_secret_key_ref;
+        if manifest.is_not_needed(user.namespace, &reference.name) {
+            continue;
+        }
         let field = format!("spec.notifications[{index}].signingSecretKeyRef.name");
         faults.extend(missing_secret(manifest, &user, &reference.name, &reference.key, &field));
     }
@@ -112,7 +115,8 @@ impl<'a> User<'a> {
 
 fn write_backs(manifest: &Manifest, broadcast: &Document<BroadcastMessage>, faults: &mut Vec<ManifestFault>) {
     let on_sent = broadcast.object.spec.on_sent.as_ref();
-    if let Some(reference) = on_sent.and_then(|on_sent| Some(&on_sent.sql.as_ref()?.url_secret_key_ref)) {
+    let reference = on_sent.and_then(|on_sent| Some(&on_sent.sql.as_ref()?.url_secret_key_ref));
+    if let Some(reference) = reference.filter(|one| !manifest.is_not_needed(&broadcast.name.namespace, &one.name)) {
         let field = "spec.onSent.sql.urlSecretKeyRef.name";
         faults.extend(missing_secret(manifest, &User::broadcast(broadcast), &reference.name, &reference.key, field));
     }
@@ -186,6 +190,9 @@ fn credentials(
     let Some(secret) = &channel.object.spec.credentials_secret_ref else {
         return;
     };
+    if manifest.is_not_needed(&channel.name.namespace, &secret.name) {
+        return;
+    }
     let user = User::channel(channel, broadcast);
     let mut fault = |missing: String, remedy: String| {
         faults.push(user.unresolved("spec.credentialsSecretRef.name", missing, remedy));

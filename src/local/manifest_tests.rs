@@ -5,7 +5,7 @@ use std::{fs, io::Read, path::Path};
 use secrecy::ExposeSecret;
 
 use super::{
-    manifest::{Manifest, ObjectName},
+    manifest::{Manifest, ObjectName, Purpose},
     manifest_data::{ConfigMapFlag, Data, FlagError, SecretFlag, SecretFrom},
     manifest_document::ManifestInput,
 };
@@ -69,7 +69,7 @@ fn load(text: &str) -> Result<Manifest, String> {
 fn load_with(text: &str, config_maps: &[&str], secrets: &[&str]) -> Result<Manifest, String> {
     let config_maps: Vec<ConfigMapFlag> = config_maps.iter().map(|flag| flag.parse().unwrap()).collect();
     let secrets: Vec<SecretFlag> = secrets.iter().map(|flag| flag.parse().unwrap()).collect();
-    Manifest::load(&[ManifestInput::Stdin(text.to_owned())], &config_maps, &secrets)
+    Manifest::load(&[ManifestInput::Stdin(text.to_owned())], &config_maps, &secrets, &Purpose::RUN)
         .map_err(|faults| faults.to_string())
 }
 
@@ -112,7 +112,8 @@ fn broadcasts_keep_the_order_of_files_and_documents() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("second.yaml");
     fs::write(&path, second).unwrap();
-    let manifest = Manifest::load(&[ManifestInput::Stdin(first), ManifestInput::File(path)], &[], &[]).unwrap();
+    let manifest =
+        Manifest::load(&[ManifestInput::Stdin(first), ManifestInput::File(path)], &[], &[], &Purpose::RUN).unwrap();
     let names: Vec<_> = manifest.broadcasts.iter().map(|broadcast| broadcast.name.name.as_str()).collect();
     assert_eq!(names, ["c", "a", "b"]);
 }
@@ -372,7 +373,8 @@ fn flags_are_read_by_their_form() {
 fn a_file_that_cannot_be_read_or_is_not_text_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.yaml");
-    let load = || Manifest::load(&[ManifestInput::File(path.clone())], &[], &[]).err().unwrap().to_string();
+    let load =
+        || Manifest::load(&[ManifestInput::File(path.clone())], &[], &[], &Purpose::RUN).err().unwrap().to_string();
     assert!(load().starts_with(&format!("failed to read {}: ", path.display())));
     fs::write(&path, b"a: 1\nb: \xff\n").unwrap();
     assert_eq!(load(), format!("{}:2: not valid UTF-8; save the file as UTF-8", path.display()));

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::documents;
 use super::interruption::{nothing_sent, unless_interrupted};
+use super::manifest::Purpose;
 use super::options::{DocumentOptions, Output};
 use super::order::Order;
 use super::refusal::{Refusal, refuse};
@@ -20,6 +21,7 @@ use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Clock, Ledger};
 use crate::report::preview::{Outlook, PlanFigures, Preview, seconds};
+use crate::report::words::rounded;
 use crate::sender::assembly::Part;
 use crate::sender::{PlanError, planner};
 
@@ -28,7 +30,7 @@ use crate::sender::{PlanError, planner};
 /// The audience is read, de-duplicated and rendered as for a run: how many recipients there are, in which batches, how long it
 /// takes, what five messages look like, or what is wrong and where. Whom the channel's lists name (`spec.suppression`) is
 /// counted as opted out. What is in the ledger of earlier runs is not looked at, so that whoever has opted out there is counted
-/// like anybody else.
+/// like anybody else. Credentials, and whatever else only sending needs, may be missing.
 /// Exit codes: 0 everything could be planned; 1 something is refused; 3 interrupted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PreviewOptions {
@@ -40,9 +42,9 @@ pub struct PreviewOptions {
     pub output: Output,
 }
 
-/// Shows them and returns how it ended.
-pub async fn preview(options: &PreviewOptions, stop: watch::Receiver<bool>) -> Verdict {
-    match try_preview(options, &stop).await {
+/// Shows them and returns how it ended. Documents without a namespace are in this one, if any is said.
+pub async fn preview(options: &PreviewOptions, namespace: Option<String>, stop: watch::Receiver<bool>) -> Verdict {
+    match try_preview(options, namespace, &stop).await {
         Ok(verdict) => verdict,
         Err(Refusal(message)) => {
             eprintln!("error: {message}");
@@ -51,11 +53,16 @@ pub async fn preview(options: &PreviewOptions, stop: watch::Receiver<bool>) -> V
     }
 }
 
-async fn try_preview(options: &PreviewOptions, stop: &watch::Receiver<bool>) -> Result<Verdict, Refusal> {
+async fn try_preview(
+    options: &PreviewOptions,
+    namespace: Option<String>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Verdict, Refusal> {
     // On a thread of its own: a pipe may keep it waiting for ever.
     let reading = tokio::task::spawn_blocking({
         let documents = options.documents.clone();
-        move || documents::read(&documents)
+        let purpose = Purpose { namespace, sends: false };
+        move || documents::read(&documents, &purpose)
     });
     let Some(read) = unless_interrupted(stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;
@@ -142,11 +149,12 @@ fn figures(snapshot: &BroadcastSnapshot) -> PlanFigures {
         batches: snapshot.batches_total,
         batch_size: plan.map_or(0, |plan| i64::from(plan.batch_size)),
         rate: Some(snapshot.rate.into()),
-        effective_per_second: Some(snapshot.effective_per_second),
+        effective_per_second: Some(rounded(snapshot.effective_per_second)),
         parts: snapshot.parts,
         rate_class: snapshot.rate_class.as_ref().map(Into::into),
         seconds: seconds(planned - snapshot.opted_out(), per_second),
         held: None,
-        samples: snapshot.samples.clone(),
+        samples: snapshot.words.samples.clone(),
+        warnings: snapshot.words.warnings.clone(),
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::delivery::gate::Closed;
+use crate::delivery::plural::counted;
 use crate::delivery::time::Timestamp;
 use crate::ledger::Ledger;
 use crate::ledger::exchange::BroadcastId;
@@ -114,7 +115,12 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     }
     let counts = &snapshot.counts;
     let mut text = format!("{rate:.1}/s");
-    if counts.pending > 0 && snapshot.effective_per_second > 0.0 {
+    let waits = snapshot.due_at.filter(|due| *due > snapshot.now && counts.pending > 0);
+    if let Some(due) = waits {
+        let retries = counted(counts.pending, "retry", "retries");
+        let next = clock((due - snapshot.now).as_secs_f64());
+        text.push_str(&format!(" waiting for {retries}, the next in {next}"));
+    } else if counts.pending > 0 && snapshot.effective_per_second > 0.0 {
         text.push_str(&format!(" ETA {}", clock(snapshot.seconds_left(snapshot.effective_per_second))));
     }
     for (count, word) in [(counts.failed, "failed"), (counts.unknown, "unknown"), (counts.skipped, "skipped")] {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::call_backs::CallBacks;
 use super::confirmation::{Confirmed, ask, not_confirmed};
 use super::interruption::{nothing_sent, unless_interrupted};
+use super::manifest::Purpose;
 use super::options::{Output, RunOptions};
 use super::order::Order;
 use super::recovery::{Recovered, recover_file, recover_server};
@@ -60,7 +61,7 @@ async fn try_run(options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Ve
     // On a thread of its own: a pipe may keep it waiting for ever.
     let reading = tokio::task::spawn_blocking({
         let documents = options.documents.clone();
-        move || documents::read(&documents)
+        move || documents::read(&documents, &Purpose::RUN)
     });
     let Some(read) = unless_interrupted(&stop, reading).await else { return Ok(nothing_sent()) };
     let orders = read.map_err(refuse)??;
@@ -210,14 +211,16 @@ async fn prepare<L: Ledger>(
     }
     match planner::plan(ledger, id, entry.order.plan_spec(), stop).await {
         Ok(plan) => {
+            let planned = ledger.snapshot(id).await.map_err(refuse)?;
             eprintln!(
                 "{name}: {}, in batches of {} ({}, {} excluded{})",
                 counted(plan.planned, "recipient", "recipients"),
                 plan.batch_size,
                 counted(plan.duplicates, "duplicate", "duplicates"),
                 plan.excluded,
-                opted_out(ledger.snapshot(id).await.map_err(refuse)?.opted_out())
+                opted_out(planned.opted_out())
             );
+            planned.words.warnings.iter().for_each(|warning| eprintln!("{name}: warning: {warning}"));
             settle_loss(recovered, id).await?;
             Ok(Prepared::Done)
         }

@@ -11,6 +11,7 @@ use crate::delivery::receipt::ReceiptCounts;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, PLANNERS_DIED, broadcast_status, end};
+use crate::report::words::{duration, labelled, rate};
 
 /// The end of one broadcast's run, or of the whole run. Ordered by how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,16 +149,14 @@ pub fn headline(snapshot: &BroadcastSnapshot) -> String {
 fn suspended(snapshot: &BroadcastSnapshot) -> String {
     let seconds = snapshot.seconds_left(snapshot.rate.per_second());
     let mut text = format!(
-        "\n  {}, about {:.0} s of sending at {} per {} s; remove spec.suspend to start",
+        "\n  {}, about {} of sending at {}; remove spec.suspend to start\n",
         counted(snapshot.batches_total, "batch", "batches"),
-        seconds,
-        snapshot.rate.messages,
-        snapshot.rate.period_seconds
+        duration(seconds.ceil() as i64),
+        rate(snapshot.rate.messages, snapshot.rate.period_seconds)
     );
-    for sample in &snapshot.samples {
-        text.push_str(&format!("\n  sample: {sample}"));
-    }
-    text
+    snapshot.words.warnings.iter().for_each(|warning| text.push_str(&labelled("warning", warning)));
+    snapshot.words.samples.iter().for_each(|sample| text.push_str(&labelled("sample", sample)));
+    text.trim_end_matches('\n').to_owned()
 }
 
 #[cfg(test)]

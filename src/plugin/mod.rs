@@ -63,7 +63,7 @@ pub async fn run(cli: Cli) -> Result<u8, PluginError> {
             let options = PreviewOptions { documents: options.documents.clone(), output: options.output };
             // ^C ends the process: nothing is kept that had to be put in order.
             let (_never, stop) = watch::channel(false);
-            return Ok(local::preview(&options, stop).await.exit_code());
+            return Ok(local::preview(&options, cli.target.namespace, stop).await.exit_code());
         }
         _ => with_cluster(cli).await?,
     }

@@ -76,8 +76,9 @@ pub enum Command {
 /// Shows what would be sent, and sends nothing: of documents, or of an object in the cluster.
 ///
 /// Of documents: plans them as the operator would, without the cluster, a ledger or any message, and shows how many recipients
-/// there are, in which batches, how long it takes, and what five messages look like. What their channel and audience refer to
-/// has to be in the files or flags. Exit code 1 where a plan is refused. Of an object: shows the plan that its status has.
+/// there are, in which batches, how long it takes, and what five messages look like. It does not look into the cluster: their
+/// channel, and what their audience refers to, has to be in the files or flags; credentials need not. Documents without a
+/// namespace are in that of `-n`. Exit code 1 where a plan is refused. Of an object: shows the plan that its status has.
 #[derive(Clone, Debug, Args)]
 #[command(mut_arg("files", |arg| arg.required(false)))]
 pub struct PreviewOptions {

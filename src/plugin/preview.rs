@@ -14,6 +14,7 @@ use crate::delivery::recipient::SkipReason;
 use crate::local::options::Output;
 use crate::provider::rate_class::rate_class;
 use crate::report::preview::{Outlook, PlanFigures, Preview, seconds};
+use crate::report::words::rounded;
 
 const SECONDS_PER_MINUTE: f64 = 60.0;
 
@@ -23,7 +24,8 @@ pub async fn show(cluster: &Cluster, name: &str, output: Output) -> Result<(), P
     let channel = cluster.channel(&broadcast.spec.channel_ref.name).await?;
     let preview = of(&broadcast, channel.as_ref()).ok_or_else(|| {
         PluginError::Refused(format!(
-            "{name} has no plan yet; with spec.suspend: true it is made, and nothing is sent before `kubectl broadcast resume {name}`"
+            "{name} has no plan yet; with spec.suspend: true it is made, and nothing is sent before `kubectl broadcast resume {name} -n {}`",
+            cluster.namespace
         ))
     })?;
     let text = match output {
@@ -69,13 +71,14 @@ fn of(broadcast: &BroadcastMessage, channel: Option<&MessageChannel>) -> Option<
                 batches: batches.map_or(0, |batches| batches.total.into()),
                 batch_size: batches.map_or(0, |batches| batches.size.into()),
                 rate: rate.map(Into::into),
-                effective_per_second: effective,
+                effective_per_second: effective.map(rounded),
                 parts,
                 rate_class: class.as_ref().map(Into::into),
                 seconds: effective.and_then(|slots| {
                     seconds(recipients.planned - opted_out, messages_per_second(slots, parts, class.as_ref()))
                 }),
                 held: stalled.map(|stalled| format!("held back: {}: {}", stalled.reason, stalled.message)),
+                warnings: plan.warnings.clone(),
                 samples: plan.samples.clone(),
             })
         }
@@ -124,7 +127,7 @@ mod tests {
         broadcast(json!({
             "recipients": {"planned": 100, "pending": 100, "sent": 0, "failed": 0, "skipped": 0, "unknown": 0},
             "batches": {"total": 2, "size": 50, "pending": 2, "active": 0, "complete": 0},
-            "plan": {"hash": "sha256:1", "duplicates": 3, "excluded": 4, "samples": ["Hi Ana"]},
+            "plan": {"hash": "sha256:1", "duplicates": 3, "excluded": 4, "samples": ["Hi Ana"], "warnings": ["no recipient has `x`"]},
         }))
     }
 
@@ -141,6 +144,7 @@ mod tests {
         assert_eq!((plan.planned, plan.duplicates, plan.excluded), (100, 3, 4));
         assert_eq!((plan.batches, plan.batch_size, plan.seconds), (2, 50, Some(10)));
         assert_eq!((plan.samples, plan.opted_out), (vec!["Hi Ana".to_owned()], 0));
+        assert_eq!(plan.warnings, ["no recipient has `x`"]);
         let mut some = planned();
         some.status.as_mut().unwrap().reasons =
             serde_json::from_value(json!([{"outcome": "Skipped", "reason": "OptedOut", "count": 20}])).unwrap();

@@ -122,7 +122,7 @@ async fn planned(ledger: &SqliteLedger, count: usize) -> BroadcastId {
     for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
         ledger.append_plan(ticket, chunk, rows).await.unwrap();
     }
-    ledger.seal_plan(ticket, &[]).await.unwrap();
+    ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     id
 }
 

@@ -48,6 +48,7 @@ pub fn text(view: &View, all_batches: bool) -> String {
         text.push_str("The last edit has not been looked at yet.\n");
     }
     text.push_str(&figures(status, view.now));
+    text.push_str(&warnings(status));
     text.push_str(&conditions(status, view.now));
     text.push_str(&reasons(status));
     text.push_str(&told(status));
@@ -60,9 +61,11 @@ fn header(view: &View, status: &BroadcastMessageStatus) -> String {
     let mut header = format!("State: {}", state(status));
     let begun = status.first_attempt_time.map(|begun| begun.as_second());
     let ended = status.completion_time.map(|ended| ended.as_second());
-    match (begun, ended) {
-        (Some(begun), Some(ended)) => header.push_str(&format!(", took {}", duration(ended - begun))),
-        (Some(begun), None) => header.push_str(&format!(", for {}", duration(view.now.as_second() - begun))),
+    // Of one that is paused it counts since when.
+    let since = holds(status, "Suspended").map(|paused| paused.last_transition_time.as_second()).or(begun);
+    match (begun, ended, since) {
+        (Some(begun), Some(ended), _) => header.push_str(&format!(", took {}", duration(ended - begun))),
+        (_, None, Some(since)) => header.push_str(&format!(", for {}", duration(view.now.as_second() - since))),
         _ => {}
     }
     if let Some(start) = view.broadcast.spec.schedule.as_ref().and_then(|schedule| schedule.start_time)
@@ -97,7 +100,8 @@ fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
     if !parts.is_empty() {
         text.push_str(&format!("  {}\n", parts.join(", ")));
     }
-    text.push_str(&status.recent_pace.as_ref().map(pace).unwrap_or_default());
+    let span = (status.first_attempt_time, status.completion_time);
+    text.push_str(&status.recent_pace.as_ref().map(|recent| pace(recent, span)).unwrap_or_default());
     text.push_str(&status.requests.map(|requests| calls(requests, status.latency)).unwrap_or_default());
     text
 }
@@ -111,10 +115,26 @@ fn calls(requests: i64, latency: Option<Latency>) -> String {
     format!("  {}{}\n", counted(requests, "request", "requests"), answered.unwrap_or_default())
 }
 
-/// The rate over the last minutes.
-fn pace(pace: &RecentPace) -> String {
+/// What a person may want to mend while it can be mended.
+fn warnings(status: &BroadcastMessageStatus) -> String {
+    let open = status.plan.as_ref().filter(|_| holds(status, "Finished").is_none());
+    let warnings = open.into_iter().flat_map(|plan| &plan.warnings);
+    warnings.map(|warning| format!("\nWarning: {}\n", line(warning, MAX_MESSAGE))).collect()
+}
+
+/// The rate over the last minutes. Of a span in which sending began or ended only the part counts that was sent in.
+fn pace(pace: &RecentPace, (begun, ended): (Option<Timestamp>, Option<Timestamp>)) -> String {
     let length = pace.span_seconds.max(1);
-    let rates: Vec<f64> = pace.sent.iter().map(|sent| *sent as f64 / length as f64).collect();
+    let first = pace.begin_time.as_second();
+    let rate = |(place, sent): (i64, &i64)| {
+        let span_begins = first + place * length;
+        let from = begun.map_or(span_begins, |begun| begun.as_second().max(span_begins));
+        let span_ends = span_begins + length;
+        let to = ended.map_or(span_ends, |ended| ended.as_second().min(span_ends));
+        let seconds = (to - from).clamp(1, length);
+        *sent as f64 / seconds as f64
+    };
+    let rates: Vec<f64> = (0..).zip(&pace.sent).map(rate).collect();
     let most = rates.iter().copied().fold(0.0, f64::max);
     format!(
         "  {}  from {}, each {}, {most:.1} a second at most\n",
@@ -197,13 +217,19 @@ fn written_back(status: &BroadcastMessageStatus) -> String {
         let counts = [(sums.done, "done"), (sums.pending, "pending"), (sums.failed, "given up")];
         let counts: Vec<String> = counts.map(|(count, word)| format!("{} {word}", number(count))).into();
         let error = sums.last_error.as_ref().map(|error| {
-            let code = error.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
-            format!("\n  {}", line(&format!("{}{code}: {}", error.reason, error.message), MAX_MESSAGE))
+            let told = fault(&error.reason, error.code.as_deref(), &error.message);
+            format!("\n  {}", line(&told, MAX_MESSAGE))
         });
         let to = sums.target.member();
         text.push_str(&format!("\nWritten to {to}: {}{}\n", counts.join(", "), error.unwrap_or_default()));
     }
     text
+}
+
+/// What went wrong; some reasons have no words beside them.
+fn fault(reason: &str, code: Option<&str>, message: &str) -> String {
+    let parts = [reason.to_owned()].into_iter().chain(code.map(|code| format!(" {code}")));
+    parts.chain((!message.is_empty()).then(|| format!(": {message}"))).collect()
 }
 
 fn batches(batches: &[MessageBatch], all: bool) -> String {
@@ -245,10 +271,9 @@ fn batches(batches: &[MessageBatch], all: bool) -> String {
 fn batch_row(batch: &MessageBatch) -> [String; 8] {
     let status = batch.status.clone().unwrap_or_default();
     let sums = status.recipients.unwrap_or_default();
-    let error = status.last_error.map(|error| {
-        let code = error.code.map(|code| format!(" {code}")).unwrap_or_default();
-        line(&format!("{}{code}: {}", error.reason, error.message), MAX_BATCH_ERROR)
-    });
+    let error = status
+        .last_error
+        .map(|error| line(&fault(&error.reason, error.code.as_deref(), &error.message), MAX_BATCH_ERROR));
     [
         batch.spec.index.to_string(),
         status.state.map_or_else(String::new, |state| format!("{state:?}")),

@@ -92,7 +92,7 @@ fn one_that_needs_a_person_says_why_without_moving_the_cursor() {
         json!([condition("Suspended", "True", "ProviderBlocked"), condition("Stalled", "True", "ProviderBlocked")]);
     let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
     let text = text(&view, false);
-    assert!(text.contains("State: Suspended (ProviderBlocked)"), "{text}");
+    assert!(text.contains("State: Suspended (ProviderBlocked), for 1 min 00 s\n"), "since it was stopped: {text}");
     assert!(text.contains("  words of the [31m provider\n") && !text.contains('\u{1b}'), "{text}");
 }
 
@@ -106,6 +106,34 @@ fn a_suspended_one_says_how_long_it_takes_once_it_goes_on() {
     let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
     let text = text(&view, false);
     assert!(text.contains("  nothing is sent while spec.suspend is set; then it takes about 1 min 05 s\n"), "{text}");
+}
+
+#[test]
+fn what_a_person_may_have_meant_otherwise_is_told_until_it_has_ended() {
+    let mut status = sending();
+    status["plan"] = json!({"duplicates": 0, "excluded": 0, "warnings": ["no recipient has `x`"]});
+    let told =
+        |status: &Value| text(&View { broadcast: broadcast(status.clone()), batches: vec![], now: now() }, false);
+    assert!(told(&status).contains("\nWarning: no recipient has `x`\n"), "{}", told(&status));
+    status["conditions"] = json!([condition("Finished", "True", "Delivered")]);
+    assert!(!told(&status).contains("Warning"));
+}
+
+#[test]
+fn a_span_that_was_not_sent_in_from_end_to_end_counts_as_long_as_it_was() {
+    let mut status = sending();
+    status["firstAttemptTime"] = json!("2026-01-01T00:58:57Z");
+    status["completionTime"] = json!("2026-01-01T00:59:03Z");
+    status["recentPace"] = json!({"beginTime": "2026-01-01T00:58:55Z", "spanSeconds": 10, "sent": [69]});
+    let view = View { broadcast: broadcast(status), batches: vec![], now: now() };
+    assert!(text(&view, false).contains("each 10 s, 11.5 a second at most"), "{}", text(&view, false));
+}
+
+#[test]
+fn a_batch_whose_end_has_no_words_shows_its_reason_alone() {
+    let error = json!({"reason": "Cancelled", "message": "", "time": "2026-01-01T00:59:30Z"});
+    let view = View { broadcast: broadcast(sending()), batches: vec![batch(2, "Cancelled", error)], now: now() };
+    assert!(text(&view, false).contains("  Cancelled\n"), "{}", text(&view, false));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::{clean, counted, duration, number};
+use super::words::{self, clean, counted, duration, labelled, number};
 use crate::delivery::rate::Rate;
 use crate::delivery::rate_class::RateClass;
 
@@ -53,6 +53,8 @@ pub struct PlanFigures {
     pub seconds: Option<i64>,
     /// What keeps it from being sent as it stands, in words; `None` for one that only waits to be started.
     pub held: Option<String>,
+    /// What is no error and perhaps not meant.
+    pub warnings: Vec<String>,
     /// What the first messages look like.
     pub samples: Vec<String>,
 }
@@ -128,10 +130,8 @@ impl PlanFigures {
             text.push_str(&format!("  each message in {} parts, each of them at the rate\n", self.parts));
         }
         if let Some(ShownClass { parts, rate }) = self.rate_class {
-            let (messages, period) = (rate.messages, rate.period_seconds);
-            text.push_str(&format!(
-                "  {parts} of them audio or video, which the provider takes at {messages} per {period} s\n"
-            ));
+            let rate = words::rate(rate.messages, rate.period_seconds);
+            text.push_str(&format!("  {parts} of them audio or video, which the provider takes at {rate}\n"));
         }
         if let Some(pace) = self.pace() {
             text.push_str(&format!("  {pace}\n"));
@@ -139,21 +139,16 @@ impl PlanFigures {
         if let Some(held) = &self.held {
             text.push_str(&format!("  {}\n", clean(held)));
         }
-        for sample in &self.samples {
-            text.push_str(&format!("  sample: {}\n", clean(sample).replace('\n', "\n          ")));
-        }
+        self.warnings.iter().for_each(|warning| text.push_str(&labelled("warning", warning)));
+        self.samples.iter().for_each(|sample| text.push_str(&labelled("sample", sample)));
         text
     }
 
     fn pace(&self) -> Option<String> {
         let (rate, seconds) = (self.rate?, self.seconds?);
         let configured = Rate::new(rate.messages, rate.period_seconds).per_second();
-        let mut words = format!(
-            "about {} of sending at {} per {} s",
-            duration(seconds),
-            number(rate.messages.into()),
-            rate.period_seconds
-        );
+        let shown = words::rate(rate.messages, rate.period_seconds);
+        let mut words = format!("about {} of sending at {shown}", duration(seconds));
         if let Some(effective) = self.effective_per_second.filter(|effective| *effective < configured * SLOWED) {
             words.push_str(&format!(", slowed to {effective:.1} a second, because the provider throttles"));
         }
@@ -183,6 +178,7 @@ mod tests {
             rate_class: None,
             seconds: seconds(2_488, 60.0),
             held: None,
+            warnings: vec!["no recipient has `x`".to_owned()],
             samples: vec!["Hi Ana,\nwelcome".to_owned(), "Hi \u{1b}[2J".to_owned()],
         }
     }
@@ -194,7 +190,7 @@ mod tests {
     #[test]
     fn a_plan_is_told_with_its_batches_its_time_and_samples() {
         let expected = "spring: 2,488 recipients (12 duplicates, 1 excluded)\n  3 batches of at most 1,000 recipients\n  \
-                        about 42 s of sending at 60 per 1 s\n  sample: Hi Ana,\n          welcome\n  sample: Hi  [2J\n";
+                        about 42 s of sending at 60 a second\n  warning: no recipient has `x`\n  sample: Hi Ana,\n          welcome\n  sample: Hi  [2J\n";
         assert_eq!(text(Outlook::Plan(plan())), expected);
         let some = text(Outlook::Plan(PlanFigures { opted_out: 1_020, ..plan() }));
         assert!(some.starts_with("spring: 2,488 recipients (12 duplicates, 1 excluded, 1,020 opted out)\n"), "{some}");
@@ -204,7 +200,7 @@ mod tests {
     fn an_account_that_is_slowed_takes_longer_and_says_why() {
         let slow = PlanFigures { effective_per_second: Some(6.0), seconds: seconds(2_488, 6.0), ..plan() };
         let told = text(Outlook::Plan(slow));
-        assert!(told.contains("about 6 min 55 s of sending at 60 per 1 s, slowed to 6.0 a second"), "{told}");
+        assert!(told.contains("about 6 min 55 s of sending at 60 a second, slowed to 6.0 a second"), "{told}");
         let unknown = PlanFigures { rate: None, effective_per_second: None, seconds: None, ..plan() };
         assert!(!text(Outlook::Plan(unknown)).contains("sending"), "where nobody knows the rate no time is made up");
         assert_eq!(seconds(5, 0.0), None);
@@ -224,7 +220,7 @@ mod tests {
         let films = PlanFigures { parts: 2, rate_class: Some((&class).into()), seconds: takes, ..plan() };
         let told = text(Outlook::Plan(films));
         assert!(told.contains("about 4 min 09 s of sending"), "{told}");
-        assert!(told.contains("1 of them audio or video, which the provider takes at 10 per 1 s"), "{told}");
+        assert!(told.contains("1 of them audio or video, which the provider takes at 10 a second"), "{told}");
     }
 
     #[test]

@@ -11,7 +11,9 @@ const MAX_BATCH_ROWS: usize = 12;
 const MAX_WORD: usize = 60;
 
 pub fn text(report: &Report) -> String {
-    let end = report.end.as_ref().map(|end| format!(" ({})", clean(end))).unwrap_or_default();
+    // Where that says more than the state.
+    let end = report.end.as_ref().filter(|end| **end != report.state);
+    let end = end.map(|end| format!(" ({})", clean(end))).unwrap_or_default();
     let mut text = format!(
         "{}/{} through {}\nState: {}{end}",
         clean(&report.namespace),
@@ -67,7 +69,13 @@ fn cost(report: &Report) -> String {
 }
 
 fn latency(Quantiles { p50_ms, p95_ms, p99_ms }: &Quantiles) -> String {
-    format!("p50 {p50_ms} ms, p95 {p95_ms} ms, p99 {p99_ms} ms")
+    let [p50, p95, p99] = [p50_ms, p95_ms, p99_ms].map(|told| milliseconds(*told));
+    format!("p50 {p50}, p95 {p95}, p99 {p99}")
+}
+
+/// Answers are counted in whole milliseconds: one of less took some time as well.
+fn milliseconds(told: u64) -> String {
+    if told == 0 { "<1 ms".to_owned() } else { format!("{told} ms") }
 }
 
 fn speed(pace: &Pace, (average, most): (f64, f64)) -> String {
@@ -155,6 +163,13 @@ mod tests {
             assert!(told.contains(part), "{part:?} is not in:\n{told}");
         }
         assert!(!told.contains('\u{1b}'), "what others wrote moves no cursor");
+    }
+
+    #[test]
+    fn an_end_that_is_the_state_is_told_once_and_no_answer_takes_no_time() {
+        let ended = Report { state: "Cancelled".to_owned(), end: Some("Cancelled".to_owned()), ..from_ledger() };
+        assert!(text(&ended).contains("State: Cancelled, took"), "{}", text(&ended));
+        assert_eq!(latency(&Quantiles { p50_ms: 0, p95_ms: 1, p99_ms: 2 }), "p50 <1 ms, p95 1 ms, p99 2 ms");
     }
 
     #[test]

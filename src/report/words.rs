@@ -16,6 +16,12 @@ pub fn line(text: &str, most: usize) -> String {
     flat.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// What is told under a name, one level in: further lines stand below its beginning.
+pub fn labelled(label: &str, text: &str) -> String {
+    let below = format!("\n{}", " ".repeat(label.chars().count() + 4));
+    format!("  {label}: {}\n", clean(text).replace('\n', &below))
+}
+
 /// 2500 as 2,500.
 pub fn number(count: i64) -> String {
     let digits = count.unsigned_abs().to_string();
@@ -27,6 +33,23 @@ pub fn number(count: i64) -> String {
         text.push(digit);
     }
     if count < 0 { format!("-{text}") } else { text }
+}
+
+/// So many in so many seconds, as people say it.
+pub fn rate(messages: u32, period_seconds: u32) -> String {
+    let messages = number(messages.into());
+    match period_seconds {
+        1 => format!("{messages} a second"),
+        60 => format!("{messages} a minute"),
+        3_600 => format!("{messages} an hour"),
+        period => format!("{messages} in {period} s"),
+    }
+}
+
+/// A rate without the last digits of its arithmetic.
+pub fn rounded(per_second: f64) -> f64 {
+    const KEPT: f64 = 1_000.0;
+    (per_second * KEPT).round() / KEPT
 }
 
 /// So many, with the word that fits, e.g. `1 batch` and `2,500 batches`.
@@ -59,6 +82,21 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb\rc\nd"), "a [2Jb c\nd");
         assert_eq!(line("one\ntwo three", 8), "one two…");
         assert_eq!(line("søren", 5), "søren");
+    }
+
+    #[test]
+    fn what_has_several_lines_stays_below_its_name() {
+        assert_eq!(labelled("sample", "Hi,\n\nwelcome"), "  sample: Hi,\n          \n          welcome\n");
+    }
+
+    #[test]
+    fn a_rate_is_said_as_people_say_it() {
+        assert_eq!(
+            [(60, 1), (1_000, 60), (5, 3_600), (3, 2)].map(|(some, period)| rate(some, period)),
+            ["60 a second", "1,000 a minute", "5 an hour", "3 in 2 s"]
+        );
+        assert_eq!(serde_json::to_string(&rounded(59.999_998_800_000_03)).unwrap(), "60.0");
+        assert_eq!([rounded(0.016_666_7), rounded(7.25)], [0.017, 7.25]);
     }
 
     #[test]

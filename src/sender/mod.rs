@@ -58,6 +58,7 @@ pub mod sql_write_back;
 pub mod suppressed;
 pub mod token;
 pub mod transport;
+mod unfilled;
 pub mod uploads;
 mod warmth;
 pub mod webhook;

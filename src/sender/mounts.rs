@@ -23,6 +23,9 @@ const JOURNAL_FILE: &str = "flights";
 /// As much as a Secret may hold.
 const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
+/// So many keys of a Secret are named: who has misspelt one finds it among them.
+const MAX_KEYS_SHOWN: usize = 10;
+
 type MaterialFolder = dyn Fn(MaterialKind, &str) -> PathBuf + Send + Sync;
 
 /// Where everything is.
@@ -33,6 +36,8 @@ pub struct Folders {
     pub journal: PathBuf,
     /// By kind and name of the object.
     pub materials: Arc<MaterialFolder>,
+    /// Where in the cluster what is mounted stands, for messages: a placeholder until the first brief says.
+    pub namespace: Arc<str>,
 }
 
 impl Folders {
@@ -41,6 +46,7 @@ impl Folders {
         let root = root.to_owned();
         let within = |path: &str| root.join(path.trim_start_matches('/'));
         Folders {
+            namespace: "NAMESPACE".into(),
             token_file: within(mount::TOKEN_FILE),
             credentials: within(mount::CREDENTIALS_FOLDER),
             journal: within(mount::JOURNAL_FOLDER),
@@ -67,13 +73,13 @@ pub enum CredentialsError {
     )]
     NotNamed { key: String },
     #[error(
-        "there is no Secret `{secret}` in the namespace of its channel, or it has none of the keys that are mounted; make it with the key `{key}`: kubectl create secret generic {secret} --from-file={key}=FILE. Senders look again by themselves"
+        "there is no Secret `{secret}` in the namespace {namespace}, or it is empty; make it with the key `{key}`: kubectl create secret generic {secret} --from-file={key}=FILE -n {namespace}; or, where it is there: kubectl edit secret {secret} -n {namespace}. Senders look again by themselves"
     )]
-    SecretNotFound { secret: String, key: String },
+    SecretNotFound { secret: String, key: String, namespace: String },
     #[error(
-        "the Secret `{secret}` has no key `{key}`; add it, e.g. with kubectl edit secret {secret}. Senders look again by themselves"
+        "the Secret `{secret}` has no key `{key}`, but {there}; add or rename it: kubectl edit secret {secret} -n {namespace}. Senders look again by themselves"
     )]
-    KeyNotFound { secret: String, key: String },
+    KeyNotFound { secret: String, key: String, namespace: String, there: String },
     #[error(
         "the key `{key}` of the Secret `{secret}` {problem}; let it hold the token alone, as one line. Senders look again by themselves"
     )]
@@ -129,6 +135,8 @@ pub struct MountedCredentials<'a> {
     pub folder: &'a Path,
     /// Its name, where the channel names one.
     pub secret: Option<&'a str>,
+    /// For messages.
+    pub namespace: &'a str,
 }
 
 impl MountedCredentials<'_> {
@@ -140,11 +148,14 @@ impl MountedCredentials<'_> {
                 other => CredentialsError::Channel(other),
             };
         };
+        let namespace = self.namespace.to_owned();
         match error {
             ChannelError::MissingKey { key } if is_empty(self.folder) => {
-                CredentialsError::SecretNotFound { secret, key }
+                CredentialsError::SecretNotFound { secret, key, namespace }
             }
-            ChannelError::MissingKey { key } => CredentialsError::KeyNotFound { secret, key },
+            ChannelError::MissingKey { key } => {
+                CredentialsError::KeyNotFound { secret, key, namespace, there: shown(keys_in(self.folder)) }
+            }
             ChannelError::UnusableKey { key, problem } => CredentialsError::KeyUnusable { secret, key, problem },
             other => CredentialsError::Channel(other),
         }
@@ -189,20 +200,22 @@ impl Materials for MountedMaterials {
             Ok(file) => return Ok(Box::new(BufReader::new(file))),
             Err(error) => error,
         };
-        let (name, key) = (name.to_owned(), key.to_owned());
-        let command = match kind {
-            MaterialKind::ConfigMap => format!("kubectl create configmap {name} --from-file={key}"),
-            MaterialKind::Secret => format!("kubectl create secret generic {name} --from-file={key}"),
+        let (name, key, namespace) = (name.to_owned(), key.to_owned(), &self.0.namespace);
+        let (described, made) = match kind {
+            MaterialKind::ConfigMap => ("configmap", "configmap"),
+            MaterialKind::Secret => ("secret", "secret generic"),
         };
+        // Of most objects only the keys that are asked for are mounted, so nobody knows here which others there are.
+        let look = format!("see which keys it has: kubectl describe {described} {name} -n {namespace}");
         Err(match error.kind() {
             ErrorKind::NotFound if is_empty(&folder) => {
+                let make = format!("kubectl create {made} {name} --from-file={key} -n {namespace}");
                 let remedy =
-                    format!("make it in the broadcast's namespace: {command}. Senders look again by themselves");
+                    format!("{look}; or, where there is none, make it: {make}. Senders look again by themselves");
                 MaterialError::NotFound { kind, name, key, remedy }
             }
             ErrorKind::NotFound => {
-                let remedy =
-                    "add it, or name another where this one is named. Senders look again by themselves".to_owned();
+                let remedy = format!("{look}. Senders look again by themselves");
                 MaterialError::KeyNotFound { kind, name, key, remedy }
             }
             _ => MaterialError::Unreadable { kind, name, key, source: error },
@@ -216,6 +229,23 @@ fn open(folder: &Path, key: &str) -> std::io::Result<File> {
         return Err(ErrorKind::NotFound.into());
     }
     File::open(folder.join(key))
+}
+
+/// The keys that are mounted, sorted; the links of the kubelet are none.
+fn keys_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut keys: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    keys.retain(|key| !key.starts_with(".."));
+    keys.sort();
+    keys
+}
+
+/// The names of keys, for messages.
+fn shown(mut keys: Vec<String>) -> String {
+    let more = keys.len().saturating_sub(MAX_KEYS_SHOWN);
+    keys.truncate(MAX_KEYS_SHOWN);
+    keys.extend((more > 0).then(|| format!("{more} more")));
+    keys.join(", ")
 }
 
 /// Whether no key is mounted. A folder that cannot be listed has none that could be told.

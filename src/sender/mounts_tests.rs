@@ -19,7 +19,7 @@ fn mounted(keys: &[(&str, &[u8])]) -> TempDir {
 }
 
 fn credentials(folder: &TempDir) -> MountedCredentials<'_> {
-    MountedCredentials { folder: folder.path(), secret: Some("page") }
+    MountedCredentials { folder: folder.path(), secret: Some("page"), namespace: "marketing" }
 }
 
 #[test]
@@ -44,13 +44,20 @@ fn a_missing_secret_and_a_missing_key_are_told_apart_with_their_remedies() {
         let error = credentials(&folder).explain(missing("accessToken"));
         assert_eq!(error.reason(), "SecretNotFound");
         let text = error.to_string();
-        assert!(text.contains("kubectl create secret generic page --from-file=accessToken=FILE"), "{text}");
+        assert!(
+            text.contains("kubectl create secret generic page --from-file=accessToken=FILE -n marketing"),
+            "{text}"
+        );
     }
     let folder = mounted(&[("other", b"x")]);
     let error = credentials(&folder).explain(missing("accessToken"));
     assert_eq!(error.reason(), "SecretKeyNotFound");
-    assert!(error.to_string().contains("the Secret `page` has no key `accessToken`"), "{error}");
-    let unnamed = MountedCredentials { folder: folder.path(), secret: None }.explain(missing("accessToken"));
+    assert!(error.to_string().contains("the Secret `page` has no key `accessToken`, but other;"), "{error}");
+    assert!(error.to_string().contains("kubectl edit secret page -n marketing"), "{error}");
+    let many: Vec<String> = (0..12).map(|number| format!("key-{number:02}")).collect();
+    assert!(shown(many).ends_with("key-09, 2 more"));
+    let unnamed = MountedCredentials { folder: folder.path(), secret: None, namespace: "marketing" }
+        .explain(missing("accessToken"));
     assert!(unnamed.to_string().contains("spec.credentialsSecretRef"), "{unnamed}");
 }
 
@@ -75,7 +82,7 @@ fn a_value_that_is_no_token_is_refused_without_being_shown() {
 #[test]
 fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
     let pod = tempfile::tempdir().unwrap();
-    let materials = MountedMaterials(Folders::of_pod(pod.path()));
+    let materials = MountedMaterials(Folders { namespace: "marketing".into(), ..Folders::of_pod(pod.path()) });
     let folder = pod.path().join("var/run/herald/audience/configmap/there");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("people.csv"), "id\n1\n").unwrap();
@@ -87,10 +94,16 @@ fn a_missing_list_is_told_with_a_remedy_for_the_cluster() {
     let error = |kind, name, key| materials.open(kind, name, key).err().unwrap().to_string();
     let other_key = error(MaterialKind::ConfigMap, "there", "other.csv");
     assert!(other_key.starts_with("the ConfigMap \"there\" has no key \"other.csv\""), "{other_key}");
+    assert!(other_key.contains("kubectl describe configmap there -n marketing"), "{other_key}");
     let no_map = error(MaterialKind::ConfigMap, "gone", "people.csv");
-    assert!(no_map.contains("kubectl create configmap gone --from-file=people.csv"), "{no_map}");
+    assert!(no_map.contains("kubectl create configmap gone --from-file=people.csv -n marketing"), "{no_map}");
+    // Where only the key is misspelt nothing is mounted either, and making it would fail.
+    assert!(no_map.contains("kubectl describe configmap gone -n marketing; or, where there is none"), "{no_map}");
     let no_secret = error(MaterialKind::Secret, "gone", "people.csv");
-    assert!(no_secret.contains("kubectl create secret generic gone --from-file=people.csv"), "{no_secret}");
+    assert!(
+        no_secret.contains("kubectl create secret generic gone --from-file=people.csv -n marketing"),
+        "{no_secret}"
+    );
 }
 
 #[test]

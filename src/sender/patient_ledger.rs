@@ -7,7 +7,7 @@ use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::ProviderEvent;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
-use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::{
     AccountKey, AccountSnapshot, AttachmentsRequest, AudiencePage, AudienceQuery, BatchSnapshot, Brief,
     BroadcastSnapshot, ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported,
@@ -69,8 +69,8 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.audience_page(query)).await
     }
 
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
-        self.retry().answered(|| self.ledger.seal_plan(ticket, samples)).await
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
+        self.retry().answered(|| self.ledger.seal_plan(ticket, words)).await
     }
 
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {

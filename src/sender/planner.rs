@@ -13,11 +13,12 @@ use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
 use super::chunks::{Chunks, read_chunks};
 use super::suppressed::Suppressed;
+use super::unfilled::Unfilled;
 use crate::audience::{FaultKind, Materials, Place, Recipient, RowError, SourceError};
 use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
 use crate::ledger::exchange::{BroadcastId, LEASE};
-use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerError, SenderLedger};
 use crate::provider::Provider;
 
@@ -179,6 +180,7 @@ pub async fn plan_with<L: SenderLedger>(
         full: false,
         refusals: Refusals::default(),
         samples: Vec::new(),
+        unfilled: Unfilled::of(spec.template.variables()),
     };
     planner.run(spec).await
 }
@@ -194,6 +196,7 @@ struct Planner<'a, L> {
     full: bool,
     refusals: Refusals,
     samples: Vec<String>,
+    unfilled: Unfilled,
 }
 
 impl<L: SenderLedger> Planner<'_, L> {
@@ -215,7 +218,11 @@ impl<L: SenderLedger> Planner<'_, L> {
         if planned == 0 {
             return Err(PlanError::Empty { read: self.read, excluded: self.excluded });
         }
-        Ok(self.ledger.seal_plan(self.ticket, &self.samples).await?)
+        let words = PlanWords { samples: self.samples, warnings: self.unfilled.warning().into_iter().collect() };
+        for warning in &words.warnings {
+            tracing::info!(warning, "the plan is perhaps not as it was meant");
+        }
+        Ok(self.ledger.seal_plan(self.ticket, &words).await?)
     }
 
     async fn suppress(&mut self, list: &Suppressed, spec: &PlanSpec) -> Result<(), PlanError> {
@@ -350,6 +357,7 @@ impl<L: SenderLedger> Planner<'_, L> {
                 continue;
             }
             self.refusals.looked_at += 1;
+            self.unfilled.look_at(&row.vars);
             match refusal {
                 Some(refusal) => self.refusals.add(refusal),
                 None => self.sample(row, template),

@@ -132,19 +132,20 @@ impl<L: SenderLedger> SenderProcess<L> {
         let name = random_id();
         let asked = Retry::new(&name).answered(first_brief);
         let Some(brief) = unless_stopped(&stop, Duration::ZERO, asked).await else { return Ok(Left::Stopped) };
-        let Brief { broadcast, orders, notifies, write_backs, .. } = brief?;
+        let Brief { broadcast, orders, notifies, write_backs, namespace, .. } = brief?;
+        let folders = Folders { namespace: namespace.into(), ..self.folders };
         let ledger = Arc::new(PatientLedger::new(self.ledger, name));
-        let journal = self.folders.journal_file();
+        let journal = folders.journal_file();
         let taken_over = take_over(&journal, ledger.as_ref(), Some(broadcast));
         let Some(journal) = unless_stopped(&stop, TAKE_OVER_GRACE, taken_over).await else { return Ok(Left::Stopped) };
-        let materials: Arc<dyn Materials> = Arc::new(MountedMaterials(self.folders.clone()));
+        let materials: Arc<dyn Materials> = Arc::new(MountedMaterials(folders.clone()));
         let known = Known { notifies, targets: &write_backs };
-        let provider = provider_now(&self.folders, &orders.channel);
+        let provider = provider_now(&folders, &orders.channel);
         let errands = Errands::start(&ledger, broadcast, &materials, provider, known);
         let rounds = Rounds {
             ledger,
             broadcast,
-            folders: self.folders,
+            folders,
             display: self.display,
             journal: Arc::new(journal?),
             secret: orders.channel.credentials_secret_ref,
@@ -164,7 +165,7 @@ impl<L: SenderLedger> SenderProcess<L> {
 /// The provider of a channel, with the credentials as they are mounted now.
 fn provider(folders: &Folders, channel: &MessageChannelSpec) -> Result<Arc<dyn Provider>, CredentialsError> {
     let secret = channel.credentials_secret_ref.as_ref().map(|reference| reference.name.as_str());
-    let credentials = MountedCredentials { folder: &folders.credentials, secret };
+    let credentials = MountedCredentials { folder: &folders.credentials, secret, namespace: &folders.namespace };
     assembly::provider(channel, &credentials).map_err(|error| credentials.explain(error))
 }
 

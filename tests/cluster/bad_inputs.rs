@@ -74,7 +74,7 @@ fn bad_inputs(stage: &Stage) -> Vec<BadInput> {
             name: "column",
             wrong: with_its_file("column", "person\\ncolumn-0\\ncolumn-1\\n"),
             reason: "AudienceInvalid",
-            words: ["people.csv line 1", "the header has no column id"],
+            words: ["people.csv line 1", "the header has no column `id`"],
             mended: file("column", "id\\ncolumn-0\\ncolumn-1\\n"),
         },
         BadInput {

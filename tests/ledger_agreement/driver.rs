@@ -428,7 +428,7 @@ async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId) -> bool {
     let person = |number| PlanRow { recipient: format!("person-{number}"), vars: BTreeMap::new() };
     let people: Vec<PlanRow> = (0..PEOPLE).map(person).collect();
     ledger.append_plan(ticket, 1, &people).await.unwrap();
-    ledger.seal_plan(ticket, &[]).await.unwrap();
+    ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     true
 }
 

@@ -50,7 +50,7 @@ async fn sent<L: Backend>(world: &World<L>, declared: &Declaration, count: usize
     };
     let rows: Vec<PlanRow> = people(0..count).into_iter().enumerate().map(with_number).collect();
     world.ledger.append_plan(ticket, 1, &rows).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     send(world, broadcast, outcome).await;
 }
 

@@ -50,7 +50,7 @@ fn wants_no_more() -> Outcome {
 pub async fn plan_rows<L: Backend>(world: &World<L>, broadcast: BroadcastId, rows: &[PlanRow]) {
     let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.append_plan(ticket, 1, rows).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
 }
 
@@ -238,7 +238,7 @@ pub async fn who_opts_out_while_a_plan_is_made_is_skipped_in_it<L: Backend>(worl
     world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
     assert_eq!(opt_out(world, [1, 7]).await, OptedOut { new: 2, skipped: 1 });
     world.ledger.append_plan(ticket, 2, &people(5..10)).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
     assert_eq!(world.counts(broadcast).await.skipped, 2);
     // A plan that is taken back and made anew counts anew.
@@ -373,12 +373,12 @@ pub async fn an_import_says_what_is_new_and_a_second_one_changes_nothing<L: Back
     };
     let rows = [row(0, "Ana", &["vip"]), row(1, "Bo", &[])];
     let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
-    assert_eq!(import(&rows).await, Imported { new: 2, ..Imported::default() });
+    assert_eq!(import(&rows).await, Imported { new: 2, tagged: 1, ..Imported::default() });
     assert_eq!(import(&rows).await, Imported { same: 2, ..Imported::default() });
     assert_eq!(world.ledger.account(&account).await.unwrap(), None, "no broadcast has told its rate");
     opt_out(world, [0]).await;
     let other = [row(0, "Anna", &[]), row(1, "Bo", &["vip"]), row(2, "Cy", &[])];
-    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, ..Imported::default() });
+    assert_eq!(import(&other).await, Imported { new: 1, changed: 2, tagged: 1, ..Imported::default() });
     let first = contact(world, "person-0").await;
     assert!(first.opted_out.is_some() && first.tags.contains("vip"), "an import takes nothing away: {first:?}");
     assert_eq!(first.vars["first_name"], "Anna");
@@ -395,11 +395,11 @@ pub async fn an_import_opts_people_out_and_nobody_in<L: Backend>(world: &World<L
     };
     let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
     let rows = [row(0, Some("moved")), row(1, None), row(9, Some("moved"))];
-    assert_eq!(import(&rows).await, Imported { new: 3, skipped: 1, ..Imported::default() });
+    assert_eq!(import(&rows).await, Imported { new: 3, opted_out: 2, skipped: 1, ..Imported::default() });
     assert_eq!(states(world, broadcast).await, [Skipped, Pending, Pending]);
     assert_eq!(import(&rows).await, Imported { same: 3, ..Imported::default() });
     let other = [row(0, None), row(9, Some("another")), row(1, Some("another"))];
-    assert_eq!(import(&other).await, Imported { same: 2, changed: 1, skipped: 1, ..Imported::default() });
+    assert_eq!(import(&other).await, Imported { same: 2, changed: 1, opted_out: 1, skipped: 1, ..Imported::default() });
     for (number, reason) in [(0, "moved"), (9, "moved"), (1, "another")] {
         assert_eq!(contact(world, &person(number).recipient).await.opted_out.unwrap().reason, reason);
     }

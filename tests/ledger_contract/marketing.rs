@@ -27,7 +27,7 @@ fn campaign(key: &str) -> Declaration {
 }
 
 fn person_did(number: usize, deed: Deed, at: Timestamp) -> ProviderEvent {
-    ProviderEvent::Person { recipient: person(number).recipient, deed, at }
+    ProviderEvent::Person { recipient: person(number).recipient, deed, at, message: None }
 }
 
 /// The first is refused, the others are taken.

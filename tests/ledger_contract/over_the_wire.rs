@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use herald::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use herald::api::broadcast_status::{MAX_PLAN_WARNING, MAX_PLAN_WARNINGS, MAX_SAMPLE, MAX_SAMPLES};
 use herald::delivery::correlation::Correlation;
 use herald::delivery::notification::Standing;
 use herald::delivery::outcome::{Fault, MAX_FAULT_MESSAGE, Outcome};
@@ -15,7 +15,7 @@ use herald::ledger::brief::MAX_TROUBLE_MESSAGE;
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords, Report};
-use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use herald::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::wire::{
@@ -150,8 +150,8 @@ impl SenderLedger for OverTheWire {
         self.of(query.ticket.broadcast).audience_page(query).await
     }
 
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
-        self.of(ticket.broadcast).seal_plan(ticket, samples).await
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
+        self.of(ticket.broadcast).seal_plan(ticket, words).await
     }
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         self.of(ticket.broadcast).abandon_plan(ticket).await
@@ -329,7 +329,7 @@ async fn a_sender_touches_no_other_broadcast() {
         client.begin_plan(other).await.unwrap_err(),
         client.append_plan(ticket, 1, &[]).await.unwrap_err(),
         client.exclude(ticket, 1, &[]).await.unwrap_err(),
-        client.seal_plan(ticket, &[]).await.unwrap_err(),
+        client.seal_plan(ticket, &Default::default()).await.unwrap_err(),
         client.abandon_plan(ticket).await.unwrap_err(),
         client.report_trouble(ticket, &trouble).await.unwrap_err(),
         client.audience_page(&query).await.unwrap_err(),
@@ -385,9 +385,15 @@ async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
     let broadcast = world.declare(&declaration("one")).await.id;
     let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.append_plan(ticket, 1, &people(0..2)).await.unwrap();
-    world.ledger.seal_plan(ticket, &vec!["x".repeat(MAX_SAMPLE + 1); MAX_SAMPLES + 1]).await.unwrap();
-    let samples = world.snapshot(broadcast).await.samples;
-    assert_eq!(samples.iter().map(String::len).collect::<Vec<_>>(), [MAX_SAMPLE; MAX_SAMPLES]);
+    let words = |length: usize, count: usize| vec!["x".repeat(length); count];
+    let said = PlanWords {
+        samples: words(MAX_SAMPLE + 1, MAX_SAMPLES + 1),
+        warnings: words(MAX_PLAN_WARNING + 1, MAX_PLAN_WARNINGS + 1),
+    };
+    world.ledger.seal_plan(ticket, &said).await.unwrap();
+    let cut =
+        PlanWords { samples: words(MAX_SAMPLE, MAX_SAMPLES), warnings: words(MAX_PLAN_WARNING, MAX_PLAN_WARNINGS) };
+    assert_eq!(world.snapshot(broadcast).await.words, cut);
 
     let trouble = Trouble { reason: "not a reason".to_owned(), message: "x".repeat(MAX_TROUBLE_MESSAGE + 1) };
     world.ledger.report_trouble(ticket, &trouble).await.unwrap();

@@ -255,7 +255,7 @@ pub async fn a_batch_is_kept_while_only_the_next_part_of_a_closed_window_waits<L
     let closes_soon = herald::delivery::activity::shown(world.now() - day + Span::from_secs(5));
     rows[0].vars.insert("last_active_time".into(), closes_soon);
     world.ledger.append_plan(ticket, 1, &rows).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     world.pass(Span::from_secs(6));
     let rows = sender.take(world, 12).await;

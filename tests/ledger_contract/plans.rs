@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use herald::delivery::gate::Closed;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{BroadcastId, Directive, LEASE};
-use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket};
+use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket, PlanWords};
 use herald::ledger::status::{End, end};
 use herald::ledger::{Declaration, LedgerError, Trouble};
 
 use super::world::*;
+
+/// What a plan says to people.
+fn said(text: &str) -> PlanWords {
+    PlanWords { samples: vec![text.to_owned()], warnings: vec![format!("{text}?")] }
+}
 
 pub async fn a_recipient_counts_once_and_the_receipt_names_what_was_dropped<L: Backend>(world: &World<L>) {
     let broadcast = world.declare(&declaration("one")).await.id;
@@ -25,11 +30,11 @@ pub async fn a_recipient_counts_once_and_the_receipt_names_what_was_dropped<L: B
     assert_eq!((receipt.added, receipt.dropped), (2, vec![(0, duplicate), (2, excluded)]));
     world.sums_hold().await;
 
-    let plan = world.ledger.seal_plan(ticket, &["hello".into()]).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &said("hello")).await.unwrap();
     assert_eq!((plan.planned, plan.duplicates, plan.excluded), (4, 3, 3));
     let planned: Vec<String> = world.ledger.everybody(broadcast).await.into_iter().map(|row| row.recipient).collect();
     assert_eq!(planned, [0, 2, 3, 4].map(|number| person(number).recipient), "first occurrence, in order");
-    assert_eq!(world.snapshot(broadcast).await.samples, ["hello"]);
+    assert_eq!(world.snapshot(broadcast).await.words, said("hello"));
 }
 
 pub async fn a_plan_takes_the_first_so_many_of_those_left<L: Backend>(world: &World<L>) {
@@ -47,7 +52,7 @@ pub async fn a_plan_takes_the_first_so_many_of_those_left<L: Backend>(world: &Wo
     let receipt = world.ledger.append_plan(ticket, 4, &[6, 0].map(person)).await.unwrap();
     assert_eq!((receipt.added, receipt.dropped, receipt.full), (0, vec![(0, over), (1, over)], true));
     world.sums_hold().await;
-    let plan = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     assert_eq!((plan.planned, plan.duplicates, plan.excluded), (4, 2, 2));
     let planned: Vec<String> = world.ledger.everybody(four).await.into_iter().map(|row| row.recipient).collect();
     assert_eq!(planned, [0, 2, 3, 4].map(|number| person(number).recipient));
@@ -65,13 +70,17 @@ pub async fn the_first_duplicate_of_a_plan_may_come_in_a_later_chunk<L: Backend>
     let receipt = world.ledger.append_plan(ticket, 2, &[3, 1, 4].map(person)).await.unwrap();
     assert_eq!((receipt.added, receipt.dropped), (2, vec![(1, Dropped::Duplicate)]));
     world.sums_hold().await;
-    let mended = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let mended = world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     assert_eq!((mended.planned, mended.duplicates), (5, 1));
 
     let at_once = world.declare(&declaration("two")).await.id;
     let ticket = world.ledger.begin_plan(at_once).await.unwrap();
     world.ledger.append_plan(ticket, 1, &people(0..5)).await.unwrap();
-    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().hash, mended.hash, "the duplicate left no trace");
+    assert_eq!(
+        world.ledger.seal_plan(ticket, &Default::default()).await.unwrap().hash,
+        mended.hash,
+        "the duplicate left no trace"
+    );
 }
 
 pub async fn variables_come_back_as_they_were_planned<L: Backend>(world: &World<L>) {
@@ -86,7 +95,11 @@ pub async fn variables_come_back_as_they_were_planned<L: Backend>(world: &World<
         .append_plan(ticket, 1, &[row, PlanRow { recipient: "7".into(), vars: BTreeMap::new() }])
         .await
         .unwrap();
-    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().planned, 2, "an id is text, not a number");
+    assert_eq!(
+        world.ledger.seal_plan(ticket, &Default::default()).await.unwrap().planned,
+        2,
+        "an id is text, not a number"
+    );
     let given = Sender::new("sender", broadcast).take(world, 1).await.remove(0);
     assert_eq!((given.recipient.as_str(), given.vars), ("007", vars));
 }
@@ -100,7 +113,7 @@ pub async fn a_repeated_chunk_gives_its_receipt_and_adds_nobody<L: Backend>(worl
     let excluded = [person(9).recipient];
     world.ledger.exclude(ticket, 2, &excluded).await.unwrap();
     world.ledger.exclude(ticket, 2, &excluded).await.unwrap();
-    let plan = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     assert_eq!((plan.planned, plan.duplicates), (2, 1));
     world.sums_hold().await;
 }
@@ -120,7 +133,7 @@ pub async fn a_chunk_out_of_order_is_refused<L: Backend>(world: &World<L>) {
     let large = people(0..MAX_CHUNK + 1);
     let refused = world.ledger.append_plan(ticket, 4, &large).await;
     assert!(matches!(refused, Err(LedgerError::RequestTooLarge { limit: MAX_CHUNK })), "{refused:?}");
-    assert_eq!(world.ledger.seal_plan(ticket, &[]).await.unwrap().planned, 3);
+    assert_eq!(world.ledger.seal_plan(ticket, &Default::default()).await.unwrap().planned, 3);
 }
 
 pub async fn a_new_epoch_deletes_the_old_rows_and_supersedes_the_old_ticket<L: Backend>(world: &World<L>) {
@@ -137,9 +150,9 @@ pub async fn a_new_epoch_deletes_the_old_rows_and_supersedes_the_old_ticket<L: B
     let superseded = |error| matches!(error, Some(LedgerError::PlanSuperseded));
     assert!(superseded(world.ledger.append_plan(old, 5, &people(0..1)).await.err()));
     assert!(superseded(world.ledger.exclude(old, 5, &[]).await.err()));
-    assert!(superseded(world.ledger.seal_plan(old, &[]).await.err()));
+    assert!(superseded(world.ledger.seal_plan(old, &Default::default()).await.err()));
     world.ledger.append_plan(new, 1, &people(0..3)).await.unwrap();
-    assert_eq!(world.ledger.seal_plan(new, &[]).await.unwrap().planned, 3);
+    assert_eq!(world.ledger.seal_plan(new, &Default::default()).await.unwrap().planned, 3);
     assert!(superseded(world.ledger.append_plan(new, 2, &people(3..4)).await.err()), "a sealed plan does not grow");
     world.sums_hold().await;
 }
@@ -154,7 +167,7 @@ pub async fn an_edit_supersedes_the_planner_of_what_was_before<L: Backend>(world
     let current = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.append_plan(current, 1, &people(5..7)).await.unwrap();
     world.declare(&Declaration { identity_hash: "edited again".into(), ..declaration("one") }).await;
-    let late = world.ledger.seal_plan(current, &[]).await;
+    let late = world.ledger.seal_plan(current, &Default::default()).await;
     assert!(matches!(late, Err(LedgerError::PlanSuperseded)), "{late:?}");
     let snapshot = world.snapshot(broadcast).await;
     assert_eq!((snapshot.closed, snapshot.finished_at), (Some(Closed::NotPlanned), None));
@@ -169,7 +182,7 @@ pub async fn the_hash_of_a_plan_does_not_depend_on_its_chunks<L: Backend>(world:
         for (chunk, rows) in (1..).zip(people(0..100).chunks(size)) {
             world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
         }
-        hashes.push(world.ledger.seal_plan(ticket, &[]).await.unwrap().hash);
+        hashes.push(world.ledger.seal_plan(ticket, &Default::default()).await.unwrap().hash);
     }
     assert_eq!(hashes[0], hashes[1]);
     assert_eq!(hashes[0], hashes[2]);
@@ -178,7 +191,7 @@ pub async fn the_hash_of_a_plan_does_not_depend_on_its_chunks<L: Backend>(world:
         let broadcast = world.declare(&declaration(key)).await.id;
         let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
         world.ledger.append_plan(ticket, 1, rows).await.unwrap();
-        world.ledger.seal_plan(ticket, &[]).await.unwrap().hash
+        world.ledger.seal_plan(ticket, &Default::default()).await.unwrap().hash
     };
     let mut changed = people(0..100);
     changed.swap(3, 4);
@@ -192,9 +205,9 @@ pub async fn sealing_twice_gives_the_same_plan<L: Backend>(world: &World<L>) {
     let broadcast = world.declare(&declaration("one")).await.id;
     let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.append_plan(ticket, 1, &people(0..25)).await.unwrap();
-    let plan = world.ledger.seal_plan(ticket, &["a".into()]).await.unwrap();
+    let plan = world.ledger.seal_plan(ticket, &said("a")).await.unwrap();
     let mut sender = Sender::proven(world, "sender", broadcast).await;
-    assert_eq!(world.ledger.seal_plan(ticket, &["b".into()]).await.unwrap(), plan);
+    assert_eq!(world.ledger.seal_plan(ticket, &said("b")).await.unwrap(), plan);
     world.sums_hold().await;
     assert_eq!(world.snapshot(broadcast).await.plan, Some(plan));
     assert_eq!(sender.take(world, 3).await.len(), 3);
@@ -264,7 +277,7 @@ pub async fn with_the_third_planner_that_dies_the_broadcast_has_failed_until_an_
     // It was frozen, and not dead.
     let late = world.ledger.append_plan(third, 2, &people(5..6)).await;
     assert!(matches!(late, Err(LedgerError::PlanSuperseded)), "{late:?}");
-    assert!(world.ledger.seal_plan(third, &[]).await.is_err());
+    assert!(world.ledger.seal_plan(third, &PlanWords::default()).await.is_err());
 
     world.pass(Span::from_secs(3_600));
     world.declare(&wish).await;

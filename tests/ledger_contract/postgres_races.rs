@@ -61,7 +61,8 @@ async fn plans_that_are_alike_and_sealed_at_once_are_not_both_sent() {
             world.ledger.append_plan(ticket, 1, &people(0..20)).await.unwrap();
             tickets.push(ticket);
         }
-        let seals = tickets.iter().map(|ticket| world.ledger.seal_plan(*ticket, &[]));
+        let words = Default::default();
+        let seals = tickets.iter().map(|ticket| world.ledger.seal_plan(*ticket, &words));
         futures::future::try_join_all(seals).await.unwrap();
         let mut open = 0;
         for ticket in tickets {

@@ -55,7 +55,7 @@ pub async fn plan_in_zones<L: Backend>(
     for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
         world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
     }
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
 }
 

@@ -30,7 +30,7 @@ async fn planned(ledger: &SqliteLedger, count: usize) -> herald::ledger::Broadca
     let broadcast = ledger.declare(&declaration("one")).await.unwrap().id;
     let ticket = ledger.begin_plan(broadcast).await.unwrap();
     ledger.append_plan(ticket, 1, &people(0..count)).await.unwrap();
-    ledger.seal_plan(ticket, &[]).await.unwrap();
+    ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     broadcast
 }
 

@@ -185,7 +185,7 @@ async fn upkeep_where_windows_closed_in_quiet_hours(people: usize) -> Duration {
     for (chunk, rows) in (1..).zip(rows.chunks(2_000)) {
         world.ledger.append_plan(ticket, chunk, rows).await.unwrap();
     }
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     let mut costs = vec![];
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -218,7 +218,7 @@ async fn nothing_due(people: usize) -> Duration {
     for (chunk, rows) in (1..).zip(super::world::people(0..people).chunks(2_000)) {
         ledger.append_plan(ticket, chunk, rows).await.unwrap();
     }
-    ledger.seal_plan(ticket, &[]).await.unwrap();
+    ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
     let tomorrow = SystemClock.now() + Span::from_secs(86_400);
     sqlx::query("UPDATE delivery SET not_before = $1").bind(tomorrow.0).execute(&mut connection).await.unwrap();

@@ -30,7 +30,7 @@ async fn plan<L: Backend>(world: &World<L>, broadcast: BroadcastId, list: &[Stri
     let ticket = world.ledger.begin_plan(broadcast).await.unwrap();
     world.ledger.suppress(ticket, 1, list).await.unwrap();
     world.ledger.append_plan(ticket, 2, &people(0..count)).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
     ticket
 }
@@ -52,7 +52,7 @@ pub async fn whoever_is_on_a_list_is_planned_as_skipped_and_the_next_plan_knows_
     world.ledger.suppress(ticket, 3, &ids([3, 4])).await.unwrap();
     let receipt = world.ledger.append_plan(ticket, 4, &[0, 1, 1, 3, 4, 5].map(person)).await.unwrap();
     assert_eq!((receipt.added, receipt.dropped), (4, vec![(2, Dropped::Duplicate), (4, Dropped::Excluded)]));
-    let sealed = world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    let sealed = world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     world.sums_hold().await;
     assert_eq!((sealed.planned, sealed.excluded), (4, 1));
     let snapshot = world.snapshot(broadcast).await;
@@ -173,7 +173,7 @@ pub async fn who_waits_to_be_resent_and_is_on_a_list_is_unknown_and_stays_so<L: 
     let epoch = world.ledger.begin_plan(broadcast).await.unwrap().epoch;
     let ticket = PlanTicket { broadcast, epoch };
     world.ledger.append_plan(ticket, 1, &people(0..2)).await.unwrap();
-    world.ledger.seal_plan(ticket, &[]).await.unwrap();
+    world.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     let mut sender = Sender::proven(world, "sender", broadcast).await;
     let held = sender.take(world, 1).await;
     sender.tell(world, reports(&held, &unknown())).await;

@@ -156,7 +156,7 @@ impl<L: Backend> World<L> {
         for (chunk, rows) in (1..).zip(people(0..count).chunks(2_000)) {
             self.ledger.append_plan(ticket, chunk, rows).await.unwrap();
         }
-        let plan = self.ledger.seal_plan(ticket, &[]).await.unwrap();
+        let plan = self.ledger.seal_plan(ticket, &Default::default()).await.unwrap();
         self.sums_hold().await;
         plan
     }

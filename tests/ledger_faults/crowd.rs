@@ -92,7 +92,7 @@ impl Crowd {
             let broadcast = ledgers[0].declare(&declared(campaign, 1)).await.unwrap().id;
             let ticket = ledgers[0].begin_plan(broadcast).await.unwrap();
             ledgers[0].append_plan(ticket, 1, &people(recipients)).await.unwrap();
-            ledgers[0].seal_plan(ticket, &[]).await.unwrap();
+            ledgers[0].seal_plan(ticket, &Default::default()).await.unwrap();
             broadcasts.push((campaign, broadcast));
         }
         // Of two that make a key known at the same moment one is told to come again.
@@ -258,7 +258,7 @@ impl Crowd {
         if chance.percent(30) {
             return self.answered(chance, async |ledger| ledger.abandon_plan(ticket).await).await;
         }
-        let sealed = self.answered(chance, async |ledger| ledger.seal_plan(ticket, &[]).await).await?;
+        let sealed = self.answered(chance, async |ledger| ledger.seal_plan(ticket, &Default::default()).await).await?;
         if (sealed.planned, sealed.excluded) != (49, 2) {
             self.book.wrong(format!("I3: {sealed:?}"));
         }

@@ -193,7 +193,7 @@ impl<L: Backend> World<L> {
         let row = |n| PlanRow { recipient: format!("person-{n}"), vars: BTreeMap::new() };
         let rows: Vec<PlanRow> = (0..RECIPIENTS).map(row).collect();
         ledger.append_plan(ticket, 1, &rows).await.unwrap();
-        ledger.seal_plan(ticket, &[]).await.unwrap();
+        ledger.seal_plan(ticket, &Default::default()).await.unwrap();
         let senders = (0..SENDERS).map(|n| Sender::new(format!("sender-{n}"))).collect();
         World {
             ledgers,

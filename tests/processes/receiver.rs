@@ -59,7 +59,7 @@ async fn ledger() -> (Arc<SqliteLedger>, BroadcastId, AccountKey) {
     let ticket = ledger.begin_plan(id).await.unwrap();
     let row = PlanRow { recipient: "24".into(), vars: Default::default() };
     ledger.append_plan(ticket, 1, &[row]).await.unwrap();
-    ledger.seal_plan(ticket, &[]).await.unwrap();
+    ledger.seal_plan(ticket, &Default::default()).await.unwrap();
     let request = |number, outcomes, wants| ExchangeRequest {
         broadcast: id,
         holder: "sender".into(),

@@ -21,7 +21,7 @@ use super::sender_pod::stage::{Pod, Stage};
 async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: PathBuf) -> Session<SqliteLedger> {
     let brief = stage.ledger.brief(broadcast).await.unwrap();
     let folders = Folders::of_pod(&pod.root);
-    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page") };
+    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page"), namespace: "default" };
     let provider = assembly::provider(&brief.orders.channel, &credentials).unwrap();
     Session {
         ledger: stage.ledger.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
-use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{
     AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
@@ -62,8 +62,8 @@ impl SenderLedger for Unreliable {
         self.perhaps(self.ledger.audience_page(query)).await
     }
 
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
-        self.perhaps(self.ledger.seal_plan(ticket, samples)).await
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
+        self.perhaps(self.ledger.seal_plan(ticket, words)).await
     }
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {
         self.perhaps(self.ledger.abandon_plan(ticket)).await

@@ -97,9 +97,11 @@ fn contacts_are_imported_once_and_exported_as_they_are_read() {
     stage.documents(200, &[]);
     stage.write("people.csv", PEOPLE);
     let import = ["import", "people.csv", "-o", "json"];
-    let first = serde_json::json!({"rows": 3, "new": 3, "changed": 0, "unchanged": 0, "skippedDeliveries": 0});
+    let first = serde_json::json!({"rows": 3, "new": 3, "changed": 0, "unchanged": 0, "duplicates": 0,
+        "optedOut": 1, "tagged": 2, "skippedDeliveries": 0});
     assert_eq!(counts(contacts(&stage, &import, None)), first);
-    let again = serde_json::json!({"rows": 3, "new": 0, "changed": 0, "unchanged": 3, "skippedDeliveries": 0});
+    let again = serde_json::json!({"rows": 3, "new": 0, "changed": 0, "unchanged": 3, "duplicates": 0,
+        "optedOut": 0, "tagged": 0, "skippedDeliveries": 0});
     assert_eq!(counts(contacts(&stage, &import, None)), again);
     let csv = contacts(&stage, &["export"], None).exits(0).stdout;
     let exported = "id,tags,opted_out,opted_out_reason,last_active_time,first_name\n\
@@ -120,6 +122,31 @@ fn contacts_are_imported_once_and_exported_as_they_are_read() {
     // The window of the first has closed, as the file says; the second has opted out.
     let status = send(&stage, to_contacts("known", "{}"), 2);
     assert_eq!((asked(&stage, "known"), &status["recipients"]["skipped"]), (vec!["3".to_owned()], &1.into()));
+}
+
+/// Chunks of a thousand: people come again within one and in later ones.
+#[test]
+fn the_counts_of_an_import_add_up_however_often_somebody_is_in_it() {
+    let stage = Stage::open(&[]);
+    stage.documents(200, &[]);
+    let row = |number: i32, city: &str| format!("{number},{city},\n");
+    let mut rows: String = (0..2_500).map(|number| row(number, "Kyiv")).collect();
+    rows.insert_str(0, &row(0, "Lviv"));
+    rows.push_str(&(row(1, "Kyiv") + &row(2, "Lviv") + &row(2_499, "Kyiv") + "3,Kyiv,true\n"));
+    stage.write("people.csv", format!("id,city,opted_out\n{rows}"));
+    let import = || counts(contacts(&stage, &["import", "people.csv", "-o", "json"], None));
+    let counted = |new: i32, unchanged: i32, opted_out: i32| {
+        serde_json::json!({"rows": 2_505, "new": new, "changed": 2_500 - new - unchanged, "unchanged": unchanged,
+            "duplicates": 5, "optedOut": opted_out, "tagged": 0, "skippedDeliveries": 0})
+    };
+    assert_eq!(import(), counted(2_500, 0, 1));
+    // The second one moves to Kyiv and back again.
+    assert_eq!(import(), counted(0, 2_499, 0));
+    let csv = contacts(&stage, &["export"], None).exits(0).stdout;
+    assert!(csv.contains("\n2,,,,,Lviv\n") && csv.contains("\n3,,true,imported as opted out,,Kyiv\n"), "{csv}");
+    stage.write("typo.csv", "id,optedout\n1,true\n");
+    let refused = contacts(&stage, &["import", "typo.csv"], None).exits(1);
+    refused.says(&["typo.csv line 1, column 2: \"optedout\" is not opted_out", "rename optedout to opted_out"]);
 }
 
 #[test]

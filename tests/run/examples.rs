@@ -12,7 +12,7 @@ use super::run_support::audience_server::{AudienceServer, Reply};
 use clap::Parser;
 use herald::api::admission::Admission;
 use herald::local::RunOptions;
-use herald::local::manifest::Manifest;
+use herald::local::manifest::{Manifest, Purpose};
 use herald::local::manifest_document::ManifestInput;
 use herald::simulator::{Simulator, SimulatorOptions};
 use serde_json::Value;
@@ -79,7 +79,7 @@ fn every_example_loads_with_the_flags_its_comment_names() {
             .iter()
             .map(|flag| format!("{}/{}={}", flag.name, flag.key, token.path().display()).parse().unwrap())
             .collect();
-        let manifest = Manifest::load(&inputs, &options.documents.config_maps, &secrets);
+        let manifest = Manifest::load(&inputs, &options.documents.config_maps, &secrets, &Purpose::RUN);
         let manifest = manifest.unwrap_or_else(|faults| panic!("{}: {faults}", example.display()));
         assert_eq!(manifest.broadcasts.len(), 1, "{}", example.display());
     }

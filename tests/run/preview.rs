@@ -33,7 +33,7 @@ fn a_preview_says_what_a_suspended_broadcast_says_and_leaves_no_trace() {
     stage.documents(100, &[small("sale")]);
     let told = preview(&stage, &[]).exits(0);
     let expected = "sale: 2 recipients (1 duplicate, 1 excluded)\n  2 batches of at most 1 recipient\n  \
-                    about 12 s of sending at 10 per 60 s\n  sample: Hi Ana!\n  sample: Hi Søren!\n";
+                    about 12 s of sending at 10 a minute\n  sample: Hi Ana!\n  sample: Hi Søren!\n";
     assert_eq!(told.stdout, expected);
     let json: Value = preview(&stage, &["-o", "json"]).exits(0).json().remove(0);
     assert_eq!(stage.requests().len(), 0, "nobody was asked for anything");
@@ -49,6 +49,31 @@ fn a_preview_says_what_a_suspended_broadcast_says_and_leaves_no_trace() {
     }
     assert_eq!((&plan["batches"], &plan["batchSize"]), (&status["batches"]["total"], &status["batches"]["size"]));
     assert_eq!((&plan["seconds"], &plan["held"], &json["name"]), (&12.into(), &Value::Null, &"sale".into()));
+}
+
+/// With a default, or in a condition, a name that is misspelt is no error: it is sent to everybody.
+#[test]
+fn a_variable_that_nobody_has_is_told_before_anything_is_sent_and_holds_nothing_back() {
+    let stage = Stage::open(&[]);
+    let rows = "  audience: {recipients: [{id: \"1\", vars: {first_name: Ana, city: Kyiv}}, {id: \"2\"}]}\n";
+    let content = "  content: {text: \"Hi {{ firstname | default('there') }}{% if frist_name %}!{% endif %}\"}\n";
+    stage.documents(100, &[broadcast("typo", &format!("{rows}{content}"))]);
+    let warning = "no recipient has `firstname` (did you mean `first_name`?), `frist_name` (did you mean `first_name`?), \
+                   which the message reads; their variables are city, first_name";
+    let told = preview(&stage, &[]).exits(0);
+    assert!(told.stdout.contains(&format!("\n  warning: {warning}\n  sample: Hi there\n")), "{}", told.stdout);
+    let json: Value = preview(&stage, &["-o", "json"]).exits(0).json().remove(0);
+    assert_eq!(json["plan"]["warnings"], serde_json::json!([warning]));
+
+    let status = stage.run(&["-o", "json"]).exits(0).says(&[&format!("typo: warning: {warning}")]).json().remove(0);
+    assert_eq!(
+        (&status["status"]["plan"]["warnings"][0], &status["status"]["recipients"]["sent"]),
+        (&warning.into(), &2.into())
+    );
+
+    let mended = content.replace("firstname", "first_name").replace("frist_name", "city");
+    stage.documents(100, &[broadcast("fine", &format!("{rows}{mended}"))]);
+    assert!(!preview(&stage, &[]).exits(0).stdout.contains("warning"));
 }
 
 #[test]
@@ -109,6 +134,39 @@ fn documents_are_previewed_by_the_plugin_without_a_cluster() {
     plugin(&stage, &["sale"]).exits(1).says(&["no cluster can be reached"]);
     plugin(&stage, &["sale", "-f", "run.yaml"]).exits(2);
     plugin(&stage, &[]).exits(2);
+}
+
+#[test]
+fn documents_without_a_namespace_are_in_the_one_that_is_asked_for() {
+    let stage = Stage::open(&[]);
+    stage.documents(100, &[small("sale")]);
+    let told = plugin(&stage, &["-f", "run.yaml", "-n", "marketing", "-o", "json"]).exits(0).json().remove(0);
+    assert_eq!((&told["namespace"], &told["plan"]["planned"]), (&"marketing".into(), &2.into()));
+    stage.documents(100, &[small("sale").replace("{name: more}", "{name: more, namespace: sales}")]);
+    plugin(&stage, &["-f", "run.yaml", "-n", "marketing"]).exits(1).says(&[
+        "ConfigMap sales/more: metadata.namespace: Invalid value: \"sales\": -n says marketing",
+        "give -n sales",
+    ]);
+}
+
+/// No provider is asked for anything, so a token that is not there yet hides nothing.
+#[test]
+fn a_preview_needs_no_secret_but_those_that_are_read() {
+    let stage = Stage::open(&[]);
+    let without_token = |broadcast: &str| {
+        let channel = stage.channel(100);
+        stage.write("run.yaml", format!("{}---\n{broadcast}", channel.split("---\n").next().unwrap()));
+    };
+    without_token(&small("sale"));
+    assert!(preview(&stage, &[]).exits(0).stdout.starts_with("sale: 2 recipients"));
+    stage.run(&[]).exits(1).says(&["no Secret \"page\""]);
+    without_token(&small("sale").replace("{{ who }}", "{{ who | shout }}"));
+    preview(&stage, &[]).exits(1).says(&["spec.content.text", "unknown filter"]);
+    // One that is given is looked at, and one that the audience is read from has to be there.
+    preview(&stage, &["--secret", "page/token=run.yaml"]).exits(1).says(&["Secret page has no key \"accessToken\""]);
+    without_token(&small("sale").replace("configMapKeyRef", "secretKeyRef"));
+    preview(&stage, &[]).exits(1).says(&["no Secret \"more\""]);
+    assert_eq!(stage.requests().len(), 0);
 }
 
 #[test]

@@ -23,6 +23,9 @@ fn who_was_not_reached_is_written_with_why() {
     assert_eq!((&first["outcome"], &first["code"]), (&"Failed".into(), &"551".into()), "{ndjson}");
     assert_eq!(results(&stage, &["--outcome", "Sent"]).exits(0).stdout.lines().count(), 1);
     assert_eq!(results(&stage, &["--reason", "RetriesExhausted"]).exits(0).stdout.lines().count(), 1);
+    let says = ["RetryExhausted", "there is no such reason; did you mean RetriesExhausted?"];
+    let refused = results(&stage, &["--reason", "RetryExhausted"]).exits(1).says(&says);
+    assert_eq!(refused.stdout, "");
 }
 
 #[test]

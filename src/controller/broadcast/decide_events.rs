@@ -2,7 +2,7 @@
 
 use super::decide_status::stalled;
 use super::observation::Transition;
-use crate::api::broadcast_status::WriteBackSums;
+use crate::api::broadcast_status::{PlanStatus, WriteBackSums};
 use crate::api::{BroadcastMessageStatus, Condition, ConditionStatus};
 use crate::delivery::plural::counted;
 
@@ -15,17 +15,30 @@ const MAX_NOTE: usize = 1_000;
 pub fn transitions(before: Option<&BroadcastMessageStatus>, after: &BroadcastMessageStatus) -> Vec<Transition> {
     let nothing = BroadcastMessageStatus::default();
     let before = before.unwrap_or(&nothing);
-    let found = [plan_sealed(before, after), started(before, after), suspended(before, after), stall(before, after)];
-    found.into_iter().chain([end(before, after)]).flatten().chain(failing_write_backs(before, after)).collect()
+    let plan = [plan_sealed(before, after), plan_warning(before, after)];
+    let rest = [started(before, after), suspended(before, after), stall(before, after), end(before, after)];
+    plan.into_iter().chain(rest).flatten().chain(failing_write_backs(before, after)).collect()
 }
 
 fn transition(warning: bool, reason: &'static str, note: String) -> Transition {
     Transition { warning, reason, note: note.chars().take(MAX_NOTE).collect() }
 }
 
-fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+fn new_plan<'a>(before: &BroadcastMessageStatus, after: &'a BroadcastMessageStatus) -> Option<&'a PlanStatus> {
     let hash = |status: &BroadcastMessageStatus| status.plan.as_ref().and_then(|plan| plan.hash.clone());
-    let plan = after.plan.as_ref().filter(|_| hash(before) != hash(after))?;
+    after.plan.as_ref().filter(|_| hash(before) != hash(after))
+}
+
+/// A plan that is made anew for another message may be the same list with another warning.
+fn plan_warning(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let plan = after.plan.as_ref().filter(|plan| !plan.warnings.is_empty())?;
+    let told = before.plan.as_ref().is_some_and(|before| before.warnings == plan.warnings);
+    let news = !told || new_plan(before, after).is_some();
+    news.then(|| transition(true, "PlanWarning", plan.warnings.join("; ")))
+}
+
+fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
+    let plan = new_plan(before, after)?;
     let planned = after.recipients.map_or(0, |recipients| recipients.planned);
     let batches = after.batches.map_or(0, |batches| batches.total);
     let note = format!(
@@ -69,7 +82,9 @@ fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Optio
         "{} sent, {} failed, {} skipped, {} unknown of {} planned",
         sums.sent, sums.failed, sums.skipped, sums.unknown, sums.planned
     );
-    Some(transition(["DeliveredWithFailures", "Failed"].contains(&reason), reason, note))
+    // Whom nobody wanted to reach any more, or who wants no messages, is no cause for alarm.
+    let with_failures = reason == "DeliveredWithFailures" && sums.failed + sums.unknown > 0;
+    Some(transition(with_failures || reason == "Failed", reason, note))
 }
 
 /// One for each target that fails for another reason than before, or gives somebody up for the first time. The note holds no

@@ -78,9 +78,9 @@ pub fn decide(channel: &MessageChannel, settings: &SenderSettings, found: &Found
 fn not_ready(channel: &MessageChannel) -> String {
     let keys = channel.spec.callback_secret_keys().join(" and ");
     let secret = channel.spec.credentials_secret_ref.as_ref().map_or("", |secret| &secret.name);
-    let name = receiver::name(channel);
+    let (name, namespace) = (receiver::name(channel), channel.metadata.namespace.as_deref().unwrap_or_default());
     format!(
-        "no pod of the Deployment `{name}` is ready; it needs the key {keys} of the Secret `{secret}`, and says in its log what is missing: kubectl logs deployment/{name}"
+        "no pod of the Deployment `{name}` is ready; it needs the key {keys} of the Secret `{secret}`, and says in its log what is missing: kubectl logs deployment/{name} -n {namespace}"
     )
 }
 

@@ -206,7 +206,8 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
         Ok(tagged) => tagged,
         Err(refused) => return Ok(Err(refused)),
     };
-    let (mut imported, mut written, mut gone) = (Imported::default(), Vec::new(), Vec::new());
+    let mut imported = Imported { tagged: tagged.len() as u64, ..Imported::default() };
+    let (mut written, mut gone) = (Vec::new(), Vec::new());
     for (recipient, row) in rows {
         let before = known.get(recipient);
         let after = imported_over(before.cloned().unwrap_or_else(|| Standing::new(recipient, now)), row, now)?;
@@ -228,6 +229,7 @@ pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRo
     written.retain(|one| is_newly_active(one) && has_window(&key.provider, &one.recipient));
     reopen(store, account, &written, now).await?;
     write(store, account, &gone, true).await?;
+    imported.opted_out = gone.len() as u64;
     if !gone.is_empty() {
         imported.skipped = opt_outs::sweep_all(store, account).await?;
     }

@@ -27,7 +27,7 @@ use crate::ledger::figures::Figures;
 use crate::ledger::notification::{NotificationPage, NotificationTotals, ReportNotifications, TakeNotifications};
 use crate::ledger::owner::{AccountSnapshot, Owner};
 use crate::ledger::people::Deeds;
-use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::receipts::Received;
 use crate::ledger::results::{ResultsPage, ResultsQuery};
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Outcomes};
@@ -125,11 +125,11 @@ impl<D: Database> SenderLedger for D {
         read!(self, |store| audience::page(store, query))?
     }
 
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
         // It grows with every plan that is sealed beside this one, and with nothing else: so this ends.
         let mut comparison = Comparison::default();
         loop {
-            match commit!(self, |store| plan::seal(store, ticket, samples, &comparison))? {
+            match commit!(self, |store| plan::seal(store, ticket, words, &comparison))? {
                 Seal::Sealed(sealed) => return Ok(sealed),
                 Seal::More => {}
                 Seal::Compare(pairs) => {

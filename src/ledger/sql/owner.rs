@@ -27,6 +27,7 @@ pub async fn brief<S: Store>(store: &mut S, broadcast: BroadcastId) -> sqlx::Res
         notifies: row.notifications.is_some(),
         write_backs: row.write_back_targets()?,
         name: row.name,
+        namespace: row.namespace,
     }))
 }
 

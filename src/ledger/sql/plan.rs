@@ -19,7 +19,7 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::plan::{
-    Dropped, MAX_CHUNK, MAX_DEAD_PLANNERS, PlanDigest, PlanReceipt, PlanRow, PlanTicket, SealedPlan,
+    Dropped, MAX_CHUNK, MAX_DEAD_PLANNERS, PlanDigest, PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan,
 };
 use crate::provider::reply_window::has_window;
 
@@ -112,7 +112,7 @@ pub async fn unseal<S: Store>(store: &mut S, id: i64) -> sqlx::Result<i64> {
     let (epoch,): (i64,) = store
         .one(
             "UPDATE broadcast SET plan_epoch = plan_epoch + 1, plan_chunk = 0, plan_receipt = NULL, plan_digest = $2, \
-             plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_zones = '[]', plan_sealed_at = NULL, \
+             plan_duplicates = 0, plan_excluded = 0, plan_samples = '[]', plan_warnings = '[]', plan_zones = '[]', plan_sealed_at = NULL, \
              batch_size = 0, planned = 0, pending = 0, skipped = 0, plan_touched_at = NULL, finished_at = NULL, duplicate_of = NULL \
              WHERE id = $1 \
              RETURNING plan_epoch",
@@ -370,7 +370,7 @@ pub enum Seal {
 pub async fn seal<S: Store>(
     store: &mut S,
     ticket: PlanTicket,
-    samples: &[String],
+    words: &PlanWords,
     comparison: &Comparison,
 ) -> sqlx::Result<Refused<Seal>> {
     let Some(Opened { mut broadcast, now, .. }) = opened::open(store, ticket.broadcast, "").await? else {
@@ -402,9 +402,15 @@ pub async fn seal<S: Store>(
         opt_outs::count_planned(store, &broadcast, now).await?;
         store
             .run(
-                "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_touched_at = NULL, \
-                 dead_planners = 0 WHERE id = $1",
-                args![broadcast.id, now, broadcast.batch_size, rows::json(samples)?],
+                "UPDATE broadcast SET plan_sealed_at = $2, batch_size = $3, plan_samples = $4, plan_warnings = $5, \
+                 plan_touched_at = NULL, dead_planners = 0 WHERE id = $1",
+                args![
+                    broadcast.id,
+                    now,
+                    broadcast.batch_size,
+                    rows::json(&words.samples)?,
+                    rows::json(&words.warnings)?
+                ],
             )
             .await?;
         broadcast.save(store, None, now).await?;

@@ -20,6 +20,7 @@ use crate::ledger::exchange::BroadcastId;
 use crate::ledger::figures::{BatchFigures, CauseFigures, Figures, MAX_CAUSE_FIGURES};
 use crate::ledger::hold;
 use crate::ledger::owner::AccountSnapshot;
+use crate::ledger::plan::PlanWords;
 use crate::ledger::snapshot::{BatchSnapshot, BroadcastSnapshot, Failing, MAX_REASONS, MAX_TOTALS, Outcomes};
 
 #[derive(FromRow)]
@@ -65,7 +66,10 @@ pub async fn snapshot<S: Store>(store: &mut S, id: BroadcastId) -> sqlx::Result<
         trouble: broadcast.trouble(),
         planning: broadcast.is_being_planned(now),
         plan: sealed_plan(&broadcast),
-        samples: rows::parsed(&broadcast.plan_samples)?,
+        words: PlanWords {
+            samples: rows::parsed(&broadcast.plan_samples)?,
+            warnings: rows::parsed(&broadcast.plan_warnings)?,
+        },
         parts: broadcast.parts(),
         rate_class: broadcast.rate_class()?,
         counts,

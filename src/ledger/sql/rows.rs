@@ -151,6 +151,7 @@ pub struct BroadcastRow {
     pub plan_duplicates: i64,
     pub plan_excluded: i64,
     pub plan_samples: String,
+    pub plan_warnings: String,
     pub plan_zones: String,
     pub plan_sealed_at: Option<i64>,
     pub batch_size: i64,

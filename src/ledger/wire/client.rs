@@ -24,7 +24,7 @@ use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::notification::{NotificationPage, ReportNotifications, TakeNotifications};
-use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, SealedPlan};
+use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks, WriteBackPage};
 use crate::ledger::{AccountKey, Received, ReceiverLedger, Result, SenderLedger};
 
@@ -240,8 +240,8 @@ impl SenderLedger for RemoteLedger {
         self.call(AUDIENCE_PAGE, query).await
     }
 
-    async fn seal_plan(&self, ticket: PlanTicket, samples: &[String]) -> Result<SealedPlan> {
-        self.call(SEAL_PLAN, &SealPlan { ticket, samples: samples.to_vec() }).await
+    async fn seal_plan(&self, ticket: PlanTicket, words: &PlanWords) -> Result<SealedPlan> {
+        self.call(SEAL_PLAN, &SealPlan { ticket, words: words.clone() }).await
     }
 
     async fn abandon_plan(&self, ticket: PlanTicket) -> Result<()> {

@@ -59,7 +59,7 @@ pub enum NotReadable {
     #[error("this token does not open that: {0}")]
     Forbidden(String),
     /// There is no such broadcast, or channel.
-    #[error("there is nothing of that: {0}")]
+    #[error("{0}")]
     Gone(String),
     /// Nobody can tell now.
     #[error("what this token opens cannot be checked now: {0}")]

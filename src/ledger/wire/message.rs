@@ -12,7 +12,7 @@ use crate::ledger::brief::Trouble;
 use crate::ledger::contacts::{ContactRow, ContactsFilter};
 use crate::ledger::exchange::{BroadcastId, ExchangeRequest, LastWords};
 use crate::ledger::notification::{ReportNotifications, TakeNotifications};
-use crate::ledger::plan::{PlanRow, PlanTicket};
+use crate::ledger::plan::{PlanRow, PlanTicket, PlanWords};
 use crate::ledger::results::{MAX_RESULTS_PAGE, ResultsFilter};
 use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks};
 
@@ -236,7 +236,8 @@ pub struct AppendPlan {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SealPlan {
     pub ticket: PlanTicket,
-    pub samples: Vec<String>,
+    #[serde(flatten)]
+    pub words: PlanWords,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

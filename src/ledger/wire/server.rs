@@ -23,13 +23,14 @@ use super::message::{
     TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
 use super::refusal::{Cause, Refusal};
-use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use crate::api::broadcast_status::{MAX_PLAN_WARNING, MAX_PLAN_WARNINGS, MAX_SAMPLE, MAX_SAMPLES};
 use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
 use crate::ledger::error::LedgerError;
 use crate::ledger::exchange::{ExchangeRequest, LastWords, Report};
 use crate::ledger::notification::{NotificationReport, ReportNotifications, TakeNotifications};
+use crate::ledger::plan::PlanWords;
 use crate::ledger::write_back::{ReportWriteBacks, TakeWriteBacks};
 use crate::ledger::{Result as LedgerResult, SenderLedger};
 
@@ -118,10 +119,15 @@ async fn audience_page<L: SenderLedger, G: Gatekeeper>(
 }
 
 async fn seal_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<SealPlan>) -> Response {
-    let SealPlan { ticket, samples } = call.body;
-    let cut = |sample: String| sample.chars().take(MAX_SAMPLE).collect();
-    let samples: Vec<String> = samples.into_iter().take(MAX_SAMPLES).map(cut).collect();
-    answer(api.ledger.seal_plan(ticket, &samples).await)
+    let SealPlan { ticket, words: PlanWords { samples, warnings } } = call.body;
+    let cut = |texts: Vec<String>, most: usize, longest: usize| {
+        texts.into_iter().take(most).map(|text| text.chars().take(longest).collect()).collect()
+    };
+    let words = PlanWords {
+        samples: cut(samples, MAX_SAMPLES, MAX_SAMPLE),
+        warnings: cut(warnings, MAX_PLAN_WARNINGS, MAX_PLAN_WARNING),
+    };
+    answer(api.ledger.seal_plan(ticket, &words).await)
 }
 
 async fn abandon_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<AbandonPlan>) -> Response {

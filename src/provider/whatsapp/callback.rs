@@ -192,8 +192,14 @@ mod tests {
                                     "category": category, "value": value, "timestamp": 5});
             read(json!({"metadata": {"phone_number_id": NUMBER}, "user_preferences": [preference]}))
         };
-        let person =
-            |deed| [ProviderEvent::Person { recipient: "+16505551234".into(), deed, at: Timestamp::from_secs(5) }];
+        let person = |deed| {
+            [ProviderEvent::Person {
+                recipient: "+16505551234".into(),
+                deed,
+                at: Timestamp::from_secs(5),
+                message: None,
+            }]
+        };
         assert_eq!(told("stop", "marketing_messages"), person(Deed::StoppedMarketing));
         assert_eq!(told("resume", "marketing_messages"), person(Deed::ResumedMarketing));
         assert_eq!(told("stop", "else"), []);

@@ -92,7 +92,7 @@ pub fn snapshot() -> BroadcastSnapshot {
         trouble: None,
         planning: false,
         plan: None,
-        samples: Vec::new(),
+        words: Default::default(),
         parts: 1,
         rate_class: None,
         counts: Counts::default(),

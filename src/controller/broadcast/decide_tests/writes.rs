@@ -273,3 +273,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_warning_of_a_plan_is_told_once_for_each_plan_and_message() {
+    let mut world = World::planned(10, 10);
+    let warn = |world: &mut World, warning: &str| {
+        world.snapshot.words.warnings = vec![warning.to_owned()];
+        world.wait(60);
+        world.look();
+        world.told.iter().filter(|told| told.reason == "PlanWarning").map(|told| told.note.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(warn(&mut world, "no recipient has `x`"), ["no recipient has `x`"]);
+    assert_eq!(warn(&mut world, "no recipient has `x`"), ["no recipient has `x`"]);
+    assert_eq!(warn(&mut world, "no recipient has `y`"), ["no recipient has `x`", "no recipient has `y`"]);
+    assert!(world.told.iter().filter(|told| told.reason == "PlanWarning").all(|told| told.warning));
+}
