@@ -222,6 +222,7 @@ macro_rules! contract {
                     twenty_equal_refusals_of_the_message_in_a_row_stop_it_until_a_person_has_looked
                     an_error_that_is_the_messages_fault_after_two_tries_stops_it_too
                     cancelling_is_latched_and_skips_whoever_is_not_begun
+                    a_cancel_changes_no_end_that_has_come_before_it
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits
                     after_its_end_a_broadcast_skips_whoever_is_not_begun

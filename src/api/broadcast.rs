@@ -120,7 +120,7 @@ pub struct BroadcastMessageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// `true`: stop for good; recipients not yet attempted are skipped (Cancelled). Cannot be taken back: a cancelled
-    /// idempotencyKey stays cancelled. May be set at any time. No default.
+    /// idempotencyKey stays cancelled. What has ended already stays as it ended. May be set at any time. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<bool>,
     /// What makes this broadcast this one, within its namespace: a recipient gets one message per key, however often the

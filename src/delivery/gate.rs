@@ -153,10 +153,10 @@ pub struct Gate {
 
 impl Gate {
     /// Why nobody may be taken at `now`; `None` when the gate is open. Ends come before pauses: a cancelled broadcast
-    /// is cancelled even while suspended.
+    /// is cancelled even while suspended. Where nobody is open any more there is nothing left to cancel.
     pub fn closed(&self, now: Timestamp) -> Option<Closed> {
         if self.sealed && self.open_recipients == 0 {
-            return Some(if self.cancelled { Closed::Cancelled } else { Closed::Complete });
+            return Some(Closed::Complete);
         }
         // Who is pending in a ledger that lost commits may have been sent to: not even an end makes them skipped. A plan that
         // was lost is made anew once that is approved.
@@ -273,7 +273,7 @@ mod tests {
             (Gate { start_by: Some(Timestamp::from_secs(99)), begun: true, ..open() }, None),
             (Gate { start_by: Some(Timestamp::from_secs(99)), suspended: true, ..open() }, Some(Closed::Missed)),
             (Gate { open_recipients: 0, end_at: Some(now), ..open() }, Some(Closed::Complete)),
-            (Gate { open_recipients: 0, cancelled: true, ..open() }, Some(Closed::Cancelled)),
+            (Gate { open_recipients: 0, cancelled: true, ..open() }, Some(Closed::Complete)),
         ];
         for (gate, expected) in cases {
             assert_eq!(gate.closed(now), expected, "{gate:?}");

@@ -127,7 +127,12 @@ impl BroadcastSnapshot {
 
     /// Those who were skipped because they want no messages.
     pub fn opted_out(&self) -> i64 {
-        self.skipped.iter().filter(|(why, _)| *why == SkipReason::OptedOut).map(|(_, count)| count).sum()
+        self.skipped_for(SkipReason::OptedOut)
+    }
+
+    /// How many were skipped for this reason.
+    pub fn skipped_for(&self, reason: SkipReason) -> i64 {
+        self.skipped.iter().filter(|(why, _)| *why == reason).map(|(_, count)| count).sum()
     }
 
     /// How long those pending take at so many slots a second, at most: some may have got parts of their message.

@@ -101,7 +101,7 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
     let counts = &snapshot.counts;
     let unsealed = snapshot.plan.is_none();
     match snapshot.closed {
-        Some(Closed::Cancelled) if unsealed || counts.open() == 0 => Some(End::Cancelled),
+        Some(Closed::Cancelled) if unsealed => Some(End::Cancelled),
         Some(Closed::Expired) if unsealed => Some(End::Expired),
         Some(Closed::Missed) if unsealed => Some(End::Missed),
         Some(Closed::Failed) => Some(End::Failed),
@@ -110,12 +110,14 @@ pub fn end(snapshot: &BroadcastSnapshot) -> Option<End> {
     }
 }
 
-/// How one ended of which nobody is open, and which was not cancelled; `skipped` as in [`BroadcastSnapshot::skipped`].
+/// How one ended of which nobody is open; `skipped` as in [`BroadcastSnapshot::skipped`]. A cancel that came when everybody was
+/// settled has kept nobody from anything, and changes no end.
 pub fn completed(counts: &Counts, skipped: &[(SkipReason, i64)]) -> End {
     let skipped_for = |reason| skipped.iter().filter(|(why, _)| *why == reason).map(|(_, count)| count).sum::<i64>();
     // They were to be reached and are not, as if the provider had said so.
     let unreached = skipped_for(SkipReason::WindowClosed);
     match () {
+        () if skipped_for(SkipReason::Cancelled) > 0 => End::Cancelled,
         () if skipped_for(SkipReason::Missed) > 0 => End::Missed,
         () if counts.skipped > skipped_for(SkipReason::OptedOut) + unreached => End::Expired,
         () if counts.failed + counts.unknown + unreached > 0 => End::DeliveredWithFailures,
@@ -189,6 +191,10 @@ pub fn state(snapshot: &BroadcastSnapshot) -> BroadcastState {
         (None, Some(Closed::NotPlanned)) if snapshot.planning => BroadcastState::Planning,
         (None, Some(Closed::NotPlanned)) => BroadcastState::Pending,
         (None, Some(Closed::Scheduled)) => BroadcastState::Scheduled,
+        // Some are on the wire still, or are not skipped yet.
+        (None, Some(Closed::Cancelled)) => BroadcastState::Cancelled,
+        (None, Some(Closed::Expired)) => BroadcastState::Expired,
+        (None, Some(Closed::Missed)) => BroadcastState::Missed,
         (None, Some(closed)) if closed == Closed::Suspended || closed.needs_person() => BroadcastState::Suspended,
         (None, _) => BroadcastState::Sending,
     }

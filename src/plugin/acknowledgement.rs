@@ -36,6 +36,8 @@ pub enum Answer {
 pub struct Standing {
     /// Of the spec. What is not planned yet, or needs a person, is no less suspended by it.
     pub suspend: bool,
+    /// Of the spec. Nobody takes it back.
+    pub cancel: bool,
     /// What else keeps it from being sent, with its reason and message.
     pub held: Option<(String, String)>,
     pub status: BroadcastMessageStatus,
@@ -77,9 +79,10 @@ fn read(object: &DynamicObject, generation: i64) -> Option<Answer> {
     if let Some(finished) = holds(&status, "Finished") {
         return Some(Answer::Ended { reason: finished.reason.clone(), status: Box::new(status) });
     }
-    let suspend = object.data["spec"]["suspend"] == true;
+    let is_set = |field: &str| object.data["spec"][field] == true;
+    let (suspend, cancel) = (is_set("suspend"), is_set("cancel"));
     let held = holds(&status, "Stalled").map(|stalled| (stalled.reason.clone(), clean(&stalled.message)));
-    Some(Answer::Has(Box::new(Standing { suspend, held, status })))
+    Some(Answer::Has(Box::new(Standing { suspend, cancel, held, status })))
 }
 
 /// What every version of a status has in common.

@@ -149,10 +149,15 @@ fn told(wish: Wish, name: &str, answer: &Answer, timeout: u64) -> Result<String,
         )),
         (_, Answer::Ended { reason, status }) => Ok(with_balance(format!("{name} has ended ({reason})"), status)),
         (_, Answer::Has(standing)) => {
-            let Standing { suspend, held, status } = standing.as_ref();
+            let Standing { suspend, cancel, held, status } = standing.as_ref();
             match (wish, suspend, held) {
-                // Latched: nobody takes it back.
                 (Wish::Cancel, ..) => Ok(with_balance(format!("{name} is cancelled"), status)),
+                _ if *cancel => Err(with_balance(
+                    format!(
+                        "{name} is cancelled, which nobody can take back; send the rest under another idempotencyKey"
+                    ),
+                    status,
+                )),
                 (Wish::Pause, true, _) => Ok(with_balance(format!("{name} is paused"), status)),
                 (Wish::Resume, false, None) => Ok(with_balance(format!("{name} goes on"), status)),
                 (Wish::Resume, false, Some((reason, message))) => {

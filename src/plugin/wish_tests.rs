@@ -153,6 +153,18 @@ async fn what_came_of_a_wish_is_told_by_spec_and_status() {
     }
 }
 
+#[tokio::test]
+async fn what_is_cancelled_and_has_not_ended_yet_is_not_said_to_go_on() {
+    for wish in [Wish::Resume, Wish::Pause] {
+        let fake = FakeCluster::default();
+        let mut object = broadcast("spring", 4, 4, json!([condition("Finished", "False", "Cancelled")]));
+        object["spec"]["cancel"] = json!(true);
+        fake.put(&format!("{PATH}spring"), object);
+        let error = express(&cluster(&fake), wish, &wished(&["spring"])).await.unwrap_err().to_string();
+        assert!(error.contains("spring is cancelled, which nobody can take back"), "{error}");
+    }
+}
+
 #[test]
 fn whose_sync_may_undo_a_wish_is_known() {
     let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "fieldsV1": fields});

@@ -491,7 +491,7 @@ impl Broadcast {
 
     fn closed(&self, now: i64, stopped: bool) -> Option<Closed> {
         if self.open() == 0 {
-            return Some(if self.cancelled { Closed::Cancelled } else { Closed::Complete });
+            return Some(Closed::Complete);
         }
         let others = [
             (self.released, Closed::Released),

@@ -7,6 +7,7 @@ use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest};
+use herald::ledger::status::{End, end};
 use herald::ledger::{Declaration, LedgerError};
 
 use super::owners::orders;
@@ -165,9 +166,20 @@ pub async fn cancelling_is_latched_and_skips_whoever_is_not_begun<L: Backend>(wo
     assert_eq!((counts.sent, counts.skipped, counts.unknown, counts.open()), (2, 9, 1, 0));
     assert_eq!(world.tally(broadcast, Skipped, "Cancelled").await, 9);
     let snapshot = world.snapshot(broadcast).await;
-    assert_eq!(snapshot.closed, Some(Closed::Cancelled));
+    assert_eq!(end(&snapshot), Some(End::Cancelled));
     assert!(snapshot.finished_at.is_some());
     assert_eq!((snapshot.batches_complete, snapshot.batches_active), (2, 0));
+}
+
+pub async fn a_cancel_changes_no_end_that_has_come_before_it<L: Backend>(world: &World<L>) {
+    let broadcast = world.planned(&declaration("one"), 2).await;
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 4).await;
+    sender.tell(world, reports(&rows, &accepted())).await;
+    assert_eq!(end(&world.snapshot(broadcast).await), Some(End::Delivered));
+    world.declare(&Declaration { cancelled: true, ..declaration("one") }).await;
+    world.maintain_all().await;
+    assert_eq!(end(&world.snapshot(broadcast).await), Some(End::Delivered));
 }
 
 pub async fn the_rest_of_a_cancelled_broadcast_is_skipped_in_slices<L: Backend>(world: &World<L>) {

@@ -230,7 +230,7 @@ pub async fn nobody_is_skipped_by_a_ledger_that_may_have_forgotten_a_message<L: 
     world.declare(&knowing(known, Some("yes"))).await;
     world.maintain_all().await;
     let snapshot = world.snapshot(broadcast).await;
-    assert_eq!((snapshot.closed, snapshot.counts.unknown), (Some(Closed::Cancelled), 11));
+    assert_eq!((snapshot.closed, snapshot.counts.unknown), (Some(Closed::Complete), 11));
 }
 
 pub async fn a_loss_holds_up_no_upkeep_of_others<L: Backend>(world: &World<L>) {

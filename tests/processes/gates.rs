@@ -100,7 +100,7 @@ async fn a_cancel_leaves_only_who_was_in_a_senders_hands_and_skips_the_rest_for_
     while ledger.maintain().await.unwrap() {}
     let sent = stage.requests().len();
     ledger.declare(&wish(stage, 3)).await.unwrap();
-    assert_eq!(run.pods[0].run(ledger, run.broadcast).await.unwrap(), Left::Closed(Closed::Cancelled));
+    assert_eq!(run.pods[0].run(ledger, run.broadcast).await.unwrap(), Left::Closed(Closed::Complete));
     let counts = stage.snapshot(run.broadcast).await.counts;
     assert_eq!((counts.sent as usize, counts.skipped as usize), (sent, PEOPLE - sent));
     assert_eq!(stage.requests().len(), sent);

@@ -80,9 +80,6 @@ impl BroadcastRow {
     }
 
     async fn end<S: Store>(&self, store: &mut S) -> sqlx::Result<End> {
-        if self.cancelled {
-            return Ok(End::Cancelled);
-        }
         let skipped: Vec<(SkipReason, i64)> = read::skipped(store, self).await?;
         Ok(status::completed(&self.counts(), &skipped))
     }

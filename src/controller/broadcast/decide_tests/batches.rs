@@ -5,8 +5,8 @@ use super::world::{START, World, batch, snapshot, time};
 use crate::api::{BatchState, Condition};
 use crate::controller::broadcast::Action;
 use crate::delivery::counts::Counts;
-use crate::delivery::gate::Closed;
 use crate::delivery::outcome::Fault;
+use crate::delivery::recipient::SkipReason;
 use crate::delivery::time::Span;
 use crate::ledger::status::{Stall, batch_status, instant};
 
@@ -101,7 +101,7 @@ fn the_state_of_a_batch_follows_from_its_figures() {
     assert_eq!(state(&one, &broadcast), Some(BatchState::Waiting), "the provider asked to hold");
     one.counts = Counts { sent: 7, skipped: 3, ..Counts::default() };
     assert_eq!(state(&one, &broadcast), Some(BatchState::Complete));
-    broadcast.closed = Some(Closed::Cancelled);
+    broadcast.skipped = vec![(SkipReason::Cancelled, 3)];
     assert_eq!(state(&one, &broadcast), Some(BatchState::Cancelled));
     one.counts = Counts { sent: 10, ..Counts::default() };
     assert_eq!(state(&one, &broadcast), Some(BatchState::Complete), "done before it was cancelled");

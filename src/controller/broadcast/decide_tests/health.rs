@@ -102,8 +102,15 @@ fn every_state_is_read_as_it_is_meant() {
             &[planned, |world| {
                 world.snapshot.gate.cancelled = true;
                 world.batches[0].counts = Counts { skipped: 10, ..Counts::default() };
+                world.snapshot.skipped = vec![(SkipReason::Cancelled, 10)];
                 world.sum();
             }],
+            BroadcastState::Cancelled,
+            "Current",
+        ),
+        (
+            "cancelled, and not everybody is skipped yet",
+            &[planned, |world| world.snapshot.gate.cancelled = true],
             BroadcastState::Cancelled,
             "Current",
         ),

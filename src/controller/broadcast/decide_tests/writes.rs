@@ -6,7 +6,7 @@ use crate::controller::broadcast::WRITE_BACK_FAILING;
 use crate::delivery::gate::Block;
 use crate::delivery::outcome::Fault;
 use crate::delivery::rate::Rate;
-use crate::delivery::recipient::RETRIES_EXHAUSTED;
+use crate::delivery::recipient::{RETRIES_EXHAUSTED, SkipReason};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::WrittenBack;
 
@@ -147,6 +147,7 @@ fn each_turn_of_a_broadcast_is_told_once() {
                 world.pod("Running", Default::default());
                 world.snapshot.gate.cancelled = true;
                 world.batches[0].counts = crate::delivery::counts::Counts { skipped: 10, ..Default::default() };
+                world.snapshot.skipped = vec![(SkipReason::Cancelled, 10)];
                 world.sum();
             },
             "Cancelled",
