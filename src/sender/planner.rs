@@ -13,6 +13,7 @@ use super::assembly::Part;
 use super::candidate::{Candidate, Refusal, Refusals};
 use super::chunks::{Chunks, read_chunks};
 use super::suppressed::Suppressed;
+use crate::api::broadcast_status::{self, MAX_SAMPLES};
 use crate::audience::{FaultKind, Materials, Place, Recipient, RowError, SourceError};
 use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
@@ -20,10 +21,6 @@ use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, SealedPlan};
 use crate::ledger::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerError, SenderLedger};
 use crate::provider::Provider;
-
-/// Rendered samples kept for people, and how much of each.
-const SAMPLES: usize = 5;
-const SAMPLE_CHARACTERS: usize = 200;
 
 /// How often a plan is begun anew because a source broke off. One that does so more often is no source for one reading.
 const MAX_RESTARTS: u32 = 2;
@@ -359,10 +356,10 @@ impl<L: SenderLedger> Planner<'_, L> {
     }
 
     fn sample(&mut self, row: &PlanRow, template: &MessageTemplate) {
-        if self.samples.len() < SAMPLES
+        if self.samples.len() < MAX_SAMPLES
             && let Ok(rendered) = template.render(&row.vars)
         {
-            self.samples.push(template.sample(&rendered).chars().take(SAMPLE_CHARACTERS).collect());
+            self.samples.push(broadcast_status::sample(&template.sample(&rendered)));
         }
     }
 }

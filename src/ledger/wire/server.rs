@@ -23,7 +23,7 @@ use super::message::{
     TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
 use super::refusal::{Cause, Refusal};
-use crate::api::broadcast_status::{MAX_SAMPLE, MAX_SAMPLES};
+use crate::api::broadcast_status::{self, MAX_SAMPLES};
 use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
@@ -119,8 +119,7 @@ async fn audience_page<L: SenderLedger, G: Gatekeeper>(
 
 async fn seal_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<SealPlan>) -> Response {
     let SealPlan { ticket, samples } = call.body;
-    let cut = |sample: String| sample.chars().take(MAX_SAMPLE).collect();
-    let samples: Vec<String> = samples.into_iter().take(MAX_SAMPLES).map(cut).collect();
+    let samples: Vec<String> = samples.iter().take(MAX_SAMPLES).map(|text| broadcast_status::sample(text)).collect();
     answer(api.ledger.seal_plan(ticket, &samples).await)
 }
 
