@@ -23,6 +23,7 @@ demo-local: prerequisites ## the same without a cluster, by herald run and a kil
 # The tests of the chart need the tools that lint has made ready. Most tests wait for slots, and so many run side by side;
 # those whose pace is judged see to it themselves that they have the machine (tests/support/machine.rs).
 test: lint ## run every check and every test
+	@dev/mariadb-server.sh
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} dev/with-postgres.sh cargo test --locked
 	@dev/cluster-tests.sh
 

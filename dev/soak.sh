@@ -34,7 +34,8 @@ cargo test --locked --no-run "${tests[@]}" --test protocol_model --test audience
 # Looks at every state there is, so once is enough.
 cargo test --locked --test protocol_model -- --include-ignored
 # A million people of each kind of source, and how much memory they take.
-cargo test --locked --test audience_memory -- --ignored --nocapture --test-threads=1
+dev/mariadb-server.sh
+dev/with-postgres.sh cargo test --locked --test audience_memory -- --ignored --nocapture --test-threads=1
 
 dev/cluster-tests.sh random_kills
 

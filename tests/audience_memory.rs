@@ -1,234 +1,215 @@
-//! Planning takes no more memory for many people than for few, whatever source they come from.
+//! Planning takes no more memory for many people than for few, whatever source they come from and whatever list they are on;
+//! nor does bringing contacts in and out.
 //!
-//! `HERALD_AUDIENCE_ROWS=N cargo test --test audience_memory -- --ignored --nocapture` prints the figures for N people.
+//! `HERALD_AUDIENCE_ROWS=N dev/with-postgres.sh cargo test --test audience_memory -- --ignored --nocapture --test-threads=1`
+//! prints the figures for N people.
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "audience_memory/known.rs"]
+mod known;
+#[path = "support/mariadb.rs"]
+mod mariadb;
+#[path = "audience_memory/measured.rs"]
+mod measured;
+#[path = "support/postgres.rs"]
+mod postgres;
 mod run_support;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+#[path = "audience_memory/sources.rs"]
+mod sources;
 
-use run_support::{Running, Stage, broadcast};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use measured::{grows_little, measured};
+use run_support::{Stage, broadcast};
+use serde_json::Value;
+use sources::{Kind, Prepared, id, prepare};
 
 /// What a plan of so many more people may take in addition, in MiB: the caches of SQLite fill up, and nothing else.
 const MOST_GROWTH: u64 = 64;
-/// How often the memory of a run is looked at.
-const LOOK: Duration = Duration::from_millis(20);
-/// Of each row: what a message may use.
-const FIRST_NAMES: [&str; 4] = ["Ana", "Søren", "小明", "Zoë"];
+/// The same of a hundred thousand: all of them in memory would be some 40 MiB.
+const MOST_OF_FEW: u64 = 20;
+const FEW: u64 = 4_000;
+const MANY: u64 = 100_000;
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    CsvFile,
-    HttpNdjson,
-    HttpJson,
-    Sqlite,
-}
-
-fn first_name(row: u64) -> &'static str {
-    FIRST_NAMES[(row % 4) as usize]
-}
-
-fn id(row: u64) -> u64 {
-    24_005_550_000_000 + row
-}
-
-/// Writes so many rows, with what stands before, between and behind them.
-fn write_rows(kind: Kind, rows: u64, to: &mut dyn Write) -> std::io::Result<()> {
-    if matches!(kind, Kind::CsvFile) {
-        writeln!(to, "id,first_name,city")?;
-    }
-    for row in 0..rows {
-        let (id, name) = (id(row), first_name(row));
-        match kind {
-            Kind::CsvFile => writeln!(to, "{id},{name},\"São Paulo, SP\"")?,
-            Kind::HttpNdjson => {
-                writeln!(to, "{{\"id\": \"{id}\", \"first_name\": \"{name}\", \"city\": \"São Paulo\"}}")?
-            }
-            Kind::HttpJson => {
-                let before = if row == 0 { "{\"people\": [" } else { "," };
-                write!(to, "{before}{{\"id\": {id}, \"first_name\": \"{name}\", \"city\": \"São Paulo\"}}")?;
-            }
-            Kind::Sqlite => {}
-        }
-    }
-    if matches!(kind, Kind::HttpJson) {
-        write!(to, "], \"next\": null}}")?;
-    }
-    to.flush()
-}
-
-/// A server that makes up the rows as it sends them; the connection's end is that of the answer.
-fn serve(kind: Kind, rows: u64) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(connection, kind, rows));
-        }
-    });
-    address
-}
-
-/// A body of chunks: its end is marked, so that what is cut off cannot look whole.
-struct Chunked(TcpStream);
-
-impl Write for Chunked {
-    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
-        write!(self.0, "{:x}\r\n", piece.len())?;
-        self.0.write_all(piece)?;
-        self.0.write_all(b"\r\n")?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn answer(mut connection: TcpStream, kind: Kind, rows: u64) {
-    let mut lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
-    while lines.next().is_some_and(|line| !line.is_empty()) {}
-    let content = if matches!(kind, Kind::HttpJson) { "application/json" } else { "application/x-ndjson" };
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\ncontent-type: {content}\r\n\r\n"
-    );
-    // The client may have had enough before the end.
-    let _ = connection.write_all(head.as_bytes()).and_then(|()| {
-        let mut body = BufWriter::new(Chunked(connection));
-        write_rows(kind, rows, &mut body)?;
-        body.flush()?;
-        body.get_mut().0.write_all(b"0\r\n\r\n")
-    });
-}
-
-/// Makes the source of so many rows; the lines of a spec that name it, and the flags they need.
-fn prepare(stage: &Stage, kind: Kind, rows: u64) -> (String, Vec<String>) {
-    match kind {
-        Kind::CsvFile => {
-            let path = stage.path("people.csv");
-            write_rows(kind, rows, &mut BufWriter::new(std::fs::File::create(path).unwrap())).unwrap();
-            let flags = ["--config-map", "people=people.csv"].map(str::to_owned);
-            ("configMapKeyRef: {name: people, key: people.csv}".to_owned(), flags.into())
-        }
-        Kind::HttpNdjson => (format!("http: {{url: \"http://{}/people\"}}", serve(kind, rows)), Vec::new()),
-        Kind::HttpJson => {
-            let url = format!("http://{}/people", serve(kind, rows));
-            let next = "nextPage: {pointer: /next, parameter: after}";
-            (format!("http: {{url: \"{url}\", recipientsPointer: /people, {next}}}"), Vec::new())
-        }
-        Kind::Sqlite => {
-            let path = stage.path("people.sqlite");
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(async {
-                let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-                let mut connection = options.connect().await.unwrap();
-                let people = format!(
-                    "CREATE TABLE people AS WITH RECURSIVE g(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM g LIMIT {rows}) \
-                     SELECT {} + n AS psid, 'Ana' AS first_name, 'São Paulo' AS city FROM g",
-                    id(0)
-                );
-                connection.execute(sqlx::raw_sql(AssertSqlSafe(people))).await.unwrap();
-                connection.close().await.unwrap();
-            });
-            let url = stage.write("url.txt", format!("sqlite:{}", path.display()));
-            let flags = ["--secret".to_owned(), format!("crm-db/url={}", url.display())];
-            let query = "query: \"select psid as id, first_name, city from people\"";
-            (
-                format!("sql: {{urlSecretKeyRef: {{name: crm-db, key: url}}, timeoutSeconds: 21600, {query}}}"),
-                flags.into(),
-            )
-        }
-    }
-}
+/// The text of a message.
+const HI: &str = "  content: {text: \"Hi {{ first_name }} in {{ city }}\"}\n";
+/// How many are planned, in what a run prints.
+const PLANNED: &str = "/status/recipients/planned";
 
 /// What plans: a run into its ledger, and a preview into one that nobody sees.
 const RUN: &[&str] = &["run", "--ledger", "sqlite:ledger.sqlite"];
 const PREVIEW: &[&str] = &["preview"];
 
-/// The most memory that planning so many people took, in MiB; all of them are in the plan.
-fn peak(command: &[&'static str], kind: Kind, rows: u64) -> u64 {
-    let stage = Stage::open(&[]);
-    let (source, flags) = prepare(&stage, kind, rows);
-    let text = "  content: {text: \"Hi {{ first_name }} in {{ city }}\"}\n  suspend: true\n";
-    let spec = format!("  audience:\n    sources:\n      - {{name: many, {source}}}\n{text}");
-    stage.documents(50, &[broadcast("many", &spec)]);
-    let base = command.iter().copied().chain(["-f", "run.yaml", "-o", "json"]);
-    let arguments: Vec<&str> = base.chain(flags.iter().map(String::as_str)).collect();
-    let began = Instant::now();
-    let mut run = Running::spawn(&mut stage.herald(&arguments), None);
-    let mut peak = 0;
-    while run.child.try_wait().unwrap().is_none() {
-        assert!(began.elapsed() < Duration::from_secs(120 + rows / 500), "{kind:?} hangs");
-        peak = peak.max(high_water(run.child.id()).unwrap_or_default());
-        std::thread::sleep(LOOK);
-    }
-    let took = began.elapsed();
-    let finished = run.wait().exits(0);
-    let told = finished.json().remove(0);
-    let planned = [&told["status"]["recipients"]["planned"], &told["plan"]["planned"]];
-    assert!(planned.iter().any(|planned| **planned == rows), "{told}: {}", finished.stderr);
-    eprintln!(
-        "{command:?}, {kind:?}: {rows} people, peak {peak} MiB, {} people/s",
-        (rows as f64 / took.as_secs_f64()) as u64
-    );
-    peak
+/// What the source of many people is.
+#[derive(Clone, Copy, Debug)]
+enum List {
+    Audience,
+    /// Of an audience of two, of whom one is on it.
+    Exclude,
+    Suppression,
 }
 
-/// `VmHWM` of a process, in MiB; none once it has ended.
-fn high_water(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()?.div_ceil(1024))
+/// `run.yaml`: a channel and a broadcast with the source as that list.
+fn documents(list: List, source: &str, channel: &str, rows: u64) -> String {
+    let two = format!(
+        "recipients: [{{id: \"1\", vars: {{first_name: Ana, city: Rome}}}}, {{id: \"{}\", vars: {{first_name: Bo, city: Oslo}}}}]",
+        id(rows - 1)
+    );
+    let sources = format!("sources: [{{name: many, {source}}}]");
+    let (audience, channel) = match list {
+        List::Audience => (sources, channel.to_owned()),
+        List::Exclude => (format!("{two}, exclude: {{{sources}}}"), channel.to_owned()),
+        List::Suppression => (two, channel.replacen("spec:\n", &format!("spec:\n  suppression: {{{sources}}}\n"), 1)),
+    };
+    let spec = format!("  audience: {{{audience}}}\n{HI}  suspend: true\n");
+    format!("{channel}---\n{}", broadcast("many", &spec))
+}
+
+/// The most memory that planning with so many people took, in MiB; all of them count. `None` where the source is not there.
+fn peak(command: &[&'static str], list: List, kind: Kind, rows: u64) -> Option<u64> {
+    let stage = Stage::open(&[]);
+    let Prepared { source, flags, .. } = &prepare(&stage, kind, rows)?;
+    stage.write("run.yaml", documents(list, source, &stage.channel(50), rows));
+    let base = command.iter().copied().chain(["-f", "run.yaml", "-o", "json"]);
+    let arguments: Vec<&str> = base.chain(flags.iter().map(String::as_str)).collect();
+    let what = format!("{} with {kind:?} as {list:?}", command[0]);
+    let (peak, finished) = measured(&mut stage.herald(&arguments), &what, rows);
+    let finished = finished.exits(0);
+    let told = finished.json().remove(0);
+    let figure = |places: [&str; 2]| places.into_iter().find_map(|place| told.pointer(place)).and_then(Value::as_u64);
+    let planned = figure([PLANNED, "/plan/planned"]);
+    match list {
+        List::Audience => assert_eq!(planned, Some(rows), "{told}"),
+        List::Exclude => {
+            let excluded = figure(["/status/plan/excluded", "/plan/excluded"]);
+            assert_eq!((planned, excluded), (Some(1), Some(1)), "{told}");
+        }
+        List::Suppression => {
+            let skipped = figure(["/status/recipients/skipped", "/plan/optedOut"]);
+            assert_eq!((planned, skipped), (Some(2), Some(1)), "{told}");
+        }
+    }
+    Some(peak)
+}
+
+/// Where the source is there.
+#[track_caller]
+fn plan_grows_little(command: &[&'static str], list: List, kind: Kind, few: u64, many: u64, most: u64) {
+    let peaks = peak(command, list, kind, few).zip(peak(command, list, kind, many));
+    if let Some((few, many)) = peaks {
+        grows_little(&format!("{command:?}, {kind:?} as {list:?}"), few, many, most);
+    }
+}
+
+#[track_caller]
+fn contacts_grow_little(few: u64, many: u64, most: u64) {
+    let (few, many) = (known::contacts(few), known::contacts(many));
+    for (what, (few, many)) in known::OF_CONTACTS.iter().zip(few.into_iter().zip(many)) {
+        grows_little(what, few, many, most);
+    }
 }
 
 fn rows(default: u64) -> u64 {
     std::env::var("HERALD_AUDIENCE_ROWS").map_or(default, |rows| rows.parse().unwrap())
 }
 
-/// `few` people fill what is filled whatever their number.
-#[track_caller]
-fn grows_little(command: &[&'static str], kind: Kind, few: u64, many: u64, most: u64) {
-    let (few, many) = (peak(command, kind, few), peak(command, kind, many));
-    assert!(few > 0 && many <= few + most, "{command:?}, {kind:?}: from {few} to {many} MiB");
+#[test]
+fn a_file_and_a_server_of_many_people_take_no_more_memory_than_of_few() {
+    for kind in [Kind::CsvFile, Kind::HttpNdjson, Kind::HttpJson] {
+        plan_grows_little(RUN, List::Audience, kind, FEW, MANY, MOST_OF_FEW);
+    }
 }
 
 #[test]
-fn a_file_and_a_server_of_many_people_take_no_more_memory_than_of_few() {
-    for kind in [Kind::CsvFile, Kind::HttpNdjson, Kind::HttpJson, Kind::Sqlite] {
-        // All of them in memory would be some 40 MiB.
-        grows_little(RUN, kind, 4_000, 100_000, 20);
+fn a_database_of_many_people_takes_no_more_memory_than_of_few() {
+    for kind in [Kind::Sqlite, Kind::PostgreSql, Kind::MariaDb] {
+        plan_grows_little(RUN, List::Audience, kind, FEW, MANY, MOST_OF_FEW);
+    }
+}
+
+#[test]
+fn long_lists_of_people_to_leave_out_take_no_more_memory_than_short_ones() {
+    for list in [List::Exclude, List::Suppression] {
+        plan_grows_little(RUN, list, Kind::CsvFile, FEW, MANY, MOST_OF_FEW);
     }
 }
 
 #[test]
 fn a_preview_of_many_people_takes_no_more_memory_than_of_few() {
-    grows_little(PREVIEW, Kind::CsvFile, 4_000, 100_000, 20);
+    plan_grows_little(PREVIEW, List::Audience, Kind::CsvFile, FEW, MANY, MOST_OF_FEW);
+}
+
+#[test]
+fn many_contacts_take_no_more_memory_than_few_coming_in_going_out_and_being_planned() {
+    contacts_grow_little(FEW, MANY, MOST_OF_FEW);
+}
+
+#[test]
+fn the_recipients_of_a_large_broadcast_take_no_more_memory_than_of_a_small_one() {
+    grows_little("another broadcast", known::other_broadcast(FEW), known::other_broadcast(MANY), MOST_OF_FEW);
+}
+
+/// A million people by default, as this list.
+fn a_million(list: List, kind: Kind) {
+    plan_grows_little(RUN, list, kind, MANY, rows(1_000_000), MOST_GROWTH);
 }
 
 #[test]
 #[ignore = "takes minutes; see the head of this file"]
 fn a_million_people_of_a_file_take_no_more_memory() {
-    grows_little(RUN, Kind::CsvFile, 100_000, rows(1_000_000), MOST_GROWTH);
+    a_million(List::Audience, Kind::CsvFile);
 }
 
 #[test]
 #[ignore = "takes minutes; see the head of this file"]
 fn a_million_people_of_a_server_take_no_more_memory() {
-    grows_little(RUN, Kind::HttpNdjson, 100_000, rows(1_000_000), MOST_GROWTH);
+    a_million(List::Audience, Kind::HttpNdjson);
 }
 
 #[test]
 #[ignore = "takes minutes; see the head of this file"]
 fn a_million_people_of_one_json_list_take_no_more_memory() {
-    grows_little(RUN, Kind::HttpJson, 100_000, rows(1_000_000), MOST_GROWTH);
+    a_million(List::Audience, Kind::HttpJson);
 }
 
 #[test]
 #[ignore = "takes minutes; see the head of this file"]
-fn a_million_people_of_a_database_take_no_more_memory() {
-    grows_little(RUN, Kind::Sqlite, 100_000, rows(1_000_000), MOST_GROWTH);
+fn a_million_people_of_sqlite_take_no_more_memory() {
+    a_million(List::Audience, Kind::Sqlite);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_people_of_postgresql_take_no_more_memory() {
+    a_million(List::Audience, Kind::PostgreSql);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_people_of_mariadb_take_no_more_memory() {
+    a_million(List::Audience, Kind::MariaDb);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_people_to_leave_out_take_no_more_memory() {
+    a_million(List::Exclude, Kind::CsvFile);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_people_on_a_list_of_the_channel_take_no_more_memory() {
+    a_million(List::Suppression, Kind::CsvFile);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_contacts_take_no_more_memory() {
+    contacts_grow_little(MANY, rows(1_000_000), MOST_GROWTH);
+}
+
+#[test]
+#[ignore = "takes minutes; see the head of this file"]
+fn a_million_recipients_of_another_broadcast_take_no_more_memory() {
+    let (few, many) = (known::other_broadcast(MANY), known::other_broadcast(rows(1_000_000)));
+    grows_little("another broadcast", few, many, MOST_GROWTH);
 }

@@ -1,7 +1,7 @@
 //! Audiences of databases: the same people from SQLite, PostgreSQL and MariaDB, and nothing written to any of them.
 //!
-//! PostgreSQL is that of `dev/with-postgres.sh`. MariaDB is started here where `mariadbd` is installed; where it is not, that is
-//! said and its part is left out.
+//! PostgreSQL is that of `dev/with-postgres.sh`. MariaDB is started here; where it is not installed (`dev/mariadb-server.sh`) that
+//! is said and its part is left out, but for CI, where that is a failure.
 
 #![allow(clippy::unwrap_used)]
 

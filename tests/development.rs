@@ -185,3 +185,28 @@ fn in_ci_the_chart_is_looked_at_or_the_run_fails() {
     }
     assert_eq!(machine.calls("helm").len(), 3, "every set of values is linted");
 }
+
+#[test]
+fn in_ci_the_tests_of_mariadb_run_or_the_run_fails() {
+    const SCRIPT: &[&str] = &["dev/mariadb-server.sh"];
+    let machine = Machine::of_user(1000);
+    let said = machine.run(SCRIPT, &[]);
+    assert!(said.success && said.text.contains("skipped: "), "{}", said.text);
+    let said = machine.run(SCRIPT, &[("CI", "true")]);
+    assert!(!said.success && said.text.contains("mariadb-server-core"), "{}", said.text);
+
+    // As root where packages can be had it is installed, once.
+    let machine = Machine::of_user(0);
+    machine.install("apt-get", "exit 0");
+    let said = machine.run(SCRIPT, &[]);
+    assert!(!said.success && said.text.contains("were not found"), "what brings nothing is no success: {}", said.text);
+    let bin = machine.path("bin");
+    let install = format!("/bin/cp /bin/true {0}/mariadbd && /bin/cp /bin/true {0}/mariadb-install-db", bin.display());
+    machine.install("apt-get", &format!("[[ $1 == update ]] || {{ {install}; }}"));
+    let said = machine.run(SCRIPT, &[("CI", "true")]);
+    assert!(said.success, "{}", said.text);
+    let calls = machine.calls("apt-get");
+    assert!(calls.last().unwrap().contains("mariadb-server-core"), "{calls:?}");
+    assert!(machine.run(SCRIPT, &[]).success);
+    assert_eq!(machine.calls("apt-get").len(), calls.len(), "what is there is not installed again");
+}

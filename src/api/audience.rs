@@ -15,7 +15,7 @@ use super::tag;
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// The most sources of one list: each is a file a sender mounts.
 pub const MAX_SOURCES: usize = 32;
-/// The largest limit: as many as a plan was measured with.
+/// The largest limit: as many as a plan was measured with, in `docs/operations.md`.
 pub const MAX_LIMIT: u32 = 10_000_000;
 /// As many outcomes as there are.
 pub const MAX_OUTCOMES: usize = 4;

@@ -21,11 +21,19 @@ pub const MAX_WRITE_BACK_MESSAGE: usize = 256;
 pub const MAX_PLAN_WARNINGS: usize = 5;
 /// The longest warning of a plan, in characters; longer ones are cut.
 pub const MAX_PLAN_WARNING: usize = 2_048;
-/// The longest sample, in characters; longer ones are cut.
+/// The longest sample, in characters; see [`sample`]. Whoever approves a broadcast reads it to its end: most texts are shorter.
 pub const MAX_SAMPLE: usize = 2_048;
 
 /// The most spans of `recentPace`: five minutes, and longer where spans are.
 pub const MAX_PACE_SPANS: usize = 30;
+
+/// A sample as a status holds it: of one that is too long the beginning, with `…` as its last character.
+pub fn sample(text: &str) -> String {
+    match text.char_indices().nth(MAX_SAMPLE - 1) {
+        Some((last, character)) if last + character.len_utf8() < text.len() => format!("{}…", &text[..last]),
+        _ => text.to_owned(),
+    }
+}
 
 /// What a broadcast is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -339,7 +347,8 @@ pub struct PlanStatus {
     /// Recipients dropped because they are excluded.
     #[schemars(range(min = 0))]
     pub excluded: i64,
-    /// The message as the first few recipients will get it: at most 5, each at most 2048 characters.
+    /// The message as the first few recipients will get it: at most 5, each at most 2048 characters. One that ends with `…` at
+    /// that length goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "samples_schema")]
     pub samples: Vec<String>,
@@ -394,4 +403,19 @@ fn samples_schema(_: &mut SchemaGenerator) -> Schema {
         "maxItems": MAX_SAMPLES,
         "x-kubernetes-list-type": "atomic",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_whole_or_says_that_it_goes_on() {
+        let longest = "é".repeat(MAX_SAMPLE);
+        assert_eq!(sample(&longest), longest);
+        let cut = sample(&format!("{longest}é"));
+        assert_eq!((cut.chars().count(), cut.chars().last()), (MAX_SAMPLE, Some('…')));
+        assert!(longest.starts_with(cut.trim_end_matches('…')));
+        assert_eq!(sample(""), "");
+    }
 }

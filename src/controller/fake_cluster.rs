@@ -150,7 +150,7 @@ impl FakeCluster {
         let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let path = head.uri.path().to_owned();
-        let query = head.uri.query().unwrap_or_default().replace("%2F", "/");
+        let query = head.uri.query().unwrap_or_default().replace("%2F", "/").replace("%3D", "=");
         let asked = Asked { method: head.method.clone(), path: path.clone(), query: query.clone(), body: body.clone() };
         let fault = self.0.lock().unwrap().note(asked);
         let (status, answer) = match fault {
@@ -186,10 +186,14 @@ fn collection_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(collection, _)| collection)
 }
 
-/// As far as this operator selects: by a label that must be there, and by the object an event is about.
+/// As far as it is selected by: a label that must be there or have one value, and the object an event is about.
 fn is_selected(object: &Value, query: &str) -> bool {
     let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
-    let labelled = value("labelSelector").is_none_or(|label| object["metadata"]["labels"][label].is_string());
+    let labels = &object["metadata"]["labels"];
+    let labelled = value("labelSelector").is_none_or(|label| match label.split_once('=') {
+        Some((label, wanted)) => labels[label] == wanted,
+        None => labels[label].is_string(),
+    });
     let about = object["involvedObject"]["uid"].as_str().unwrap_or_default();
     labelled && value("fieldSelector").is_none_or(|fields| fields.contains(about))
 }

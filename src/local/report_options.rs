@@ -39,6 +39,10 @@ pub enum ReportTable {
     Latency,
     /// One row for each batch.
     Batches,
+    /// One row for each size of batch.
+    Sizes,
+    /// One row for all of it, with totals, cost and quantiles.
+    Summary,
 }
 
 impl FormatOptions {
@@ -52,6 +56,8 @@ impl FormatOptions {
                 ReportTable::Pace => Table::Pace,
                 ReportTable::Latency => Table::Latency,
                 ReportTable::Batches => Table::Batches,
+                ReportTable::Sizes => Table::Sizes,
+                ReportTable::Summary => Table::Summary,
             }),
         }
     }

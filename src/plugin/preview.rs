@@ -102,6 +102,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::broadcast_status::MAX_SAMPLE;
 
     fn broadcast(status: Value) -> BroadcastMessage {
         serde_json::from_value(json!({
@@ -152,6 +153,16 @@ mod tests {
         assert_eq!((plan.opted_out, plan.seconds), (20, Some(8)), "they take no time");
         assert_eq!(figures(of(&planned(), Some(&channel(60)))).seconds, Some(100), "slowed by the provider");
         assert_eq!(figures(of(&planned(), None)).seconds, None);
+    }
+
+    #[test]
+    fn a_sample_of_a_status_is_shown_to_its_end() {
+        let longest = "ü".repeat(MAX_SAMPLE);
+        let mut status = planned();
+        status.status.as_mut().unwrap().plan.as_mut().unwrap().samples = vec![longest.clone()];
+        let preview = of(&status, None).unwrap();
+        assert!(preview.text().contains(&format!("  sample: {longest}\n")));
+        assert!(preview.json().contains(&longest));
     }
 
     #[test]

@@ -23,25 +23,49 @@ pub async fn show(cluster: &Cluster, options: &StatusOptions) -> Result<(), Plug
         let view = look(cluster, &options.name).await?;
         return print(&text(&view, options.batches));
     }
-    watch(cluster, options).await
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    watch(cluster, options, &mut Screen::new(stdout, is_terminal, options.batches)).await
 }
 
-async fn watch(cluster: &Cluster, options: &StatusOptions) -> Result<(), PluginError> {
-    let on_terminal = io::stdout().is_terminal();
-    let (mut shown, mut failures) = (String::new(), 0);
+/// Where look after look is shown: a terminal has one picture, a log a line for each change.
+struct Screen<W> {
+    out: W,
+    is_terminal: bool,
+    all_batches: bool,
+    last_line: String,
+}
+
+impl<W: Write> Screen<W> {
+    fn new(out: W, is_terminal: bool, all_batches: bool) -> Screen<W> {
+        Screen { out, is_terminal, all_batches, last_line: String::new() }
+    }
+
+    fn show(&mut self, view: &View) -> Result<(), PluginError> {
+        if self.is_terminal {
+            return write(&mut self.out, &format!("{HOME}{}", text(view, self.all_batches)));
+        }
+        let line = one_line(view);
+        if line != self.last_line {
+            write(&mut self.out, &line)?;
+            self.last_line = line;
+        }
+        Ok(())
+    }
+}
+
+/// Shows it until it has ended.
+async fn watch<W: Write>(
+    cluster: &Cluster,
+    options: &StatusOptions,
+    screen: &mut Screen<W>,
+) -> Result<(), PluginError> {
+    let mut failures = 0;
     loop {
         match look(cluster, &options.name).await {
             Ok(view) => {
                 failures = 0;
-                if on_terminal {
-                    print(&format!("{HOME}{}", text(&view, options.batches)))?;
-                } else {
-                    let line = one_line(&view);
-                    if line != shown {
-                        print(&line)?;
-                    }
-                    shown = line;
-                }
+                screen.show(&view)?;
                 if view.broadcast.status.as_ref().is_some_and(|status| holds(status, "Finished").is_some()) {
                     return Ok(());
                 }
@@ -65,11 +89,18 @@ async fn look(cluster: &Cluster, name: &str) -> Result<View, PluginError> {
     Ok(View { broadcast, batches, now: instant(SystemClock.now()).unwrap_or_default() })
 }
 
-/// A reader that has seen enough is no error.
 fn print(text: &str) -> Result<(), PluginError> {
-    let mut out = io::stdout().lock();
+    write(&mut io::stdout().lock(), text)
+}
+
+/// A reader that has seen enough is no error.
+fn write(out: &mut impl Write, text: &str) -> Result<(), PluginError> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(PluginError::Writing),
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! One table of a report as CSV (RFC 4180, lines ended by LF): for spreadsheets.
 
-use super::summary::Report;
+use super::summary::{Quantiles, Report};
 
 /// Which part of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub enum Table {
     /// How many answers took how long.
     Latency,
     Batches,
+    /// What the batches of each size took.
+    Sizes,
+    /// The figures of the whole, in one row.
+    Summary,
 }
 
 pub fn csv(report: &Report, table: Table) -> String {
@@ -20,6 +24,8 @@ pub fn csv(report: &Report, table: Table) -> String {
         Table::Pace => pace(report),
         Table::Latency => latency(report),
         Table::Batches => batches(report),
+        Table::Sizes => sizes(report),
+        Table::Summary => summary(report),
     }
 }
 
@@ -29,6 +35,15 @@ fn line<const N: usize>(cells: [String; N]) -> String {
 
 fn quoted(cell: &str) -> String {
     if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
+/// Nothing where it is not known.
+fn told(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn quantiles(latency: Option<&Quantiles>) -> [String; 3] {
+    [latency.map(|all| all.p50_ms), latency.map(|all| all.p95_ms), latency.map(|all| all.p99_ms)].map(told)
 }
 
 fn outcomes(report: &Report) -> String {
@@ -61,7 +76,7 @@ fn latency(report: &Report) -> String {
 fn batches(report: &Report) -> String {
     let mut text = "batch,recipients,sent,failed,skipped,unknown,pending,requests,retries,reclaims,start,completion,seconds,per_second,p50_ms,p95_ms,p99_ms\n".to_owned();
     for batch in &report.batches {
-        let figure = |value: Option<String>| value.unwrap_or_default();
+        let [p50, p95, p99] = quantiles(batch.latency.as_ref());
         text.push_str(&line([
             batch.index.to_string(),
             batch.recipients.to_string(),
@@ -70,17 +85,72 @@ fn batches(report: &Report) -> String {
             batch.skipped.to_string(),
             batch.unknown.to_string(),
             batch.pending.to_string(),
-            figure(batch.requests.map(|requests| requests.to_string())),
+            told(batch.requests),
             batch.retries.to_string(),
             batch.reclaims.to_string(),
-            figure(batch.start_time.map(|at| at.to_string())),
-            figure(batch.completion_time.map(|at| at.to_string())),
-            figure(batch.seconds.map(|seconds| format!("{seconds:.3}"))),
-            figure(batch.per_second.map(|speed| format!("{speed:.2}"))),
-            figure(batch.latency.map(|latency| latency.p50_ms.to_string())),
-            figure(batch.latency.map(|latency| latency.p95_ms.to_string())),
-            figure(batch.latency.map(|latency| latency.p99_ms.to_string())),
+            told(batch.start_time),
+            told(batch.completion_time),
+            told(batch.seconds.map(|seconds| format!("{seconds:.3}"))),
+            told(batch.per_second.map(|speed| format!("{speed:.2}"))),
+            p50,
+            p95,
+            p99,
         ]));
     }
     text
+}
+
+fn sizes(report: &Report) -> String {
+    let mut text = "recipients,batches,seconds,per_second,p50_ms,p95_ms,p99_ms\n".to_owned();
+    for size in &report.batch_sizes {
+        let [p50, p95, p99] = quantiles(size.latency.as_ref());
+        text.push_str(&line([
+            size.recipients.to_string(),
+            size.batches.to_string(),
+            format!("{:.3}", size.seconds),
+            format!("{:.2}", size.per_second),
+            p50,
+            p95,
+            p99,
+        ]));
+    }
+    text
+}
+
+/// One row, so that those of many broadcasts are a table.
+fn summary(report: &Report) -> String {
+    let sums = report.recipients;
+    let [p50, p95, p99] = quantiles(report.latency.as_ref().map(|latency| &latency.quantiles));
+    let speeds = report.speeds();
+    let columns = [
+        ("namespace", report.namespace.clone()),
+        ("name", report.name.clone()),
+        ("idempotency_key", report.idempotency_key.clone()),
+        ("channel", report.channel.clone()),
+        ("state", report.state.clone()),
+        ("end", told(report.end.as_ref())),
+        ("first_attempt", told(report.first_attempt_time)),
+        ("completion", told(report.completion_time)),
+        ("seconds", told(report.duration_seconds)),
+        ("planned", sums.planned.to_string()),
+        ("sent", sums.sent.to_string()),
+        ("failed", sums.failed.to_string()),
+        ("skipped", sums.skipped.to_string()),
+        ("unknown", sums.unknown.to_string()),
+        ("pending", sums.pending.to_string()),
+        ("duplicates", report.duplicates.to_string()),
+        ("excluded", report.excluded.to_string()),
+        ("batches", report.batches.len().to_string()),
+        ("retries", report.retries.to_string()),
+        ("reclaims", report.reclaims.to_string()),
+        ("requests", told(report.requests)),
+        ("requests_per_sent", told(report.requests_per_sent.map(|each| format!("{each:.3}")))),
+        ("requests_per_second", told(speeds.map(|(average, _)| format!("{average:.2}")))),
+        ("requests_per_second_at_most", told(speeds.map(|(_, most)| format!("{most:.2}")))),
+        ("p50_ms", p50),
+        ("p95_ms", p95),
+        ("p99_ms", p99),
+    ];
+    let header = columns.each_ref().map(|(name, _)| (*name).to_owned());
+    format!("{}{}", line(header), line(columns.map(|(_, figure)| figure)))
 }

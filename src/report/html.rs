@@ -3,18 +3,27 @@
 use jiff::Timestamp;
 
 use super::plot::{Bar, Curve, Label, bars, curves};
-use super::summary::{BatchRow, Latency, Pace, Quantiles, Report};
-use super::words::{duration, escaped, number};
+use super::summary::{BatchRow, Latency, Pace, Quantiles, Report, SizeRow};
+use super::words::{counted, duration, escaped, number};
+use crate::api::batch::MAX_BATCHES;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.25rem 1.5rem .25rem 0;border-bottom:1px solid #ddd}\
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}\
+details{margin:1rem 0}summary{cursor:pointer;font-weight:600}.wide{overflow-x:auto}.wide table{font-size:.75rem}.wide th,.wide td{padding:.15rem .45rem .15rem 0;vertical-align:bottom}.wide td{white-space:nowrap}\
 figure{margin:2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#555}\
 svg rect{fill:#2563a8}svg polyline{fill:none;stroke-width:1.5}svg .grid{stroke:#e4e4e4}svg line.mark{stroke:#b3261e;stroke-dasharray:4 3}svg text.mark{fill:#b3261e;paint-order:stroke;stroke:#fff;stroke-width:3px}\
 polyline.requests{stroke:#2563a8}polyline.sent{stroke:#2e7d32}polyline.lost{stroke:#b3261e}polyline.p50{stroke:#2e7d32}polyline.p95{stroke:#2563a8}polyline.p99{stroke:#b3261e}\
 .key{font-weight:400;margin-left:1rem}.key::before{content:\"\";display:inline-block;width:.8em;height:.2em;margin-right:.4em;vertical-align:middle;background:currentColor}\
 .key.requests{color:#2563a8}.key.sent{color:#2e7d32}.key.lost{color:#b3261e}.key.p50{color:#2e7d32}.key.p95{color:#2563a8}.key.p99{color:#b3261e}\
-@media print{body{margin:0}}";
+@media print{body{margin:0}.wide{overflow:visible}.wide table{font-size:.5rem}}";
+
+/// The most batches with a row of their own: as many as a broadcast has.
+const MAX_BATCH_ROWS: usize = MAX_BATCHES as usize;
+/// More rows than these are folded up until they are asked for.
+const MAX_OPEN_ROWS: usize = 20;
+/// The most words below the bars of sizes: as many as stand side by side.
+const MAX_SIZE_LABELS: usize = 8;
 
 /// The whole page. A browser that is shown it fetches nothing.
 pub fn html(report: &Report) -> String {
@@ -148,23 +157,111 @@ fn batches(report: &Report) -> String {
         text.push_str(&bars("Recipients settled a second, by batch", &all, labels, &[]));
     }
     text.push_str(&latencies_by_batch(&report.batches));
-    let row = |size: &super::summary::SizeRow| {
-        format!(
-            "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:.1}</td><td class=\"number\">{:.1}</td><td class=\"number\">{}</td></tr>\n",
-            number(size.recipients),
-            number(size.batches),
-            size.seconds,
-            size.per_second,
-            size.latency.as_ref().map(three).unwrap_or_default()
-        )
-    };
-    let rows: String = report.batch_sizes.iter().map(row).collect();
-    if !rows.is_empty() {
-        text.push_str(&format!(
-            "<table>\n<tr><th class=\"number\">Batch size</th><th class=\"number\">Batches</th><th class=\"number\">Seconds each</th><th class=\"number\">Settled a second</th><th class=\"number\">Answers, p50 / p95 / p99 ms</th></tr>\n{rows}</table>\n"
-        ));
-    }
+    text.push_str(&sizes(&report.batch_sizes));
+    text.push_str(&batch_table(&report.batches));
     text
+}
+
+/// What batches of each size took, as a picture and in figures.
+fn sizes(sizes: &[SizeRow]) -> String {
+    if sizes.is_empty() {
+        return String::new();
+    }
+    let told = |size: &SizeRow| Bar {
+        value: size.per_second,
+        told: format!(
+            "{} of {}: {:.1} a second, {:.1} s each",
+            counted(size.batches, "batch", "batches"),
+            counted(size.recipients, "recipient", "recipients"),
+            size.per_second,
+            size.seconds
+        ),
+    };
+    let all: Vec<Bar> = sizes.iter().map(told).collect();
+    let middle = |place: usize| (place as f64 + 0.5) / sizes.len() as f64;
+    let step = sizes.len().div_ceil(MAX_SIZE_LABELS);
+    let labels = sizes.iter().enumerate().step_by(step);
+    let labels: Vec<Label> = labels.map(|(place, size)| (middle(place), number(size.recipients))).collect();
+    let row = |size: &SizeRow| {
+        let answers = size.latency.as_ref().map(three).unwrap_or_default();
+        let (recipients, batches) = (number(size.recipients), number(size.batches));
+        cells(&[recipients, batches, format!("{:.1}", size.seconds), format!("{:.1}", size.per_second), answers])
+    };
+    let header = ["Batch size", "Batches", "Seconds each", "Settled a second", "Answers, p50 / p95 / p99 ms"];
+    let rows: String = sizes.iter().map(row).collect();
+    format!(
+        "{}<table>\n{}{rows}</table>\n",
+        bars("Recipients settled a second, by batch size", &all, &labels, &[]),
+        headings(&header)
+    )
+}
+
+fn headings(names: &[&str]) -> String {
+    let cells: String = names.iter().map(|name| format!("<th class=\"number\">{name}</th>")).collect();
+    format!("<tr>{cells}</tr>\n")
+}
+
+/// A row of figures.
+fn cells(figures: &[String]) -> String {
+    let cells: String = figures.iter().map(|figure| format!("<td class=\"number\">{figure}</td>")).collect();
+    format!("<tr>{cells}</tr>\n")
+}
+
+/// A row for each batch. Few are shown at once, many when they are asked for; without a script.
+fn batch_table(batches: &[BatchRow]) -> String {
+    if batches.is_empty() {
+        return String::new();
+    }
+    let header = [
+        "Batch",
+        "Recipients",
+        "Sent",
+        "Failed",
+        "Skipped",
+        "Unknown",
+        "Pending",
+        "API calls",
+        "Retries",
+        "Taken over",
+        "Seconds",
+        "A second",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+    ];
+    let rows: String = batches.iter().take(MAX_BATCH_ROWS).map(batch_row).collect();
+    let open = if batches.len() <= MAX_OPEN_ROWS { " open" } else { "" };
+    let more = batches.len().saturating_sub(MAX_BATCH_ROWS);
+    let more = if more == 0 { String::new() } else { format!("<p>and {} more</p>\n", number(more as i64)) };
+    format!(
+        "<details{open}><summary>Each batch ({})</summary>\n<div class=\"wide\"><table>\n{}{rows}</table>\n{more}</div></details>\n",
+        number(batches.len() as i64),
+        headings(&header)
+    )
+}
+
+fn batch_row(batch: &BatchRow) -> String {
+    let fraction = |value: Option<f64>| value.map(|value| format!("{value:.1}")).unwrap_or_default();
+    let quantile = |figure: fn(&Quantiles) -> u64| {
+        batch.latency.as_ref().map(|latency| number(figure(latency) as i64)).unwrap_or_default()
+    };
+    cells(&[
+        batch.index.to_string(),
+        number(batch.recipients),
+        number(batch.sent),
+        number(batch.failed),
+        number(batch.skipped),
+        number(batch.unknown),
+        number(batch.pending),
+        batch.requests.map(number).unwrap_or_default(),
+        number(batch.retries),
+        number(batch.reclaims),
+        fraction(batch.seconds),
+        fraction(batch.per_second),
+        quantile(|latency| latency.p50_ms),
+        quantile(|latency| latency.p95_ms),
+        quantile(|latency| latency.p99_ms),
+    ])
 }
 
 /// Of each batch with an answer.

@@ -11,6 +11,8 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 190.0;
 /// About so many lines across.
 const LINES: f64 = 4.0;
+/// A word beside a mark further right would not end within the picture: it stands on the other side.
+const LAST_FOR_WORDS: f64 = 0.9;
 /// The widest bar, so that two of them are no wall.
 const MAX_BAR: f64 = 40.0;
 
@@ -73,9 +75,10 @@ pub fn bars(title: &str, bars: &[Bar], labels: &[Label], marks: &[Label]) -> Str
     // Each word a line lower: marks may be close together.
     for (line, (place, word)) in (1_u32..).map(f64::from).zip(marks) {
         let at = across(*place);
+        let (beside, anchor) = if *place > LAST_FOR_WORDS { (-3.0, "end") } else { (3.0, "start") };
         shapes.push_str(&format!(
-            "<line class=\"mark\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{BOTTOM}\"/><text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
-            at + 3.0,
+            "<line class=\"mark\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{BOTTOM}\"/><text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>\n",
+            at + beside,
             TOP + 11.0 * line,
             escaped(word)
         ));
@@ -170,6 +173,13 @@ mod tests {
         let told = bars("a \"b\"", &[bar], &[(0.0, "</svg>".to_owned())], &[(0.5, "<b>".to_owned())]);
         assert!(!told.contains("<script>") && !told.contains("<b>") && told.matches("</svg>").count() == 1, "{told}");
         assert!(told.contains("aria-label=\"a &quot;b&quot;\""), "{told}");
+    }
+
+    #[test]
+    fn a_word_beside_a_mark_ends_within_the_picture() {
+        let drawn = bars("t", &[], &[], &[(0.5, "p50".to_owned()), (1.0, "p99".to_owned())]);
+        assert!(drawn.contains("x=\"709.0\" y=\"34.0\" text-anchor=\"end\">p99"), "{drawn}");
+        assert!(drawn.contains("text-anchor=\"start\">p50"), "{drawn}");
     }
 
     proptest! {

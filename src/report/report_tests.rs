@@ -121,7 +121,8 @@ fn what_the_ledger_has_counted_becomes_rates_quantiles_and_cost() {
 fn all_forms_say_the_same_and_none_names_a_recipient() {
     let report = from_ledger();
     let (json, page) = (json(&report), html(&report));
-    let tables = [Table::Outcomes, Table::Pace, Table::Latency, Table::Batches].map(|table| csv(&report, table));
+    let tables = [Table::Outcomes, Table::Pace, Table::Latency, Table::Batches, Table::Sizes, Table::Summary];
+    let tables = tables.map(|table| csv(&report, table));
     let back: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&back["recipients"]["sent"], &back["requests"]), (&88.into(), &110.into()));
     assert_eq!(back["end"], "DeliveredWithFailures");
@@ -138,6 +139,25 @@ fn all_forms_say_the_same_and_none_names_a_recipient() {
     assert_eq!(tables[3].lines().nth(2).unwrap().split(',').nth(7), Some("55"));
     let slowest = report.batches[1].latency.unwrap().p99_ms.to_string();
     assert_eq!(tables[3].lines().nth(2).unwrap().split(',').next_back(), Some(slowest.as_str()));
+    let Quantiles { p50_ms, p95_ms, p99_ms } = report.latency.as_ref().unwrap().quantiles;
+    assert_eq!(tables[4].lines().nth(1), Some(format!("50,2,20.000,2.50,{p50_ms},{p95_ms},{p99_ms}").as_str()));
+    let totals: Vec<(&str, &str)> = tables[5].lines().next().unwrap().split(',').zip(row(&tables[5], 1)).collect();
+    let quantiles = [p50_ms, p95_ms, p99_ms].map(|figure| figure.to_string());
+    for expected in [
+        ("name", "spring"),
+        ("end", "DeliveredWithFailures"),
+        ("seconds", "65"),
+        ("sent", "88"),
+        ("excluded", "4"),
+        ("retries", "5"),
+        ("requests", "110"),
+        ("requests_per_sent", "1.250"),
+        ("p50_ms", &quantiles[0]),
+        ("p95_ms", &quantiles[1]),
+        ("p99_ms", &quantiles[2]),
+    ] {
+        assert!(totals.contains(&expected), "{expected:?} is not in {totals:?}");
+    }
     for table in &tables {
         let width = |line: &str| csv_width(line);
         assert!(
@@ -149,6 +169,11 @@ fn all_forms_say_the_same_and_none_names_a_recipient() {
     for text in tables.iter().chain([&json, &page]) {
         assert!(!text.contains("Hi Ana"), "{text}");
     }
+}
+
+/// The cells of a line that has none with a comma.
+fn row(table: &str, line: usize) -> impl Iterator<Item = &str> {
+    table.lines().nth(line).unwrap().split(',')
 }
 
 fn csv_width(line: &str) -> usize {
@@ -164,21 +189,54 @@ fn a_page_has_its_plots_and_asks_nobody_for_anything() {
         "Answers by the time they took",
         "Recipients settled a second, by batch",
         "Milliseconds to an answer, by batch",
+        "Recipients settled a second, by batch size",
     ] {
         assert!(page.contains(part), "{part}");
     }
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<svg").count(), 5);
     assert_eq!(page.matches("<polyline").count(), 6);
     assert!(
         [">p50<", ">p95<", ">p99<", "<td>110</td>", "<td>1.250</td>"].iter().all(|part| page.contains(part)),
         "{page}"
     );
-    assert_eq!(page.matches("<rect").count(), from_ledger().latency.unwrap().classes.len() + 2);
+    assert_eq!(page.matches("<rect").count(), from_ledger().latency.unwrap().classes.len() + 3);
     for elsewhere in ["http://", "https://", "//", "src=", "href=", "url(", "@import", "<script", "<link", "<iframe"] {
         assert!(!page.contains(elsewhere), "{elsewhere}");
     }
     let without = html(&from_batches());
-    assert_eq!(without.matches("<svg").count(), 1, "batches alone");
+    assert_eq!(without.matches("<svg").count(), 2, "batches alone, one by one and by size");
+}
+
+#[test]
+fn a_page_has_a_row_for_each_batch_and_folds_many_up() {
+    let page = html(&from_ledger());
+    let Quantiles { p50_ms, p95_ms, p99_ms } = from_ledger().batches[1].latency.unwrap();
+    let cells = ["1", "50", "44", "6", "0", "0", "0", "55", "3", "1", "20.0", "2.5"].map(str::to_owned);
+    let cells = cells.into_iter().chain([p50_ms, p95_ms, p99_ms].map(|figure| figure.to_string()));
+    let row: String = cells.map(|cell| format!("<td class=\"number\">{cell}</td>")).collect();
+    assert!(page.contains(&format!("<tr>{row}</tr>")) && page.contains("<details open>"), "{row} is not in {page}");
+
+    let many = html(&of(Source::Batches(
+        (0..600).map(|index| BatchFigures { index, recipients: 50, ..BatchFigures::default() }).collect(),
+    )));
+    assert_eq!(many.matches("<tr><td class=\"number\">").count(), 500, "as many as a broadcast has");
+    assert!(many.contains("<details><summary>Each batch (600)</summary>") && many.contains("and 100 more"));
+    assert!(many.len() < 400_000, "{}", many.len());
+}
+
+#[test]
+fn batches_of_many_sizes_have_a_bar_each_and_no_more_words_than_fit() {
+    let begun = At::from_secs(1_767_225_600);
+    let batch = |recipients: i64| BatchFigures {
+        recipients,
+        started_at: Some(begun),
+        completed_at: Some(begun + Span::from_secs(10)),
+        ..BatchFigures::default()
+    };
+    let page = html(&of(Source::Batches((1..=40).map(batch).collect())));
+    let plot = page.split("<figure>").find(|figure| figure.contains("by batch size")).unwrap();
+    assert_eq!(plot.matches("<rect").count(), 40);
+    assert_eq!(plot.matches(&format!("y=\"{:.1}\"", 208.0)).count(), 8, "{plot}");
 }
 
 #[test]

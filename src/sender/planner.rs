@@ -14,6 +14,7 @@ use super::candidate::{Candidate, Refusal, Refusals};
 use super::chunks::{Chunks, read_chunks};
 use super::suppressed::Suppressed;
 use super::unfilled::Unfilled;
+use crate::api::broadcast_status::{self, MAX_SAMPLES};
 use crate::audience::{FaultKind, Materials, Place, Recipient, RowError, SourceError};
 use crate::content::MessageTemplate;
 use crate::delivery::plural::counted;
@@ -21,10 +22,6 @@ use crate::ledger::exchange::{BroadcastId, LEASE};
 use crate::ledger::plan::{Dropped, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerError, SenderLedger};
 use crate::provider::Provider;
-
-/// Rendered samples kept for people, and how much of each.
-const SAMPLES: usize = 5;
-const SAMPLE_CHARACTERS: usize = 200;
 
 /// How often a plan is begun anew because a source broke off. One that does so more often is no source for one reading.
 const MAX_RESTARTS: u32 = 2;
@@ -367,10 +364,10 @@ impl<L: SenderLedger> Planner<'_, L> {
     }
 
     fn sample(&mut self, row: &PlanRow, template: &MessageTemplate) {
-        if self.samples.len() < SAMPLES
+        if self.samples.len() < MAX_SAMPLES
             && let Ok(rendered) = template.render(&row.vars)
         {
-            self.samples.push(template.sample(&rendered).chars().take(SAMPLE_CHARACTERS).collect());
+            self.samples.push(broadcast_status::sample(&template.sample(&rendered)));
         }
     }
 }

@@ -74,6 +74,9 @@ fn recipients_are_read_by_who_may_and_sent_to_again_once() {
     // An answer that ends it for a recipient, and is no opt-out: they are sent to again.
     let stage = Stage::with_channel("plugin-read", &["--latency", "20-50", "--fail", "10/2018278=0.3"], 100);
     stage.apply(&stage.broadcast("sale", 300, ""));
+    let watched = broadcast(&stage, &["status", "sale", "-w"]).unwrap();
+    let last = watched.lines().last().unwrap();
+    assert!(watched.lines().count() > 1 && last.starts_with("Complete (DeliveredWithFailures); "), "{watched}");
     let status = stage.await_end("sale", "DeliveredWithFailures");
     let failed = usize::try_from(status["recipients"]["failed"].as_i64().unwrap()).unwrap();
     assert!(failed > 0, "{status}");

@@ -391,8 +391,10 @@ async fn what_a_sender_says_is_cut_to_what_a_status_holds() {
         warnings: words(MAX_PLAN_WARNING + 1, MAX_PLAN_WARNINGS + 1),
     };
     world.ledger.seal_plan(ticket, &said).await.unwrap();
-    let cut =
-        PlanWords { samples: words(MAX_SAMPLE, MAX_SAMPLES), warnings: words(MAX_PLAN_WARNING, MAX_PLAN_WARNINGS) };
+    let cut = PlanWords {
+        samples: vec![format!("{}…", "x".repeat(MAX_SAMPLE - 1)); MAX_SAMPLES],
+        warnings: words(MAX_PLAN_WARNING, MAX_PLAN_WARNINGS),
+    };
     assert_eq!(world.snapshot(broadcast).await.words, cut);
 
     let trouble = Trouble { reason: "not a reason".to_owned(), message: "x".repeat(MAX_TROUBLE_MESSAGE + 1) };

@@ -234,3 +234,39 @@ fn a_command_that_means_nobody_or_nothing_is_refused() {
         .exits(1)
         .says(&["not one MessageChannel other", "default/page"]);
 }
+
+#[test]
+fn a_channel_as_a_cluster_prints_it_says_whose_contacts_are_meant() {
+    let stage = Stage::open(&[]);
+    let (channel, secret) =
+        stage.channel(200).split_once("---\n").map(|(one, two)| (one.to_owned(), two.to_owned())).unwrap();
+    let inside = |document: &str, name: &str| {
+        document.replacen(
+            &format!("metadata: {{name: {name}}}"),
+            &format!("metadata: {{name: {name}, namespace: marketing}}"),
+            1,
+        )
+    };
+    // As `kubectl get -o yaml` has it: with what the API server and the operator have added.
+    let printed = channel.replacen(
+        "metadata: {name: page}",
+        "metadata: {name: page, namespace: marketing, uid: 7c1e1f2a-0000-4000-8000-000000000001, generation: 2, \
+         resourceVersion: \"41\", creationTimestamp: \"2026-01-01T00:00:00Z\", managedFields: [{manager: kubectl, operation: Apply}]}",
+        1,
+    ) + "status: {observedGeneration: 2, rate: {configuredPerMinute: 12000, effectivePerMinute: 12000}}\n";
+    let access = ["--channel", "page", "-f", "-", "--ledger", "sqlite:ledger.sqlite"];
+    let words: Vec<&str> =
+        ["contacts", "tag", "1", "2", "--tag", "vip", "-o", "json"].into_iter().chain(access).collect();
+    let done = counts(Running::spawn(&mut stage.herald(&words), Some(printed.as_bytes())).wait());
+    assert_eq!(done["tagsAdded"], 2);
+    // Those of the channel in its namespace, and of no other.
+    let vips = |channel: String, secret: String, place: &str| {
+        let broadcast =
+            to_contacts("vips", "{tags: [vip]}").replacen("{name: vips}", &format!("{{name: vips{place}}}"), 1);
+        stage.write("run.yaml", [channel, secret, broadcast].join("---\n"));
+        stage.run(&["-o", "json"])
+    };
+    let theirs = vips(inside(&channel, "page"), inside(&secret, "page"), ", namespace: marketing");
+    assert_eq!(theirs.exits(0).json()[0]["status"]["recipients"]["sent"], 2);
+    vips(channel, secret, "").exits(1).says(&["the audience is empty"]);
+}

@@ -3,24 +3,28 @@
 // All of this is a test; what fails here is a failed test.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use super::receiver::Receiver;
 use super::run_support::audience_server::{AudienceServer, Reply};
+use super::run_support::{Finished, Running};
 use clap::Parser;
 use herald::api::admission::Admission;
 use herald::local::RunOptions;
 use herald::local::manifest::{Manifest, Purpose};
 use herald::local::manifest_document::ManifestInput;
-use herald::simulator::{Simulator, SimulatorOptions};
+use herald::simulator::{Simulator, SimulatorError, SimulatorOptions};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-/// Far above what a small broadcast takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Far above what a small broadcast takes on a busy machine, which needs that long of an hour.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
 struct CommandLine {
@@ -34,7 +38,7 @@ struct SimulatorLine {
     options: SimulatorOptions,
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -114,24 +118,47 @@ async fn run_with(
     name: &str,
     others: &[(&str, &str)],
 ) -> (i32, Value, Value) {
-    let options = SimulatorLine::parse_from([&["simulator", "--listen", "127.0.0.1:0"], flags].concat()).options;
-    let simulator = Simulator::bind(options).await.unwrap();
-    let address = simulator.address();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let playing = tokio::spawn(simulator.run(stopped));
-    let ran = run_at(folder, address, name, others).await;
-    drop(stop);
-    playing.await.unwrap().unwrap();
+    let played = Played::start(flags).await;
+    let ran = run_at(folder, played.address, name, others).await;
+    played.end().await;
     ran
 }
 
+/// A simulator that plays until it is told to end.
+pub struct Played {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    playing: JoinHandle<Result<(), SimulatorError>>,
+}
+
+impl Played {
+    pub async fn start(flags: &[&str]) -> Played {
+        let options = SimulatorLine::parse_from([&["simulator", "--listen", "127.0.0.1:0"], flags].concat()).options;
+        let simulator = Simulator::bind(options).await.unwrap();
+        let address = simulator.address();
+        let (stop, stopped) = oneshot::channel::<()>();
+        Played { address, stop, playing: tokio::spawn(simulator.run(stopped)) }
+    }
+
+    pub async fn end(self) {
+        drop(self.stop);
+        self.playing.await.unwrap().unwrap();
+    }
+}
+
 /// The same against a simulator that is there.
-async fn run_at(
+pub async fn run_at(
     folder: &tempfile::TempDir,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     name: &str,
     others: &[(&str, &str)],
 ) -> (i32, Value, Value) {
+    let running = start_at(folder, address, name, others);
+    ended(running, address).await
+}
+
+/// Begins it, and lets it run.
+pub fn start_at(folder: &tempfile::TempDir, address: SocketAddr, name: &str, others: &[(&str, &str)]) -> Running {
     let exchange = |text: String| others.iter().fold(text, |text, (word, other)| text.replace(word, other));
     let example = root().join("examples").join(name);
     let copy = folder.path().join(name);
@@ -140,27 +167,25 @@ async fn run_at(
     fs::write(&copy, exchange(text.replace("127.0.0.1:8091", &address.to_string()))).unwrap();
 
     let (variables, words) = command(&example);
-    let words: Vec<String> = words
+    let words = words
         .into_iter()
-        .map(|word| if word == format!("examples/{name}") { copy.display().to_string() } else { word })
-        .collect();
+        .map(|word| if word == format!("examples/{name}") { copy.display().to_string() } else { word });
     let variables = variables.into_iter().map(|(name, value)| (name, exchange(value)));
-    let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
-    let running = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
-        .args(words)
-        .args(["-o", "json", "--ledger", &ledger])
-        .envs(variables)
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
-    let told = String::from_utf8_lossy(&stderr).into_owned();
-    let line: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {told}"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
+    command.args(words).args(["-o", "json", "--ledger", &ledger(folder)]).envs(variables).current_dir(root());
+    Running::spawn(&mut command, None)
+}
 
-    let url = format!("http://{address}/_simulator/summary");
-    let counted = get(&url).await;
-    (status.code().unwrap(), line["status"].clone(), counted)
+pub fn ledger(folder: &tempfile::TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("ledger.sqlite").display())
+}
+
+/// Waits for its end; the exit code, the status it printed and what the simulator has counted.
+pub async fn ended(running: Running, address: SocketAddr) -> (i32, Value, Value) {
+    let Finished { code, stdout, stderr } = tokio::task::block_in_place(|| running.wait());
+    let line: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let counted = get(&format!("http://{address}/_simulator/summary")).await;
+    (code.unwrap(), line["status"].clone(), counted)
 }
 
 #[expect(clippy::disallowed_methods, reason = "asks the simulator for its count, sends nobody anything")]
@@ -215,49 +240,17 @@ async fn the_example_that_sends_again_reaches_those_who_failed_before() {
 async fn the_example_of_contacts_reaches_whom_the_channel_knows() {
     let folder = tempfile::tempdir().unwrap();
     // One simulator for both: another port is another account, which knows nobody.
-    let options = SimulatorLine::parse_from(["simulator", "--listen", "127.0.0.1:0"]).options;
-    let simulator = Simulator::bind(options).await.unwrap();
-    let address = simulator.address();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let playing = tokio::spawn(simulator.run(stopped));
-    let (code, status, _) = run_at(&folder, address, "http.yaml", &[]).await;
+    let played = Played::start(&[]).await;
+    let (code, status, _) = run_at(&folder, played.address, "http.yaml", &[]).await;
     assert_eq!((code, &status["recipients"]["sent"]), (0, &3.into()));
-    let (code, status, counted) = run_at(&folder, address, "contacts.yaml", &[]).await;
+    let (code, status, counted) = run_at(&folder, played.address, "contacts.yaml", &[]).await;
     assert_eq!((code, &status["recipients"]["sent"], &counted["accepted"]), (0, &3.into(), &6.into()), "{status}");
-    drop(stop);
-    playing.await.unwrap().unwrap();
+    played.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_of_a_list_in_a_secret_reaches_all_three() {
     reaches_all_three("secret-list.yaml").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_campaign_reaches_its_first_part_less_those_who_opted_out_and_is_reported() {
-    let folder = tempfile::tempdir().unwrap();
-    // The example is quiet at night; a test has to run then, too.
-    let hour = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() / 3_600 % 24;
-    let later = |hours: u64| format!("{:02}:00", (hour + hours) % 24);
-    let quiet = format!("{{start: \"{}\", end: \"{}\", timeZone: UTC}}", later(8), later(16));
-    let others = [("{start: \"21:00\", end: \"08:00\", timeZone: Europe/Berlin}", quiet.as_str())];
-    let (code, status, counted) = run_with(&folder, &[], "campaign.yaml", &others).await;
-    assert_eq!(
-        (code, &status["plan"]["excluded"], &status["recipients"]["sent"]),
-        (0, &3.into(), &500.into()),
-        "{status}"
-    );
-    assert_eq!((&counted["recipients_accepted"], &counted["accepted_twice"]), (&500.into(), &0.into()));
-
-    let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
-    let page = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
-        .args(["report", "-f", "examples/campaign.yaml", "-o", "html", "--ledger", &ledger])
-        .current_dir(root())
-        .output()
-        .await
-        .unwrap();
-    let page = String::from_utf8(page.stdout).unwrap();
-    assert!(page.contains("default/summer-collection") && page.matches("<svg").count() == 4, "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

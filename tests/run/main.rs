@@ -26,6 +26,7 @@ mod retry_after;
 #[path = "../run_support/mod.rs"]
 mod run_support;
 mod suppression;
+mod timed_examples;
 mod unreachable;
 mod uploads;
 mod uploads_telegram;

@@ -181,3 +181,42 @@ fn each_shell_has_a_script_and_kubectl_its_candidates() {
     let told = Running::spawn(&mut command, None).wait().exits(0).stdout;
     assert!(told.starts_with("status\t") && told.ends_with("\n:4\n"), "{told}");
 }
+
+#[test]
+fn whoever_approves_a_long_text_sees_its_end_or_that_it_goes_on() {
+    let stage = Stage::open(&[]);
+    let document = |name: &str, text: &str| {
+        let spec =
+            format!("  suspend: true\n  audience: {{recipients: [{{id: \"1\"}}]}}\n  content: {{text: \"{text}\"}}\n");
+        broadcast(name, &spec)
+    };
+    // As long as Messenger takes it, and an endpoint of one's own that takes any length.
+    let whole = format!("{} and to stop, say STOP", "ü".repeat(1_976));
+    let endless = format!("{} and to stop, say STOP", "ü".repeat(2_048));
+    let endpoint = format!(
+        "apiVersion: herald.dev/v1alpha1\nkind: MessageChannel\nmetadata: {{name: own}}\nspec:\n  http: {{url: \"{}/send\"}}\n  rate: {{messages: 50}}\n",
+        stage.base_url
+    );
+    let elsewhere = document("two-endless", &endless).replace("name: page", "name: own");
+    stage.documents(100, &[document("one-whole", &whole), endpoint, elsewhere]);
+    let cut = format!("{}…", "ü".repeat(2_047));
+    let told = preview(&stage, &[]).exits(0).stdout;
+    let planned_by_plugin = plugin(&stage, &["-f", "run.yaml"]).exits(0).stdout;
+    let run = stage.run(&["-o", "json"]).exits(0);
+    for sample in [&whole, &cut] {
+        let line = format!("  sample: {sample}\n");
+        assert!(told.contains(&line) && planned_by_plugin.contains(&line), "{told}\n{planned_by_plugin}");
+    }
+    for json in
+        [preview(&stage, &["-o", "json"]).exits(0).json(), plugin(&stage, &["-f", "run.yaml", "-o", "json"]).json()]
+    {
+        assert_eq!(
+            (&json[0]["plan"]["samples"][0], &json[1]["plan"]["samples"][0]),
+            (&whole.as_str().into(), &cut.as_str().into())
+        );
+    }
+    // What a status says, which `kubectl broadcast preview NAME` shows.
+    let status = run.json();
+    let samples = [0, 1].map(|place| status[place]["status"]["plan"]["samples"][0].as_str().unwrap().to_owned());
+    assert_eq!(samples, [whole, cut]);
+}

@@ -59,6 +59,14 @@ fn a_report_counts_every_request_that_the_provider_got() {
     }
     let csv = report(&stage, &["-o", "csv", "--table", "batches"]).exits(0).stdout;
     assert_eq!(csv.lines().count(), 7, "{csv}");
+    let sizes = report(&stage, &["-o", "csv", "--table", "sizes"]).exits(0).stdout;
+    assert!(sizes.lines().nth(1).unwrap().starts_with("10,6,") && sizes.lines().count() == 2, "{sizes}");
+    let summary = report(&stage, &["-o", "csv", "--table", "summary"]).exits(0).stdout;
+    let mut lines = summary.lines().map(|line| line.split(','));
+    let totals: std::collections::BTreeMap<&str, &str> = lines.next().unwrap().zip(lines.next().unwrap()).collect();
+    assert_eq!(totals["requests"], requests.len().to_string());
+    assert_eq!(totals["sent"], accepted.to_string());
+    assert_eq!(totals["p95_ms"], quantile("p95Ms").to_string());
 }
 
 #[test]
@@ -68,7 +76,7 @@ fn the_page_of_a_report_has_its_plots_and_asks_nobody_for_anything() {
     stage.run(&[]).exits(0);
     let page = report(&stage, &["-o", "html"]).exits(0).stdout;
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-    assert_eq!(page.matches("<svg").count(), 4, "rate, latency, batches and their latencies");
+    assert_eq!(page.matches("<svg").count(), 5, "rate, latency, batches, their latencies and their sizes");
     for part in
         ["A second, over spans of", "Answers by the time they took", "Recipients settled a second, by batch", "p95"]
     {

@@ -23,7 +23,7 @@ use super::message::{
     TAKE_NOTIFICATIONS, TAKE_WRITE_BACKS, TROUBLE, VERSION,
 };
 use super::refusal::{Cause, Refusal};
-use crate::api::broadcast_status::{MAX_PLAN_WARNING, MAX_PLAN_WARNINGS, MAX_SAMPLE, MAX_SAMPLES};
+use crate::api::broadcast_status::{self, MAX_PLAN_WARNING, MAX_PLAN_WARNINGS, MAX_SAMPLES};
 use crate::ledger::attachments::AttachmentsRequest;
 use crate::ledger::audience::AudienceQuery;
 use crate::ledger::brief::Trouble;
@@ -120,12 +120,10 @@ async fn audience_page<L: SenderLedger, G: Gatekeeper>(
 
 async fn seal_plan<L: SenderLedger, G: Gatekeeper>(State(api): Shared<L, G>, call: Call<SealPlan>) -> Response {
     let SealPlan { ticket, words: PlanWords { samples, warnings } } = call.body;
-    let cut = |texts: Vec<String>, most: usize, longest: usize| {
-        texts.into_iter().take(most).map(|text| text.chars().take(longest).collect()).collect()
-    };
+    let warnings = warnings.into_iter().take(MAX_PLAN_WARNINGS);
     let words = PlanWords {
-        samples: cut(samples, MAX_SAMPLES, MAX_SAMPLE),
-        warnings: cut(warnings, MAX_PLAN_WARNINGS, MAX_PLAN_WARNING),
+        samples: samples.iter().take(MAX_SAMPLES).map(|text| broadcast_status::sample(text)).collect(),
+        warnings: warnings.map(|text| text.chars().take(MAX_PLAN_WARNING).collect()).collect(),
     };
     answer(api.ledger.seal_plan(ticket, &words).await)
 }

@@ -44,7 +44,7 @@ fn kstatus(object: &Value) -> &'static str {
 fn every_state_is_read_as_it_is_meant() {
     type Bend = fn(&mut World);
     let planned: Bend = |world| world.seal(10, 10);
-    let cases: [(&str, &[Bend], BroadcastState, &str); 17] = [
+    let cases: [(&str, &[Bend], BroadcastState, &str); 18] = [
         ("new", &[], BroadcastState::Pending, "InProgress"),
         ("planning", &[|world| world.snapshot.planning = true], BroadcastState::Planning, "InProgress"),
         ("plan refused", &[|world| world.trouble("InvalidRow")], BroadcastState::Pending, "Failed"),
