@@ -18,6 +18,8 @@ use crate::api::{BroadcastMessage, Condition, ConditionStatus};
 
 /// Who owns the fields of a status.
 const FIELD_MANAGER: &str = "herald";
+/// The longest action of an event, in bytes: what Kubernetes takes.
+const MAX_ACTION: usize = 128;
 /// The longest note of an event, in bytes: the API server's bound.
 const MAX_NOTE: usize = 1_024;
 
@@ -113,7 +115,7 @@ impl StatusWriter {
                 type_: if transition.warning { EventType::Warning } else { EventType::Normal },
                 reason: transition.reason.to_owned(),
                 note: Some(cut(&transition.note, MAX_NOTE).to_owned()),
-                action: "Reconcile".to_owned(),
+                action: action(transition),
                 secondary: None,
             };
             let name = object.name_any();
@@ -129,6 +131,13 @@ impl StatusWriter {
     }
 }
 
+/// Events of one reason and action are counted as one, with the note of the first: so each cause of a stall is an action of
+/// its own, by the word that its note begins with.
+fn action(transition: &Transition) -> String {
+    let cause = transition.note.split_once(':').filter(|_| transition.reason == "Stalled");
+    cause.map_or("Reconcile", |(cause, _)| cut(cause, MAX_ACTION)).to_owned()
+}
+
 /// At most so many bytes, whole characters.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
@@ -137,6 +146,14 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_cause_of_a_stall_is_an_event_of_its_own_and_other_turns_are_counted_together() {
+        let of = |reason, note: &str| action(&Transition { warning: true, reason, note: note.to_owned() });
+        assert_eq!(of("Stalled", "SecretNotFound: there is no Secret shop"), "SecretNotFound");
+        assert_eq!(of("Stalled", "ChannelNotFound: there is no MessageChannel shop"), "ChannelNotFound");
+        assert_eq!(of("Resumed", "no longer suspended: it goes on"), "Reconcile");
+    }
 
     #[test]
     fn a_note_is_cut_between_characters() {
