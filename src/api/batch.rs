@@ -111,8 +111,8 @@ pub struct MessageBatchStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// What the batch is doing: `Pending`, `Sending` (a sender holds it), `Waiting` (only retries, quiet
-    /// hours or throttling left), `Complete` or `Cancelled`.
+    /// What the batch is doing: `Pending`, `Sending` (a sender holds it), `Waiting` (begun, and nobody of it is taken now: only
+    /// answers, retries, quiet hours or throttling are waited for, or it is paused), `Complete` or `Cancelled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BatchState>,
     /// The sender that works on it, and since when; absent while nobody does.
