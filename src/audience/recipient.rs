@@ -174,7 +174,7 @@ pub(super) fn check_variable(name: &str, value: &str) -> Result<(), (String, &'s
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownColumns {
     /// They say something of a recipient beside the variables: they are not counted among those, and may be as long as
-    /// [`MAX_BESIDE_CHARACTERS`].
+    /// `MAX_BESIDE_CHARACTERS`.
     pub beside: &'static [&'static str],
     /// A column whose name is nearly one of these is refused where that one is not there: it would be a variable, and nobody
     /// would see that it means nothing.

@@ -1,8 +1,8 @@
 //! WhatsApp Cloud API: text messages, media and approved templates of a business phone number. Media are uploaded once
-//! ([`media`]), or named by their links.
+//! ([`mod@media`]), or named by their links.
 //!
 //! Facts are from the WhatsApp pages on text and media messages, templates, phone numbers and errors of June and July 2026; the
-//! meaning of each error is in [`errors`] with its own source. How templates are filled in is in [`template`].
+//! meaning of each error is in [`errors`] with its own source. How templates are filled in is in `template`.
 
 pub mod callback;
 pub mod errors;
