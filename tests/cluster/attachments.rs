@@ -49,7 +49,7 @@ fn each_is_uploaded_once_whoever_sends_and_films_go_out_at_their_own_rate() {
     let (pictures, films): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|line| line.attachments[0].starts_with("image"));
     for of_kind in [&pictures, &films] {
-        assert!(of_kind[0].attachments[0].contains(" attachment_id:"), "{:?}", of_kind[0]);
+        assert!(of_kind[0].attachments[0].contains(" kept:"), "{:?}", of_kind[0]);
         assert!(of_kind.iter().all(|line| line.attachments == of_kind[0].attachments), "one upload serves everybody");
     }
     waits.assert_pace_of_arrivals("films", &films, FILMS_A_SECOND);

@@ -157,7 +157,7 @@ fn the_examples_that_wait_for_a_time_say_so_and_go_on_when_it_is_taken_back() {
     stage.apply(&example(&stage, "scheduled.yaml"));
     stage.apply(&news);
     let message = stage.await_condition("new-year", "Ready", "Scheduled");
-    assert!(message.ends_with("; it begins at 2030-01-01T00:00:00Z"), "{message}");
+    assert!(message.ends_with("; it begins at 2040-01-01T00:00:00Z"), "{message}");
     assert_eq!(stage.status("new-year")["state"], "Scheduled");
     stage.assert_verdict("new-year", "Current");
     await_that("the plan", || stage.count("new-year", "planned") == 2);
