@@ -1,5 +1,6 @@
 //! Senders that crash, freeze and lose, repeat and delay their exchanges at random, against the real ledgers. The
-//! provider's own record is the judge: nobody is lost, stranded or messaged twice.
+//! provider's own record is the judge: nobody is lost, stranded or messaged twice, and nobody once a list has named them.
+//! Whoever is sent to is written down elsewhere at least once, as the target's own record says, when faults stop.
 //!
 //! `HERALD_FAULT_RUNS` says how many runs there are of each kind.
 
@@ -17,6 +18,10 @@ mod only_postgres;
 mod postgres_server;
 #[path = "ledger_faults/simulated.rs"]
 mod simulated;
+#[path = "ledger_faults/suppression.rs"]
+mod suppression;
+#[path = "ledger_faults/write_backs.rs"]
+mod write_backs;
 
 use backend::Backend;
 use simulated::{CALM, Faults, run_many};
@@ -33,21 +38,22 @@ async fn without_faults_everybody_is_sent_and_nobody_is_unknown<L: Backend>() {
 }
 
 async fn lost_repeated_and_delayed_exchanges_cost_nobody_and_leave_nobody_unknown<L: Backend>() {
-    let faults = Faults { network: true, provider: true, pauses: true, ..CALM };
+    let faults = Faults { network: true, provider: true, pauses: true, lists: true, ..CALM };
     let verdict = run_many::<L>(0..runs::<L>(), faults).await;
     assert_eq!(verdict.wrong, Vec::<String>::new());
     assert_eq!(verdict.unknown, 0);
 }
 
 async fn crashes_and_freezes_with_a_journal_never_repeat_or_lose_anybody<L: Backend>() {
-    let faults = Faults { network: true, crashes: true, provider: true, lost_answers: true, pauses: true, ..CALM };
+    let faults =
+        Faults { network: true, crashes: true, provider: true, lost_answers: true, pauses: true, lists: true, ..CALM };
     let verdict = run_many::<L>(100..100 + runs::<L>(), faults).await;
     assert_eq!(verdict.wrong, Vec::<String>::new());
     assert!(verdict.unknown > 0, "the faults must have reached somebody");
 }
 
 async fn crashes_without_a_journal_leave_more_unknown_but_repeat_nobody<L: Backend>() {
-    let faults = Faults { network: true, crashes: true, journal: false, lost_answers: true, ..CALM };
+    let faults = Faults { network: true, crashes: true, journal: false, lost_answers: true, lists: true, ..CALM };
     let verdict = run_many::<L>(200..200 + runs::<L>(), faults).await;
     assert_eq!(verdict.wrong, Vec::<String>::new());
     assert!(verdict.unknown > 0);

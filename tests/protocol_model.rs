@@ -4,6 +4,11 @@
 //!
 //! Time is not modelled: whatever may happen by time alone (a lease that runs out, a slot that passes) may happen at any
 //! moment, which is more than any clock allows. What could happen without end has a budget.
+//!
+//! Lists of people who get nothing are part of it, since one is read while other senders hold people. Writing down elsewhere whom
+//! a message was sent to is not: somebody is owed from the transaction that records the outcome on, which is one step here, and
+//! what follows is a queue beside the exchange that changes nothing it looks at. `ledger_agreement` and `ledger_faults` judge that.
+//! Attachments and rate classes decide when somebody is taken, or what the message says, and never whether.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -109,6 +114,21 @@ fn a_copy_of_a_request_that_arrives_late_takes_nobody_from_anybody() {
     holds(Faults { copies: 1, ended_leases: 1, ..Faults::default() });
     let faults = Faults { copies: 1, crashes: 1, ..Faults::default() };
     assert_eq!(broken(Protocol { faults, journal: false, ..Protocol::default() }), Vec::<&str>::new());
+}
+
+#[test]
+fn whom_a_list_names_at_any_moment_is_given_to_nobody_after_it() {
+    holds(Faults { lists: 1, crashes: 1, ..Faults::default() });
+    holds(Faults { lists: 1, refusals: 1, ended_leases: 1, ..Faults::default() });
+    holds(Faults { lists: 1, copies: 1, ..Faults::default() });
+    holds_in_parts(Faults { lists: 1, passed_slots: 1, lost_answers: 1, ..Faults::default() }, true);
+}
+
+#[test]
+fn who_is_in_flight_and_forgotten_by_a_list_is_given_away_again() {
+    let faults = Faults { lists: 1, crashes: 1, ..Faults::default() };
+    let rules = Rules { lists_stay: false, ..Rules::ALL };
+    assert!(breaks(Protocol { faults, rules, ..Protocol::default() }, [world::ON_A_LIST]));
 }
 
 #[test]

@@ -1,19 +1,28 @@
-//! What is asked of the ledgers beside sending: by receivers of call-backs, by people, and by who posts to endpoints.
+//! What is asked of the ledgers beside sending: by receivers of call-backs, by people, by who posts to endpoints, and by who
+//! writes down elsewhere whom messages were sent to.
 
 use std::collections::BTreeMap;
 
+use herald::api::WriteBackTarget;
 use herald::delivery::correlation::Correlation;
+use herald::delivery::outcome::Fault;
 use herald::delivery::provider_event::{News as Told, ProviderEvent, Which};
 use herald::delivery::time::Timestamp;
 use herald::ledger::{
-    Contact, ContactRow, Contacts, ContactsFilter, NotificationReport, OptedOut, Posted, ReceiverLedger,
-    ReportNotifications, SenderLedger, TakeNotifications,
+    Contact, ContactRow, Contacts, ContactsFilter, NotificationReport, OptedOut, Posted, PutOff, ReceiverLedger,
+    RefusedPerson, ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks,
 };
 
+use super::attachments::Asked;
 use super::contacts::{Brought, Known, TAGS};
-use super::driver::{Case, HOOK, agreed, on_each};
+use super::declarations::{HOOK, write_back};
+use super::driver::{Case, agreed, on_each};
 use super::model::{Heard, PEOPLE};
 use super::outbox;
+use super::write_backs::{self, Fate, OF_PERSON, OF_TARGET};
+
+/// Who was given it, of which broadcast, for which target.
+pub type Page = (usize, usize, WriteBackTarget);
 
 fn name(person: usize) -> String {
     format!("person-{person}")
@@ -124,6 +133,71 @@ impl Case<'_> {
                 .report_notifications(&ReportNotifications { broadcast: ids[0], holder: holder.clone(), reports })
                 .await
         }))
+    }
+
+    fn writer(&self, writer: usize) -> String {
+        format!("{}-writer-{writer}", self.account().namespace)
+    }
+
+    /// How long who was refused waits is not known: they are waited for where much hangs on it.
+    pub async fn take_write_backs(&mut self, page: Page) -> Result<(), String> {
+        let (writer, which, target) = page;
+        while let Some(until) = self.model.broadcasts[which].debts.uncertain_until(target, self.model.now) {
+            self.pass(until - self.model.now);
+        }
+        let holder = self.writer(writer);
+        let pages = on_each!(self, |ledger, ids| async {
+            let request = TakeWriteBacks { broadcast: ids[which], holder: holder.clone(), target };
+            ledger.take_write_backs(&request).await
+        });
+        let pages: Vec<_> = pages.into_iter().map(Result::unwrap).collect();
+        self.model.take_write_backs(which, target, writer, &pages)?;
+        if let (Some(named), people) = (&pages[0].write_back, &pages[0].people) {
+            let edition = (0..=u8::MAX).find(|edition| write_back(target, *edition) == *named);
+            self.pages.insert(page, (edition.unwrap(), people.iter().map(|owed| owed.seq as usize).collect()));
+        }
+        Ok(())
+    }
+
+    pub async fn report_write_backs(&mut self, page: Page, fates: &[Fate], put_off: bool) -> Result<(), String> {
+        let (writer, which, target) = page;
+        let Some((edition, people)) = self.pages.get(&page) else { return Ok(()) };
+        let fate_of = |place: usize| match fates.len() {
+            0 if place + 1 == people.len() => Fate::Refused,
+            0 => Fate::Done,
+            many => fates[place % many],
+        };
+        let of = |fate: Fate| {
+            let fated = people.iter().enumerate().filter(|(place, _)| fate_of(*place) == fate);
+            fated.map(|(_, person)| *person).collect::<Vec<usize>>()
+        };
+        let wish = self.model.broadcasts[which].debts.wish(target);
+        let put_off = put_off && wish.is_some();
+        let told = write_backs::Told { edition: *edition, done: of(Fate::Done), refused: of(Fate::Refused), put_off };
+        self.model.report_write_backs(which, target, writer, &told, wish);
+        let fault = |code: &str| Fault::new("Modelled", Some(code.to_owned()), "words");
+        let refused = |person: &usize| RefusedPerson { seq: *person as i64, fault: fault(OF_PERSON) };
+        let holder = self.writer(writer);
+        agreed(on_each!(self, |ledger, ids| async {
+            let report = ReportWriteBacks {
+                broadcast: ids[which],
+                holder: holder.clone(),
+                write_back: write_back(target, told.edition),
+                done: told.done.iter().map(|person| *person as i64).collect(),
+                refused: told.refused.iter().map(refused).collect(),
+                put_off: put_off.then(|| PutOff {
+                    fault: fault(OF_TARGET),
+                    retry_after_ms: wish.map(|seconds| seconds as u64 * 1_000),
+                }),
+            };
+            ledger.report_write_backs(&report).await
+        }))
+    }
+
+    pub async fn ask_attachments(&mut self, which: usize, asked: &Asked) -> Result<(), String> {
+        let expected = self.model.ask_attachments(asked);
+        let kept = on_each!(self, |ledger, ids| async { ledger.attachments(&asked.request(ids[which])).await });
+        expect("kept", &agreed(kept)?, &expected)
     }
 
     pub async fn compare_contacts(&self) -> Result<(), String> {

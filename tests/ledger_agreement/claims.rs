@@ -3,7 +3,7 @@
 use herald::delivery::recipient::RecipientState::Inflight;
 use herald::ledger::exchange::ExchangeRequest;
 
-use super::{Broadcast, LEASE, PEOPLE, Row, range};
+use super::{Broadcast, LEASE, Row, range};
 
 impl Broadcast {
     /// From the batch that is held, then from the first others that are free, each in order.
@@ -14,7 +14,7 @@ impl Broadcast {
         if parts > 1 && proven {
             self.go_back_for_parts(holder, now);
         }
-        let unproven_and_busy = !proven && self.in_flight(0..PEOPLE, holder);
+        let unproven_and_busy = !proven && self.in_flight(0..self.rows.len(), holder);
         if let Some(held) = self.batches.iter().position(|batch| batch.holder.as_deref() == Some(holder)) {
             let probation = self.batches[held].probation;
             let busy = unproven_and_busy || (probation && self.in_flight(range(held), holder));
@@ -104,7 +104,9 @@ impl Broadcast {
             row.given_up = false;
             taken += 1;
         }
-        self.begun |= taken > 0;
+        if taken > 0 {
+            self.begun_at.get_or_insert(now);
+        }
         taken
     }
 }

@@ -78,9 +78,12 @@ impl Model {
     /// Whether somebody wants messages; what is pending for whom does not is skipped. How many had not said so before, and
     /// how many were skipped by it.
     pub fn opt(&mut self, person: usize, out: bool) -> (u64, u64) {
+        let news = u64::from(self.has_opted_out(person) != out);
+        if !out && news == 0 {
+            return (0, 0);
+        }
         // Who has opted out by an answer meanwhile is swept first.
         let before = self.sweep();
-        let news = u64::from(self.has_opted_out(person) != out);
         if out || news > 0 {
             self.set_opted_out(person, out);
         }

@@ -4,34 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use herald::api::Content;
-use herald::api::content::{Attachment, AttachmentType};
-use herald::api::{NotificationEndpoint, NotificationEvent, SecretKeyRef};
-use herald::delivery::backoff::RetryPolicy;
-use herald::delivery::pacing::NORMAL_WEIGHT;
-use herald::delivery::quiet_hours::QuietHours;
-use herald::delivery::rate::Rate;
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
-use herald::ledger::plan::PlanRow;
+use herald::ledger::plan::{PlanRow, PlanTicket};
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::sqlite::SqliteLedger;
-use herald::ledger::{Clock, Declaration, Figures, Inspect, Ledger, LedgerError, Outbox, Outcomes, SenderLedger};
+use herald::ledger::{Clock, Figures, Inspect, Ledger, LedgerError, Outbox, Outcomes, SenderLedger};
 
-use super::model::{Answer, BATCH, MAX_TRIES, Model, PARTS, PEOPLE, Rule, Says, View};
+use super::calls::Page;
+use super::declarations::{self, Wish, declaration};
+use super::model::{Answer, Model, NAMED, PEOPLE, Rule, Says, View};
 use super::operations::{Operation, SENDERS, Tell};
 use super::postgres_server::fresh_ledger;
-
-/// So many a second that slots never decide who is taken, not even at the brake's floor.
-const RATE: u32 = 100_000;
+use super::write_backs;
 
 /// The ledgers; every case has a namespace of its own in them.
 pub struct Ledgers {
     pub sqlite: SqliteLedger,
     pub postgres: Option<PostgresLedger>,
-    clock: Arc<ManualClock>,
+    pub clock: Arc<ManualClock>,
     cases: AtomicU32,
 }
 
@@ -45,17 +38,28 @@ impl Ledgers {
         Ledgers { sqlite, postgres, clock, cases: AtomicU32::new(0) }
     }
 
+    /// A number that no other case has.
+    pub fn next_case(&self) -> u32 {
+        self.cases.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub async fn sums_hold(&self) -> Result<(), String> {
         let mut broken = self.sqlite.audit().await.unwrap();
         if let Some(postgres) = &self.postgres {
             broken.extend(postgres.audit().await.unwrap());
         }
+        if let Some(postgres) = &self.postgres {
+            let (here, there) = (self.sqlite.write_back_totals().await, postgres.write_back_totals().await);
+            let (here, there) = (here.unwrap(), there.unwrap());
+            broken.extend((here != there).then(|| format!("written back in all: {here:?} and {there:?}")));
+        }
         if broken.is_empty() { Ok(()) } else { Err(format!("{broken:?}")) }
     }
 }
-
-pub const ENDPOINT: &str = "crm";
-pub const HOOK: &str = "https://crm.example/hooks";
 
 /// The same call to each ledger, with the ids that it has for the broadcasts; what each answered.
 macro_rules! on_each {
@@ -99,6 +103,12 @@ pub struct Case<'a> {
     pub model: Model,
     /// By ledger, and there by broadcast.
     pub ids: Vec<[BroadcastId; 2]>,
+    /// What was last declared of each broadcast.
+    wishes: [Wish; 2],
+    /// The epochs of the latest plans, which are the same in all ledgers.
+    plans: [i64; 2],
+    /// Who was last taken to be written down, and by which edition of the target.
+    pub pages: BTreeMap<Page, (u8, Vec<usize>)>,
     callers: [Caller; SENDERS],
     born: usize,
     /// Who was given away of each broadcast, the latest last.
@@ -110,13 +120,23 @@ type Seen = (View, Vec<Outcomes>, i64, Figures, Option<Outbox>);
 
 impl<'a> Case<'a> {
     pub async fn begin(ledgers: &'a Ledgers, without: Option<Rule>) -> Case<'a> {
-        let namespace = format!("case-{}", ledgers.cases.fetch_add(1, Ordering::Relaxed));
-        let now = ledgers.clock.now().0 / 1_000_000_000;
+        let namespace = format!("case-{}", ledgers.next_case());
+        let now = ledgers.now().0 / 1_000_000_000;
         let mut case = Case {
             ledgers,
             namespace,
             model: Model::new(now, without),
             ids: Vec::new(),
+            wishes: NAMED.map(|named| Wish {
+                generation: 0,
+                suspended: false,
+                cancelled: false,
+                end: None,
+                lists: 0,
+                named,
+            }),
+            plans: [1; 2],
+            pages: BTreeMap::new(),
             callers: Default::default(),
             born: 0,
             given: Default::default(),
@@ -132,72 +152,20 @@ impl<'a> Case<'a> {
     async fn known<L: Ledger>(&self, ledger: &L) -> [BroadcastId; 2] {
         let mut ids = [BroadcastId(0); 2];
         for (which, id) in ids.iter_mut().enumerate() {
-            *id = ledger.declare(&self.declaration(which, 0, false, false, None)).await.unwrap().id;
-            assert!(plan(ledger, *id).await);
+            *id = ledger.declare(&declaration(&self.namespace, which, &self.wishes[which])).await.unwrap().id;
+            assert_eq!(plan(ledger, *id, &[]).await, Some(self.plans[which]));
         }
         ids
     }
 
     pub fn account(&self) -> AccountKey {
-        AccountKey {
-            namespace: self.namespace.clone(),
-            provider: "messenger".into(),
-            account: "acme".into(),
-            host: "localhost".into(),
-        }
+        declarations::account(&self.namespace)
     }
 
     fn born(&mut self, sender: usize) {
         self.born += 1;
         self.callers[sender] =
             Caller { name: format!("{}-{sender}-{}", self.namespace, self.born), ..Caller::default() };
-    }
-
-    fn declaration(
-        &self,
-        which: usize,
-        generation: i64,
-        suspended: bool,
-        cancelled: bool,
-        end: Option<i64>,
-    ) -> Declaration {
-        let name = format!("{}-{which}", self.namespace);
-        Declaration {
-            namespace: self.namespace.clone(),
-            name: name.clone(),
-            idempotency_key: name.clone(),
-            owner_uid: name,
-            generation,
-            account: self.account(),
-            account_rate: Rate::new(RATE, 1),
-            identity_hash: "same".into(),
-            audience_hash: String::new(),
-            content: content(PARTS[which]),
-            orders: None,
-            sent_tags: Vec::new(),
-            reply_window: None,
-            request_timeout: Span::from_secs(2),
-            rate: None,
-            weight: NORMAL_WEIGHT,
-            retry: RetryPolicy {
-                max_tries: MAX_TRIES,
-                initial_backoff: Span::ZERO,
-                max_backoff: Span::ZERO,
-                ..RetryPolicy::default()
-            },
-            key_is_given: true,
-            recollection: Default::default(),
-            batch_size: Some(BATCH as u32),
-            plan_limit: None,
-            start_at: None,
-            end_at: end.map(|end| Timestamp::from_secs(end) + Span::from_millis(500)),
-            start_by: None,
-            quiet_hours: QuietHours::default(),
-            notifications: if which == 0 { vec![endpoint()] } else { Vec::new() },
-            write_backs: Vec::new(),
-            suspended,
-            cancelled,
-        }
     }
 
     pub async fn step(&mut self, operation: &Operation) -> Result<(), String> {
@@ -221,14 +189,19 @@ impl<'a> Case<'a> {
                 }
             }
             Operation::Crash { sender, told, begun, complete } => self.crash(*sender, told, begun, *complete).await,
-            Operation::Plan { broadcast } => self.plan(*broadcast).await?,
-            Operation::Declare { broadcast, older, suspended, cancelled, ends_in } => {
-                let latest = self.model.broadcasts[*broadcast].generation;
-                let generation = if *older { latest - 1 } else { latest + 1 };
-                let end = ends_in.map(|seconds| self.model.now + seconds);
-                self.model.declare(*broadcast, generation, *suspended, *cancelled, end);
-                let declared = self.declaration(*broadcast, generation, *suspended, *cancelled, end);
-                done(on_each!(self, |ledger, _ids| async { ledger.declare(&declared).await.map(drop) }));
+            Operation::Plan { broadcast, list } => self.plan(*broadcast, list).await?,
+            Operation::Suppress { broadcast, list, late } => self.suppress(*broadcast, list, *late).await?,
+            Operation::Declare { broadcast, older, suspended, cancelled, ends_in, other_lists, named } => {
+                let before = &self.wishes[*broadcast];
+                let wish = Wish {
+                    generation: before.generation + if *older { -1 } else { 1 },
+                    suspended: *suspended,
+                    cancelled: *cancelled,
+                    end: ends_in.map(|seconds| self.model.now + seconds),
+                    lists: (before.lists + u8::from(*other_lists)) % 3,
+                    named: named.unwrap_or(before.named),
+                };
+                self.declare(*broadcast, wish).await;
             }
             Operation::CallBack { broadcast, which, heard } => self.call_back(*broadcast, *which, *heard).await?,
             Operation::Opt { person, out } => self.opt(*person, *out).await?,
@@ -237,19 +210,39 @@ impl<'a> Case<'a> {
             Operation::Write { person, ago } => self.write(*person, *ago).await?,
             Operation::TakeNotifications { poster } => self.take_notifications(*poster).await?,
             Operation::Post { poster, which, told } => self.post(*poster, *which, *told).await?,
+            Operation::TakeWriteBacks { .. }
+            | Operation::ReportWriteBacks { .. }
+            | Operation::WriteBack { .. }
+            | Operation::Attachments { .. } => Box::pin(self.step_beside(operation)).await?,
             other => self.happen(other).await,
         }
         self.compare_contacts().await?;
         self.compare().await
     }
 
+    /// What is done beside the sending.
+    async fn step_beside(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::TakeWriteBacks { writer, broadcast, target } => {
+                self.take_write_backs((*writer, *broadcast, *target)).await
+            }
+            Operation::ReportWriteBacks { writer, broadcast, target, fates, put_off } => {
+                self.report_write_backs((*writer, *broadcast, *target), fates, *put_off).await
+            }
+            Operation::WriteBack { writer, broadcast, target, fates, put_off } => {
+                let page = (*writer, *broadcast, *target);
+                self.take_write_backs(page).await?;
+                self.report_write_backs(page, fates, *put_off).await
+            }
+            Operation::Attachments { broadcast, asked } => self.ask_attachments(*broadcast, asked).await,
+            _ => unreachable!("it is done in the sending"),
+        }
+    }
+
     /// What answers nothing.
     async fn happen(&mut self, operation: &Operation) {
         match *operation {
-            Operation::Pass { seconds } => {
-                self.ledgers.clock.advance(Span::from_secs(seconds));
-                self.model.now += seconds;
-            }
+            Operation::Pass { seconds } => self.pass(seconds),
             Operation::Upkeep => {
                 self.model.upkeep();
                 done(on_each!(self, |ledger, _ids| async {
@@ -274,6 +267,20 @@ impl<'a> Case<'a> {
                 }));
             }
             _ => unreachable!("it answers something"),
+        }
+    }
+
+    pub fn pass(&mut self, seconds: i64) {
+        self.ledgers.clock.advance(Span::from_secs(seconds));
+        self.model.now += seconds;
+    }
+
+    async fn declare(&mut self, which: usize, wish: Wish) {
+        self.model.declare(which, &wish);
+        let declared = declaration(&self.namespace, which, &wish);
+        done(on_each!(self, |ledger, _ids| async { ledger.declare(&declared).await.map(drop) }));
+        if wish.generation > self.wishes[which].generation {
+            self.wishes[which] = wish;
         }
     }
 
@@ -332,11 +339,29 @@ impl<'a> Case<'a> {
         self.born(sender);
     }
 
-    async fn plan(&mut self, which: usize) -> Result<(), String> {
-        let expected = self.model.plan(which);
-        let planned = on_each!(self, |ledger, ids| plan(ledger, ids[which]));
-        let agreed = planned.iter().all(|planned| *planned == expected);
-        if agreed { Ok(()) } else { Err(format!("planned: {planned:?}, expected {expected}")) }
+    async fn plan(&mut self, which: usize, list: &[usize]) -> Result<(), String> {
+        let expected = self.model.plan(which, list);
+        let planned = on_each!(self, |ledger, ids| plan(ledger, ids[which], list));
+        if planned.windows(2).any(|two| two[0] != two[1]) || planned[0].is_some() != expected {
+            return Err(format!("planned: {planned:?}, expected {expected}"));
+        }
+        self.plans[which] = planned[0].unwrap_or(self.plans[which]);
+        Ok(())
+    }
+
+    /// A list is read for the latest plan, or for the one before.
+    async fn suppress(&mut self, which: usize, list: &[usize], late: bool) -> Result<(), String> {
+        let expected = self.model.suppress(which, list, !late);
+        let epoch = self.plans[which] - i64::from(late);
+        let list: Vec<String> = list.iter().map(|number| person(*number)).collect();
+        let skipped = on_each!(self, |ledger, ids| async {
+            match ledger.suppress_pending(PlanTicket { broadcast: ids[which], epoch }, &list).await {
+                Err(LedgerError::PlanSuperseded) => Ok(None),
+                skipped => skipped.map(Some),
+            }
+        });
+        let skipped = agreed(skipped)?;
+        if skipped == expected { Ok(()) } else { Err(format!("skipped: {skipped:?}, expected {expected:?}")) }
     }
 
     async fn compare(&self) -> Result<(), String> {
@@ -389,9 +414,9 @@ fn plainly(answer: &Result<ExchangeReply, LedgerError>) -> Answer {
                 Directive::Continue => Says::Continue,
                 Directive::Wait { .. } => Says::Wait,
                 Directive::Stop { reason } => Says::Stop(reason),
-                Directive::Plan => panic!("everything is planned"),
+                Directive::Plan => Says::Plan,
             };
-            Answer::Rows { rows, sharing: sharing(reply), says }
+            Answer::Rows { rows, sharing: sharing(reply), says, owes: reply.owes }
         }
         Err(LedgerError::StaleRequest { .. }) => Answer::Stale,
         Err(LedgerError::SenderClosed) => Answer::SenderClosed,
@@ -405,43 +430,38 @@ fn sharing(reply: &ExchangeReply) -> u32 {
     (reply.turn.0 / reply.interval.0) as u32
 }
 
-fn endpoint() -> NotificationEndpoint {
-    NotificationEndpoint {
-        name: ENDPOINT.to_owned(),
-        url: HOOK.to_owned(),
-        signing_secret_key_ref: SecretKeyRef { name: "hook".to_owned(), key: "secret".to_owned() },
-        events: NotificationEvent::ALL.to_vec(),
-    }
+fn person(number: usize) -> String {
+    format!("person-{number}")
 }
 
-fn content(parts: u32) -> Content {
-    let picture = |number| Attachment { kind: AttachmentType::Image, url: format!("https://a.example/{number}.png") };
-    Content { text: "hello".into(), attachments: (1..parts).map(picture).collect(), ..Content::default() }
-}
-
-/// Whether it may be planned, which it is then.
-async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId) -> bool {
+/// The epoch of the plan that is made, without those on a list; `None` where it may not be planned.
+async fn plan<L: Ledger>(ledger: &L, broadcast: BroadcastId, list: &[usize]) -> Option<i64> {
     let ticket = match ledger.begin_plan(broadcast).await {
-        Err(LedgerError::PlanLocked) => return false,
+        Err(LedgerError::PlanLocked) => return None,
         ticket => ticket.unwrap(),
     };
-    let person = |number| PlanRow { recipient: format!("person-{number}"), vars: BTreeMap::new() };
-    let people: Vec<PlanRow> = (0..PEOPLE).map(person).collect();
-    ledger.append_plan(ticket, 1, &people).await.unwrap();
+    let list: Vec<String> = list.iter().map(|number| person(*number)).collect();
+    ledger.suppress(ticket, 1, &list).await.unwrap();
+    let row = |number| PlanRow { recipient: person(number), vars: BTreeMap::new() };
+    let people: Vec<PlanRow> = (0..PEOPLE).map(row).collect();
+    ledger.append_plan(ticket, 2, &people).await.unwrap();
     ledger.seal_plan(ticket, &Default::default()).await.unwrap();
-    true
+    Some(ticket.epoch)
 }
 
 async fn look<L: Ledger + Inspect>(ledger: &L, broadcast: BroadcastId) -> Seen {
     let snapshot = ledger.snapshot(broadcast).await.unwrap();
     let batches = ledger.batches(broadcast).await.unwrap();
-    let rows = ledger.deliveries(broadcast, 0, u32::MAX).await.unwrap();
+    // What is left of a plan that was taken back is nobody.
+    let many = if snapshot.plan.is_some() { u32::MAX } else { 0 };
+    let rows = ledger.deliveries(broadcast, 0, many).await.unwrap();
     let view = View {
         closed: snapshot.closed,
         finished: snapshot.finished_at.is_some(),
         rows: rows.into_iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
         batches: batches.into_iter().map(|batch| (batch.epoch, batch.holder, batch.reclaims, batch.retries)).collect(),
         receipts: snapshot.receipts,
+        write_backs: snapshot.write_backs.iter().map(write_backs::plainly).collect(),
     };
     let figures = ledger.figures(broadcast).await.unwrap();
     let told = figures.pace.sum();

@@ -1,7 +1,7 @@
 //! The ledger in memory, as plainly as its rules can be said. Slots are left out: the account is so quick here that they
 //! never decide who is taken, and all times are whole seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use herald::delivery::gate::Closed;
 use herald::delivery::outcome::{Outcome, PermanentScope};
@@ -14,8 +14,11 @@ mod claims;
 #[path = "receipts.rs"]
 mod receipts;
 
+use super::attachments::Kept;
 use super::contacts::{Contacts, Known};
+use super::declarations::Wish;
 use super::outbox::Outbox;
+use super::write_backs::{Debts, Named, Stands};
 pub use receipts::Heard;
 use receipts::Receipt;
 
@@ -46,6 +49,8 @@ struct Row {
     given_up: bool,
     /// Wants no more messages of the account.
     opted_out: bool,
+    /// A list named them when they could not be skipped: they are not messaged again.
+    listed: bool,
     /// The attempt that the provider itself said it took.
     heard: u32,
     /// What the provider said of the message since.
@@ -61,8 +66,6 @@ struct Batch {
     probation: bool,
     reclaims: i64,
     retries: i64,
-    /// Nobody of it was open, at least once.
-    was_complete: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,8 +85,16 @@ pub struct Broadcast {
     suspended: bool,
     cancelled: bool,
     blocked: bool,
-    begun: bool,
+    /// The plan is made.
+    sealed: bool,
+    /// Which lists of people who get nothing it names.
+    lists: u8,
+    /// When somebody was first attempted.
+    begun_at: Option<i64>,
     has_finished: bool,
+    /// Batches of which nobody was open, at least once.
+    were_complete: BTreeSet<usize>,
+    pub debts: Debts,
     /// When it last took anybody, and asked in vain never since: for less than a second the other one shares the slots.
     hungry_at: Option<i64>,
     /// In whole seconds, and half of one: no second is both before and after it.
@@ -93,7 +104,7 @@ pub struct Broadcast {
 /// What an answer says, as far as no clock is needed to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Rows { rows: Vec<(i64, u32)>, sharing: u32, says: Says },
+    Rows { rows: Vec<(i64, u32)>, sharing: u32, says: Says, owes: bool },
     Stale,
     SenderClosed,
 }
@@ -102,6 +113,7 @@ pub enum Answer {
 pub enum Says {
     Continue,
     Wait,
+    Plan,
     Stop(Closed),
 }
 
@@ -115,6 +127,7 @@ pub struct View {
     /// Epoch, holder, reclaims and retries of each batch.
     pub batches: Vec<(i64, Option<String>, i64, i64)>,
     pub receipts: ReceiptCounts,
+    pub write_backs: Vec<Stands>,
 }
 
 /// What may be taken out of the model by who wants to see the difference.
@@ -128,6 +141,20 @@ pub enum Rule {
     ImportsOptOut,
     /// Events belong to whom they were given, for a while.
     EventsAreLent,
+    /// Whom a list names is skipped where they are pending.
+    ListsSkip,
+    /// Whom a list names while they are in flight is not messaged again.
+    ListsBar,
+    /// Other lists make the plan anew.
+    ListsReplan,
+    /// Whoever is sent is owed to each target.
+    SentAreOwed,
+    /// People to be written down belong to whom they were given, for a while.
+    WriteBacksAreLent,
+    /// Who is refused again and again is given up.
+    RefusedAreGivenUp,
+    /// Handles that end soon are told to nobody.
+    HandlesEndEarly,
 }
 
 /// Two broadcasts of one account.
@@ -139,8 +166,15 @@ pub struct Model {
     pub contacts: Contacts,
     /// Of the first broadcast, the only one with an endpoint.
     pub outbox: Outbox,
+    pub kept: Kept,
+    /// When the provider may be called again to label somebody.
+    pub calls_free_at: i64,
     without: Option<Rule>,
 }
+
+/// Of each broadcast, as they are first declared.
+pub const NAMED: [Named; 2] =
+    [Named { messenger: false, sql: true, edition: 0 }, Named { messenger: true, sql: true, edition: 0 }];
 
 impl Model {
     pub fn new(now: i64, without: Option<Rule>) -> Model {
@@ -150,9 +184,14 @@ impl Model {
             broadcasts: Default::default(),
             contacts: Default::default(),
             outbox: Outbox::new(without != Some(Rule::EventsAreLent)),
+            kept: Kept::default(),
+            calls_free_at: 0,
             without,
         };
-        (0..2).for_each(|which| assert!(model.plan(which)));
+        for (which, named) in NAMED.into_iter().enumerate() {
+            model.broadcasts[which].debts.declare(named, now);
+            assert!(model.plan(which, &[]));
+        }
         model
     }
 
@@ -160,15 +199,16 @@ impl Model {
         self.without != Some(rule)
     }
 
-    /// Whether it may be planned, which it is then.
-    pub fn plan(&mut self, which: usize) -> bool {
+    /// Whether it may be planned, which it is then, without those on a list.
+    pub fn plan(&mut self, which: usize, list: &[usize]) -> bool {
         let gone: Vec<bool> = (0..PEOPLE).map(|person| self.has_opted_out(person)).collect();
+        let skips = self.keeps(Rule::ListsSkip);
         let broadcast = &mut self.broadcasts[which];
-        if broadcast.begun {
+        if broadcast.has_begun() {
             return false;
         }
-        let row = |opted_out: bool| Row {
-            state: if opted_out { Skipped } else { Pending },
+        let row = |(person, opted_out): (usize, bool)| Row {
+            state: if opted_out || (skips && list.contains(&person)) { Skipped } else { Pending },
             attempt: 0,
             tries: 0,
             parts_done: 0,
@@ -179,29 +219,63 @@ impl Model {
             taken_at: 0,
             given_up: false,
             opted_out,
+            listed: false,
             heard: 0,
             receipt: Receipt::default(),
         };
-        broadcast.rows = gone.into_iter().map(row).collect();
+        broadcast.rows = gone.into_iter().enumerate().map(row).collect();
         broadcast.batches = vec![Batch::default(); PEOPLE.div_ceil(BATCH)];
+        broadcast.sealed = true;
         broadcast.let_go_of_what_is_done();
         true
     }
 
-    pub fn declare(&mut self, which: usize, generation: i64, suspended: bool, cancelled: bool, end: Option<i64>) {
+    /// Somebody reads a list for a plan that is made: how many are skipped. `None` where there is none, or another.
+    pub fn suppress(&mut self, which: usize, list: &[usize], is_current: bool) -> Option<u64> {
+        let (skips, bars) = (self.keeps(Rule::ListsSkip), self.keeps(Rule::ListsBar));
         let broadcast = &mut self.broadcasts[which];
-        broadcast.cancelled |= cancelled;
-        if generation >= broadcast.generation {
-            broadcast.generation = generation;
-            broadcast.suspended = suspended;
-            broadcast.released = false;
-            broadcast.end = end;
+        if !broadcast.sealed || !is_current {
+            return None;
         }
+        let mut skipped = 0;
+        for person in list.iter().filter(|_| skips) {
+            let row = &mut broadcast.rows[*person];
+            match row.state {
+                Pending => (row.state, skipped) = (Skipped, skipped + 1),
+                Inflight | Unknown => row.listed = bars,
+                Sent | Failed | Skipped => {}
+            }
+        }
+        broadcast.let_go_of_what_is_done();
+        Some(skipped)
+    }
+
+    pub fn declare(&mut self, which: usize, wish: &Wish) {
+        let (now, replans) = (self.now, self.keeps(Rule::ListsReplan));
+        let broadcast = &mut self.broadcasts[which];
+        if wish.generation >= broadcast.generation {
+            broadcast.generation = wish.generation;
+            if broadcast.lists != wish.lists && !broadcast.has_begun() && !broadcast.is_over(now) && replans {
+                broadcast.take_plan_back();
+            }
+            if !wish.suspended && (broadcast.suspended || broadcast.released) {
+                broadcast.debts.resume(now);
+            }
+            broadcast.debts.declare(wish.named, now);
+            broadcast.lists = wish.lists;
+            broadcast.suspended = wish.suspended;
+            broadcast.released = false;
+            broadcast.end = wish.end;
+        }
+        broadcast.cancelled |= wish.cancelled;
+        // What has ended before it had a plan needs none.
+        broadcast.has_finished |= broadcast.is_over(now);
     }
 
     pub fn set_opted_out(&mut self, person: usize, out: bool) {
         self.contacts[person].get_or_insert_default().opted_out = out;
-        self.broadcasts.iter_mut().for_each(|broadcast| broadcast.rows[person].opted_out = out);
+        let rows = self.broadcasts.iter_mut().filter_map(|broadcast| broadcast.rows.get_mut(person));
+        rows.for_each(|row| row.opted_out = out);
     }
 
     /// What was cancelled ends as cancelled. Returns how many were skipped.
@@ -231,7 +305,7 @@ impl Model {
         let broadcast = &self.broadcasts[which];
         View {
             closed: broadcast.closed(self.now, self.stopped),
-            finished: broadcast.open() == 0,
+            finished: broadcast.is_finished(),
             rows: broadcast.rows.iter().map(|row| (row.state, row.attempt, row.parts_done)).collect(),
             batches: broadcast
                 .batches
@@ -239,6 +313,7 @@ impl Model {
                 .map(|batch| (batch.epoch, batch.holder.clone(), batch.reclaims, batch.retries))
                 .collect(),
             receipts: broadcast.receipts(),
+            write_backs: self.write_backs_stand(which),
         }
     }
 
@@ -253,12 +328,14 @@ impl Model {
             }
         }
         self.sweep();
+        self.outbox.forget(now);
     }
 
     pub fn everybody_is_dead(&mut self) {
         self.silence(|_| true);
         for broadcast in &mut self.broadcasts {
             broadcast.batches.iter_mut().for_each(Batch::lose_holder);
+            broadcast.debts.everybody_is_dead();
         }
         self.outbox.everybody_is_dead();
     }
@@ -290,11 +367,19 @@ impl Model {
         let row = &mut self.broadcasts[which].rows[person];
         row.take_a_part(PARTS[which]);
         row.not_before = self.now;
-        if row.state == Pending && (over || row.opted_out) {
+        if row.state == Pending && (over || row.is_barred()) {
             row.state = Skipped;
         }
         if row.state == Sent {
-            self.contacts[person].get_or_insert_with(Known::default);
+            self.met(which, person);
+        }
+    }
+
+    /// Somebody has got the whole message: the account knows them, and they are to be written down.
+    fn met(&mut self, which: usize, person: usize) {
+        self.contacts[person].get_or_insert_with(Known::default);
+        if self.keeps(Rule::SentAreOwed) {
+            self.broadcasts[which].debts.owe(person, self.now);
         }
     }
 
@@ -318,7 +403,7 @@ impl Model {
                 heard.push(seq as usize);
                 continue;
             }
-            row.state = match (begun, ended || row.opted_out) {
+            row.state = match (begun, ended || row.is_barred()) {
                 (true, _) => Unknown,
                 (false, true) => Skipped,
                 (false, false) => Pending,
@@ -341,6 +426,7 @@ impl Model {
         if known.closed && request.number != known.last {
             return Answer::SenderClosed;
         }
+        let sent_before = self.broadcasts[which].sent();
         let proof = self.record(which, &request.outcomes);
         let (now, stopped, probation) = (self.now, self.stopped, self.keeps(Rule::Probation));
         let rival_is_hungry = self.broadcasts[1 - which].hungry_at == Some(now);
@@ -367,12 +453,14 @@ impl Model {
             broadcast.hungry_at = Some(now).filter(|_| !rows.is_empty());
         }
         let says = match closed {
+            Some(Closed::NotPlanned) => Says::Plan,
             Some(reason) => Says::Stop(reason),
             None if asked && rows.is_empty() => Says::Wait,
             None => Says::Continue,
         };
         let sharing = broadcast.sharing(&request.holder, now) * (1 + u32::from(rival_is_hungry));
-        Answer::Rows { rows, sharing, says }
+        let owes = broadcast.debts.names_any() && broadcast.sent() > sent_before;
+        Answer::Rows { rows, sharing, says, owes }
     }
 
     /// Returns whether anything was told that proves that the sender can record.
@@ -390,7 +478,7 @@ impl Model {
             if row.attempt != report.attempt || !row.become_what(outcome, PARTS[which], self.now) {
                 continue;
             }
-            let over = ended || row.opted_out;
+            let over = ended || row.is_barred();
             if matches!(report.outcome, Outcome::Permanent { scope: PermanentScope::OptedOut, .. }) {
                 gone.push(report.seq as usize);
             }
@@ -414,9 +502,7 @@ impl Model {
             broadcast.let_go_of_what_is_done();
         }
         gone.into_iter().for_each(|person| self.set_opted_out(person, true));
-        for person in met {
-            self.contacts[person].get_or_insert_with(Known::default);
-        }
+        met.into_iter().for_each(|person| self.met(which, person));
         proof
     }
 }
@@ -424,6 +510,11 @@ impl Model {
 impl Row {
     fn may_be_taken(&self, now: i64) -> bool {
         self.state == Pending && self.not_before <= now && !self.opted_out
+    }
+
+    /// Nobody sends them anything more.
+    fn is_barred(&self) -> bool {
+        self.opted_out || self.listed
     }
 
     /// The provider has taken the part at hand; with the last one the message is sent.
@@ -482,6 +573,33 @@ impl Broadcast {
         self.rows.iter().filter(|row| matches!(row.state, Pending | Inflight)).count()
     }
 
+    fn sent(&self) -> usize {
+        self.rows.iter().filter(|row| row.state == Sent).count()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.sealed && self.open() == 0
+    }
+
+    fn is_over(&self, now: i64) -> bool {
+        self.is_finished() || self.ended(now).is_some()
+    }
+
+    /// It is to be made anew; until then there is nobody.
+    fn take_plan_back(&mut self) {
+        self.sealed = false;
+        self.rows.clear();
+        self.batches.clear();
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    pub fn is_released(&self) -> bool {
+        self.released
+    }
+
     fn ended(&self, now: i64) -> Option<Closed> {
         if self.cancelled {
             return Some(Closed::Cancelled);
@@ -490,11 +608,12 @@ impl Broadcast {
     }
 
     fn closed(&self, now: i64, stopped: bool) -> Option<Closed> {
-        if self.open() == 0 {
+        if self.is_finished() {
             return Some(Closed::Complete);
         }
         let others = [
             (self.released, Closed::Released),
+            (!self.sealed, Closed::NotPlanned),
             (stopped, Closed::CredentialsInvalid),
             (self.blocked, Closed::ProviderBlocked),
             (self.suspended, Closed::Suspended),
@@ -503,11 +622,15 @@ impl Broadcast {
     }
 
     fn numbers_of(&self, which: impl Fn(&Row) -> bool) -> Vec<usize> {
-        (0..PEOPLE).filter(|number| which(&self.rows[*number])).collect()
+        (0..self.rows.len()).filter(|number| which(&self.rows[*number])).collect()
     }
 
     pub fn has_begun(&self) -> bool {
-        self.begun
+        self.begun_at.is_some()
+    }
+
+    pub fn begun_at(&self) -> Option<i64> {
+        self.begun_at
     }
 
     pub fn has_finished(&self) -> bool {
@@ -515,17 +638,17 @@ impl Broadcast {
     }
 
     pub fn was_complete(&self, batch: usize) -> bool {
-        self.batches[batch].was_complete
+        self.were_complete.contains(&batch)
     }
 
     fn let_go_of_what_is_done(&mut self) {
         for index in 0..self.batches.len() {
             if self.rows[range(index)].iter().all(|row| !matches!(row.state, Pending | Inflight)) {
                 self.batches[index].holder = None;
-                self.batches[index].was_complete = true;
+                self.were_complete.insert(index);
             }
         }
-        self.has_finished |= self.open() == 0;
+        self.has_finished |= self.is_finished();
     }
 
     fn renew(&mut self, holder: &str, now: i64) {
@@ -553,7 +676,8 @@ impl Broadcast {
     /// Returns whether anybody's slot had passed.
     fn postpone(&mut self, holder: &str, request: u64, now: i64) -> bool {
         let passed = |row: &&mut Row| {
-            row.state == Inflight && row.holder == holder && row.request == request && row.taken_at < now
+            let is_theirs = row.state == Inflight && row.holder == holder && row.request == request;
+            is_theirs && row.taken_at < now && !row.is_barred()
         };
         let moved = self.rows.iter_mut().filter(passed).map(|row| row.taken_at = now);
         moved.count() > 0

@@ -14,6 +14,11 @@ const LEASE: i64 = 150;
 const MOST_FAILURES: u32 = 7;
 /// The most that are given at once.
 const PAGE: usize = 16;
+const DAY: i64 = 24 * 3_600;
+/// What is refused for so long is given up.
+const GIVE_UP_AFTER: i64 = 3 * DAY;
+/// So is, by upkeep, what nobody could tell anything of.
+const FORGOTTEN_AFTER: i64 = 4 * DAY;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -22,8 +27,9 @@ pub enum Told {
     Gone,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Event {
+    happened_at: i64,
     holder: Option<usize>,
     lease: i64,
     not_before: i64,
@@ -71,12 +77,20 @@ impl Outbox {
         let missing: Vec<NotificationKey> = self.events.iter().filter_map(owed).collect();
         let begins = NotificationEvent::BroadcastStarted;
         let started = self.events.keys().chain(given.iter().copied()).any(|key| key.event == begins);
-        let is_silent = broadcast.has_begun() && !started && !self.is_gone && now >= self.put_off;
+        // It may have been given up before anybody has seen it.
+        let begins = broadcast.begun_at().is_some_and(|at| now < at + GIVE_UP_AFTER);
+        let is_silent = begins && !started && !self.is_gone && now >= self.put_off;
         if given.len() < PAGE && (!missing.is_empty() || is_silent) {
             return Err(format!("only {given:?} are given, and not {missing:?}; started: {started}"));
         }
-        for key in given {
-            let event = self.events.entry(key.clone()).or_default();
+        for notification in &page.notifications {
+            let happened_at = notification.happened_at.0 / 1_000_000_000;
+            let event = self.events.entry(notification.key.clone()).or_default();
+            if *event == Event::default() {
+                event.happened_at = happened_at;
+            } else if event.happened_at != happened_at {
+                return Err(format!("{notification:?} has happened at {}", event.happened_at));
+            }
             (event.holder, event.lease) = (Some(poster), if self.lends { now + LEASE } else { 0 });
         }
         Ok(())
@@ -107,14 +121,29 @@ impl Outbox {
                     event.failures += 1;
                     (event.holder, event.lease) = (None, 0);
                     self.put_off = self.put_off.max(event.not_before);
+                    if now >= event.happened_at + GIVE_UP_AFTER {
+                        event.settle(false);
+                    }
                 }
                 // Whatever waits for it waits as long.
                 let until = self.events.values().filter(|event| event.taken.is_none()).map(|event| event.not_before);
                 let until = until.max().unwrap_or_default();
                 let idle = |event: &&mut Event| event.taken.is_none() && event.holder.is_none();
-                self.events.values_mut().filter(idle).for_each(|event| event.not_before = until);
+                for event in self.events.values_mut().filter(idle) {
+                    event.not_before = until;
+                    if now >= event.happened_at + GIVE_UP_AFTER {
+                        event.settle(false);
+                    }
+                }
             }
         }
+    }
+
+    /// What nobody has told anything of for too long is given up.
+    pub fn forget(&mut self, now: i64) {
+        let is_old = |event: &&mut Event| now >= event.happened_at + FORGOTTEN_AFTER && event.lease <= now;
+        let open = self.events.values_mut().filter(|event| event.taken.is_none());
+        open.filter(is_old).for_each(|event| event.settle(false));
     }
 
     pub fn everybody_is_dead(&mut self) {

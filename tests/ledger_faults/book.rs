@@ -29,6 +29,10 @@ struct Pages {
     refused: HashMap<Person, u32>,
     counts: HashMap<BroadcastId, (i64, Counts)>,
     epochs: HashMap<(BroadcastId, i64), i64>,
+    /// The last attempt that somebody had been given when a list named them.
+    named: HashMap<Person, u32>,
+    /// How often somebody was written down elsewhere.
+    written: HashMap<Person, u32>,
     wrong: Vec<String>,
 }
 
@@ -65,6 +69,21 @@ impl Book {
             let wrong = format!("I7: {broadcast:?} {seq} was accepted {times} times");
             pages.wrong.push(wrong);
         }
+    }
+
+    /// A list names somebody, who has been given this attempt at last.
+    pub fn named(&self, broadcast: BroadcastId, seq: i64, attempt: u32) {
+        let mut pages = self.pages();
+        let person = (broadcast, seq);
+        pages.named.entry(person).or_insert(attempt);
+        let latest = pages.latest.get(&person).map_or(0, |latest| latest.attempt);
+        if latest > attempt {
+            pages.wrong.push(format!("listed: {person:?} by attempt {attempt}, and attempt {latest} was given"));
+        }
+    }
+
+    pub fn written(&self, broadcast: BroadcastId, seq: i64) {
+        *self.pages().written.entry((broadcast, seq)).or_default() += 1;
     }
 
     pub fn refused(&self, broadcast: BroadcastId, seq: i64) {
@@ -121,6 +140,10 @@ impl Book {
         let person = (broadcast, row.seq);
         let accepted = pages.accepted.get(&person).copied().unwrap_or_default();
         let refused = pages.refused.get(&person).copied().unwrap_or_default();
+        let written = pages.written.get(&person).copied().unwrap_or_default();
+        if (row.state == RecipientState::Sent) != (written > 0) {
+            pages.wrong.push(format!("owed: {row:?} was written down {written} times"));
+        }
         let right = match row.state {
             RecipientState::Sent => accepted == 1,
             RecipientState::Failed => accepted == 0 && refused > 0,
@@ -145,6 +168,9 @@ impl Book {
 impl Pages {
     fn attempt(&mut self, broadcast: BroadcastId, holder: &str, row: &Assignment) {
         let person = (broadcast, row.seq);
+        if let Some(last) = self.named.get(&person).filter(|last| row.attempt > **last) {
+            self.wrong.push(format!("listed: {person:?} by attempt {last}, and attempt {} is given", row.attempt));
+        }
         let new = || Latest { attempt: row.attempt, holder: holder.to_owned(), definite: false };
         let Some(latest) = self.latest.get_mut(&person) else {
             self.latest.insert(person, new());
@@ -199,6 +225,10 @@ fn the_book_notices_who_is_given_twice_too_early_or_too_close() {
     noticed(("other", row(1, 1, 200)), "I1");
     noticed(("one", row(1, 2, 200)), "I4");
     noticed(("one", row(2, 1, 105)), "I11");
+    let book = Book::default();
+    book.named(broadcast, 1, 1);
+    book.given("account", broadcast, "one", &reply(row(1, 2, 100)));
+    assert!(book.everything_wrong()[0].starts_with("listed"));
     let book = Book::default();
     book.accepted(broadcast, 1);
     book.accepted(broadcast, 1);

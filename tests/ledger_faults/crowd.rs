@@ -11,14 +11,15 @@ use herald::delivery::outcome::{Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
-use herald::ledger::plan::PlanRow;
+use herald::ledger::plan::{PlanRow, PlanTicket};
 use herald::ledger::postgres::PostgresLedger;
 use herald::ledger::random::random_id;
 use herald::ledger::{Declaration, Inspect, Ledger, LedgerError, SenderLedger};
 use tokio::task::JoinSet;
 
 use super::book::Book;
-use super::simulated::{Chance, declaration};
+use super::simulated::{Chance, declaration, person};
+use super::write_backs;
 
 pub const RATE: u32 = 400;
 /// Longer than any of it takes on a slow machine.
@@ -43,6 +44,9 @@ pub struct Crowd {
     ledgers: Vec<PostgresLedger>,
     pub book: Book,
     broadcasts: Vec<(Campaign, BroadcastId)>,
+    /// Of each of them.
+    plans: Vec<PlanTicket>,
+    recipients: usize,
     generation: AtomicI64,
     seeds: AtomicU64,
     /// The operator stops changing its mind.
@@ -78,7 +82,7 @@ fn replanned() -> Declaration {
 }
 
 fn people(count: usize) -> Vec<PlanRow> {
-    (0..count).map(|number| PlanRow { recipient: format!("person-{number}"), vars: BTreeMap::new() }).collect()
+    (0..count).map(|number| PlanRow { recipient: person(number), vars: BTreeMap::new() }).collect()
 }
 
 impl Crowd {
@@ -87,13 +91,14 @@ impl Crowd {
         let open = || PostgresLedger::open_in(server, schema, None);
         let (one, other) = tokio::join!(open(), open());
         let ledgers = vec![one.unwrap(), other.unwrap()];
-        let mut broadcasts = Vec::new();
+        let (mut broadcasts, mut plans) = (Vec::new(), Vec::new());
         for campaign in CAMPAIGNS {
             let broadcast = ledgers[0].declare(&declared(campaign, 1)).await.unwrap().id;
             let ticket = ledgers[0].begin_plan(broadcast).await.unwrap();
             ledgers[0].append_plan(ticket, 1, &people(recipients)).await.unwrap();
             ledgers[0].seal_plan(ticket, &Default::default()).await.unwrap();
             broadcasts.push((campaign, broadcast));
+            plans.push(ticket);
         }
         // Of two that make a key known at the same moment one is told to come again.
         ledgers[0].declare(&replanned()).await.unwrap();
@@ -101,6 +106,8 @@ impl Crowd {
             ledgers,
             book: Book::default(),
             broadcasts,
+            plans,
+            recipients,
             generation: AtomicI64::new(1),
             seeds: AtomicU64::new(0),
             calm: AtomicBool::new(false),
@@ -154,7 +161,13 @@ impl Crowd {
                 let crowd = self.clone();
                 tasks.spawn_local(async move { Worker::new(crowd, campaign, broadcast).send().await });
             }
+            for _ in 0..2 {
+                let crowd = self.clone();
+                tasks.spawn_local(async move { crowd.write_down(broadcast).await });
+            }
         }
+        let crowd = self.clone();
+        tasks.spawn_local(async move { crowd.read_lists().await });
         for _ in 0..2 {
             let crowd = self.clone();
             tasks.spawn_local(async move { crowd.keep_up().await });
@@ -167,6 +180,10 @@ impl Crowd {
         self.calm.store(true, Ordering::SeqCst);
         let everybody = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
         tokio::time::timeout(PATIENCE, everybody).await.expect("I13: everybody settles");
+        // Whom a sender has told of after its broadcast was finished.
+        for (_, broadcast) in self.broadcasts.clone() {
+            tokio::time::timeout(PATIENCE, self.write_down(broadcast)).await.expect("whoever is owed is written down");
+        }
     }
 
     async fn finished(&self, chance: &mut Chance) -> bool {
@@ -201,6 +218,45 @@ impl Crowd {
                 self.book.seen(&snapshot.unwrap(), &batches.unwrap());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Writes down whoever was sent to, until nobody is owed any more.
+    async fn write_down(&self, broadcast: BroadcastId) {
+        let (mut chance, holder) = (self.chance(), random_id());
+        loop {
+            let request = write_backs::take(broadcast, &holder);
+            let page =
+                self.answered(&mut chance, async |ledger| ledger.take_write_backs(&request).await).await.unwrap();
+            for owed in &page.people {
+                self.book.written(broadcast, owed.seq);
+            }
+            if !page.people.is_empty() {
+                let told = write_backs::written(broadcast, &holder, &page.people);
+                self.answered(&mut chance, async |ledger| ledger.report_write_backs(&told).await).await.unwrap();
+            }
+            let look = async |ledger: &PostgresLedger| ledger.snapshot(broadcast).await;
+            let snapshot = self.answered(&mut chance, look).await.unwrap();
+            if snapshot.finished_at.is_some() && snapshot.write_backs.iter().all(|target| target.pending == 0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20 + chance.below(60))).await;
+        }
+    }
+
+    /// Senders that start read lists, which name more and more people.
+    async fn read_lists(&self) {
+        let mut chance = self.chance();
+        while !self.calm.load(Ordering::SeqCst) {
+            let plan = self.plans[chance.below(3) as usize];
+            let seq = chance.below(self.recipients as u64);
+            let list = [person(seq as usize)];
+            self.answered(&mut chance, async |ledger| ledger.suppress_pending(plan, &list).await).await.unwrap();
+            let look = async |ledger: &PostgresLedger| ledger.deliveries(plan.broadcast, seq as i64, 1).await;
+            let row = self.answered(&mut chance, look).await.unwrap().remove(0);
+            assert_eq!(row.seq, seq as i64);
+            self.book.named(plan.broadcast, row.seq, row.attempt);
+            tokio::time::sleep(Duration::from_millis(chance.below(80))).await;
         }
     }
 

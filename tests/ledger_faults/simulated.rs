@@ -16,12 +16,14 @@ use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
 use herald::ledger::declaration::{AccountKey, Declaration};
 use herald::ledger::exchange::{Assignment, BroadcastId, Directive, ExchangeReply, ExchangeRequest, LastWords, Report};
-use herald::ledger::plan::PlanRow;
+use herald::ledger::plan::{PlanRow, PlanTicket};
 use herald::ledger::{Clock, LedgerError};
 
 use super::backend::Backend;
+use super::suppression::Lists;
+use super::write_backs::{Errands, write_back};
 
-const RECIPIENTS: usize = 60;
+pub const RECIPIENTS: usize = 60;
 const SENDERS: usize = 3;
 const RATE: Rate = Rate { messages: 20, period_seconds: 1 };
 /// Steps with faults; after them the same senders go on without.
@@ -58,6 +60,8 @@ pub struct Faults {
     pub lost_answers: bool,
     /// The operator suspends and resumes.
     pub pauses: bool,
+    /// Lists of people who get nothing name more and more of them.
+    pub lists: bool,
     pub clock_set_back: bool,
     /// A sender that calls a lost answer "not begun": what the ledger relies on nobody doing.
     pub lying_sender: bool,
@@ -70,6 +74,7 @@ pub const CALM: Faults = Faults {
     provider: false,
     lost_answers: false,
     pauses: false,
+    lists: false,
     clock_set_back: false,
     lying_sender: false,
 };
@@ -120,10 +125,11 @@ impl Sender {
 pub struct World<L> {
     /// Processes that keep one ledger together: each call goes to any of them.
     ledgers: Vec<L>,
-    clock: Arc<ManualClock>,
-    broadcast: BroadcastId,
-    chance: Chance,
-    faults: Faults,
+    pub clock: Arc<ManualClock>,
+    pub broadcast: BroadcastId,
+    pub plan: PlanTicket,
+    pub chance: Chance,
+    pub faults: Faults,
     senders: Vec<Sender>,
     born: usize,
     delayed: Vec<ExchangeRequest>,
@@ -138,6 +144,14 @@ pub struct World<L> {
     set_back: Span,
     /// When it was set back, by the time that none sets back.
     set_back_at: Vec<i64>,
+    pub errands: Errands,
+    pub lists: Lists,
+    /// What was seen on the way.
+    wrong: Vec<String>,
+}
+
+pub fn person(number: usize) -> String {
+    format!("person-{number}")
 }
 
 /// A text of one part, or pictures after it.
@@ -173,7 +187,7 @@ pub fn declaration(suspended: bool, parts: u32) -> Declaration {
         start_by: None,
         quiet_hours: QuietHours::default(),
         notifications: Vec::new(),
-        write_backs: Vec::new(),
+        write_backs: vec![write_back()],
         suspended,
         cancelled: false,
         key_is_given: true,
@@ -190,7 +204,7 @@ impl<L: Backend> World<L> {
         let parts = 1 + (seed % 3) as u32;
         let broadcast = ledger.declare(&declaration(false, parts)).await.unwrap().id;
         let ticket = ledger.begin_plan(broadcast).await.unwrap();
-        let row = |n| PlanRow { recipient: format!("person-{n}"), vars: BTreeMap::new() };
+        let row = |n| PlanRow { recipient: person(n), vars: BTreeMap::new() };
         let rows: Vec<PlanRow> = (0..RECIPIENTS).map(row).collect();
         ledger.append_plan(ticket, 1, &rows).await.unwrap();
         ledger.seal_plan(ticket, &Default::default()).await.unwrap();
@@ -199,6 +213,7 @@ impl<L: Backend> World<L> {
             ledgers,
             clock,
             broadcast,
+            plan: ticket,
             chance: Chance(seed << 32),
             faults,
             senders,
@@ -211,30 +226,34 @@ impl<L: Backend> World<L> {
             slots: BTreeMap::new(),
             set_back: Span::ZERO,
             set_back_at: Vec::new(),
+            errands: Errands::new(),
+            lists: Lists::default(),
+            wrong: Vec::new(),
         }
     }
 
-    fn ledger(&mut self) -> &L {
+    pub fn ledger(&mut self) -> &L {
         let which = self.chance.below(self.ledgers.len() as u64) as usize;
         &self.ledgers[which]
     }
 
     async fn step(&mut self) {
         let which = self.chance.below(SENDERS as u64) as usize;
-        match self.chance.below(12) {
+        match self.chance.below(13) {
             0..4 => self.exchange(which).await,
             4..9 => self.send(which),
             9 => self.clock.advance(Span::from_millis(self.chance.below(120) as i64)),
             10 => {
                 self.ledger().maintain().await.unwrap();
             }
+            11 => self.write_down().await,
             _ => self.misfortune(which).await,
         }
         self.clock.advance(Span::from_millis(self.chance.below(12) as i64));
     }
 
     async fn misfortune(&mut self, which: usize) {
-        match self.chance.below(6) {
+        match self.chance.below(7) {
             0 if self.faults.crashes => self.crash(which).await,
             1 if self.faults.crashes => {
                 let until = self.clock.now() + Span::from_millis(self.chance.below(30_000) as i64);
@@ -258,6 +277,7 @@ impl<L: Backend> World<L> {
                 self.free(&request.outcomes);
             }
             5 if self.chance.percent(10) => self.clock.advance(Span::from_secs(9)),
+            6 if self.faults.lists && self.chance.percent(30) => self.read_lists().await,
             _ => {}
         }
     }
@@ -309,6 +329,7 @@ impl<L: Backend> World<L> {
     }
 
     fn receive(&mut self, which: usize, reply: ExchangeReply) {
+        self.wrong.extend(reply.rows.iter().filter_map(|row| self.lists.judge(row)));
         self.slots.extend(reply.rows.iter().map(|row| ((row.slot + self.set_back).0, (row.seq, row.attempt))));
         let sender = &mut self.senders[which];
         sender.known_revision = sender.known_revision.max(reply.revision);
@@ -425,6 +446,7 @@ impl<L: Backend> World<L> {
                 break;
             }
         }
+        world.write_the_rest_down().await;
         world.judge(seed).await
     }
 
@@ -446,6 +468,7 @@ impl<L: Backend> World<L> {
     async fn judge(&mut self, seed: u64) -> Verdict {
         let broadcast = self.broadcast;
         let mut verdict = Verdict::default();
+        verdict.wrong.append(&mut self.wrong);
         verdict.wrong.extend(self.ledger().audit().await.unwrap());
         let snapshot = self.ledger().snapshot(broadcast).await.unwrap();
         for (one, next) in self.slots.keys().zip(self.slots.keys().skip(1)) {
@@ -456,7 +479,11 @@ impl<L: Backend> World<L> {
         if snapshot.finished_at.is_none() {
             verdict.wrong.push(format!("stranded: {:?}", snapshot.counts));
         }
+        if snapshot.write_backs.iter().any(|target| target.pending > 0) {
+            verdict.wrong.push(format!("nobody comes for them: {:?}", snapshot.write_backs));
+        }
         for row in self.ledger().deliveries(broadcast, 0, u32::MAX).await.unwrap() {
+            verdict.wrong.extend(self.errands.judge(&row));
             let own = self.accepted.iter().filter(|((recipient, _), _)| *recipient == row.recipient);
             let mut accepted = BTreeSet::new();
             for ((_, part), times) in own {

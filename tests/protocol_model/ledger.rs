@@ -3,7 +3,7 @@
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::gate::Gate;
 use herald::delivery::outcome::{Fault, Outcome};
-use herald::delivery::recipient::{Circumstances, RecipientState, Standing, settle};
+use herald::delivery::recipient::{Circumstances, RecipientState, SkipReason, Standing, settle};
 use herald::delivery::time::Timestamp;
 
 /// Those of the plan; where fewer are asked for, the others have been skipped before.
@@ -66,6 +66,8 @@ pub struct Row {
     pub request: u8,
     /// Its time to be begun has passed.
     pub passed: bool,
+    /// A list of people who get nothing named them when it could not skip them.
+    pub listed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -102,10 +104,12 @@ pub struct Rules {
     pub parts_stay: bool,
     /// A closed gate gives nobody away.
     pub gate: bool,
+    /// Whom a list names while they are not pending does not become pending again.
+    pub lists_stay: bool,
 }
 
 impl Rules {
-    pub const ALL: Rules = Rules { fence: true, one_rule: true, parts_stay: true, gate: true };
+    pub const ALL: Rules = Rules { fence: true, one_rule: true, parts_stay: true, gate: true, lists_stay: true };
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +128,9 @@ pub struct Ledger {
     pub taken_by_an_old_epoch: bool,
     pub taken_through_a_closed_gate: bool,
     pub taken_without_a_definite_outcome: bool,
+    pub taken_from_a_list: bool,
+    /// Whom a list has named.
+    pub named: [bool; PEOPLE],
     /// Whether the latest attempt of each has a definite outcome; true for who was never attempted.
     definite: [bool; PEOPLE],
 }
@@ -138,6 +145,7 @@ impl Ledger {
             holder: None,
             request: 0,
             passed: false,
+            listed: false,
         };
         Ledger {
             parts: plan.parts as u32,
@@ -152,6 +160,8 @@ impl Ledger {
             taken_by_an_old_epoch: false,
             taken_through_a_closed_gate: false,
             taken_without_a_definite_outcome: false,
+            taken_from_a_list: false,
+            named: [false; PEOPLE],
             definite: [true; PEOPLE],
         }
     }
@@ -226,7 +236,7 @@ impl Ledger {
             let around = Circumstances {
                 now: NOW,
                 parts: self.parts,
-                ended: self.gate().skip_reason(NOW),
+                ended: self.gate().skip_reason(NOW).or(row.listed.then_some(SkipReason::OptedOut)),
                 retry: RetryPolicy::default(),
                 overdue_at: NOW,
                 seed: 0,
@@ -259,6 +269,7 @@ impl Ledger {
             let taker = self.takers[epoch as usize].get_or_insert(sender);
             self.taken_by_two_in_one_epoch |= *taker != sender;
             self.taken_without_a_definite_outcome |= !self.definite[index];
+            self.taken_from_a_list |= self.named[index];
             let row = &mut self.rows[index];
             row.state = RecipientState::Inflight;
             row.attempt += 1;
@@ -305,6 +316,18 @@ impl Ledger {
         } else {
             self.rows[index].state = RecipientState::Pending;
         }
+    }
+
+    /// Somebody who goes on with the plan has read a list: whoever is pending is skipped, and whoever may be again is marked.
+    pub fn read_a_list(&mut self, index: usize) {
+        self.named[index] = true;
+        let row = &mut self.rows[index];
+        match row.state {
+            RecipientState::Pending => row.state = RecipientState::Skipped,
+            RecipientState::Inflight | RecipientState::Unknown => row.listed = self.rules.lists_stay,
+            RecipientState::Sent | RecipientState::Failed | RecipientState::Skipped => {}
+        }
+        self.release_when_settled();
     }
 
     pub fn skip_the_rest(&mut self) {

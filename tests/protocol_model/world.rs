@@ -12,6 +12,7 @@ pub const ANSWERED_BEFORE_NEXT: &str = "no second request for a part whose first
 pub const ONE_HOLDER: &str = "at most one sender takes by one epoch (I1)";
 pub const OLD_EPOCH: &str = "an old epoch takes no recipient (I12)";
 pub const CLOSED_GATE: &str = "a closed gate gives nobody away (I8)";
+pub const ON_A_LIST: &str = "nobody is given away once a list has named them";
 pub const HONEST: &str = "sent was received, and of others the parts that count as done and no more (I6)";
 pub const SETTLES: &str = "when faults stop, everybody settles (I13)";
 
@@ -49,6 +50,8 @@ pub struct Faults {
     pub edits: u8,
     /// Requests of which a copy arrives late.
     pub copies: u8,
+    /// Lists of people who get nothing, each of which names one more.
+    pub lists: u8,
 }
 
 /// Ledger, senders and provider.
@@ -91,6 +94,7 @@ pub enum Step {
     Resume,
     Cancel,
     Skip,
+    ReadAList(usize),
 }
 
 impl World {
@@ -181,6 +185,13 @@ impl World {
             // A pause is not the end of it.
             steps.push(Step::Resume);
         }
+        if self.left.lists > 0 {
+            let is_open = |row: &Row| {
+                matches!(row.state, RecipientState::Pending | RecipientState::Inflight | RecipientState::Unknown)
+            };
+            let open = (0..PEOPLE).filter(|person| is_open(&self.ledger.rows[*person]) && !self.ledger.named[*person]);
+            steps.extend(open.map(Step::ReadAList));
+        }
         let pending = self.ledger.rows.iter().any(|row| row.state == RecipientState::Pending);
         if self.ledger.cancelled && pending {
             steps.push(Step::Skip);
@@ -268,6 +279,10 @@ impl World {
                 self.ledger.cancelled = true;
             }
             Step::Skip => self.ledger.skip_the_rest(),
+            Step::ReadAList(person) => {
+                self.left.lists -= 1;
+                self.ledger.read_a_list(person);
+            }
         }
     }
 
@@ -355,6 +370,7 @@ impl Model for Protocol {
             Property::always(ONE_HOLDER, |_, world: &World| !world.ledger.taken_by_two_in_one_epoch),
             Property::always(OLD_EPOCH, |_, world: &World| !world.ledger.taken_by_an_old_epoch),
             Property::always(CLOSED_GATE, |_, world: &World| !world.ledger.taken_through_a_closed_gate),
+            Property::always(ON_A_LIST, |_, world: &World| !world.ledger.taken_from_a_list),
             Property::always(HONEST, |_, world: &World| world.is_honest()),
             // Every fault has a budget and nothing happens twice, so every path ends: everybody must be settled there.
             Property::always(SETTLES, |protocol, world| {
