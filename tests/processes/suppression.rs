@@ -52,7 +52,7 @@ async fn a_list_that_is_missing_or_cannot_be_read_is_told_with_its_place_and_men
     let pod = stage.pod("one");
     let place = "`spec.suppression.sources[0]` of the MessageChannel `page`: ";
     for (list, reason, words) in [
-        (None, "SuppressionUnreadable", "there is no ConfigMap \"gone\" with a key \"ids.csv\"; make it"),
+        (None, "SuppressionUnreadable", "there is no ConfigMap \"gone\" with a key \"ids.csv\"; see which keys it has"),
         (Some("id\nperson-1\n \n"), "SuppressionInvalid", "gone/ids.csv line 3, column 1 (id): the id is empty"),
     ] {
         if let Some(list) = list {
