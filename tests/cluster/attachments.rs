@@ -82,7 +82,7 @@ fn a_link_that_cannot_be_fetched_is_told_with_its_place_until_it_is_edited_or_se
 #[test]
 #[ignore = "needs a cluster: make test-cluster"]
 fn what_the_page_has_forgotten_by_the_time_of_a_message_is_uploaded_again_and_nobody_is_lost() {
-    const UNTIL_THE_START: Duration = Duration::from_secs(25);
+    const UNTIL_THE_START: Duration = Duration::from_secs(45);
     let stage = Stage::with_channel("forgotten", &["--attachment-seconds", "6"], 50);
     let start = instant(now_ns() + UNTIL_THE_START.as_nanos() as u64);
     let early = format!(", schedule: {{startTime: \"{start}\"}}");
