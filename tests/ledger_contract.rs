@@ -23,6 +23,8 @@ mod dead_senders;
 mod figures;
 #[path = "ledger_contract/gates.rs"]
 mod gates;
+#[path = "ledger_contract/label_write_backs.rs"]
+mod label_write_backs;
 #[path = "ledger_contract/losses.rs"]
 mod losses;
 #[path = "ledger_contract/marketing.rs"]
@@ -266,6 +268,12 @@ macro_rules! contract {
                     events_are_due_in_time_after_the_clock_was_set_back
                     a_report_of_too_many_is_refused
                 }
+                label_write_backs {
+                    labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of
+                    what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too
+                    who_is_owed_nothing_waits_for_no_turn
+                    nobody_is_labelled_while_the_account_is_held
+                }
                 write_backs {
                     whoever_is_sent_is_owed_and_nobody_else
                     somebody_is_owed_exactly_where_their_outcome_is
@@ -280,10 +288,6 @@ macro_rules! contract {
                     a_target_that_takes_nobody_any_more_gives_up_few_for_themselves_however_few_come_at_once
                     who_was_refused_by_the_old_statement_is_due_at_once_by_the_new_one
                     a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_after_three_days
-                    labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of
-                    what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too
-                    who_is_owed_nothing_waits_for_no_turn
-                    nobody_is_labelled_while_the_account_is_held
                     each_target_is_owed_by_itself
                     what_is_done_after_a_failure_ends_the_waiting
                     what_the_old_statement_met_is_no_matter_of_an_edited_one

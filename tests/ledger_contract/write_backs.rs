@@ -1,14 +1,12 @@
 //! Who was sent to is written elsewhere: owed with the outcome, by one sender at a time, until it is written or given up.
 
-use herald::api::{MessengerWriteBack, SecretKeyRef, SqlWriteBack, WriteBackTarget};
+use herald::api::{SecretKeyRef, SqlWriteBack, WriteBackTarget};
 use herald::delivery::correlation::Correlation;
 use herald::delivery::notification::{FORGOTTEN_AFTER, GIVE_UP_AFTER};
 use herald::delivery::outcome::{Fault, Outcome};
 use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::delivery::time::Span;
-use herald::delivery::write_back::{
-    FEW_IN_VAIN, LABEL_CALLS, LABEL_INTERVAL, LABEL_WINDOW, LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES,
-};
+use herald::delivery::write_back::{FEW_IN_VAIN, LONGEST_BACKOFF, LONGEST_OWN_BACKOFF, MAX_TRIES};
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::write_back::{MAX_WRITE_BACK_PAGE, WRITE_BACK_LEASE};
 use herald::ledger::{
@@ -16,27 +14,28 @@ use herald::ledger::{
     WriteBackTotals, WrittenBack,
 };
 
+use super::label_write_backs::labelling;
 use super::repeats::exchange_given_up;
 use super::world::*;
 
-fn sql(statement: &str) -> WriteBack {
+pub fn sql(statement: &str) -> WriteBack {
     let url_secret_key_ref = SecretKeyRef { name: "crm-db".to_owned(), key: "url".to_owned() };
     WriteBack::Sql(SqlWriteBack { url_secret_key_ref, statement: statement.to_owned() })
 }
 
-const STATEMENT: &str = "update people set last = :broadcast where psid = :id";
+pub const STATEMENT: &str = "update people set last = :broadcast where psid = :id";
 
 /// Whoever is sent is to be written to a database.
 pub fn writing(key: &str) -> Declaration {
     Declaration { write_backs: vec![sql(STATEMENT)], ..declaration(key) }
 }
 
-async fn page<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str) -> WriteBackPage {
+pub async fn page<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str) -> WriteBackPage {
     let request = TakeWriteBacks { broadcast, holder: holder.to_owned(), target: WriteBackTarget::Sql };
     world.ledger.take_write_backs(&request).await.unwrap()
 }
 
-async fn take<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str) -> Vec<Owed> {
+pub async fn take<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str) -> Vec<Owed> {
     page(world, broadcast, holder).await.people
 }
 
@@ -46,12 +45,12 @@ fn nothing(broadcast: BroadcastId, holder: &str) -> ReportWriteBacks {
     ReportWriteBacks { broadcast, holder, write_back, done: Vec::new(), refused: Vec::new(), put_off: None }
 }
 
-async fn report<L: Backend>(world: &World<L>, told: ReportWriteBacks) {
+pub async fn report<L: Backend>(world: &World<L>, told: ReportWriteBacks) {
     world.ledger.report_write_backs(&told).await.unwrap();
     world.sums_hold().await;
 }
 
-async fn done<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str, people: &[Owed]) {
+pub async fn done<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str, people: &[Owed]) {
     let done = people.iter().map(|owed| owed.seq).collect();
     report(world, ReportWriteBacks { done, ..nothing(broadcast, holder) }).await;
 }
@@ -65,17 +64,17 @@ fn put_off() -> Option<PutOff> {
     Some(PutOff { fault, retry_after_ms: None })
 }
 
-async fn stands<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> WrittenBack {
+pub async fn stands<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> WrittenBack {
     world.snapshot(broadcast).await.write_backs.swap_remove(0)
 }
 
-async fn sums<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> (i64, i64, i64) {
+pub async fn sums<L: Backend>(world: &World<L>, broadcast: BroadcastId) -> (i64, i64, i64) {
     let WrittenBack { pending, done, failed, .. } = stands(world, broadcast).await;
     (pending, done, failed)
 }
 
 /// Sends everybody, with this outcome for the first of them.
-async fn send_all<L: Backend>(world: &World<L>, broadcast: BroadcastId, first: &Outcome) {
+pub async fn send_all<L: Backend>(world: &World<L>, broadcast: BroadcastId, first: &Outcome) {
     let mut sender = Sender::new(&format!("sender of {}", broadcast.0), broadcast);
     let taken = Outcome::Accepted { provider_id: Some("m1".to_owned()) };
     let mut outcomes = Vec::new();
@@ -370,81 +369,6 @@ pub async fn a_target_that_takes_nothing_is_tried_ever_more_slowly_and_given_up_
     done(world, broadcast, "writer", &people).await;
     let left = stands(world, broadcast).await;
     assert_eq!((left.pending, left.done, left.failed, left.last_error), (0, 2, 0, None));
-}
-
-fn labelling(key: &str) -> Declaration {
-    let labels = vec!["spring-sale".to_owned(), "vip".to_owned()];
-    Declaration { write_backs: vec![WriteBack::Messenger(MessengerWriteBack { labels })], ..declaration(key) }
-}
-
-pub async fn what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too<L: Backend>(world: &World<L>) {
-    let (one, two) = (world.planned(&labelling("one"), 1).await, world.planned(&labelling("two"), 40).await);
-    send_all(world, one, &accepted()).await;
-    send_all(world, two, &accepted()).await;
-    let page = async |broadcast: BroadcastId, holder: &str| {
-        let request = TakeWriteBacks { broadcast, holder: holder.to_owned(), target: WriteBackTarget::Messenger };
-        world.ledger.take_write_backs(&request).await.unwrap()
-    };
-    // Two calls for one person: the time is enough to list the page's labels, and to make some.
-    let first = page(one, "one").await;
-    assert_eq!((first.people.len(), first.calls_until), (1, Some(world.now() + LABEL_WINDOW)));
-    let second = page(two, "two").await;
-    assert_eq!((second.people.len(), second.next_at, second.calls_until), (0, first.calls_until, None));
-    world.pass(LABEL_WINDOW);
-    assert_eq!(page(two, "two").await.calls_until, Some(world.now() + LABEL_WINDOW));
-}
-
-pub async fn who_is_owed_nothing_waits_for_no_turn<L: Backend>(world: &World<L>) {
-    let (one, two) = (world.planned(&labelling("one"), 1).await, world.planned(&labelling("two"), 1).await);
-    send_all(world, one, &accepted()).await;
-    let page = async |broadcast: BroadcastId| {
-        let holder = "writer".to_owned();
-        let request = TakeWriteBacks { broadcast, holder, target: WriteBackTarget::Messenger };
-        world.ledger.take_write_backs(&request).await.unwrap()
-    };
-    assert_eq!(page(one).await.people.len(), 1);
-    assert_eq!(page(two).await.next_at, None);
-}
-
-pub async fn labels_are_given_at_the_pace_of_the_account_whichever_broadcast_they_are_of<L: Backend>(world: &World<L>) {
-    let (one, two) = (world.planned(&labelling("one"), 40).await, world.planned(&labelling("two"), 40).await);
-    send_all(world, one, &accepted()).await;
-    send_all(world, two, &accepted()).await;
-    let page = async |broadcast: BroadcastId, holder: &str| {
-        let request = TakeWriteBacks { broadcast, holder: holder.to_owned(), target: WriteBackTarget::Messenger };
-        let page = world.ledger.take_write_backs(&request).await.unwrap();
-        (page.people.len(), page.next_at)
-    };
-    let (calls, began) = (LABEL_CALLS as i64, world.now());
-    assert_eq!(page(one, "one").await, (LABEL_CALLS / 2, None), "two calls for each of them");
-    let free_at = began + Span(LABEL_INTERVAL.0 * calls);
-    assert_eq!(page(two, "two").await, (0, Some(free_at)));
-    assert_eq!(page(one, "one").await, (0, Some(free_at)), "nor to the one that has asked before");
-    world.pass(Span(LABEL_INTERVAL.0 * calls) - Span(1));
-    assert_eq!(page(two, "two").await, (0, Some(free_at)));
-    world.pass(Span(1));
-    assert_eq!(page(two, "two").await, (LABEL_CALLS / 2, None));
-    // A database waits for no labels.
-    let other = world.planned(&writing("three"), 5).await;
-    send_all(world, other, &accepted()).await;
-    assert_eq!(take(world, other, "writer").await.len(), 5);
-}
-
-pub async fn nobody_is_labelled_while_the_account_is_held<L: Backend>(world: &World<L>) {
-    let mut both = labelling("one");
-    both.write_backs.push(sql(STATEMENT));
-    let broadcast = world.planned(&both, 100).await;
-    let mut sender = Sender::proven(world, "sender", broadcast).await;
-    let rows = sender.take(world, 5).await;
-    world.pass(Span::from_millis(100));
-    sender.tell(world, reports(&rows, &account_throttled(Some(Span::from_secs(2))))).await;
-    let held_until = world.now() + Span::from_secs(2);
-    let request = TakeWriteBacks { broadcast, holder: "one".to_owned(), target: WriteBackTarget::Messenger };
-    let page = world.ledger.take_write_backs(&request).await.unwrap();
-    assert_eq!((page.people, page.next_at), (vec![], Some(held_until)));
-    assert_eq!(take(world, broadcast, "writer").await.len(), 1, "a database is another matter");
-    world.pass(Span::from_secs(2));
-    assert_eq!(world.ledger.take_write_backs(&request).await.unwrap().people.len(), 1);
 }
 
 pub async fn each_target_is_owed_by_itself<L: Backend>(world: &World<L>) {
