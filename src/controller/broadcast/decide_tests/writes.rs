@@ -70,13 +70,19 @@ fn below_that_a_minute_of_sending_costs_at_most_thirty_writes_of_all_kinds_whate
     }
 }
 
-#[test]
-fn trouble_at_every_batch_costs_no_more_than_the_budget() {
-    let mut world = World::planned(5_000, 10);
+/// 5,000 people in batches of this size, and a sender at work.
+fn sending_one_a_second(batch_size: i64) -> World {
+    let mut world = World::planned(5_000, batch_size);
     world.snapshot.rate = Rate::new(1, 1);
     world.snapshot.effective_per_second = 1.0;
     world.look();
     world.pod("Running", Default::default());
+    world
+}
+
+#[test]
+fn trouble_at_every_batch_costs_no_more_than_the_budget() {
+    let mut world = sending_one_a_second(10);
     for second in 0..300_i64 {
         world.wait(1);
         world.send(1);
@@ -93,11 +99,7 @@ fn trouble_at_every_batch_costs_no_more_than_the_budget() {
 
 #[test]
 fn targets_that_fail_again_and_again_cost_no_more_than_the_budget() {
-    let mut world = World::planned(5_000, 100);
-    world.snapshot.rate = Rate::new(1, 1);
-    world.snapshot.effective_per_second = 1.0;
-    world.look();
-    world.pod("Running", Default::default());
+    let mut world = sending_one_a_second(100);
     for second in 0..300_i64 {
         world.wait(1);
         world.send(1);
