@@ -174,7 +174,7 @@ impl<'a> Case<'a> {
                 let outcomes = self.reports(*sender, told);
                 let caller = &mut self.callers[*sender];
                 caller.number += 1;
-                let request = request(caller, outcomes, *wants, *leaving);
+                let request = request(&caller.name, caller.number, outcomes, *wants, *leaving);
                 self.exchange(*sender, request).await?;
             }
             Operation::Repeat { sender } => {
@@ -387,12 +387,13 @@ impl<'a> Case<'a> {
     }
 }
 
-fn request(caller: &Caller, outcomes: Vec<Report>, wants: u32, leaving: bool) -> ExchangeRequest {
+/// Of a broadcast that is named when it is asked: each ledger has its own number for it.
+pub fn request(holder: &str, number: u64, outcomes: Vec<Report>, wants: u32, leaving: bool) -> ExchangeRequest {
     ExchangeRequest {
         broadcast: BroadcastId(0),
-        holder: caller.name.clone(),
-        display: caller.name.clone(),
-        number: caller.number,
+        holder: holder.to_owned(),
+        display: holder.to_owned(),
+        number,
         outcomes,
         wants,
         held_up: false,

@@ -14,7 +14,7 @@ use herald::ledger::{Declaration, Ledger, SenderLedger};
 use proptest::prelude::*;
 
 use super::declarations::{Wish, account, declaration};
-use super::driver::{Ledgers, agreed};
+use super::driver::{Ledgers, agreed, request};
 use super::model::NAMED;
 
 /// A text; a film; a text and a sound after it.
@@ -170,20 +170,8 @@ impl<'a> Case<'a> {
         let outcome = if begun { Outcome::Accepted { provider_id: None } } else { Outcome::NotBegun };
         sender.number += 1;
         let holder = format!("{}-sender-{which}", self.namespace);
-        let request = ExchangeRequest {
-            broadcast: BroadcastId(0),
-            holder: holder.clone(),
-            display: holder,
-            number: sender.number,
-            outcomes: told.iter().map(|row| Report::new(row.seq, row.attempt, outcome.clone())).collect(),
-            wants,
-            held_up: false,
-            known_revision: 0,
-            content_of: Some(1),
-            usage: None,
-            retry_credentials: false,
-            leaving: false,
-        };
+        let outcomes = told.iter().map(|row| Report::new(row.seq, row.attempt, outcome.clone())).collect();
+        let request = request(&holder, sender.number, outcomes, wants, false);
         let free: BTreeSet<Attempt> =
             if begun { Vec::new() } else { told }.into_iter().map(|row| (which, row.seq, row.attempt)).collect();
         self.slots.retain(|_, (attempt, _)| !free.contains(attempt));
