@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
+use super::grammar::{self, Given};
 use super::markup::Markup;
 use super::refusal::{RenderError, TemplateError, place, refused, remedy};
 
@@ -16,9 +17,9 @@ pub const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// The work one rendering may take: one unit an instruction and one for each 64 bytes made. The longest output needs
-/// about 1,000 units and a template of the longest size without loops some 20,000; 100,000 units end a runaway loop
-/// within some milliseconds and bound the memory it can take to about 6 MiB.
-pub(super) const FUEL: u64 = 100_000;
+/// about 1,000 units and a template of the longest size without loops some 20,000; 50,000 units end a runaway loop
+/// within some milliseconds and bound the memory it can take to about 3 MiB.
+pub(super) const FUEL: u64 = 50_000;
 
 /// How deep macros may call each other. Each level takes stack; texts need two or three.
 const RECURSION: usize = 50;
@@ -32,6 +33,8 @@ pub(super) const TRIAL_VALUE: &str = "x";
 /// One text, compiled.
 pub(super) struct Engine {
     environment: Environment<'static>,
+    /// What is read in it and set nowhere in it, sorted.
+    free: Vec<String>,
 }
 
 /// Why a text was not rendered. The engine's words may quote a value, so they are told to nobody.
@@ -49,10 +52,17 @@ impl Failure {
 }
 
 impl Engine {
-    pub fn compile(text: &str, markup: Markup, filters: fn(&mut Environment<'_>)) -> Result<Engine, TemplateError> {
+    /// `lists`: the names among the values that hold lists.
+    pub fn compile(
+        text: &str,
+        markup: Markup,
+        lists: Given,
+        filters: fn(&mut Environment<'_>),
+    ) -> Result<Engine, TemplateError> {
         if text.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong { bytes: text.len() });
         }
+        let free = grammar::check(text, lists)?.into_iter().map(str::to_owned).collect();
         let mut environment = Environment::new();
         markup.set_up(&mut environment);
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -62,14 +72,17 @@ impl Engine {
         // Spans in errors need it; it costs nothing until an error is made.
         environment.set_debug(true);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|error| refused(text, &error))?;
-        Ok(Engine { environment })
+        Ok(Engine { environment, free })
     }
 
     /// What the text names and does not set itself; `nested` with what it asks of it, as in `vars.first_name`.
     pub fn names(&self, nested: bool) -> BTreeSet<String> {
         let Ok(template) = self.environment.get_template(NAME) else { return BTreeSet::new() };
         let functions: Vec<&str> = self.environment.globals().map(|(name, _)| name).collect();
-        template.undeclared_variables(nested).into_iter().filter(|name| !functions.contains(&name.as_str())).collect()
+        // The engine overlooks those in the filter of a block.
+        let overlooked = self.free.iter().filter(|_| !nested).cloned();
+        let names = template.undeclared_variables(nested).into_iter().chain(overlooked);
+        names.filter(|name| !functions.contains(&name.as_str())).collect()
     }
 
     /// The text with these values, within its bounds.

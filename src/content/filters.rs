@@ -14,6 +14,8 @@ use jiff::{Timestamp, Zoned};
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
+use super::list_text;
+
 /// More decimals than any currency has.
 const MAX_DECIMALS: usize = 12;
 /// The longest number that is read, in characters.
@@ -26,9 +28,10 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("date", date);
     environment.add_filter("number", number);
     environment.add_filter("truncate", truncate);
+    list_text::add(environment);
 }
 
-fn argument(problem: impl std::fmt::Display) -> Error {
+pub(super) fn argument(problem: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{ARGUMENT}{problem}"))
 }
 

@@ -1,6 +1,8 @@
 //! How a text is marked up, and so what must be escaped in what stands for its variables: nobody's name is markup.
 
-use minijinja::{AutoEscape, Environment};
+use minijinja::{AutoEscape, Environment, escape_formatter};
+
+use super::list_text;
 
 /// The characters that MarkdownV2 gives a meaning, and its escape character itself (Bot API, "Formatting options").
 const MARKDOWN_V2: &str = r"\_*[]()~`>#+-=|{}.!";
@@ -34,12 +36,14 @@ impl Markup {
         };
         environment.set_auto_escape_callback(move |_| auto_escape.clone());
         let escape = match self {
-            Markup::Plain | Markup::Html | Markup::Json => return,
-            Markup::MarkdownV2 => escape_markdown,
-            Markup::Slack => escape_slack,
-            Markup::Url => escape_url,
+            Markup::Plain | Markup::Html | Markup::Json => None,
+            Markup::MarkdownV2 => Some(escape_markdown as fn(&str) -> String),
+            Markup::Slack => Some(escape_slack as _),
+            Markup::Url => Some(escape_url as _),
         };
         environment.set_formatter(move |output, state, value| {
+            list_text::afford(state, value)?;
+            let Some(escape) = escape else { return escape_formatter(output, state, value) };
             let is_escaped = value.is_safe() && *state.auto_escape() != AutoEscape::None;
             let text = value.to_string();
             let text = if is_escaped { text } else { escape(&text) };

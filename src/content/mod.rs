@@ -3,6 +3,9 @@
 mod engine;
 mod extras;
 mod filters;
+mod grammar;
+mod list_text;
+mod lists;
 mod markup;
 mod message;
 #[cfg(test)]

@@ -9,6 +9,9 @@ use super::template::MAX_VARIABLES_NAMED;
 /// The longest explanation kept of an error of the engine, in characters: it may quote the text.
 const MAX_DETAIL: usize = 200;
 
+/// What to do about a filter that there is not.
+pub(super) const FILTERS: &str = "use a filter there is, such as default, upper, title, date or number";
+
 /// Why a text cannot be a template.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TemplateError {
@@ -48,7 +51,7 @@ pub(super) fn remedy(error: &minijinja::Error) -> Option<&'static str> {
         ErrorKind::SyntaxError | ErrorKind::BadEscape => {
             Some("check that every {{ has its }}, every {% its %}, and every {% if %} its {% endif %}")
         }
-        ErrorKind::UnknownFilter => Some("use a filter there is, such as default, upper, title, date or number"),
+        ErrorKind::UnknownFilter => Some(FILTERS),
         ErrorKind::UnknownTest => Some("use a test there is, such as defined"),
         ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => {
             Some("use a filter instead, such as {{ name | upper }}")
@@ -83,9 +86,13 @@ pub(super) fn refused(text: &str, error: &minijinja::Error) -> TemplateError {
 
 /// Line and column of an error in the text, counted from 1.
 pub(super) fn place(text: &str, error: &minijinja::Error) -> (usize, usize) {
-    let Some(before) = error.range().and_then(|range| text.get(..range.start)) else {
-        return (error.line().unwrap_or(1), 1);
-    };
+    let of_range = error.range().and_then(|range| position(text, range.start));
+    of_range.unwrap_or((error.line().unwrap_or(1), 1))
+}
+
+/// Line and column of a byte of the text, counted from 1.
+pub(super) fn position(text: &str, offset: usize) -> Option<(usize, usize)> {
+    let before = text.get(..offset)?;
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
 }

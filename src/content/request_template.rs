@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::engine::{Engine, Failure, TRIAL_VALUE, needed};
 use super::filters;
+use super::grammar::Given;
 use super::markup::Markup;
 use super::refusal::{RenderError, TemplateError};
 use super::template::MAX_VARIABLES_NAMED;
@@ -18,6 +19,8 @@ use crate::api::content::Attachment;
 /// The names that a template may use.
 const NAMES: [&str; 6] = [ATTACHMENTS, "id", "message_id", "secret", "text", "vars"];
 const ATTACHMENTS: &str = "attachments";
+/// How deep those are that are lists: the attachments are a list of maps.
+const LISTS: Given = &[(ATTACHMENTS, 2), ("vars", 1), ("secret", 1)];
 const OF_VARS: &str = "vars.";
 
 /// What the templates of one request may name.
@@ -57,7 +60,7 @@ impl RequestTemplate {
         markup: Markup,
         secrets: &BTreeMap<String, SecretString>,
     ) -> Result<RequestTemplate, TemplateError> {
-        let engine = Engine::compile(text, markup, add_filters)?;
+        let engine = Engine::compile(text, markup, LISTS, add_filters)?;
         let names = engine.names(false);
         let unknown: Vec<String> = names.iter().filter(|name| !NAMES.contains(&name.as_str())).cloned().collect();
         if !unknown.is_empty() {
