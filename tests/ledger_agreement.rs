@@ -133,6 +133,7 @@ fn a_model_that_lacks_a_rule_is_found_to_disagree() {
         (Rule::WriteBacksAreLent, 3, "in WriteBackPage"),
         (Rule::RefusedAreGivenUp, 3, "expected"),
         (Rule::HandlesEndEarly, 1, "kept"),
+        (Rule::UploadsAreLent, 1, "kept"),
     ] {
         let found = disagreement(&ledgers, ENOUGH, of_errands, Some(rule));
         let found = found.unwrap_or_else(|| panic!("without {rule:?}"));

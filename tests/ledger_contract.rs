@@ -440,6 +440,10 @@ macro_rules! contract {
                     what_was_uploaded_is_known_to_every_broadcast_of_the_account_and_to_no_other
                     what_is_gone_or_about_to_end_is_uploaded_anew
                     no_more_attachments_are_told_than_a_message_has
+                    an_upload_is_one_senders_while_that_one_says_so_and_then_the_next_ones
+                    an_upload_that_is_given_up_is_the_next_senders_at_once
+                    a_clock_set_back_keeps_nobody_from_an_upload
+                    an_upload_of_two_who_ask_at_once_is_one_senders
                 }
                 rate_classes {
                     audio_keeps_its_own_rate_and_texts_fill_the_slots_between

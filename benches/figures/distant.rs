@@ -6,7 +6,7 @@ use std::time::Duration;
 use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use herald::ledger::{
-    AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
+    AttachmentStanding, AttachmentsRequest, AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage,
     ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
 };
 
@@ -63,7 +63,7 @@ impl<L: SenderLedger> SenderLedger for Distant<L> {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.ledger.report_trouble(plan, trouble).await
     }
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
         self.ledger.attachments(request).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

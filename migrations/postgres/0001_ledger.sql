@@ -326,6 +326,15 @@ CREATE TABLE kept_attachment (
     PRIMARY KEY (account_id, attachment)
 );
 
+-- What a sender is uploading, so that no other one does.
+CREATE TABLE attachment_upload (
+    account_id BIGINT NOT NULL,
+    attachment TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, attachment)
+);
+
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
 
 -- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock

@@ -321,6 +321,15 @@ CREATE TABLE kept_attachment (
     PRIMARY KEY (account_id, attachment)
 ) STRICT, WITHOUT ROWID;
 
+-- What a sender is uploading, so that no other one does.
+CREATE TABLE attachment_upload (
+    account_id INTEGER NOT NULL,
+    attachment TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    ends_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, attachment)
+) STRICT, WITHOUT ROWID;
+
 CREATE INDEX tag_recipient ON tag (account_id, recipient);
 
 -- What providers told of messages before their senders did, as JSON: kept for some minutes. Without a reference: it would lock

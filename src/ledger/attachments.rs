@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::exchange::BroadcastId;
+use super::exchange::{BroadcastId, LEASE};
 use crate::delivery::time::Span;
 
 /// The longest handle that is believed; Messenger's have 15 to 17 digits.
@@ -10,17 +10,23 @@ pub const MAX_HANDLE: usize = 256;
 /// One that ends sooner than this is uploaded anew: a message on its way must not find it gone.
 pub const HANDLE_MARGIN: Span = Span::from_secs(60 * 60);
 
+/// So long an upload is one sender's alone after its last word about it, and so long others wait for one that was lost.
+pub const UPLOAD_LEASE: Span = LEASE;
+
 /// What a sender learns and tells of the attachments that the provider keeps for the broadcast's account. All senders of the
 /// broadcast share them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachmentsRequest {
     pub broadcast: BroadcastId,
+    /// Who asks, as in an exchange: whose an upload is.
+    pub holder: String,
     /// Uploaded just now. A second upload of the same attachment takes the place of the first.
     pub uploaded: Vec<UploadedAttachment>,
     /// Handles that the provider does not know any more.
     pub gone: Vec<String>,
-    /// The attachments that are asked for, as in [`UploadedAttachment::attachment`].
-    pub asked: Vec<String>,
+    /// What the asker was to upload, and does not: it is the next one's who asks.
+    pub given_up: Vec<String>,
+    pub asked: Vec<AskedAttachment>,
 }
 
 /// An attachment that the provider keeps.
@@ -34,9 +40,29 @@ pub struct UploadedAttachment {
     pub lives: Span,
 }
 
-/// Where an attachment that was asked for is kept.
+/// An attachment that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptAttachment {
+pub struct AskedAttachment {
+    /// As in [`UploadedAttachment::attachment`].
     pub attachment: String,
-    pub handle: String,
+    /// The asker uploads it, where it is not kept and nobody else is at it. To ask again for what was granted renews it.
+    pub uploads: bool,
+}
+
+/// How an attachment stands that was asked for. Nothing is told of one that is not kept and that the asker does not upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentStanding {
+    pub attachment: String,
+    pub place: AttachmentPlace,
+}
+
+/// Where an attachment is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttachmentPlace {
+    /// With the provider.
+    Kept { handle: String },
+    /// The asker's to upload, for [`UPLOAD_LEASE`].
+    Granted,
+    /// On its way by another sender, whose lease ends after this time unless it is renewed.
+    Uploading { lease_left: Span },
 }

@@ -39,7 +39,7 @@ use std::future::Future;
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::ProviderEvent;
 
-pub use attachments::{AttachmentsRequest, KeptAttachment, UploadedAttachment};
+pub use attachments::{AskedAttachment, AttachmentPlace, AttachmentStanding, AttachmentsRequest, UploadedAttachment};
 pub use audience::{AudienceList, AudiencePage, AudiencePosition, AudienceQuery};
 pub use brief::{Brief, Orders, SuppressionList, ToldTrouble, Trouble};
 pub use clock::Clock;
@@ -136,11 +136,13 @@ pub trait SenderLedger: Send + Sync + 'static {
     fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
 
     /// Tells which attachments the provider was made to keep for the account of the broadcast, and which of them it has no more;
-    /// learns where those that are asked for are kept.
+    /// learns where those that are asked for are kept, or whose it is to
+    /// upload them.
     ///
     /// # Errors
     /// [`LedgerError::RequestTooLarge`] for more than a message has.
-    fn attachments(&self, request: &AttachmentsRequest) -> impl Future<Output = Result<Vec<KeptAttachment>>> + Send;
+    fn attachments(&self, request: &AttachmentsRequest)
+    -> impl Future<Output = Result<Vec<AttachmentStanding>>> + Send;
 
     /// Records outcomes, renews the lease, takes recipients and reserves their slots.
     ///

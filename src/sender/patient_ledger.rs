@@ -9,11 +9,11 @@ use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, LastWords};
 use crate::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use crate::ledger::{
-    AccountKey, AccountSnapshot, AttachmentsRequest, AudiencePage, AudienceQuery, BatchSnapshot, Brief,
-    BroadcastSnapshot, ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported,
-    KeptAttachment, Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Outcomes, Owner, Received,
-    ReceiverLedger, ReportNotifications, ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications,
-    TakeWriteBacks, Trouble, WriteBackPage, WriteBackTotals,
+    AccountKey, AccountSnapshot, AttachmentStanding, AttachmentsRequest, AudiencePage, AudienceQuery, BatchSnapshot,
+    Brief, BroadcastSnapshot, ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, Figures, Imported,
+    Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Outcomes, Owner, Received, ReceiverLedger,
+    ReportNotifications, ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications, TakeWriteBacks,
+    Trouble, WriteBackPage, WriteBackTotals,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -81,7 +81,7 @@ impl<L: SenderLedger> SenderLedger for PatientLedger<L> {
         self.retry().answered(|| self.ledger.report_trouble(plan, trouble)).await
     }
 
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
         self.retry().answered(|| self.ledger.attachments(request)).await
     }
 

@@ -171,7 +171,7 @@ impl<L: SenderLedger> Running<L> {
         let retry = Retry::new(&session.holder);
         let known_revision = session.journal.revision(session.broadcast);
         let connections = Connections::new(session.transport.clone());
-        let uploads = Uploads::of(session.broadcast, &session.content, session.provider.as_ref());
+        let uploads = Uploads::of(session.broadcast, &session.holder, &session.content, session.provider.as_ref());
         Running {
             session,
             stop,
@@ -253,6 +253,10 @@ impl<L: SenderLedger> Running<L> {
             let exchanged = joined(&mut self.exchange).await;
             self.exchange = None;
             self.handle(exchanged?)?;
+            any = true;
+        }
+        if self.uploads.have_ended() {
+            self.uploads.done().await?;
             any = true;
         }
         Ok(any)

@@ -13,7 +13,10 @@ use crate::api::Content;
 use crate::api::content::Attachment;
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
-use crate::ledger::attachments::{AttachmentsRequest, MAX_HANDLE, UploadedAttachment};
+use crate::ledger::attachments::{
+    AskedAttachment, AttachmentPlace, AttachmentStanding, AttachmentsRequest, MAX_HANDLE, UPLOAD_LEASE,
+    UploadedAttachment,
+};
 use crate::ledger::declaration::digest;
 use crate::ledger::exchange::BroadcastId;
 use crate::ledger::{LedgerError, SenderLedger};
@@ -26,6 +29,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The provider fetches the link before it answers: Messenger gives a film 75 s (saving-assets page of the Messenger Platform,
 /// 22 Apr 2026).
 const UPLOAD_TIMEOUT: Span = Span::from_secs(90);
+/// So often within its lease the ledger is told that an upload goes on: two words may be lost.
+const RENEWALS: u32 = 3;
+/// Between two questions whether another sender's upload has ended.
+const ASKED_EVERY: Span = Span::from_secs(1);
 /// So often a session takes a kept attachment for gone. A provider that forgets at once is sent links.
 const MAX_RENEWALS: u32 = 3;
 
@@ -83,6 +90,7 @@ pub enum Named {
 /// The uploads of one session.
 pub struct Uploads {
     broadcast: BroadcastId,
+    holder: String,
     wanted: Vec<Wanted>,
     handles: Handles,
     /// What must be uploaded is, or goes out by its link.
@@ -102,7 +110,7 @@ fn key(broadcast: BroadcastId, attachment: &Attachment) -> String {
 
 impl Uploads {
     /// What of this content the provider keeps. A link with variables is another one for each recipient.
-    pub fn of(broadcast: BroadcastId, content: &Content, provider: &dyn Provider) -> Uploads {
+    pub fn of(broadcast: BroadcastId, holder: &str, content: &Content, provider: &dyn Provider) -> Uploads {
         let is_same = |(_, attachment): &(usize, &Attachment)| !attachment.url.contains('{');
         let attachments = content.attachments.iter().enumerate().filter(is_same);
         let wanted: Vec<Wanted> = attachments
@@ -118,6 +126,7 @@ impl Uploads {
             .collect();
         Uploads {
             broadcast,
+            holder: holder.to_owned(),
             is_ready: wanted.is_empty(),
             wanted,
             handles: Handles::new(),
@@ -188,6 +197,7 @@ impl Uploads {
         let upload = Uploading {
             ledger: ledger.clone(),
             broadcast: self.broadcast,
+            holder: self.holder.clone(),
             provider: provider.clone(),
             transport: transport.clone(),
             wanted: if self.has_given_up() { Vec::new() } else { self.wanted.clone() },
@@ -195,6 +205,11 @@ impl Uploads {
             gone: std::mem::take(&mut self.gone),
         };
         self.task = Some(tokio::spawn(upload.run()));
+    }
+
+    /// Whether what was begun has ended, and is to be taken in.
+    pub fn have_ended(&self) -> bool {
+        self.task.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Waits for what was begun; for ever where nothing was.
@@ -220,9 +235,17 @@ impl Drop for Uploads {
     }
 }
 
+fn kept(standing: AttachmentStanding) -> Option<(String, String)> {
+    match standing.place {
+        AttachmentPlace::Kept { handle } => Some((standing.attachment, handle)),
+        AttachmentPlace::Granted | AttachmentPlace::Uploading { .. } => None,
+    }
+}
+
 struct Uploading<L> {
     ledger: Arc<L>,
     broadcast: BroadcastId,
+    holder: String,
     provider: Arc<dyn Provider>,
     transport: Transport,
     wanted: Vec<Wanted>,
@@ -238,21 +261,71 @@ impl<L: SenderLedger> Uploading<L> {
             if handles.contains_key(&wanted.key) {
                 continue;
             }
-            let Some(Handle { name: handle, lives }) = self.upload(wanted).await? else { continue };
-            let uploaded = UploadedAttachment { attachment: wanted.key.clone(), handle: handle.clone(), lives };
-            self.ledger.attachments(&self.request(vec![uploaded], Vec::new(), Vec::new())).await?;
-            handles.insert(wanted.key.clone(), handle);
+            if let Some(handle) = self.obtain(wanted).await? {
+                handles.insert(wanted.key.clone(), handle);
+            }
         }
         Ok(handles)
+    }
+
+    /// Uploads it, once the ledger says that no other sender does; else waits for what that one says. Ends: each sender tries a
+    /// bounded number of times, and the upload of one that was lost is free after its lease.
+    async fn obtain(&self, wanted: &Wanted) -> Result<Option<String>, UploadError> {
+        loop {
+            match self.ask_to_upload(wanted).await? {
+                Some(AttachmentPlace::Kept { handle }) => return Ok(Some(handle)),
+                Some(AttachmentPlace::Uploading { lease_left }) => {
+                    let wait = lease_left.clamp(Span::from_millis(1), ASKED_EVERY);
+                    tokio::time::sleep(wait.to_duration()).await;
+                }
+                Some(AttachmentPlace::Granted) | None => break,
+            }
+        }
+        let uploaded = tokio::select! {
+            uploaded = self.upload(wanted) => uploaded,
+            () = self.renew(wanted) => Ok(None),
+        };
+        let mut request = self.request();
+        match &uploaded {
+            Ok(Some(Handle { name, lives })) => request.uploaded.push(UploadedAttachment {
+                attachment: wanted.key.clone(),
+                handle: name.clone(),
+                lives: *lives,
+            }),
+            Ok(None) | Err(_) => request.given_up.push(wanted.key.clone()),
+        }
+        self.ledger.attachments(&request).await?;
+        Ok(uploaded?.map(|handle| handle.name))
+    }
+
+    async fn ask_to_upload(&self, wanted: &Wanted) -> Result<Option<AttachmentPlace>, LedgerError> {
+        let asked = vec![AskedAttachment { attachment: wanted.key.clone(), uploads: true }];
+        let told = self.ledger.attachments(&AttachmentsRequest { asked, ..self.request() }).await?;
+        Ok(told.into_iter().next().map(|standing| standing.place))
+    }
+
+    /// Keeps others from the upload while this one is at it, without an end. What goes wrong here may cost a second upload.
+    async fn renew(&self, wanted: &Wanted) {
+        loop {
+            tokio::time::sleep(UPLOAD_LEASE.to_duration() / RENEWALS).await;
+            if let Err(error) = self.ask_to_upload(wanted).await {
+                tracing::debug!(reason = error.reason(), %error, "the ledger was not told that an upload goes on");
+            }
+        }
     }
 
     /// Tells the ledger what was learned and what is gone, and asks what other senders have told. Where nothing has to be
     /// uploaded, messages go out by their links without its answer.
     async fn agree(&self) -> Result<Handles, LedgerError> {
-        let asked: Vec<String> = self.wanted.iter().map(|wanted| wanted.key.clone()).collect();
-        let request = self.request(self.learned.clone(), self.gone.clone(), asked);
+        let ask = |wanted: &Wanted| AskedAttachment { attachment: wanted.key.clone(), uploads: false };
+        let request = AttachmentsRequest {
+            uploaded: self.learned.clone(),
+            gone: self.gone.clone(),
+            asked: self.wanted.iter().map(ask).collect(),
+            ..self.request()
+        };
         match self.ledger.attachments(&request).await {
-            Ok(kept) => Ok(kept.into_iter().map(|kept| (kept.attachment, kept.handle)).collect()),
+            Ok(told) => Ok(told.into_iter().filter_map(kept).collect()),
             Err(error) if self.wanted.iter().all(|wanted| wanted.is_told) => {
                 tracing::warn!(reason = error.reason(), %error, "the ledger was not told what the provider keeps");
                 Ok(Handles::new())
@@ -261,11 +334,19 @@ impl<L: SenderLedger> Uploading<L> {
         }
     }
 
-    fn request(&self, uploaded: Vec<UploadedAttachment>, gone: Vec<String>, asked: Vec<String>) -> AttachmentsRequest {
-        AttachmentsRequest { broadcast: self.broadcast, uploaded, gone, asked }
+    /// Without a word in it.
+    fn request(&self) -> AttachmentsRequest {
+        AttachmentsRequest {
+            broadcast: self.broadcast,
+            holder: self.holder.clone(),
+            uploaded: Vec::new(),
+            gone: Vec::new(),
+            given_up: Vec::new(),
+            asked: Vec::new(),
+        }
     }
 
-    /// A second upload of the same link does no harm, so whatever is in doubt is tried again. A link that breaks off each time is
+    /// A second upload of the same link is only a waste, so whatever is in doubt is tried again. A link that breaks off each time is
     /// refused; where the provider is what is in the way, messages carry the link.
     async fn upload(&self, wanted: &Wanted) -> Result<Option<Handle>, AttachmentRefused> {
         let refuse = |fault: Fault| {

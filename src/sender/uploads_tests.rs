@@ -38,7 +38,7 @@ const TWO: &str = "https://a.example/2.png";
 /// With the ledger asked, which knew of nothing.
 fn uploads(provider: &dyn Provider) -> Uploads {
     let content = Content { attachments: vec![picture(ONE), picture(TWO)], ..Content::default() };
-    let mut uploads = Uploads::of(BroadcastId(7), &content, provider);
+    let mut uploads = Uploads::of(BroadcastId(7), "one", &content, provider);
     assert!(!uploads.are_ready(), "what other senders have told comes first");
     uploads.is_ready = true;
     uploads

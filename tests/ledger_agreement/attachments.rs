@@ -4,24 +4,34 @@ use std::collections::BTreeMap;
 
 use herald::delivery::time::Span;
 use herald::ledger::exchange::BroadcastId;
-use herald::ledger::{AttachmentsRequest, KeptAttachment, UploadedAttachment};
+use herald::ledger::{AskedAttachment, AttachmentPlace, AttachmentStanding, AttachmentsRequest, UploadedAttachment};
 
 use super::model::{Model, Rule};
 
 /// What ends sooner is uploaded anew.
 const MARGIN: i64 = 3_600;
+/// So long an upload is one sender's after its last word about it.
+const LEASE: i64 = 15;
 
-/// By attachment: its handle, and when the provider has it no more.
-pub type Kept = BTreeMap<u8, (u8, i64)>;
+#[derive(Clone, Debug, Default)]
+pub struct Attachments {
+    /// By attachment: its handle, and when the provider has it no more.
+    kept: BTreeMap<u8, (u8, i64)>,
+    /// Whose it is to upload it, and until when.
+    uploads: BTreeMap<u8, (u8, i64)>,
+}
 
 /// One question, with what is told beside it.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub sender: u8,
     /// An attachment, its handle, and how many seconds it lives.
     pub uploaded: Option<(u8, u8, i64)>,
     /// A handle that the provider does not know any more.
     pub gone: Option<u8>,
-    pub asked: Vec<u8>,
+    pub given_up: Option<u8>,
+    /// Attachments, each with whether the sender would upload it.
+    pub asked: Vec<(u8, bool)>,
 }
 
 fn attachment(number: u8) -> String {
@@ -30,6 +40,10 @@ fn attachment(number: u8) -> String {
 
 fn handle(number: u8) -> String {
     format!("handle-{number}")
+}
+
+fn asked(number: u8, uploads: bool) -> AskedAttachment {
+    AskedAttachment { attachment: attachment(number), uploads }
 }
 
 impl Asked {
@@ -41,28 +55,58 @@ impl Asked {
         };
         AttachmentsRequest {
             broadcast,
+            holder: format!("sender-{}", self.sender),
             uploaded: self.uploaded.map(uploaded).into_iter().collect(),
             gone: self.gone.map(handle).into_iter().collect(),
-            asked: self.asked.iter().copied().map(attachment).collect(),
+            given_up: self.given_up.map(attachment).into_iter().collect(),
+            asked: self.asked.iter().map(|(number, uploads)| asked(*number, *uploads)).collect(),
         }
     }
 }
 
 impl Model {
-    /// What is kept of what is asked for, whichever broadcast of the account asks.
-    pub fn ask_attachments(&mut self, asked: &Asked) -> Vec<KeptAttachment> {
+    /// How that stands which is asked for, whichever broadcast of the account asks.
+    pub fn ask_attachments(&mut self, asked: &Asked) -> Vec<AttachmentStanding> {
+        let Attachments { kept, uploads } = &mut self.attachments;
         if let Some(gone) = asked.gone {
-            self.kept.retain(|_, (handle, _)| *handle != gone);
+            kept.retain(|_, (handle, _)| *handle != gone);
         }
         if let Some((number, handle, lives)) = asked.uploaded {
-            self.kept.insert(number, (handle, self.now + lives));
+            kept.insert(number, (handle, self.now + lives));
+            uploads.remove(&number);
         }
+        if let Some(number) = asked.given_up {
+            uploads.retain(|upload, (sender, _)| *upload != number || *sender != asked.sender);
+        }
+        asked
+            .asked
+            .iter()
+            .filter_map(|(number, would_upload)| self.place(asked.sender, *number, *would_upload))
+            .collect()
+    }
+
+    fn place(&mut self, sender: u8, number: u8, would_upload: bool) -> Option<AttachmentStanding> {
         let margin = if self.keeps(Rule::HandlesEndEarly) { MARGIN } else { 0 };
-        let is_kept = |number: &u8| {
-            let (kept, ends_at) = self.kept.get(number)?;
-            let told = KeptAttachment { attachment: attachment(*number), handle: handle(*kept) };
-            (*ends_at > self.now + margin).then_some(told)
+        let are_lent = self.keeps(Rule::UploadsAreLent);
+        let Attachments { kept, uploads } = &mut self.attachments;
+        let place = match kept.get(&number).filter(|(_, ends_at)| *ends_at > self.now + margin) {
+            Some((kept, _)) => AttachmentPlace::Kept { handle: handle(*kept) },
+            None if !would_upload => return None,
+            None => match uploads.get(&number) {
+                Some((other, ends_at)) if are_lent && *other != sender && *ends_at > self.now => {
+                    AttachmentPlace::Uploading { lease_left: Span::from_secs(ends_at - self.now) }
+                }
+                _ => {
+                    uploads.insert(number, (sender, self.now + LEASE));
+                    AttachmentPlace::Granted
+                }
+            },
         };
-        asked.asked.iter().filter_map(is_kept).collect()
+        Some(AttachmentStanding { attachment: attachment(number), place })
+    }
+
+    /// Nobody is at an upload any more.
+    pub fn no_upload_goes_on(&mut self) {
+        self.attachments.uploads.clear();
     }
 }

@@ -16,7 +16,7 @@ mod receipts;
 #[path = "rows.rs"]
 mod rows;
 
-use super::attachments::Kept;
+use super::attachments::Attachments;
 use super::contacts::{Contacts, Known};
 use super::declarations::Wish;
 use super::outbox::Outbox;
@@ -158,6 +158,8 @@ pub enum Rule {
     RefusedAreGivenUp,
     /// Handles that end soon are told to nobody.
     HandlesEndEarly,
+    /// An upload is one sender's at a time.
+    UploadsAreLent,
 }
 
 /// Two broadcasts of one account.
@@ -169,7 +171,7 @@ pub struct Model {
     pub contacts: Contacts,
     /// Of the first broadcast, the only one with an endpoint.
     pub outbox: Outbox,
-    pub kept: Kept,
+    pub attachments: Attachments,
     /// When the provider may be called again to label somebody.
     pub calls_free_at: i64,
     without: Option<Rule>,
@@ -187,7 +189,7 @@ impl Model {
             broadcasts: Default::default(),
             contacts: Default::default(),
             outbox: Outbox::new(without != Some(Rule::EventsAreLent)),
-            kept: Kept::default(),
+            attachments: Attachments::default(),
             calls_free_at: 0,
             without,
         };
@@ -340,6 +342,7 @@ impl Model {
             broadcast.debts.everybody_is_dead();
         }
         self.outbox.everybody_is_dead();
+        self.no_upload_goes_on();
     }
 
     /// Who is in flight and overdue is unknown, unless the provider itself has told.

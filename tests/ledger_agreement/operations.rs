@@ -231,10 +231,13 @@ fn write_back() -> impl Strategy<Value = Operation> {
 fn asked() -> impl Strategy<Value = Asked> {
     let lives = prop_oneof![2 => 3_600_i64..3_900, 1 => Just(90 * 24 * 3_600)];
     let uploaded = prop::option::of((0_u8..3, 0_u8..4, lives));
-    let asked = prop::collection::vec(0_u8..3, 0..4);
-    (uploaded, prop::option::weighted(0.2, 0_u8..4), asked).prop_map(|(uploaded, gone, asked)| Asked {
+    let asked = prop::collection::vec((0_u8..3, any::<bool>()), 0..4);
+    let (gone, given_up) = (prop::option::weighted(0.2, 0_u8..4), prop::option::weighted(0.2, 0_u8..3));
+    (0_u8..2, uploaded, gone, given_up, asked).prop_map(|(sender, uploaded, gone, given_up, asked)| Asked {
+        sender,
         uploaded,
         gone,
+        given_up,
         asked,
     })
 }

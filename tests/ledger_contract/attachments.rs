@@ -2,17 +2,24 @@
 
 use herald::api::content::MAX_ATTACHMENTS;
 use herald::delivery::time::Span;
-use herald::ledger::attachments::HANDLE_MARGIN;
+use herald::ledger::attachments::{HANDLE_MARGIN, UPLOAD_LEASE};
 use herald::ledger::exchange::BroadcastId;
-use herald::ledger::{AttachmentsRequest, Declaration, LedgerError, UploadedAttachment};
+use herald::ledger::{
+    AskedAttachment, AttachmentPlace, AttachmentsRequest, Declaration, LedgerError, UploadedAttachment,
+};
 
 use super::world::*;
 
 const LIVES: Span = Span::from_secs(90 * 24 * 60 * 60);
 
 fn request(broadcast: BroadcastId, asked: &[&str]) -> AttachmentsRequest {
-    let asked = asked.iter().map(|attachment| (*attachment).to_owned()).collect();
-    AttachmentsRequest { broadcast, uploaded: Vec::new(), gone: Vec::new(), asked }
+    let asked = asked.iter().map(|attachment| asked_for(attachment, false)).collect();
+    let (uploaded, gone, given_up) = (Vec::new(), Vec::new(), Vec::new());
+    AttachmentsRequest { broadcast, holder: "one".into(), uploaded, gone, given_up, asked }
+}
+
+fn asked_for(attachment: &str, uploads: bool) -> AskedAttachment {
+    AskedAttachment { attachment: attachment.to_owned(), uploads }
 }
 
 fn uploaded(broadcast: BroadcastId, attachment: &str, handle: &str) -> AttachmentsRequest {
@@ -21,7 +28,29 @@ fn uploaded(broadcast: BroadcastId, attachment: &str, handle: &str) -> Attachmen
 }
 
 async fn handles<L: Backend>(world: &World<L>, request: &AttachmentsRequest) -> Vec<String> {
-    world.ledger.attachments(request).await.unwrap().into_iter().map(|kept| kept.handle).collect()
+    let kept = |place| match place {
+        AttachmentPlace::Kept { handle } => handle,
+        other => panic!("{other:?}"),
+    };
+    world.ledger.attachments(request).await.unwrap().into_iter().map(|told| kept(told.place)).collect()
+}
+
+/// What a sender is told that would upload the film.
+async fn uploading<L: Backend>(world: &World<L>, broadcast: BroadcastId, holder: &str) -> AttachmentPlace {
+    let asked = vec![asked_for("film", true)];
+    let request = AttachmentsRequest { holder: holder.into(), asked, ..request(broadcast, &[]) };
+    let told = world.ledger.attachments(&request).await.unwrap();
+    assert_eq!((told.len(), told[0].attachment.as_str()), (1, "film"));
+    told.into_iter().next().unwrap().place
+}
+
+fn kept(handle: &str) -> AttachmentPlace {
+    AttachmentPlace::Kept { handle: handle.into() }
+}
+
+/// By another sender, for so many seconds yet.
+fn elsewhere(seconds: i64) -> AttachmentPlace {
+    AttachmentPlace::Uploading { lease_left: Span::from_secs(seconds) }
 }
 
 pub async fn what_was_uploaded_is_known_to_every_broadcast_of_the_account_and_to_no_other<L: Backend>(
@@ -53,7 +82,56 @@ pub async fn what_is_gone_or_about_to_end_is_uploaded_anew<L: Backend>(world: &W
 
 pub async fn no_more_attachments_are_told_than_a_message_has<L: Backend>(world: &World<L>) {
     let one = world.declare(&declaration("one")).await.id;
-    let many: Vec<String> = (0..=MAX_ATTACHMENTS).map(|number| number.to_string()).collect();
+    let many = (0..=MAX_ATTACHMENTS).map(|number| asked_for(&number.to_string(), false)).collect();
     let asked = AttachmentsRequest { asked: many, ..request(one, &[]) };
     assert!(matches!(world.ledger.attachments(&asked).await, Err(LedgerError::RequestTooLarge { .. })));
+}
+
+pub async fn an_upload_is_one_senders_while_that_one_says_so_and_then_the_next_ones<L: Backend>(world: &World<L>) {
+    let id = world.declare(&declaration("one")).await.id;
+    let second = Span::from_secs(1);
+    assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted);
+    world.pass(UPLOAD_LEASE - second);
+    assert_eq!(uploading(world, id, "two").await, elsewhere(1));
+    assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted, "it is renewed");
+    world.pass(second);
+    assert_eq!(uploading(world, id, "two").await, elsewhere(14));
+    world.pass(UPLOAD_LEASE - second);
+    assert_eq!(uploading(world, id, "two").await, AttachmentPlace::Granted, "the first was lost");
+    // Late, and as good as any.
+    handles(world, &uploaded(id, "film", "1")).await;
+    assert_eq!(uploading(world, id, "two").await, kept("1"));
+    let gone = AttachmentsRequest { gone: vec!["1".into()], ..request(id, &[]) };
+    handles(world, &gone).await;
+    assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted, "nobody is at it who was told of a handle");
+}
+
+pub async fn an_upload_that_is_given_up_is_the_next_senders_at_once<L: Backend>(world: &World<L>) {
+    let id = world.declare(&declaration("one")).await.id;
+    assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted);
+    let given_up = |holder: &str| AttachmentsRequest {
+        holder: holder.into(),
+        given_up: vec!["film".into()],
+        ..request(id, &["film"])
+    };
+    handles(world, &given_up("two")).await;
+    assert_eq!(uploading(world, id, "two").await, elsewhere(15), "it is not another's to give up");
+    handles(world, &given_up("one")).await;
+    assert_eq!(uploading(world, id, "two").await, AttachmentPlace::Granted);
+}
+
+pub async fn a_clock_set_back_keeps_nobody_from_an_upload<L: Backend>(world: &World<L>) {
+    let id = world.declare(&declaration("one")).await.id;
+    world.pass(Span::from_secs(60 * 60));
+    assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted);
+    world.pass(Span::from_secs(-60 * 60));
+    assert_eq!(uploading(world, id, "two").await, AttachmentPlace::Granted);
+}
+
+pub async fn an_upload_of_two_who_ask_at_once_is_one_senders<L: Backend>(world: &World<L>) {
+    let id = world.declare(&declaration("one")).await.id;
+    let names: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+    let told = futures::future::join_all(names.iter().map(|name| uploading(world, id, name))).await;
+    let granted = told.iter().filter(|place| **place == AttachmentPlace::Granted).count();
+    assert_eq!(granted, 1, "{told:?}");
 }

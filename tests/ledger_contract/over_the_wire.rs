@@ -22,9 +22,9 @@ use herald::ledger::wire::{
     Admitted, Denied, Gatekeeper, ReceiverGate, RemoteLedger, RemoteLedgerOptions, receive_router, router,
 };
 use herald::ledger::{
-    AccountSnapshot, AttachmentsRequest, AudienceList, AudiencePage, AudiencePosition, AudienceQuery, Brief,
-    ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures, Imported, Inspect,
-    KeptAttachment, Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Owner, Received,
+    AccountSnapshot, AttachmentStanding, AttachmentsRequest, AudienceList, AudiencePage, AudiencePosition,
+    AudienceQuery, Brief, ContactRow, Contacts, ContactsFilter, ContactsPage, Declaration, DeliveryView, Figures,
+    Imported, Inspect, Ledger, LedgerError, NotificationPage, NotificationTotals, OptedOut, Owner, Received,
     ReceiverLedger, ReportNotifications, ReportWriteBacks, ResultsPage, ResultsQuery, SenderLedger, TakeNotifications,
     TakeWriteBacks, Trouble, WriteBackPage, WriteBackTotals,
 };
@@ -159,7 +159,7 @@ impl SenderLedger for OverTheWire {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.of(plan.broadcast).report_trouble(plan, trouble).await
     }
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
         self.of(request.broadcast).attachments(request).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

@@ -7,7 +7,7 @@ use herald::ledger::exchange::{BroadcastId, ExchangeReply, ExchangeRequest, Last
 use herald::ledger::plan::{PlanReceipt, PlanRow, PlanTicket, PlanWords, SealedPlan};
 use herald::ledger::sqlite::SqliteLedger;
 use herald::ledger::{
-    AttachmentsRequest, AudiencePage, AudienceQuery, Brief, KeptAttachment, LedgerError, NotificationPage,
+    AttachmentStanding, AttachmentsRequest, AudiencePage, AudienceQuery, Brief, LedgerError, NotificationPage,
     ReportNotifications, ReportWriteBacks, SenderLedger, TakeNotifications, TakeWriteBacks, Trouble, WriteBackPage,
 };
 
@@ -71,7 +71,7 @@ impl SenderLedger for Unreliable {
     async fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> Result<()> {
         self.perhaps(self.ledger.report_trouble(plan, trouble)).await
     }
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
         self.perhaps(self.ledger.attachments(request)).await
     }
     async fn exchange(&self, request: &ExchangeRequest) -> Result<ExchangeReply> {

@@ -32,6 +32,17 @@ fn a_picture_is_uploaded_once_for_every_message_of_a_broadcast_whatever_stops_it
 }
 
 #[test]
+fn several_senders_that_begin_at_once_upload_a_picture_once() {
+    let stage = Stage::open(&["--latency", "150"]);
+    let spec = spec(1, "https://cdn.example/a.png") + "  delivery: {senders: 4, batchSize: 3}\n";
+    stage.documents(100, &[broadcast("spring", &spec)]);
+    stage.run(&[]).exits(0);
+    let sent = sent(&stage);
+    assert_eq!((sent.len() as u64, stage.summary().uploads), (PEOPLE, 1));
+    assert!(sent.iter().all(|what| *what == sent[0]), "{sent:?}");
+}
+
+#[test]
 fn what_another_broadcast_finds_at_the_same_link_is_another_file() {
     let stage = Stage::open(&[]);
     for (first, name) in [(1, "monday"), (101, "tuesday")] {

@@ -13,7 +13,7 @@ use crate::api::content::MAX_ATTACHMENTS;
 use crate::delivery::notification::Standing;
 use crate::delivery::provider_event::{MAX_EVENTS, ProviderEvent};
 use crate::delivery::time::Timestamp;
-use crate::ledger::attachments::{AttachmentsRequest, KeptAttachment};
+use crate::ledger::attachments::{AttachmentStanding, AttachmentsRequest};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::contacts::{
@@ -158,11 +158,9 @@ impl<D: Database> SenderLedger for D {
         if known { Ok(()) } else { Err(LedgerError::UnknownBroadcast) }
     }
 
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
-        if [request.uploaded.len(), request.gone.len(), request.asked.len()]
-            .iter()
-            .any(|count| *count > MAX_ATTACHMENTS)
-        {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
+        let counts = [request.uploaded.len(), request.gone.len(), request.given_up.len(), request.asked.len()];
+        if counts.iter().any(|count| *count > MAX_ATTACHMENTS) {
             return Err(LedgerError::RequestTooLarge { limit: MAX_ATTACHMENTS });
         }
         commit!(self, |store| attachments::exchange(store, request))

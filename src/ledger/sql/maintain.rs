@@ -7,7 +7,7 @@ use super::record::{Evidence, count_moved, record};
 use super::store::Store;
 use super::unanswered;
 use super::value::args;
-use super::{loss, opt_outs, owed, posting, set_back, windows};
+use super::{attachments, loss, opt_outs, owed, posting, set_back, windows};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
@@ -103,6 +103,7 @@ pub async fn settle_all<S: Store>(store: &mut S) -> sqlx::Result<u64> {
             .await?;
         posting::void_leases(store).await?;
         owed::void_leases(store).await?;
+        attachments::void_leases(store).await?;
     }
     Ok(settled)
 }

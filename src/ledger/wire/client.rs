@@ -18,7 +18,7 @@ use super::message::{
 };
 use super::refusal::Refusal;
 use crate::delivery::provider_event::ProviderEvent;
-use crate::ledger::attachments::{AttachmentsRequest, KeptAttachment};
+use crate::ledger::attachments::{AttachmentStanding, AttachmentsRequest};
 use crate::ledger::audience::{AudiencePage, AudienceQuery};
 use crate::ledger::brief::{Brief, Trouble};
 use crate::ledger::error::LedgerError;
@@ -253,7 +253,7 @@ impl SenderLedger for RemoteLedger {
         self.call::<Done>(TROUBLE, &body).await.map(drop)
     }
 
-    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<KeptAttachment>> {
+    async fn attachments(&self, request: &AttachmentsRequest) -> Result<Vec<AttachmentStanding>> {
         self.call(ATTACHMENTS, request).await
     }
 

@@ -152,6 +152,9 @@ async fn attachments<L: SenderLedger, G: Gatekeeper>(
     State(api): Shared<L, G>,
     call: Call<AttachmentsRequest>,
 ) -> Response {
+    if let Some(refused) = too_long(&call.body.holder) {
+        return refused.into_response();
+    }
     answer(api.ledger.attachments(&call.body).await)
 }
 
