@@ -294,8 +294,10 @@ impl<L: SenderLedger> Uploading<L> {
             }),
             Ok(None) | Err(_) => request.given_up.push(wanted.key.clone()),
         }
-        self.ledger.attachments(&request).await?;
-        Ok(uploaded?.map(|handle| handle.name))
+        let told = self.ledger.attachments(&request).await;
+        let handle = uploaded?;
+        told?;
+        Ok(handle.map(|handle| handle.name))
     }
 
     async fn ask_to_upload(&self, wanted: &Wanted) -> Result<Option<AttachmentPlace>, LedgerError> {
