@@ -39,18 +39,24 @@ fn says_of_its_pods_and_takes_it_back(stage: &Stage) {
             at(&format!("{template}/spec/nodeSelector")),
             at(&format!("{template}/spec/tolerations")),
             at(&format!("{template}/metadata/labels/team")),
+            at(&format!("{template}/spec/serviceAccountName")),
         ])
     };
     let wanted = json!({
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         "labels": {"team": "growth"},
+        "serviceAccountName": "receivers",
     });
+    stage.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: receivers}}");
     stage.patch("messagechannel", "sms", &json!({"sender": wanted}).to_string());
-    let there = [wanted["nodeSelector"].clone(), wanted["tolerations"].clone(), wanted["labels"]["team"].clone()];
+    let there = ["/nodeSelector", "/tolerations", "/labels/team", "/serviceAccountName"]
+        .map(|place| wanted.pointer(place).cloned().unwrap());
     await_that("the receiver's pods are as the channel says", || told() == Some(there.clone()));
     stage.patch("messagechannel", "sms", &json!({"sender": null}).to_string());
-    await_that("the receiver's pods are as before", || told() == Some([Value::Null, Value::Null, Value::Null]));
+    await_that("the receiver's pods are as before", || {
+        told() == Some([Value::Null, Value::Null, Value::Null, json!("default")])
+    });
 }
 
 #[test]
