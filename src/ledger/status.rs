@@ -338,14 +338,18 @@ pub fn refuse(
 ) {
     stop(status, stall, (ConditionStatus::False, "NotSuspended"), generation, now);
     status.idempotency_key.get_or_insert_with(|| idempotency_key.to_owned());
-    status.state.get_or_insert(BroadcastState::Pending);
+    status.state = status.state.filter(|state| *state != BroadcastState::Failed).or(Some(BroadcastState::Pending));
 }
 
 /// A broadcast of which the ledger knows nothing, while its status is all that is left of what happened: the figures stay.
-/// One that has finished is left as it is: nobody waits for it.
+/// One that has finished is left as it is: nobody waits for it, unless it had failed and was edited since.
 pub fn hold(status: &mut BroadcastMessageStatus, stall: &Stall, generation: i64, now: Timestamp) {
     let finished = Condition::find(&status.conditions, "Finished");
-    if finished.is_some_and(|finished| finished.status == ConditionStatus::True) {
+    let stays = |finished: &Condition| {
+        let is_edited = finished.observed_generation.is_some_and(|observed| observed < generation);
+        finished.status == ConditionStatus::True && (finished.reason != End::Failed.as_str() || !is_edited)
+    };
+    if finished.is_some_and(stays) {
         status.observed_generation = Some(generation).filter(|generation| *generation > 0);
         return;
     }
@@ -374,6 +378,7 @@ fn stop(
     status.observed_generation = Some(generation).filter(|generation| *generation > 0);
     status.rate_per_minute = None;
     status.estimated_completion_time = None;
+    status.completion_time = None;
 }
 
 /// The sums, and what everybody who is pending waits for.
