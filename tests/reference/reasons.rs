@@ -136,7 +136,7 @@ fn every_reason_of_the_code_is_explained_and_no_other() {
 }
 
 /// What opens the reason of an event, but for those that are constants.
-const TRANSITION: &str = r#"(?:transition\((?:false|true), |reason: )"([A-Z][A-Za-z]+)""#;
+const TRANSITION: &str = r#"(?:transition|Transition::new)\((?:false|true), "([A-Z][A-Za-z]+)""#;
 
 #[test]
 fn every_event_is_explained_and_no_other() {
