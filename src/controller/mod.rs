@@ -88,3 +88,4 @@ mod watch;
 
 pub use operator::{OperatorError, run};
 pub use settings::OperatorOptions;
+pub use transition::EVENTS;
