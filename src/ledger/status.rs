@@ -56,12 +56,22 @@ pub const PROVIDER_FAILING: &str = "ProviderFailing";
 pub const QUIET_HOURS: &str = "QuietHours";
 
 /// What a person is told beside the provider's words that refuse the credentials.
-const CREDENTIALS_REMEDY: &str = "; put valid ones into the Secret that the channel names, or give them the missing \
-                                  permission: it is looked at again by itself, at least every 5 minutes";
+const CREDENTIALS_REMEDY: &str =
+    "; put valid ones into the Secret that the channel names, or give them the missing permission";
+/// What comes of it where an operator goes on by itself, and where a run has ended over it.
+const LOOKED_AT_AGAIN: &str = ": it is looked at again by itself, at least every 5 minutes";
+const RUN_AGAIN: &str = ", and run again";
 
-/// The provider's words of a stall that says that it refused the credentials.
+fn credentials_remedy(snapshot: &BroadcastSnapshot) -> String {
+    // Without an object of a cluster there is no operator.
+    let then = if snapshot.told.generation > 0 { LOOKED_AT_AGAIN } else { RUN_AGAIN };
+    format!("{CREDENTIALS_REMEDY}{then}")
+}
+
+/// The provider's words of a stall that says, in a cluster, that it refused the credentials.
 pub fn refusing_words(message: &str) -> &str {
-    message.strip_suffix(CREDENTIALS_REMEDY).unwrap_or(message)
+    let words = message.strip_suffix(LOOKED_AT_AGAIN).and_then(|words| words.strip_suffix(CREDENTIALS_REMEDY));
+    words.unwrap_or(message)
 }
 
 /// What a broadcast that has failed says of it, without how the last planner ended.
@@ -261,10 +271,10 @@ pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<St
         None => {}
     }
     let blocked = snapshot.closed.filter(|reason| reason.needs_person());
-    let remedy = |reason| if reason == Closed::CredentialsInvalid { CREDENTIALS_REMEDY } else { "" };
     let blocked = blocked.map(|reason| {
-        let words = snapshot.stop_message.as_deref().unwrap_or_default();
-        Stall::new(reason.as_str(), format!("{words}{}", remedy(reason)))
+        let words = snapshot.stop_message.clone().unwrap_or_default();
+        let remedy = if reason == Closed::CredentialsInvalid { credentials_remedy(snapshot) } else { String::new() };
+        Stall::new(reason.as_str(), words + &remedy)
     });
     let told = snapshot.trouble.as_ref().map(|told| Stall::new(&told.trouble.reason, told.trouble.message.clone()));
     blocked.or(observed).or(told)
