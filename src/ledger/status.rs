@@ -14,7 +14,6 @@ use crate::delivery::duration::duration;
 use crate::delivery::gate::Closed;
 use crate::delivery::histogram::Histogram;
 use crate::delivery::notification::{Cause, Standing};
-use crate::delivery::plural::counted;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
@@ -410,12 +409,7 @@ fn left(snapshot: &BroadcastSnapshot) -> String {
     }
     let rate = snapshot.rate;
     let seconds = snapshot.seconds_left(rate.per_second()).ceil() as i64;
-    format!(
-        "nothing is sent while spec.suspend is set; then it takes about {} at {} per {} s",
-        duration(seconds),
-        counted(rate.messages, "message", "messages"),
-        rate.period_seconds
-    )
+    format!("nothing is sent while spec.suspend is set; then it takes about {} at {rate}", duration(seconds))
 }
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {
