@@ -348,6 +348,7 @@ macro_rules! contract {
                     an_empty_plan_is_complete_at_once
                     a_plan_may_be_made_anew_until_the_first_attempt
                     with_the_third_planner_that_dies_the_broadcast_has_failed_until_an_edit
+                    an_edit_that_is_refused_leaves_the_end_that_planners_died_for
                     a_planner_that_seals_or_says_why_it_cannot_ends_the_row_of_dead_ones
                     who_was_out_of_reach_or_gave_the_plan_up_is_not_dead
                     planners_of_no_object_are_not_counted

@@ -8,8 +8,13 @@ use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec, Toleration};
 
 use crate::api::{self, MessageChannelSpec, SenderPods};
 
+/// As whom pods run of which nothing is said: what the cluster would fill in. It is written all the same, because the older
+/// member `serviceAccount` that the cluster fills in beside it would keep an account that is not wanted any more.
+const DEFAULT_SERVICE_ACCOUNT: &str = "default";
+
 /// The pod, run as the channel says.
 pub fn run_as_told(pod: PodSpec, channel: &MessageChannelSpec) -> PodSpec {
+    let pod = PodSpec { service_account_name: Some(DEFAULT_SERVICE_ACCOUNT.to_owned()), ..pod };
     let Some(SenderPods { image_pull_secrets, service_account_name, node_selector, tolerations, .. }) = &channel.sender
     else {
         return pod;
@@ -17,7 +22,7 @@ pub fn run_as_told(pod: PodSpec, channel: &MessageChannelSpec) -> PodSpec {
     let pull_secrets = image_pull_secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() });
     PodSpec {
         image_pull_secrets: some(pull_secrets.collect()),
-        service_account_name: service_account_name.clone(),
+        service_account_name: service_account_name.clone().or(pod.service_account_name),
         node_selector: Some(node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: some(tolerations.iter().map(toleration).collect()),
         ..pod

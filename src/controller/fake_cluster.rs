@@ -15,6 +15,9 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
 
+/// The content type of a server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -48,6 +51,8 @@ struct Watcher {
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Value>,
+    /// What was applied last, by the path of its object.
+    applied: BTreeMap<String, Value>,
     versions: u64,
     asked: Vec<Asked>,
     obstacles: Vec<Obstacle>,
@@ -75,7 +80,9 @@ impl FakeCluster {
 
     /// Puts an object at its path, e.g. `/api/v1/namespaces/a/pods/p`.
     pub fn put(&self, path: &str, object: Value) {
-        self.0.lock().unwrap().store(path, object);
+        let mut state = self.0.lock().unwrap();
+        state.applied.remove(path);
+        state.store(path, object);
     }
 
     pub fn get(&self, path: &str) -> Option<Value> {
@@ -152,12 +159,16 @@ impl FakeCluster {
         let path = head.uri.path().to_owned();
         let query = head.uri.query().unwrap_or_default().replace("%2F", "/").replace("%3D", "=");
         let asked = Asked { method: head.method.clone(), path: path.clone(), query: query.clone(), body: body.clone() };
+        let is_apply = head.headers.get("content-type").is_some_and(|type_| type_ == APPLY);
         let fault = self.0.lock().unwrap().note(asked);
         let (status, answer) = match fault {
             Some(Fault::Unanswered) => std::future::pending().await,
             Some(Fault::Refused { code, reason, message }) => failure(code, reason, message),
             None if query.contains("watch=true") => {
                 return Ok(Response::new(self.0.lock().unwrap().watch(path, query)));
+            }
+            None if is_apply && !path.ends_with("/status") => {
+                self.0.lock().unwrap().apply(&path, body, query.contains("force=true"))
             }
             None => self.0.lock().unwrap().act(&head.method, &path, &query, body),
         };
@@ -208,6 +219,27 @@ fn merge(found: &mut Value, wanted: &Value) {
             found.retain(|_, value| !value.is_null());
         }
         (found, wanted) => *found = wanted.clone(),
+    }
+}
+
+/// Takes away what was applied before and is not any more.
+fn withdraw(found: &mut Value, before: &Value, wanted: &Value) {
+    let (Value::Object(found), Value::Object(before)) = (found, before) else { return };
+    for (key, before) in before {
+        match wanted.get(key) {
+            Some(wanted) => found.get_mut(key).into_iter().for_each(|found| withdraw(found, before, wanted)),
+            None => drop(found.remove(key)),
+        }
+    }
+}
+
+/// Whether somebody else has set a field otherwise than it is to be applied; `own` is what was applied before.
+fn is_in_the_way(found: &Value, wanted: &Value, own: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .any(|(key, wanted)| found.get(key).is_some_and(|found| is_in_the_way(found, wanted, &own[key.as_str()]))),
+        (found, wanted) => found != wanted && found != own,
     }
 }
 
@@ -304,6 +336,7 @@ impl State {
 
     fn take(&mut self, path: &str) -> Option<Value> {
         let mut object = self.objects.remove(path)?;
+        self.applied.remove(path);
         self.versions += 1;
         object["metadata"]["resourceVersion"] = json!(self.versions.to_string());
         self.publish("DELETED", path, &object);
@@ -320,6 +353,29 @@ impl State {
             body["metadata"]["uid"] = json!(format!("uid-{}", self.versions));
         }
         (StatusCode::CREATED, self.store(&path, body))
+    }
+
+    /// A server-side apply by the one manager that there is: what it applied before and does not any more goes, what somebody
+    /// else has set otherwise is a conflict unless it is forced, and what is not there is made.
+    fn apply(&mut self, path: &str, wanted: Value, force: bool) -> (StatusCode, Value) {
+        let uid = wanted["metadata"]["uid"].clone();
+        let Some(mut found) = self.objects.get(path).cloned() else {
+            if uid.is_string() {
+                return conflict();
+            }
+            let made = self.create(collection_of(path), wanted.clone());
+            self.applied.insert(path.to_owned(), wanted);
+            return made;
+        };
+        let before = self.applied.get(path).cloned().unwrap_or_default();
+        let is_another = uid.is_string() && uid != found["metadata"]["uid"];
+        if is_another || (!force && is_in_the_way(&found, &wanted, &before)) {
+            return conflict();
+        }
+        withdraw(&mut found, &before, &wanted);
+        merge(&mut found, &wanted);
+        self.applied.insert(path.to_owned(), wanted);
+        (StatusCode::OK, self.store(path, found))
     }
 
     /// A status is applied as a whole, anything else merged.

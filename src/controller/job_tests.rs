@@ -276,6 +276,19 @@ fn the_pods_run_where_and_as_whom_the_channel_says_and_still_hold_no_token_of_th
 }
 
 #[test]
+fn pods_whose_channel_names_no_service_account_name_the_one_that_they_get() {
+    let mut particular = particular_channel();
+    particular.spec.sender.as_mut().unwrap().service_account_name = None;
+    let mut silent = channel();
+    silent.spec.sender = None;
+    for channel in [particular, silent] {
+        let job = job(&broadcast(), &channel, &[], &settings(), 1, &Start::default());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.service_account_name.as_deref(), Some("default"));
+    }
+}
+
+#[test]
 fn a_channel_s_labels_are_beside_herald_s_own_and_never_in_their_place() {
     let labels = |channel: &MessageChannel| {
         let job = job(&broadcast(), channel, &[], &settings(), 1, &Start::default());

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::transition::EVENTS;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::{NotificationTotals, Outcomes, WriteBackTotals};
@@ -114,7 +115,13 @@ impl Default for Metrics {
             reconcile_duration.clone(),
         );
         registry.register("status_writes", "Statuses written to the Kubernetes API", status_writes.clone());
-        let events = Family::default();
+        let events: Family<EventLabels, Counter> = Family::default();
+        // From 0 on: what begins with its first event shows no increase by it.
+        for (kind, reasons) in EVENTS {
+            for &reason in reasons {
+                let _ = events.get_or_create(&EventLabels { kind, reason });
+            }
+        }
         registry.register("events", "Changes of objects told as events, by reason", events.clone());
         registry.register("ledger_requests", "Requests of senders, by HTTP status", ledger_requests.clone());
         registry.register_with_unit(
@@ -195,7 +202,7 @@ impl Metrics {
         self.status_writes.get_or_create(&KindLabels { kind }).inc();
     }
 
-    /// `reason` is that of the event, and from a fixed set.
+    /// `reason` is that of the event, one of those in [`EVENTS`].
     pub fn changed(&self, kind: &'static str, reason: &'static str) {
         self.events.get_or_create(&EventLabels { kind, reason }).inc();
     }
@@ -266,6 +273,17 @@ fn follow(counters: &Family<OutcomeLabels, Counter>, totals: [(&'static str, i64
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_event_is_a_figure_before_it_is_told() {
+        let text = Metrics::default().encode().unwrap();
+        for (kind, reasons) in EVENTS {
+            for reason in reasons {
+                let line = format!("herald_events_total{{kind=\"{kind}\",reason=\"{reason}\"}} 0\n");
+                assert!(text.contains(&line), "{line} is not in\n{text}");
+            }
+        }
+    }
 
     #[test]
     fn every_figure_has_its_documented_name() {

@@ -19,6 +19,7 @@
 //! | `binding` | one ledger for one cluster |
 //! | `certificate` | the authority of the ledger API, and what it is served with |
 //! | `published` | tells people's tools how to trust the ledger API |
+//! | `transition`, `status_writer` | changes worth an event, and how they and statuses are written |
 //! | `cluster` | the client of the Kubernetes API, bounded in rate and time |
 //! | `health`, `metrics` | probes and figures |
 //!
@@ -81,8 +82,10 @@ mod stage;
 mod status_writer;
 mod strangers;
 mod token_review;
+mod transition;
 mod triggers;
 mod watch;
 
 pub use operator::{OperatorError, run};
 pub use settings::OperatorOptions;
+pub use transition::EVENTS;

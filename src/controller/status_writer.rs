@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::broadcast::Transition;
 use super::cluster::{CallError, call};
 use super::metrics::Metrics;
+use super::transition::Transition;
 use super::watch::kind_of;
 use crate::api::{BroadcastMessage, Condition, ConditionStatus};
 
@@ -115,7 +115,7 @@ impl StatusWriter {
                 type_: if transition.warning { EventType::Warning } else { EventType::Normal },
                 reason: transition.reason.to_owned(),
                 note: Some(cut(&transition.note, MAX_NOTE).to_owned()),
-                action: action(transition),
+                action: cut(&transition.cause, MAX_ACTION).to_owned(),
                 secondary: None,
             };
             let name = object.name_any();
@@ -131,13 +131,6 @@ impl StatusWriter {
     }
 }
 
-/// Events of one reason and action are counted as one, with the note of the first: so each cause of a stall is an action of
-/// its own, by the word that its note begins with.
-fn action(transition: &Transition) -> String {
-    let cause = transition.note.split_once(':').filter(|_| transition.reason == "Stalled");
-    cause.map_or("Reconcile", |(cause, _)| cut(cause, MAX_ACTION)).to_owned()
-}
-
 /// At most so many bytes, whole characters.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
@@ -146,13 +139,39 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::fake_cluster::FakeCluster;
 
-    #[test]
-    fn each_cause_of_a_stall_is_an_event_of_its_own_and_other_turns_are_counted_together() {
-        let of = |reason, note: &str| action(&Transition { warning: true, reason, note: note.to_owned() });
-        assert_eq!(of("Stalled", "SecretNotFound: there is no Secret shop"), "SecretNotFound");
-        assert_eq!(of("Stalled", "ChannelNotFound: there is no MessageChannel shop"), "ChannelNotFound");
-        assert_eq!(of("Resumed", "no longer suspended: it goes on"), "Reconcile");
+    const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/a/events";
+
+    /// Notes, and how often each was counted, of what is told in this order.
+    async fn told(transitions: &[Transition]) -> Vec<(String, u64)> {
+        let cluster = FakeCluster::default();
+        let writer = StatusWriter::new(cluster.client(), Arc::default());
+        let object: BroadcastMessage = serde_json::from_value(crate::controller::stage::broadcast()).unwrap();
+        writer.tell(&object, transitions).await;
+        let events = cluster.list(EVENTS);
+        for event in &events {
+            let action = event["action"].as_str().unwrap();
+            assert!(!action.is_empty() && action.len() <= MAX_ACTION, "{action}");
+        }
+        let count = |event: &Value| event["series"]["count"].as_u64().unwrap_or(1);
+        events.iter().map(|event| (event["note"].as_str().unwrap().to_owned(), count(event))).collect()
+    }
+
+    #[tokio::test]
+    async fn each_cause_is_an_event_of_its_own_and_what_comes_again_for_the_same_is_counted() {
+        let of = |cause: &str, note: &str| Transition::new(true, "WriteBackFailing", note.to_owned()).because(cause);
+        let long = "ü".repeat(MAX_ACTION);
+        let transitions = [of("Sql A", "one"), of("Messenger A", "two"), of("Sql A", "three"), of(&long, "four")];
+        let expected = [("one", 2), ("two", 1), ("four", 1)].map(|(note, count)| (note.to_owned(), count));
+        assert_eq!(told(&transitions).await, expected);
+    }
+
+    #[tokio::test]
+    async fn turns_without_a_cause_are_counted_together_and_apart_from_others_of_another_reason() {
+        let of = |reason, note: &str| Transition::new(false, reason, note.to_owned());
+        let expected = [("off", 2), ("on", 1)].map(|(note, count)| (note.to_owned(), count));
+        assert_eq!(told(&[of("Suspended", "off"), of("Resumed", "on"), of("Suspended", "off")]).await, expected);
     }
 
     #[test]

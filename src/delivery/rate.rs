@@ -1,7 +1,10 @@
 //! A rate as people write it: so many messages in so many seconds.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+use super::plural::number;
 use super::time::{NANOS_PER_SECOND, Span};
 
 /// `messages` per `period_seconds`; both at least 1. Kept as two integers so that 1 per 6 s is exact.
@@ -30,5 +33,32 @@ impl Rate {
 
     pub fn lower(self, other: Rate) -> Rate {
         if other.interval() > self.interval() { other } else { self }
+    }
+}
+
+/// As people say it.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages = number(self.messages.into());
+        match self.period_seconds {
+            1 => write!(f, "{messages} a second"),
+            60 => write!(f, "{messages} a minute"),
+            3_600 => write!(f, "{messages} an hour"),
+            period => write!(f, "{messages} in {period} s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_said_as_people_say_it() {
+        let rates = [(60, 1), (1_000, 60), (5, 3_600), (3, 2)];
+        assert_eq!(
+            rates.map(|(messages, period)| Rate::new(messages, period).to_string()),
+            ["60 a second", "1,000 a minute", "5 an hour", "3 in 2 s"]
+        );
     }
 }

@@ -222,7 +222,8 @@ pub trait Ledger: SenderLedger + ReceiverLedger + Contacts {
     fn serve_cluster(&self, uid: &str, moved_from: Option<&str>) -> impl Future<Output = Result<()>> + Send;
 
     /// What the owner wants of this generation on cannot stand: closes the gate of what it owns, until it is declared again.
-    /// A declaration of an older generation does not open it. A uid that owns nothing changes nothing.
+    /// A declaration of an older generation does not open it. What planners died over is another one of a later generation. A
+    /// uid that owns nothing changes nothing.
     fn release(&self, owner_uid: &str, generation: i64) -> impl Future<Output = Result<()>> + Send;
 
     /// The owner is gone for good: closes the gate of what it owned, until another owner declares the key. Nobody declares

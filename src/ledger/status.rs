@@ -14,7 +14,6 @@ use crate::delivery::duration::duration;
 use crate::delivery::gate::Closed;
 use crate::delivery::histogram::Histogram;
 use crate::delivery::notification::{Cause, Standing};
-use crate::delivery::plural::counted;
 use crate::delivery::receipt::ReceiptCounts;
 use crate::delivery::recipient::{RecipientState, SkipReason};
 use crate::delivery::time::{NANOS_PER_SECOND, Span, Timestamp};
@@ -56,12 +55,22 @@ pub const PROVIDER_FAILING: &str = "ProviderFailing";
 pub const QUIET_HOURS: &str = "QuietHours";
 
 /// What a person is told beside the provider's words that refuse the credentials.
-const CREDENTIALS_REMEDY: &str = "; put valid ones into the Secret that the channel names, or give them the missing \
-                                  permission: it is looked at again by itself, at least every 5 minutes";
+const CREDENTIALS_REMEDY: &str =
+    "; put valid ones into the Secret that the channel names, or give them the missing permission";
+/// What comes of it where an operator goes on by itself, and where a run has ended over it.
+const LOOKED_AT_AGAIN: &str = ": it is looked at again by itself, at least every 5 minutes";
+const RUN_AGAIN: &str = ", and run again";
 
-/// The provider's words of a stall that says that it refused the credentials.
+fn credentials_remedy(snapshot: &BroadcastSnapshot) -> String {
+    // Without an object of a cluster there is no operator.
+    let then = if snapshot.told.generation > 0 { LOOKED_AT_AGAIN } else { RUN_AGAIN };
+    format!("{CREDENTIALS_REMEDY}{then}")
+}
+
+/// The provider's words of a stall that says, in a cluster, that it refused the credentials.
 pub fn refusing_words(message: &str) -> &str {
-    message.strip_suffix(CREDENTIALS_REMEDY).unwrap_or(message)
+    let words = message.strip_suffix(LOOKED_AT_AGAIN).and_then(|words| words.strip_suffix(CREDENTIALS_REMEDY));
+    words.unwrap_or(message)
 }
 
 /// What a broadcast that has failed says of it, without how the last planner ended.
@@ -261,10 +270,10 @@ pub fn stall(snapshot: &BroadcastSnapshot, observed: Option<Stall>) -> Option<St
         None => {}
     }
     let blocked = snapshot.closed.filter(|reason| reason.needs_person());
-    let remedy = |reason| if reason == Closed::CredentialsInvalid { CREDENTIALS_REMEDY } else { "" };
     let blocked = blocked.map(|reason| {
-        let words = snapshot.stop_message.as_deref().unwrap_or_default();
-        Stall::new(reason.as_str(), format!("{words}{}", remedy(reason)))
+        let words = snapshot.stop_message.clone().unwrap_or_default();
+        let remedy = if reason == Closed::CredentialsInvalid { credentials_remedy(snapshot) } else { String::new() };
+        Stall::new(reason.as_str(), words + &remedy)
     });
     let told = snapshot.trouble.as_ref().map(|told| Stall::new(&told.trouble.reason, told.trouble.message.clone()));
     blocked.or(observed).or(told)
@@ -338,14 +347,18 @@ pub fn refuse(
 ) {
     stop(status, stall, (ConditionStatus::False, "NotSuspended"), generation, now);
     status.idempotency_key.get_or_insert_with(|| idempotency_key.to_owned());
-    status.state.get_or_insert(BroadcastState::Pending);
+    status.state = status.state.filter(|state| *state != BroadcastState::Failed).or(Some(BroadcastState::Pending));
 }
 
 /// A broadcast of which the ledger knows nothing, while its status is all that is left of what happened: the figures stay.
-/// One that has finished is left as it is: nobody waits for it.
+/// One that has finished is left as it is: nobody waits for it, unless it had failed and was edited since.
 pub fn hold(status: &mut BroadcastMessageStatus, stall: &Stall, generation: i64, now: Timestamp) {
     let finished = Condition::find(&status.conditions, "Finished");
-    if finished.is_some_and(|finished| finished.status == ConditionStatus::True) {
+    let stays = |finished: &Condition| {
+        let is_edited = finished.observed_generation.is_some_and(|observed| observed < generation);
+        finished.status == ConditionStatus::True && (finished.reason != End::Failed.as_str() || !is_edited)
+    };
+    if finished.is_some_and(stays) {
         status.observed_generation = Some(generation).filter(|generation| *generation > 0);
         return;
     }
@@ -374,6 +387,7 @@ fn stop(
     status.observed_generation = Some(generation).filter(|generation| *generation > 0);
     status.rate_per_minute = None;
     status.estimated_completion_time = None;
+    status.completion_time = None;
 }
 
 /// The sums, and what everybody who is pending waits for.
@@ -395,12 +409,7 @@ fn left(snapshot: &BroadcastSnapshot) -> String {
     }
     let rate = snapshot.rate;
     let seconds = snapshot.seconds_left(rate.per_second()).ceil() as i64;
-    format!(
-        "nothing is sent while spec.suspend is set; then it takes about {} at {} per {} s",
-        duration(seconds),
-        counted(rate.messages, "message", "messages"),
-        rate.period_seconds
-    )
+    format!("nothing is sent while spec.suspend is set; then it takes about {} at {rate}", duration(seconds))
 }
 
 fn sums(snapshot: &BroadcastSnapshot) -> String {

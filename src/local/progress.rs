@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::delivery::gate::Closed;
-use crate::delivery::plural::counted;
 use crate::delivery::time::Timestamp;
 use crate::ledger::Ledger;
 use crate::ledger::exchange::BroadcastId;
@@ -117,9 +116,8 @@ fn describe(snapshot: &BroadcastSnapshot, rate: f64) -> String {
     let mut text = format!("{rate:.1}/s");
     let waits = snapshot.due_at.filter(|due| *due > snapshot.now && counts.pending > 0);
     if let Some(due) = waits {
-        let retries = counted(counts.pending, "retry", "retries");
-        let next = clock((due - snapshot.now).as_secs_f64());
-        text.push_str(&format!(" waiting for {retries}, the next in {next}"));
+        // For another try, or for the morning of a time zone: who of them waits for what is not counted.
+        text.push_str(&format!(" nobody is due, the next one in {}", clock((due - snapshot.now).as_secs_f64())));
     } else if counts.pending > 0 && snapshot.effective_per_second > 0.0 {
         text.push_str(&format!(" ETA {}", clock(snapshot.seconds_left(snapshot.effective_per_second))));
     }
@@ -157,5 +155,64 @@ fn clock(seconds: f64) -> String {
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{BroadcastMessage, MessageChannelSpec};
+    use crate::delivery::outcome::{Fault, Outcome};
+    use crate::delivery::time::Span;
+    use crate::ledger::clock::ManualClock;
+    use crate::ledger::exchange::{LEASE, Report};
+    use crate::ledger::sqlite::SqliteLedger;
+    use crate::ledger::{AccountKey, Declaration, ExchangeRequest, PlanRow, SenderLedger};
+
+    fn declaration() -> Declaration {
+        let message: BroadcastMessage = serde_json::from_value(serde_json::json!({
+            "apiVersion": "herald.dev/v1alpha1", "kind": "BroadcastMessage", "metadata": {"name": "sale"},
+            "spec": {"channelRef": {"name": "page"}, "audience": {"recipients": [{"id": "1"}]}, "content": {"text": "Hi"}},
+        }))
+        .unwrap();
+        let channel: MessageChannelSpec = serde_json::from_value(serde_json::json!({
+            "http": {"url": "http://127.0.0.1/"}, "rate": {"messages": 10, "periodSeconds": 1},
+        }))
+        .unwrap();
+        Declaration::of(&message, &channel, AccountKey::of("default", &channel).unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn while_nobody_is_due_it_is_said_when_the_next_one_is_and_not_for_what_how_many_wait() {
+        let clock = std::sync::Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let ledger = SqliteLedger::in_memory(clock.clone()).await.unwrap();
+        let id = ledger.declare(&declaration()).await.unwrap().id;
+        let ticket = ledger.begin_plan(id).await.unwrap();
+        ledger.append_plan(ticket, 1, &[PlanRow { recipient: "1".into(), vars: Default::default() }]).await.unwrap();
+        ledger.seal_plan(ticket, &Default::default()).await.unwrap();
+        assert!(describe(&ledger.snapshot(id).await.unwrap(), 0.0).starts_with("0.0/s ETA "));
+        let request = ExchangeRequest {
+            broadcast: id,
+            holder: "one".into(),
+            display: "one".into(),
+            number: 1,
+            outcomes: Vec::new(),
+            wants: 1,
+            content_of: None,
+            held_up: false,
+            usage: None,
+            retry_credentials: false,
+            known_revision: 0,
+            leaving: false,
+        };
+        let row = ledger.exchange(&request).await.unwrap().rows.remove(0);
+        clock.advance(Span::from_secs(1));
+        let outcome = Outcome::Transient { cap: None, fault: Fault::new("Busy", None, "later") };
+        let outcomes = vec![Report::new(row.seq, row.attempt, outcome)];
+        ledger.exchange(&ExchangeRequest { number: 2, outcomes, wants: 0, leaving: true, ..request }).await.unwrap();
+        let told = describe(&ledger.snapshot(id).await.unwrap(), 0.0);
+        assert!(told.starts_with("0.0/s nobody is due, the next one in ") && !told.contains("retr"), "{told}");
+        clock.advance(LEASE * 20);
+        assert!(describe(&ledger.snapshot(id).await.unwrap(), 0.0).starts_with("0.0/s ETA "), "it is due by now");
     }
 }

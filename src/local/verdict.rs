@@ -11,7 +11,7 @@ use crate::delivery::receipt::ReceiptCounts;
 use crate::ledger::LedgerError;
 use crate::ledger::snapshot::BroadcastSnapshot;
 use crate::ledger::status::{End, Observed, PLANNERS_DIED, broadcast_status, end};
-use crate::report::words::{duration, labelled, rate};
+use crate::report::words::{duration, labelled};
 
 /// The end of one broadcast's run, or of the whole run. Ordered by how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,7 +152,7 @@ fn suspended(snapshot: &BroadcastSnapshot) -> String {
         "\n  {}, about {} of sending at {}; remove spec.suspend to start\n",
         counted(snapshot.batches_total, "batch", "batches"),
         duration(seconds.ceil() as i64),
-        rate(snapshot.rate.messages, snapshot.rate.period_seconds)
+        snapshot.rate
     );
     snapshot.words.warnings.iter().for_each(|warning| text.push_str(&labelled("warning", warning)));
     snapshot.words.samples.iter().for_each(|sample| text.push_str(&labelled("sample", sample)));

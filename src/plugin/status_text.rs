@@ -9,7 +9,7 @@ use crate::api::condition::ConditionStatus;
 use crate::api::{BroadcastMessage, MessageBatch};
 use crate::report::sparkline::sparkline;
 use crate::report::table::table;
-use crate::report::words::{clean, counted, duration, line, number};
+use crate::report::words::{self, clean, counted, duration, line, number};
 
 /// The most batches that are shown without being asked for.
 const MAX_BATCH_ROWS: usize = 12;
@@ -109,8 +109,9 @@ fn figures(status: &BroadcastMessageStatus, now: Timestamp) -> String {
 /// How often the provider was called, and how long it took to answer.
 fn calls(requests: i64, latency: Option<Latency>) -> String {
     let answered = latency.map(|told| {
-        let Latency { p50_milliseconds, p95_milliseconds, p99_milliseconds } = told;
-        format!(", answered within p50 {p50_milliseconds} ms, p95 {p95_milliseconds} ms, p99 {p99_milliseconds} ms")
+        let told = [told.p50_milliseconds, told.p95_milliseconds, told.p99_milliseconds];
+        let told = told.map(|milliseconds| u64::try_from(milliseconds).unwrap_or_default());
+        format!(", answered within {}", words::latency(told))
     });
     format!("  {}{}\n", counted(requests, "request", "requests"), answered.unwrap_or_default())
 }

@@ -188,3 +188,11 @@ fn many_batches_do_not_fill_the_screen_unless_asked_for() {
     assert!(text.contains("and 488 more; --batches shows all"), "{text}");
     assert!(text.lines().count() < 40);
 }
+
+#[test]
+fn answers_of_less_than_a_millisecond_are_said_as_a_report_says_them() {
+    let mut status = sending();
+    status["latency"] = json!({"p50Milliseconds": 0, "p95Milliseconds": 1, "p99Milliseconds": 2});
+    let text = text(&View { broadcast: broadcast(status), batches: Vec::new(), now: now() }, false);
+    assert!(text.contains("answered within p50 <1 ms, p95 1 ms, p99 2 ms\n"), "{text}");
+}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::{self, clean, counted, duration, labelled, number};
+use super::words::{clean, counted, duration, labelled, number};
 use crate::delivery::rate::Rate;
 use crate::delivery::rate_class::RateClass;
 
@@ -130,7 +130,7 @@ impl PlanFigures {
             text.push_str(&format!("  each message in {} parts, each of them at the rate\n", self.parts));
         }
         if let Some(ShownClass { parts, rate }) = self.rate_class {
-            let rate = words::rate(rate.messages, rate.period_seconds);
+            let rate = Rate::new(rate.messages, rate.period_seconds);
             text.push_str(&format!("  {parts} of them audio or video, which the provider takes at {rate}\n"));
         }
         if let Some(pace) = self.pace() {
@@ -146,10 +146,10 @@ impl PlanFigures {
 
     fn pace(&self) -> Option<String> {
         let (rate, seconds) = (self.rate?, self.seconds?);
-        let configured = Rate::new(rate.messages, rate.period_seconds).per_second();
-        let shown = words::rate(rate.messages, rate.period_seconds);
-        let mut words = format!("about {} of sending at {shown}", duration(seconds));
-        if let Some(effective) = self.effective_per_second.filter(|effective| *effective < configured * SLOWED) {
+        let configured = Rate::new(rate.messages, rate.period_seconds);
+        let mut words = format!("about {} of sending at {configured}", duration(seconds));
+        let slowed = configured.per_second() * SLOWED;
+        if let Some(effective) = self.effective_per_second.filter(|effective| *effective < slowed) {
             words.push_str(&format!(", slowed to {effective:.1} a second, because the provider throttles"));
         }
         Some(words)

@@ -3,7 +3,7 @@
 use super::sparkline::sparkline;
 use super::summary::{BatchRow, Pace, Quantiles, Report};
 use super::table::table;
-use super::words::{clean, counted, duration, line, number};
+use super::words::{self, clean, counted, duration, line, number};
 
 /// The most batches that are shown.
 const MAX_BATCH_ROWS: usize = 12;
@@ -69,13 +69,7 @@ fn cost(report: &Report) -> String {
 }
 
 fn latency(Quantiles { p50_ms, p95_ms, p99_ms }: &Quantiles) -> String {
-    let [p50, p95, p99] = [p50_ms, p95_ms, p99_ms].map(|told| milliseconds(*told));
-    format!("p50 {p50}, p95 {p95}, p99 {p99}")
-}
-
-/// Answers are counted in whole milliseconds: one of less took some time as well.
-fn milliseconds(told: u64) -> String {
-    if told == 0 { "<1 ms".to_owned() } else { format!("{told} ms") }
+    words::latency([*p50_ms, *p95_ms, *p99_ms])
 }
 
 fn speed(pace: &Pace, (average, most): (f64, f64)) -> String {

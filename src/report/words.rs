@@ -1,6 +1,7 @@
 //! Words for people: figures at a glance, and what others wrote does not move the cursor of a terminal.
 
 pub use crate::delivery::duration::duration;
+pub use crate::delivery::plural::number;
 
 /// The text without characters that a terminal would act on.
 pub fn clean(text: &str) -> String {
@@ -22,28 +23,15 @@ pub fn labelled(label: &str, text: &str) -> String {
     format!("  {label}: {}\n", clean(text).replace('\n', &below))
 }
 
-/// 2500 as 2,500.
-pub fn number(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if count < 0 { format!("-{text}") } else { text }
+/// At most so many milliseconds half of the answers took, 95 of a hundred, and 99.
+pub fn latency([p50, p95, p99]: [u64; 3]) -> String {
+    let [p50, p95, p99] = [p50, p95, p99].map(milliseconds);
+    format!("p50 {p50}, p95 {p95}, p99 {p99}")
 }
 
-/// So many in so many seconds, as people say it.
-pub fn rate(messages: u32, period_seconds: u32) -> String {
-    let messages = number(messages.into());
-    match period_seconds {
-        1 => format!("{messages} a second"),
-        60 => format!("{messages} a minute"),
-        3_600 => format!("{messages} an hour"),
-        period => format!("{messages} in {period} s"),
-    }
+/// Answers are counted in whole milliseconds: one of less took some time as well.
+fn milliseconds(told: u64) -> String {
+    if told == 0 { "<1 ms".to_owned() } else { format!("{told} ms") }
 }
 
 /// A rate without the last digits of its arithmetic.
@@ -90,17 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_said_as_people_say_it() {
-        assert_eq!(
-            [(60, 1), (1_000, 60), (5, 3_600), (3, 2)].map(|(some, period)| rate(some, period)),
-            ["60 a second", "1,000 a minute", "5 an hour", "3 in 2 s"]
-        );
+    fn a_rate_is_shown_without_the_last_digits_of_its_arithmetic() {
         assert_eq!(serde_json::to_string(&rounded(59.999_998_800_000_03)).unwrap(), "60.0");
         assert_eq!([rounded(0.016_666_7), rounded(7.25)], [0.017, 7.25]);
     }
 
     #[test]
-    fn figures_are_read_at_a_glance() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    fn an_answer_of_less_than_a_millisecond_took_some_time() {
+        assert_eq!(latency([0, 1, 2]), "p50 <1 ms, p95 1 ms, p99 2 ms");
     }
 }

@@ -1,6 +1,6 @@
 //! The receiver of a channel: made, led to, heard, and removed.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kubectl::{await_some, await_that, find, kubectl};
 use super::stage::Stage;
@@ -27,6 +27,36 @@ fn broadcast(count: u32) -> String {
 
 fn condition(channel: &Value) -> Option<&Value> {
     channel["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "ReceiverReady")
+}
+
+/// The receiver's pods follow what the channel says of them, also where it says nothing any more.
+fn says_of_its_pods_and_takes_it_back(stage: &Stage) {
+    let told = || {
+        let deployment = find(&stage.namespace, "deployment", "sms-receiver")?;
+        let at = |place: &str| deployment.pointer(place).cloned().unwrap_or_default();
+        let template = "/spec/template";
+        Some([
+            at(&format!("{template}/spec/nodeSelector")),
+            at(&format!("{template}/spec/tolerations")),
+            at(&format!("{template}/metadata/labels/team")),
+            at(&format!("{template}/spec/serviceAccountName")),
+        ])
+    };
+    let wanted = json!({
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "labels": {"team": "growth"},
+        "serviceAccountName": "receivers",
+    });
+    stage.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: receivers}}");
+    stage.patch("messagechannel", "sms", &json!({"sender": wanted}).to_string());
+    let there = ["/nodeSelector", "/tolerations", "/labels/team", "/serviceAccountName"]
+        .map(|place| wanted.pointer(place).cloned().unwrap());
+    await_that("the receiver's pods are as the channel says", || told() == Some(there.clone()));
+    stage.patch("messagechannel", "sms", &json!({"sender": null}).to_string());
+    await_that("the receiver's pods are as before", || {
+        told() == Some([Value::Null, Value::Null, Value::Null, json!("default")])
+    });
 }
 
 #[test]
@@ -65,6 +95,7 @@ fn call_backs_resolve_whoever_is_unknown_and_a_receiver_goes_when_it_is_not_want
 
     let log = kubectl(&["-n", namespace, "logs", "deployment/sms-receiver"]);
     assert!(!log.contains(SECRET) && !log.contains("+1425555"), "{log}");
+    says_of_its_pods_and_takes_it_back(&stage);
     stage.patch("messagechannel", "sms", "{\"receiver\": {\"enabled\": false}}");
     await_that("the receiver is gone", || {
         find(namespace, "deployment", "sms-receiver").is_none() && find(namespace, "service", "sms-receiver").is_none()

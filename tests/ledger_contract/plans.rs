@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use herald::delivery::gate::Closed;
 use herald::delivery::time::Span;
 use herald::ledger::exchange::{BroadcastId, Directive, LEASE};
-use herald::ledger::plan::{Dropped, MAX_CHUNK, PlanRow, PlanTicket, PlanWords};
+use herald::ledger::plan::{Dropped, MAX_CHUNK, MAX_DEAD_PLANNERS, PlanRow, PlanTicket, PlanWords};
 use herald::ledger::status::{End, end};
 use herald::ledger::{Declaration, LedgerError, Trouble};
 
@@ -288,9 +288,31 @@ pub async fn with_the_third_planner_that_dies_the_broadcast_has_failed_until_an_
         world.ledger.report_trouble(ticket, &trouble).await.unwrap();
     }
     assert!(failed(&world.ledger.begin_plan(broadcast).await), "nor is what a sender says");
+    world.ledger.release(&wish.owner_uid, wish.generation).await.unwrap();
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Failed), "nor that it cannot be declared any more");
     let edited = world.declare(&Declaration { generation: 2, ..wish.clone() }).await;
     assert_eq!((edited.closed, edited.finished_at), (Some(Closed::NotPlanned), None));
     dies(world, broadcast).await;
+    assert_eq!(world.plan(broadcast, 7).await.planned, 7, "the dead of before do not count");
+}
+
+pub async fn an_edit_that_is_refused_leaves_the_end_that_planners_died_for<L: Backend>(world: &World<L>) {
+    let wish = declaration("one");
+    let broadcast = world.declare(&wish).await.id;
+    world.pass(LEASE);
+    for _ in 0..MAX_DEAD_PLANNERS {
+        dies(world, broadcast).await;
+    }
+    assert!(failed(&world.ledger.begin_plan(broadcast).await));
+    world.ledger.release(&wish.owner_uid, 2).await.unwrap();
+    let released = world.snapshot(broadcast).await;
+    assert_eq!((released.closed, released.finished_at), (Some(Closed::Released), None));
+    // What stood in its way is gone, and it was not edited again.
+    let declared = world.declare(&Declaration { generation: 2, ..wish }).await;
+    assert_eq!((declared.closed, declared.finished_at), (Some(Closed::NotPlanned), None));
+    for _ in 1..MAX_DEAD_PLANNERS {
+        dies(world, broadcast).await;
+    }
     assert_eq!(world.plan(broadcast, 7).await.planned, 7, "the dead of before do not count");
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use herald::audience::WRITE_FAULTS;
+use herald::controller::EVENTS;
 use herald::controller::broadcast::{
     BATCH_REFUSED, CHANNEL_INVALID, CHANNEL_NOT_FOUND, CHANNEL_UNREADABLE, NAME_TAKEN, QUIET_HOURS_INVALID,
     SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_FAILING, WRITE_BACK_INVALID,
@@ -136,21 +137,44 @@ fn every_reason_of_the_code_is_explained_and_no_other() {
 }
 
 /// What opens the reason of an event, but for those that are constants.
-const TRANSITION: &str = r#"(?:transition\((?:false|true), |reason: )"([A-Z][A-Za-z]+)""#;
+const TRANSITION: &str = r#"(?:transition|Transition::new)\((?:false|true), "([A-Z][A-Za-z]+)""#;
+
+/// The reasons of events and the kinds that they are told of.
+type Events = BTreeSet<(String, String)>;
+
+fn events_in_code() -> Events {
+    let of_broadcasts = |reason: &str| ("BroadcastMessage".to_owned(), reason.to_owned());
+    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed, End::Failed];
+    let mut told: Events = ends.iter().map(|end| of_broadcasts(end.as_str())).collect();
+    told.insert(of_broadcasts(WRITE_BACK_FAILING));
+    for (file, kind) in [("broadcast/decide_events.rs", "BroadcastMessage"), ("channel/decide.rs", "MessageChannel")] {
+        let found = captures(TRANSITION, &production(&root().join("src/controller").join(file)));
+        assert!(!found.is_empty(), "src/controller/{file} tells no event any more; look for where it went");
+        told.extend(found.into_iter().map(|reason| (kind.to_owned(), reason)));
+    }
+    told
+}
 
 #[test]
 fn every_event_is_explained_and_no_other() {
     let page = fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
     let section = page.split("\n## Events\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()).collect();
-    let explained: BTreeSet<String> = captures("([A-Z][A-Za-z]+)", &rows.join(" ")).into_iter().collect();
-    let mut told: BTreeSet<String> = [WRITE_BACK_FAILING.to_owned()].into();
-    for file in ["broadcast/decide_events.rs", "channel/decide.rs"] {
-        let found = captures(TRANSITION, &production(&root().join("src/controller").join(file)));
-        assert!(!found.is_empty(), "src/controller/{file} tells no event any more; look for where it went");
-        told.extend(found);
+    let mut explained = Events::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.trim_start_matches("| ").split(" | ");
+        let (reasons, kinds) = (cells.next().unwrap(), cells.next().unwrap());
+        for kind in kinds.split(", ") {
+            explained.extend(captures("([A-Z][A-Za-z]+)", reasons).into_iter().map(|reason| (kind.to_owned(), reason)));
+        }
     }
-    let ends = [End::Delivered, End::DeliveredWithFailures, End::Cancelled, End::Expired, End::Missed, End::Failed];
-    told.extend(ends.map(|end| end.as_str().to_owned()));
-    assert_eq!(explained, told);
+    assert_eq!(explained, events_in_code());
+}
+
+#[test]
+fn every_event_is_in_the_list_that_figures_are_made_of_and_no_other() {
+    let all = |(kind, reasons): (&str, &[&str])| -> Vec<(String, String)> {
+        reasons.iter().map(|reason| (kind.to_owned(), (*reason).to_owned())).collect()
+    };
+    let listed: Events = EVENTS.into_iter().flat_map(all).collect();
+    assert_eq!(listed, events_in_code());
 }

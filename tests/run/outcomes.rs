@@ -270,6 +270,10 @@ fn refused_credentials_are_4_and_a_mended_secret_goes_on() {
         (condition(&line, "Stalled")["status"].as_str(), condition(&line, "Stalled")["reason"].as_str()),
         (Some("True"), Some("CredentialsInvalid"))
     );
+    let remedy =
+        "put valid ones into the Secret that the channel names, or give them the missing permission, and run again";
+    let message = text(condition(&line, "Stalled"), "/message");
+    assert!(message.ends_with(remedy), "{message}");
     assert_fits_the_schema(&line);
     stage.settings(r#"{"fail": []}"#);
     stage.run(&[]).exits(0);

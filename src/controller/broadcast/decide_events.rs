@@ -1,16 +1,19 @@
 //! What is worth an event: told once, when the status that shows it is written. No recipient is named.
 
 use super::decide_status::stalled;
-use super::observation::Transition;
 use crate::api::broadcast_status::{PlanStatus, WriteBackSums};
 use crate::api::{BroadcastMessageStatus, Condition, ConditionStatus};
+use crate::controller::transition::Transition;
 use crate::delivery::plural::counted;
+use crate::ledger::declaration::digest;
 
 /// A target of `onSent` does not take everybody. The message was sent all the same.
 pub const WRITE_BACK_FAILING: &str = "WriteBackFailing";
 
 /// The longest note, in characters: what Kubernetes takes.
 const MAX_NOTE: usize = 1_000;
+/// Of a hash of words, in digits: enough to tell those apart that one object says within minutes.
+const HASH_DIGITS: usize = 12;
 
 pub fn transitions(before: Option<&BroadcastMessageStatus>, after: &BroadcastMessageStatus) -> Vec<Transition> {
     let nothing = BroadcastMessageStatus::default();
@@ -21,7 +24,14 @@ pub fn transitions(before: Option<&BroadcastMessageStatus>, after: &BroadcastMes
 }
 
 fn transition(warning: bool, reason: &'static str, note: String) -> Transition {
-    Transition { warning, reason, note: note.chars().take(MAX_NOTE).collect() }
+    Transition::new(warning, reason, note.chars().take(MAX_NOTE).collect())
+}
+
+/// Whose note is worth reading whenever it differs.
+fn told_by_its_words(transition: Transition) -> Transition {
+    let hash: String = digest(&transition.note).chars().take(HASH_DIGITS).collect();
+    let cause = format!("{} {hash}", transition.reason);
+    transition.because(cause)
 }
 
 fn new_plan<'a>(before: &BroadcastMessageStatus, after: &'a BroadcastMessageStatus) -> Option<&'a PlanStatus> {
@@ -34,7 +44,7 @@ fn plan_warning(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus)
     let plan = after.plan.as_ref().filter(|plan| !plan.warnings.is_empty())?;
     let told = before.plan.as_ref().is_some_and(|before| before.warnings == plan.warnings);
     let news = !told || new_plan(before, after).is_some();
-    news.then(|| transition(true, "PlanWarning", plan.warnings.join("; ")))
+    news.then(|| told_by_its_words(transition(true, "PlanWarning", plan.warnings.join("; "))))
 }
 
 fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
@@ -48,7 +58,7 @@ fn plan_sealed(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) 
         counted(plan.duplicates, "duplicate", "duplicates"),
         plan.excluded
     );
-    Some(transition(false, "PlanSealed", note))
+    Some(told_by_its_words(transition(false, "PlanSealed", note)))
 }
 
 fn started(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
@@ -70,7 +80,7 @@ fn suspended(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) ->
 fn stall(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
     let earlier = stalled(before).map(|stall| &stall.reason);
     let stall = stalled(after).filter(|stall| Some(&stall.reason) != earlier)?;
-    Some(transition(true, "Stalled", format!("{}: {}", stall.reason, stall.message)))
+    Some(transition(true, "Stalled", format!("{}: {}", stall.reason, stall.message)).because(&stall.reason))
 }
 
 fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Option<Transition> {
@@ -84,11 +94,10 @@ fn end(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Optio
     );
     // Whom nobody wanted to reach any more, or who wants no messages, is no cause for alarm.
     let with_failures = reason == "DeliveredWithFailures" && sums.failed + sums.unknown > 0;
-    Some(transition(with_failures || reason == "Failed", reason, note))
+    Some(told_by_its_words(transition(with_failures || reason == "Failed", reason, note)))
 }
 
-/// One for each target that fails for another reason than before, or gives somebody up for the first time. The note holds no
-/// figures: the same words twice are one event to Kubernetes, counted.
+/// One for each target that fails for another reason than before, or gives somebody up for the first time.
 fn failing_write_backs(before: &BroadcastMessageStatus, after: &BroadcastMessageStatus) -> Vec<Transition> {
     let standing = |sums: &WriteBackSums| {
         let reason = sums.last_error.as_ref().map(|error| error.reason.clone());
@@ -102,8 +111,12 @@ fn failing_write_backs(before: &BroadcastMessageStatus, after: &BroadcastMessage
         let error = sums.last_error.as_ref()?;
         let code = error.code.as_ref().map_or(String::new(), |code| format!(" (code {code})"));
         let (target, reason, message) = (sums.target.as_str(), &error.reason, &error.message);
-        let given_up = if sums.failed > 0 { "; some are given up" } else { "" };
-        Some(transition(true, WRITE_BACK_FAILING, format!("{target}: {reason}{code}: {message}{given_up}")))
+        let (words, cause) = match sums.failed {
+            0 => ("", format!("{target} {reason}")),
+            _ => ("; some are given up", format!("{target} {reason} GivenUp")),
+        };
+        let note = format!("{target}: {reason}{code}: {message}{words}");
+        Some(transition(true, WRITE_BACK_FAILING, note).because(cause))
     };
     after.write_backs.iter().filter(|sums| !is_told(sums)).filter_map(told).collect()
 }

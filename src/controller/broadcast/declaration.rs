@@ -20,7 +20,7 @@ use crate::delivery::rate::Rate;
 use crate::delivery::time::Span;
 use crate::ledger::declaration::Undeclarable;
 use crate::ledger::recollection::{self, Recollection};
-use crate::ledger::status::end;
+use crate::ledger::status::{End, end};
 use crate::ledger::{
     AccountKey, BroadcastId, BroadcastSnapshot, Declaration, Ledger, LedgerError, Orders, SuppressionList,
 };
@@ -177,12 +177,15 @@ impl<L: Ledger> Declarer<'_, L> {
         Ok(Declared::Known { snapshot: Box::new(snapshot), batches })
     }
 
-    /// What this object stands for, if that has come to its end.
+    /// What this object stands for, if that has come to its end. An edit leaves the end that planners died for, also one that
+    /// is refused itself.
     async fn ended(&self, broadcast: &BroadcastMessage) -> Result<Option<BroadcastSnapshot>, Failure> {
         let Some(id) = self.ledger.find(&broadcast.uid().unwrap_or_default()).await? else { return Ok(None) };
         let snapshot = self.ledger.snapshot(id).await?;
         let is_it = snapshot.idempotency_key == broadcast.idempotency_key();
-        Ok(Some(snapshot).filter(|snapshot| is_it && end(snapshot).is_some()))
+        let is_edited = snapshot.told.generation < broadcast.metadata.generation.unwrap_or_default();
+        let has_ended = end(&snapshot).is_some_and(|end| end != End::Failed || !is_edited);
+        Ok(Some(snapshot).filter(|_| is_it && has_ended))
     }
 
     /// `None` where the key belongs to another, or stands for what was sent to people in another's name.

@@ -6,13 +6,18 @@ use super::*;
 use crate::controller::broadcast::Declared;
 use crate::controller::fake_cluster::FakeCluster;
 use crate::delivery::gate::Closed;
-use crate::ledger::clock::SystemClock;
+use crate::delivery::time::Timestamp;
+use crate::ledger::SenderLedger;
+use crate::ledger::clock::ManualClock;
 use crate::ledger::declaration::Told;
+use crate::ledger::exchange::LEASE;
+use crate::ledger::plan::MAX_DEAD_PLANNERS;
 use crate::ledger::sqlite::SqliteLedger;
 
 const PATH: &str = "/apis/herald.dev/v1alpha1/namespaces/marketing/broadcastmessages/sale";
 
 struct World {
+    clock: Arc<ManualClock>,
     ledger: SqliteLedger,
     cluster: FakeCluster,
     client: Client,
@@ -22,10 +27,11 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let ledger = SqliteLedger::in_memory(Arc::new(SystemClock)).await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let ledger = SqliteLedger::in_memory(clock.clone()).await.unwrap();
         let cluster = FakeCluster::default();
         let client = cluster.client();
-        World { ledger, cluster, client, departed: Departed::default(), remembered: Remembered::default() }
+        World { clock, ledger, cluster, client, departed: Departed::default(), remembered: Remembered::default() }
     }
 
     /// The object as it stands in the cluster.
@@ -67,11 +73,47 @@ impl World {
     }
 
     async fn closed(&self, object: &Value) -> Option<Closed> {
-        match self.declare(object).await {
+        self.closed_by(object, &[channel()]).await
+    }
+
+    async fn closed_by(&self, object: &Value, channels: &[MessageChannel]) -> Option<Closed> {
+        match self.declare_by(object, channels).await {
             Declared::Known { snapshot, .. } => snapshot.closed,
             Declared::Refused { reason, message } => panic!("{reason}: {message}"),
         }
     }
+
+    async fn refused_by(&self, object: &Value, channels: &[MessageChannel]) -> &'static str {
+        match self.declare_by(object, channels).await {
+            Declared::Known { snapshot, .. } => panic!("it is declared: {:?}", snapshot.closed),
+            Declared::Refused { reason, .. } => reason,
+        }
+    }
+
+    /// One over whose plan senders have died.
+    async fn with_one_that_failed() -> (World, Value) {
+        let world = World::new().await;
+        let object = object("one", None, 0);
+        world.stands(&object);
+        world.closed(&object).await;
+        let id = world.ledger.find("one").await.unwrap().unwrap();
+        for _ in 0..MAX_DEAD_PLANNERS {
+            world.clock.advance(LEASE);
+            world.ledger.begin_plan(id).await.unwrap();
+        }
+        world.clock.advance(LEASE);
+        assert!(matches!(world.ledger.begin_plan(id).await, Err(LedgerError::PlanFailed)));
+        assert_eq!(world.closed(&object).await, Some(Closed::Failed));
+        (world, object)
+    }
+}
+
+/// The object after an edit of its text.
+fn edited(object: &Value, text: &str) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
+    object["spec"]["content"]["text"] = json!(text);
+    object
 }
 
 fn channel() -> MessageChannel {
@@ -219,4 +261,43 @@ fn every_channel_of_the_account_says_who_gets_nothing_and_no_other() {
     let mut turned = channels.to_vec();
     turned.reverse();
     assert_eq!(named(&turned), expected, "in whatever order a cache gives them");
+}
+
+#[tokio::test]
+async fn one_that_has_failed_stays_so_while_nobody_edits_it() {
+    let (world, object) = World::with_one_that_failed().await;
+    for channels in [vec![], vec![channel()], vec![]] {
+        assert_eq!(world.closed_by(&object, &channels).await, Some(Closed::Failed), "{}", channels.len());
+    }
+}
+
+#[tokio::test]
+async fn an_edit_of_one_that_has_failed_shows_its_own_refusal_and_one_that_is_taken_begins_anew() {
+    let (world, object) = World::with_one_that_failed().await;
+    let broken = edited(&object, "Hi {{");
+    for _ in 0..2 {
+        assert_eq!(world.refused_by(&broken, &[channel()]).await, TEMPLATE_INVALID);
+    }
+    let mended = edited(&broken, "Hi");
+    assert_eq!(world.refused_by(&mended, &[]).await, CHANNEL_NOT_FOUND);
+    assert_eq!(world.closed(&mended).await, Some(Closed::NotPlanned), "the channel is there again");
+}
+
+#[tokio::test]
+async fn what_was_refused_for_its_channel_alone_begins_anew_as_well() {
+    let (world, object) = World::with_one_that_failed().await;
+    let same = edited(&object, "Hi");
+    assert_eq!(world.refused_by(&same, &[]).await, CHANNEL_NOT_FOUND);
+    assert_eq!(world.closed(&same).await, Some(Closed::NotPlanned));
+}
+
+#[tokio::test]
+async fn a_cancel_of_one_that_has_failed_holds_though_its_edit_is_refused() {
+    let (world, object) = World::with_one_that_failed().await;
+    let mut broken = edited(&object, "Hi {{");
+    broken["spec"]["cancel"] = json!(true);
+    assert_eq!(world.closed(&broken).await, Some(Closed::Cancelled));
+    let mut mended = edited(&broken, "Hi");
+    mended["spec"]["cancel"] = json!(false);
+    assert_eq!(world.closed(&mended).await, Some(Closed::Cancelled), "it is latched");
 }

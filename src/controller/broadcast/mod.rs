@@ -41,4 +41,4 @@ pub use decide_stall::{
     SENDER_CRASH_LOOPING, SENDER_NOT_STARTING, TEMPLATE_INVALID, UNREADABLE, WRITE_BACK_INVALID,
 };
 pub use memory::Memory;
-pub use observation::{Action, Decision, Declared, JobWarning, Observation, Transition};
+pub use observation::{Action, Decision, Declared, JobWarning, Observation};

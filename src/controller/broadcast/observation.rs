@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::memory::Memory;
 use crate::api::{BroadcastMessage, BroadcastMessageStatus, MessageBatch, MessageBatchStatus, MessageChannel};
+use crate::controller::transition::Transition;
 use crate::delivery::notification::Standing;
 use crate::delivery::time::Timestamp;
 use crate::ledger::{BatchSnapshot, BroadcastSnapshot, SuppressionList};
@@ -76,14 +77,6 @@ pub enum Action {
     LiftBlock,
     /// Endpoints are to be told how it stands.
     TellStanding(Box<Standing>),
-}
-
-/// A change worth an event. The reason is CamelCase from a fixed set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    pub warning: bool,
-    pub reason: &'static str,
-    pub note: String,
 }
 
 /// What to do, what to report, and when to look again if nothing happens before.

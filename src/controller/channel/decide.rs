@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decide_receiver::ReceiverDecision;
 use crate::api::channel::{ChannelAccount, ChannelRateStatus};
 use crate::api::{BroadcastMessage, BroadcastState, Condition, ConditionStatus, MessageChannel, MessageChannelStatus};
-use crate::controller::broadcast::Transition;
+use crate::controller::transition::Transition;
 use crate::delivery::rate::Rate;
 use crate::delivery::time::Timestamp;
 use crate::ledger::AccountSnapshot;
@@ -141,7 +141,7 @@ fn transitions(before: Option<&MessageChannelStatus>, after: &MessageChannelStat
     let mut transitions = Vec::new();
     if let (None, Some(until)) = (earlier.throttled_until_time, now.throttled_until_time) {
         let note = format!("the provider asked to hold until {until}");
-        transitions.push(Transition { warning: false, reason: "Throttled", note });
+        transitions.push(Transition::new(false, "Throttled", note));
     }
     if reduced(&now) && !reduced(&earlier) {
         let (reduced, full) = (now.effective_per_minute, now.configured_per_minute);
@@ -149,14 +149,14 @@ fn transitions(before: Option<&MessageChannelStatus>, after: &MessageChannelStat
             .usage_percent
             .map_or(String::new(), |percent| format!(", because {percent} % of the provider's own limit is used"));
         let note = format!("{reduced} of {full} messages a minute{why}; it rises again by itself");
-        transitions.push(Transition { warning: false, reason: "RateReduced", note });
+        transitions.push(Transition::new(false, "RateReduced", note));
     }
     let stalled = |status: &MessageChannelStatus| Condition::find(&status.conditions, "Stalled").is_some();
     if let Some(stall) = Condition::find(&after.conditions, "Stalled")
         && !before.is_some_and(stalled)
     {
-        let note = format!("CredentialsInvalid: {}", stall.message);
-        transitions.push(Transition { warning: true, reason: "Stalled", note });
+        let note = format!("{}: {}", stall.reason, stall.message);
+        transitions.push(Transition::new(true, "Stalled", note).because(&stall.reason));
     }
     transitions
 }

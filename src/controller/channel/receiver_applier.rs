@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,8 +46,10 @@ impl ReceiverApplier<'_> {
         }
     }
 
-    /// What was there is changed only where it is still the one that was looked at; what somebody else has made meanwhile is
-    /// not taken over.
+    /// Server-side apply from the first call on: one manager owns all that is set here, so what the channel says no more goes
+    /// again. What was there is changed only where it is still the one that was looked at, by its uid. What was not there is
+    /// applied without force: where somebody else has made one of that name meanwhile, their fields are a conflict and nothing
+    /// is taken over.
     async fn apply<K>(&self, what: &'static str, wanted: &K) -> Result<(), CallError>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -57,12 +59,8 @@ impl ReceiverApplier<'_> {
             + DeserializeOwned,
     {
         let api = self.api::<K>();
-        if wanted.uid().is_none() {
-            let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            return call(what, api.create(&params, wanted)).await.map(drop);
-        }
-        let patch = PatchParams::apply(FIELD_MANAGER).force();
-        call(what, api.patch(&wanted.name_any(), &patch, &Patch::Apply(wanted))).await.map(drop)
+        let params = PatchParams { force: wanted.uid().is_some(), ..PatchParams::apply(FIELD_MANAGER) };
+        call(what, api.patch(&wanted.name_any(), &params, &Patch::Apply(wanted))).await.map(drop)
     }
 
     async fn delete<K>(&self, what: &'static str, name: &str, uid: &str) -> Result<(), CallError>
@@ -136,10 +134,30 @@ mod tests {
         assert_eq!(look(&cluster, &channel(true), "herald:1").await.unwrap(), 0, "nothing is to be done");
         assert_eq!(look(&cluster, &channel(true), "herald:2").await.unwrap(), 1);
         assert_eq!(image(&cluster), "herald:2");
-        assert_eq!(cluster.count(&Method::POST, "receiver") + cluster.count(&Method::POST, "deployments"), 1);
+        assert_eq!(cluster.count(&Method::PATCH, "acme-receiver"), 3);
+        assert_eq!(cluster.count(&Method::POST, ""), 0, "a second manager would own what it made");
         assert_eq!(look(&cluster, &channel(false), "herald:2").await.unwrap(), 2);
         assert_eq!((cluster.get(DEPLOYMENT), cluster.get(SERVICE)), (None, None));
         assert_eq!(look(&cluster, &channel(false), "herald:2").await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_channel_says_no_more_of_its_pods_leaves_the_receiver() {
+        let mut particular = channel(true);
+        particular.spec.sender = serde_json::from_value(json!({
+            "nodeSelector": {"pool": "batch"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "imagePullSecrets": [{"name": "registry"}],
+            "labels": {"team": "growth"},
+        }))
+        .unwrap();
+        let (edited, plain) = (FakeCluster::default(), FakeCluster::default());
+        let spec = |cluster: &FakeCluster| cluster.get(DEPLOYMENT).unwrap()["spec"].clone();
+        assert_eq!(look(&edited, &particular, "herald:1").await.unwrap(), 2);
+        assert_eq!(look(&plain, &channel(true), "herald:1").await.unwrap(), 2);
+        assert_ne!(spec(&edited), spec(&plain));
+        assert_eq!(look(&edited, &channel(true), "herald:1").await.unwrap(), 1);
+        assert_eq!(spec(&edited), spec(&plain));
     }
 
     #[tokio::test]
@@ -152,8 +170,7 @@ mod tests {
         let nothing = decide(&channel, &settings("herald:1"), &hands.find().await.unwrap());
         look(&cluster, &channel, "herald:1").await.unwrap();
         let ours = decide(&channel, &settings("herald:2"), &hands.find().await.unwrap());
-        let theirs =
-            json!({"metadata": {"name": "acme-receiver", "namespace": "marketing", "uid": "theirs"}, "spec": {}});
+        let theirs = json!({"metadata": {"name": "acme-receiver", "namespace": "marketing", "uid": "theirs"}, "spec": {"replicas": 3}});
         cluster.put(DEPLOYMENT, theirs.clone());
         for decision in [nothing, ours] {
             let refused = hands.take(&decision.steps[0]).await.unwrap_err();

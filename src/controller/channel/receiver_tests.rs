@@ -44,7 +44,7 @@ fn the_pod_is_restricted_and_mounts_only_its_token_and_what_calls_are_verified_b
     let items = json!([item("appSecret"), item("verifyToken")]);
     assert_eq!(volumes[1]["secret"], json!({"secretName": "acme", "items": items, "optional": true}));
     assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
-    assert_eq!(pod["serviceAccountName"], Value::Null);
+    assert_eq!(pod["serviceAccountName"], "default", "said, so that one that was named goes again");
 }
 
 #[test]

@@ -98,7 +98,9 @@ pub async fn release<S: Store>(store: &mut S, owner_uid: &str, generation: i64) 
     }
     store
         .run(
-            "UPDATE broadcast SET released = TRUE, generation = CASE WHEN generation < $2 THEN $2 ELSE generation END \
+            "UPDATE broadcast SET released = TRUE, generation = CASE WHEN generation < $2 THEN $2 ELSE generation END, \
+             dead_planners = CASE WHEN generation < $2 THEN 0 ELSE dead_planners END, \
+             plan_failed_at = CASE WHEN generation < $2 THEN NULL ELSE plan_failed_at END \
              WHERE owner_uid = $1 AND owner_uid <> ''",
             args![owner_uid, generation],
         )

@@ -178,7 +178,7 @@ fn a_suspended_broadcast_tells_how_long_the_rest_takes_at_the_configured_rate() 
     assert_eq!((reason.as_str(), message.as_str()), ("NotSuspended", ""));
     assert!(end.is_some());
     world.snapshot.gate.suspended = true;
-    let words = "nothing is sent while spec.suspend is set; then it takes about 1 min 05 s at 100 messages per 1 s";
+    let words = "nothing is sent while spec.suspend is set; then it takes about 1 min 05 s at 100 a second";
     assert_eq!(told(&world), ("Suspended".to_owned(), words.to_owned(), None));
     // The brake gives the rate back while nothing is sent, and a status is not written for that.
     world.look();
@@ -186,7 +186,7 @@ fn a_suspended_broadcast_tells_how_long_the_rest_takes_at_the_configured_rate() 
     world.wait(60);
     assert_eq!(world.decide().status, None);
     world.send(500);
-    assert!(told(&world).1.contains("about 1 min 00 s at 100"), "{:?}", told(&world));
+    assert!(told(&world).1.contains("about 1 min 00 s at 100 a second"), "{:?}", told(&world));
     world.snapshot.gate.block = Some(Block::Provider);
     assert_eq!(told(&world).1, "", "something else is waited for");
 }

@@ -77,6 +77,50 @@ fn what_had_finished_before_the_ledger_was_made_is_left_as_it_is() {
     assert_eq!((decision.status, &fresh.object.status), (None, &before));
 }
 
+/// Planners have died over its plan, as its status tells.
+fn failed() -> World {
+    let mut world = World::new();
+    world.look();
+    world.snapshot.gate.plan_failed = true;
+    world.snapshot.finished_at = Some(world.now);
+    world.wait(1);
+    world.look();
+    let finished = Some((ConditionStatus::True, "Failed".to_owned()));
+    assert_eq!(holds(&world, "Finished"), finished);
+    world
+}
+
+#[test]
+fn what_had_failed_is_held_by_a_fresh_ledger_once_it_is_edited() {
+    let mut fresh = World { object: failed().object, ..World::new() };
+    let before = fresh.object.status.clone();
+    fresh.snapshot.gate.loss = Some(Loss::Fresh);
+    fresh.snapshot.stop_message = Some("a new ledger".to_owned());
+    fresh.wait(1);
+    fresh.look();
+    assert_eq!(fresh.object.status, before, "nobody has asked for more");
+    fresh.object.metadata.generation = Some(2);
+    fresh.wait(1);
+    assert!(!creates_job(&fresh.look()));
+    assert_eq!(fresh.stall(), Some(("FreshLedger".to_owned(), "a new ledger".to_owned())));
+    assert_eq!(holds(&fresh, "Finished"), Some((ConditionStatus::False, "FreshLedger".to_owned())));
+    let status = fresh.object.status.unwrap();
+    assert_eq!((status.state, status.completion_time), (Some(BroadcastState::Suspended), None));
+}
+
+#[test]
+fn an_edit_that_is_refused_takes_away_that_it_has_failed() {
+    let mut world = failed();
+    world.object.metadata.generation = Some(2);
+    world.refused = Some(("TemplateInvalid", "no such filter".to_owned()));
+    world.wait(1);
+    world.look();
+    assert_eq!(world.stall(), Some(("TemplateInvalid".to_owned(), "no such filter".to_owned())));
+    assert_eq!(holds(&world, "Finished"), Some((ConditionStatus::False, "TemplateInvalid".to_owned())));
+    let status = world.object.status.unwrap();
+    assert_eq!((status.state, status.completion_time), (Some(BroadcastState::Pending), None));
+}
+
 #[test]
 fn a_suspected_duplicate_is_suspended_with_the_words_of_the_ledger() {
     let mut world = World::planned(10, 10);

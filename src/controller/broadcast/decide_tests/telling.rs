@@ -242,3 +242,53 @@ fn an_operator_that_starts_anew_tells_no_failure_of_a_target_again() {
     world.look();
     assert_eq!(told_of_write_backs(&mut world).len(), 0);
 }
+
+/// The causes of what was told for one reason.
+fn causes<'a>(world: &'a World, reason: &str) -> Vec<&'a str> {
+    world.told.iter().filter(|told| told.reason == reason).map(|told| told.cause.as_str()).collect()
+}
+
+#[test]
+fn each_target_that_fails_and_each_of_its_reasons_is_counted_for_itself() {
+    let failing = |target, failed, reason| {
+        let last_error = Some(Fault::new(reason, None, "no answer"));
+        WrittenBack { target, failed, last_error, ..written(7, 3, None) }
+    };
+    let (sql, messenger) = (WriteBackTarget::Sql, WriteBackTarget::Messenger);
+    let (refused, away) = ("WriteBackRefused", "WriteBackUnreachable");
+    let mut world = World::planned(10, 10);
+    for sums in [
+        vec![failing(sql, 0, refused)],
+        vec![failing(sql, 0, refused), failing(messenger, 0, refused)],
+        vec![failing(sql, 0, away), failing(messenger, 0, refused)],
+        vec![failing(sql, 2, away), failing(messenger, 0, refused)],
+    ] {
+        world.snapshot.write_backs = sums;
+        world.wait(11);
+        world.look();
+    }
+    let expected = [
+        "Sql WriteBackRefused",
+        "Messenger WriteBackRefused",
+        "Sql WriteBackUnreachable",
+        "Sql WriteBackUnreachable GivenUp",
+    ];
+    assert_eq!(causes(&world, WRITE_BACK_FAILING), expected);
+}
+
+#[test]
+fn each_stall_is_counted_by_its_reason_and_each_warning_of_a_plan_by_its_words() {
+    let mut world = World::planned(10, 10);
+    for variable in ["a", "b", "a"] {
+        world.snapshot.words.warnings = vec![format!("no recipient has `{variable}`")];
+        world.wait(11);
+        world.look();
+    }
+    let told = causes(&world, "PlanWarning");
+    assert!(told[0] == told[2] && told[0] != told[1], "{told:?}");
+    assert!(told[0].starts_with("PlanWarning ") && told[0].len() < 32, "{told:?}");
+    world.snapshot.gate.block = Some(Block::Provider);
+    world.wait(11);
+    world.look();
+    assert_eq!(causes(&world, "Stalled"), ["ProviderBlocked"]);
+}

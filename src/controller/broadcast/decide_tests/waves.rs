@@ -170,6 +170,7 @@ fn refused_credentials_are_probed_with_a_wait_and_stay_stalled_until_somebody_wa
     let (reason, told) = world.stall().unwrap();
     assert_eq!(reason, "CredentialsInvalid");
     assert!(told.starts_with("token expired; put valid ones into the Secret"), "{told}");
+    assert!(told.ends_with("it is looked at again by itself, at least every 5 minutes"), "{told}");
     world.end_wave("Complete", None);
     assert!(!creates_job(&world.look()), "not at once, though the wave had settled three");
     world.wait(5);
