@@ -148,6 +148,7 @@ macro_rules! contract {
                     nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
                     an_import_opts_people_out_and_nobody_in
+                    rows_of_one_person_count_together_in_whatever_order_and_calls
                     what_was_exported_is_no_change_where_it_came_from
                     tags_come_and_go_by_hand
                     a_page_of_long_contacts_is_cut_by_their_bytes
