@@ -107,7 +107,7 @@ macro_rules! contract {
                     who_has_failed_and_got_it_all_the_same_is_among_those_it_was_sent_to
                     an_audience_longer_than_a_page_comes_whole
                     a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience
-                    a_broadcast_that_ended_before_it_was_planned_has_nobody
+                    a_broadcast_that_ended_without_a_plan_has_nobody_only_once_it_is_cancelled
                     of_several_broadcasts_of_a_name_the_one_begun_last_is_meant
                     a_planner_reads_only_what_its_own_audience_names
                 }
