@@ -226,6 +226,7 @@ macro_rules! contract {
                     an_error_that_is_the_messages_fault_after_two_tries_stops_it_too
                     cancelling_is_latched_and_skips_whoever_is_not_begun
                     a_cancel_changes_no_end_that_has_come_before_it
+                    only_batches_that_a_cancel_has_cut_short_are_cancelled
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits
                     after_its_end_a_broadcast_skips_whoever_is_not_begun

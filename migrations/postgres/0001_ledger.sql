@@ -178,6 +178,7 @@ CREATE TABLE batch (
     sent BIGINT NOT NULL DEFAULT 0,
     failed BIGINT NOT NULL DEFAULT 0,
     skipped BIGINT NOT NULL DEFAULT 0,
+    skipped_by_cancel BIGINT NOT NULL DEFAULT 0,      -- of those skipped
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
     requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked

@@ -178,6 +178,7 @@ CREATE TABLE batch (
     sent INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
+    skipped_by_cancel INTEGER NOT NULL DEFAULT 0,      -- of those skipped
     unknown INTEGER NOT NULL DEFAULT 0,
     retries INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,    -- that the provider was asked

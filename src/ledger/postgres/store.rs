@@ -191,6 +191,7 @@ impl Store for PostgresStore {
             .bind(count(|delta| delta.requests))
             .bind(batches.values().map(|delta| latency_of(&delta.latency)).collect::<sqlx::Result<Vec<_>>>()?)
             .bind(owed_to)
+            .bind(count(|delta| delta.cancelled))
             .execute(self.connection())
             .await?;
         Ok(())

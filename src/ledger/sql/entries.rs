@@ -72,6 +72,8 @@ pub struct Change {
 #[derive(Clone, Debug, Default)]
 pub struct BatchDelta {
     pub counts: Counts,
+    /// Of those who are skipped, by the cancel.
+    pub cancelled: i64,
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,

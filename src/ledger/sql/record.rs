@@ -105,13 +105,19 @@ pub async fn count_moved<S: Store>(
     let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
     let mut counts = broadcast.counts();
     for (seq, from) in moved {
-        batches.entry(broadcast.batch_of(*seq)).or_default().counts.shift(*from, to);
+        let delta = batches.entry(broadcast.batch_of(*seq)).or_default();
+        delta.counts.shift(*from, to);
+        delta.cancelled += i64::from(is_by_cancel(to, Some(reason)));
         counts.shift(*from, to);
     }
     broadcast.set_counts(counts);
     let mut tally = Tally::default();
     tally.change(to, reason, None, moved.len() as i64);
     store.record(&entries(broadcast, now, Vec::new(), batches, tally)?).await
+}
+
+fn is_by_cancel(state: RecipientState, reason: Option<&str>) -> bool {
+    state == RecipientState::Skipped && reason == Some(SkipReason::Cancelled.as_str())
 }
 
 fn entries(
@@ -305,6 +311,8 @@ impl Book {
         // A resend was counted when it was decided, and does not come about.
         delta.retries -= i64::from(row.resend);
         delta.counts.shift(from, after.state);
+        let reason = after.fault.as_ref().map(|fault| fault.reason.as_str());
+        delta.cancelled += i64::from(is_by_cancel(after.state, reason));
         self.counts.shift(from, after.state);
         match after.state {
             _ if after.state == from => {}

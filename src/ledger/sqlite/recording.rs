@@ -118,12 +118,12 @@ impl SqliteStore {
         delta: &BatchDelta,
         now: Timestamp,
     ) -> sqlx::Result<()> {
-        let BatchDelta { counts, retries, requests, latency, proof, error } = delta;
+        let BatchDelta { counts, cancelled, retries, requests, latency, proof, error } = delta;
         // Two lists of counts, of which either may be longer, are added place by place.
         self.run(
             "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
              failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
-             requests = requests + $15, \
+             requests = requests + $15, skipped_by_cancel = skipped_by_cancel + $17, \
              latency = CASE WHEN $16 IS NULL THEN latency ELSE ( \
                  SELECT json_group_array(count) FROM ( \
                      SELECT sum(value) AS count FROM ( \
@@ -154,7 +154,8 @@ impl SqliteStore {
                 error.as_ref().map(|fault| fault.message.clone()),
                 now,
                 *requests,
-                latency_of(latency)?
+                latency_of(latency)?,
+                *cancelled
             ],
         )
         .await?;
