@@ -160,6 +160,7 @@ macro_rules! contract {
                 }
                 marketing {
                     who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_to_be_none
+                    a_refusal_of_the_same_name_stops_no_marketing
                     who_resumes_marketing_is_messaged_again
                 }
                 reply_windows {

@@ -53,7 +53,7 @@ async fn result<L: Backend>(world: &World<L>, broadcast: BroadcastId, row: &Assi
 }
 
 fn undelivered() -> News {
-    News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()) }
+    News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()), marketing_stopped: false }
 }
 
 pub async fn a_call_back_resolves_whoever_is_unknown<L: Backend>(world: &World<L>) {

@@ -2,22 +2,24 @@
 -- $29 so many causes are told apart, $30 account, $31 of which time the variables are, $32 tags of whom is sent, $33 why
 -- recipients have opted out, $34 the endpoints that are told of completed batches, $35 the event,
 -- $36 the requests of the batches, $37 how long their answers took, $38 the targets that whoever is sent is owed to,
--- $39 how many of each batch the cancel has skipped.
+-- $39 how many of each batch the cancel has skipped, $40 which recipients have stopped marketing, $41 their tag.
 WITH recipients AS (
     UPDATE delivery SET state = new.state, tries = new.tries, setbacks = new.setbacks, not_before = new.not_before,
         resend = new.resend, provider_id = coalesce(new.provider_id, delivery.provider_id), reason = new.reason,
         code = new.code, parts_done = new.parts_done
     FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::text[], $10::text[],
-            $11::text[], $12::bigint[], $33::text[])
-        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, parts_done, opted_out)
+            $11::text[], $12::bigint[], $33::text[], $40::boolean[])
+        AS new (seq, state, tries, setbacks, not_before, resend, provider_id, reason, code, parts_done, opted_out,
+            marketing_stopped)
     WHERE delivery.broadcast_id = $1 AND delivery.seq = new.seq
-    RETURNING delivery.seq, delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out
+    RETURNING delivery.seq, delivery.recipient, delivery.vars, delivery.active_at, new.state, new.opted_out,
+        new.marketing_stopped
 ), met AS (
     INSERT INTO contact AS known (account_id, recipient, vars, vars_at, met_at, active_at, opted_out_at, opted_out_reason,
         unswept)
     SELECT $30, recipient, vars, $31, $2, active_at, CASE WHEN opted_out IS NOT NULL THEN $2 END, opted_out,
         opted_out IS NOT NULL
-    FROM recipients WHERE state = 2 OR opted_out IS NOT NULL
+    FROM recipients WHERE state = 2 OR opted_out IS NOT NULL OR marketing_stopped
     ON CONFLICT (account_id, recipient) DO UPDATE SET
         vars = CASE WHEN excluded.vars_at < known.vars_at OR excluded.vars = '{}' THEN known.vars ELSE excluded.vars END,
         -- Without variables nothing is newer: an earlier plan that has some may still come.
@@ -30,6 +32,7 @@ WITH recipients AS (
 ), tagged AS (
     INSERT INTO tag (account_id, recipient, tag)
     SELECT $30, recipient, told.tag FROM recipients CROSS JOIN UNNEST($32::text[]) AS told (tag) WHERE state = 2
+    UNION ALL SELECT $30, recipient, $41 FROM recipients WHERE marketing_stopped
     ON CONFLICT DO NOTHING
 ), owing AS (
     INSERT INTO owed (broadcast_id, target, seq)
