@@ -479,6 +479,8 @@ macro_rules! contract {
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
                     an_older_wish_undoes_no_newer_one_however_often_it_is_told
                     a_wish_that_is_told_without_a_time_counts_once_by_its_message
+                    many_wishes_of_one_call_count_once_each_by_their_messages
+                    wishes_are_forgotten_by_upkeep_in_slices_once_they_are_kept_no_longer
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }

@@ -311,6 +311,8 @@ CREATE TABLE wish (
     PRIMARY KEY (account_id, recipient, message)
 );
 
+CREATE INDEX wish_told ON wish (told_at, account_id);
+
 CREATE TABLE tag (
     account_id BIGINT NOT NULL,
     recipient TEXT NOT NULL,

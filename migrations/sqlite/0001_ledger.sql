@@ -306,6 +306,8 @@ CREATE TABLE wish (
     PRIMARY KEY (account_id, recipient, message)
 ) STRICT;
 
+CREATE INDEX wish_told ON wish (told_at, account_id);
+
 CREATE TABLE tag (
     account_id INTEGER NOT NULL,
     recipient TEXT NOT NULL,

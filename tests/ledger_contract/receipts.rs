@@ -532,7 +532,68 @@ pub async fn a_wish_that_is_told_without_a_time_counts_once_by_its_message<L: Ba
     assert!(say(stop, "SM-stop").await);
     assert!(say(start, "SM-start").await);
     world.pass(WISHES_KEPT_FOR);
+    world.maintain_all().await;
     assert!(!say(start, "SM-late").await, "after years there is room for more");
+}
+
+/// Of one call: more than are looked up or written by one statement, among them some twice.
+pub async fn many_wishes_of_one_call_count_once_each_by_their_messages<L: Backend>(world: &World<L>) {
+    let wish = |number: usize, deed, message: String| ProviderEvent::Person {
+        recipient: person(number).recipient,
+        deed,
+        at: world.now(),
+        message: Some(message),
+    };
+    let opt_outs = || (0..600).map(|number| wish(number % 400, Deed::OptedOut, format!("SM{}", number % 400)));
+    let opt_ins = || (0..300).map(|number| wish(number, Deed::OptedIn, format!("IN{number}")));
+    let gone = async || {
+        let filter = ContactsFilter { opted_out: true, ..ContactsFilter::default() };
+        let page = world.ledger.contacts_page(&declaration("one").account, None, &filter).await.unwrap();
+        page.contacts.iter().filter(|contact| contact.opted_out.is_some()).count()
+    };
+    receive(world, &Vec::from_iter(opt_outs())).await;
+    assert_eq!(gone().await, 400);
+    world.pass(Span::from_secs(1));
+    receive(world, &Vec::from_iter(opt_ins())).await;
+    assert_eq!(gone().await, 100);
+    world.pass(Span::from_secs(1));
+    receive(world, &Vec::from_iter(opt_outs().chain(opt_ins()))).await;
+    assert_eq!(gone().await, 100, "what was told before is no news");
+}
+
+pub async fn wishes_are_forgotten_by_upkeep_in_slices_once_they_are_kept_no_longer<L: Backend>(world: &World<L>) {
+    let wish = |number: usize| ProviderEvent::Person {
+        recipient: format!("person-{}", number / 100),
+        deed: Deed::OptedIn,
+        at: world.now(),
+        message: Some(format!("SM{number}")),
+    };
+    let told: Vec<ProviderEvent> = (0..6_000).map(wish).collect();
+    for call in told.chunks(MAX_EVENTS) {
+        receive(world, call).await;
+    }
+    world.pass(WISHES_KEPT_FOR);
+    assert!(!world.maintain().await, "all of them are kept");
+    let stop = [ProviderEvent::person(person(0).recipient, Deed::OptedOut, world.now())];
+    receive(world, &stop).await;
+    world.pass(Span::from_secs(1));
+    let tell_anew = async || {
+        let anew = ProviderEvent::Person {
+            recipient: person(0).recipient,
+            deed: Deed::OptedIn,
+            at: world.now(),
+            message: Some("SM0".to_owned()),
+        };
+        receive(world, &[anew]).await;
+        is_out(world).await
+    };
+    assert!(tell_anew().await, "it is known until then");
+    let mut slices = 0;
+    while world.maintain().await {
+        slices += 1;
+    }
+    assert_eq!(slices, 2, "five thousand and the rest");
+    assert!(!tell_anew().await, "it is news again");
 }
 
 pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World<L>) {
