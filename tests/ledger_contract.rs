@@ -79,6 +79,8 @@ mod unanswered;
 mod upkeep;
 #[path = "ledger_contract/wire_faults.rs"]
 mod wire_faults;
+#[path = "ledger_contract/wishes.rs"]
+mod wishes;
 #[path = "ledger_contract/world.rs"]
 mod world;
 #[path = "ledger_contract/write_backs.rs"]
@@ -276,6 +278,12 @@ macro_rules! contract {
                     what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too
                     who_is_owed_nothing_waits_for_no_turn
                     nobody_is_labelled_while_the_account_is_held
+                }
+                wishes {
+                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
+                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
+                    many_wishes_of_one_call_count_once_each_by_their_messages
+                    wishes_are_forgotten_by_upkeep_in_slices_once_they_are_kept_no_longer
                 }
                 write_backs {
                     whoever_is_sent_is_owed_and_nobody_else
@@ -477,10 +485,6 @@ macro_rules! contract {
                     everything_until_a_watermark_was_read
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
-                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
-                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
-                    many_wishes_of_one_call_count_once_each_by_their_messages
-                    wishes_are_forgotten_by_upkeep_in_slices_once_they_are_kept_no_longer
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }
