@@ -459,6 +459,7 @@ macro_rules! contract {
                 }
                 rate_classes {
                     audio_keeps_its_own_rate_and_texts_fill_the_slots_between
+                    texts_get_the_slots_before_that_of_an_audio_of_another_batch
                     pictures_and_texts_know_no_such_rate
                     what_follows_the_last_film_waits_for_none
                     two_broadcasts_of_films_share_the_rate_by_weight
