@@ -79,6 +79,8 @@ mod unanswered;
 mod upkeep;
 #[path = "ledger_contract/wire_faults.rs"]
 mod wire_faults;
+#[path = "ledger_contract/wishes.rs"]
+mod wishes;
 #[path = "ledger_contract/world.rs"]
 mod world;
 #[path = "ledger_contract/write_backs.rs"]
@@ -107,7 +109,7 @@ macro_rules! contract {
                     who_has_failed_and_got_it_all_the_same_is_among_those_it_was_sent_to
                     an_audience_longer_than_a_page_comes_whole
                     a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience
-                    a_broadcast_that_ended_before_it_was_planned_has_nobody
+                    a_broadcast_that_ended_without_a_plan_has_nobody_only_once_it_is_cancelled
                     of_several_broadcasts_of_a_name_the_one_begun_last_is_meant
                     a_planner_reads_only_what_its_own_audience_names
                 }
@@ -148,6 +150,7 @@ macro_rules! contract {
                     nobody_is_skipped_as_opted_out_who_may_have_been_messaged_in_a_lost_time
                     an_import_says_what_is_new_and_a_second_one_changes_nothing
                     an_import_opts_people_out_and_nobody_in
+                    rows_of_one_person_count_together_in_whatever_order_and_calls
                     what_was_exported_is_no_change_where_it_came_from
                     tags_come_and_go_by_hand
                     a_page_of_long_contacts_is_cut_by_their_bytes
@@ -159,6 +162,7 @@ macro_rules! contract {
                 }
                 marketing {
                     who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_to_be_none
+                    a_refusal_of_the_same_name_stops_no_marketing
                     who_resumes_marketing_is_messaged_again
                 }
                 reply_windows {
@@ -225,6 +229,7 @@ macro_rules! contract {
                     an_error_that_is_the_messages_fault_after_two_tries_stops_it_too
                     cancelling_is_latched_and_skips_whoever_is_not_begun
                     a_cancel_changes_no_end_that_has_come_before_it
+                    only_batches_that_a_cancel_has_cut_short_are_cancelled
                     the_rest_of_a_cancelled_broadcast_is_skipped_in_slices
                     upkeep_says_that_another_ended_broadcast_waits
                     after_its_end_a_broadcast_skips_whoever_is_not_begun
@@ -273,6 +278,12 @@ macro_rules! contract {
                     what_a_sender_asks_beside_giving_labels_is_of_the_accounts_pace_too
                     who_is_owed_nothing_waits_for_no_turn
                     nobody_is_labelled_while_the_account_is_held
+                }
+                wishes {
+                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
+                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
+                    many_wishes_of_one_call_count_once_each_by_their_messages
+                    wishes_are_forgotten_by_upkeep_in_slices_once_they_are_kept_no_longer
                 }
                 write_backs {
                     whoever_is_sent_is_owed_and_nobody_else
@@ -448,6 +459,7 @@ macro_rules! contract {
                 }
                 rate_classes {
                     audio_keeps_its_own_rate_and_texts_fill_the_slots_between
+                    texts_get_the_slots_before_that_of_an_audio_of_another_batch
                     pictures_and_texts_know_no_such_rate
                     what_follows_the_last_film_waits_for_none
                     two_broadcasts_of_films_share_the_rate_by_weight
@@ -474,8 +486,6 @@ macro_rules! contract {
                     everything_until_a_watermark_was_read
                     what_people_do_is_counted_and_changes_no_message
                     whoever_opts_out_by_a_call_back_is_skipped_and_known
-                    an_older_wish_undoes_no_newer_one_however_often_it_is_told
-                    a_wish_that_is_told_without_a_time_counts_once_by_its_message
                     more_events_than_a_slice_are_all_taken_in
                     more_events_than_a_call_may_hold_are_refused
                 }

@@ -35,6 +35,7 @@ fn summary(outcome: &Outcome) -> (String, String, String) {
         Outcome::Accepted { .. } => return ("Accepted".into(), String::new(), String::new()),
         Outcome::Permanent { scope: PermanentScope::Recipient, fault } => ("Recipient".to_owned(), fault),
         Outcome::Permanent { scope: PermanentScope::OptedOut, fault } => ("OptedOut".to_owned(), fault),
+        Outcome::Permanent { scope: PermanentScope::MarketingStopped, fault } => ("MarketingStopped".to_owned(), fault),
         Outcome::Permanent { scope: PermanentScope::Message, fault } => ("Message".to_owned(), fault),
         Outcome::Auth { fault } => ("Auth".to_owned(), fault),
         Outcome::Throttled { scope: ThrottleScope::Account, fault, .. } => ("Throttled".to_owned(), fault),

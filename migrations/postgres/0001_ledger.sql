@@ -178,6 +178,7 @@ CREATE TABLE batch (
     sent BIGINT NOT NULL DEFAULT 0,
     failed BIGINT NOT NULL DEFAULT 0,
     skipped BIGINT NOT NULL DEFAULT 0,
+    skipped_by_cancel BIGINT NOT NULL DEFAULT 0,      -- of those skipped
     unknown BIGINT NOT NULL DEFAULT 0,
     retries BIGINT NOT NULL DEFAULT 0,
     requests BIGINT NOT NULL DEFAULT 0,    -- that the provider was asked
@@ -309,6 +310,8 @@ CREATE TABLE wish (
     told_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, recipient, message)
 );
+
+CREATE INDEX wish_told ON wish (told_at, account_id);
 
 CREATE TABLE tag (
     account_id BIGINT NOT NULL,

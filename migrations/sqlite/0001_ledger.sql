@@ -178,6 +178,7 @@ CREATE TABLE batch (
     sent INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
+    skipped_by_cancel INTEGER NOT NULL DEFAULT 0,      -- of those skipped
     unknown INTEGER NOT NULL DEFAULT 0,
     retries INTEGER NOT NULL DEFAULT 0,
     requests INTEGER NOT NULL DEFAULT 0,    -- that the provider was asked
@@ -304,6 +305,8 @@ CREATE TABLE wish (
     told_at INTEGER NOT NULL,
     PRIMARY KEY (account_id, recipient, message)
 ) STRICT;
+
+CREATE INDEX wish_told ON wish (told_at, account_id);
 
 CREATE TABLE tag (
     account_id INTEGER NOT NULL,

@@ -71,6 +71,9 @@ pub enum PermanentScope {
     /// This recipient wants no messages of the account any more: as `Recipient`, and no broadcast messages them again until
     /// they opt in.
     OptedOut,
+    /// This recipient wants no marketing messages of the account any more: as `Recipient`, and whatever may be one is not planned
+    /// for them until they resume.
+    MarketingStopped,
     /// The message itself is refused; others will be refused alike.
     Message,
 }

@@ -69,6 +69,9 @@ pub enum News {
         reason: String,
         #[serde(default)]
         code: Option<String>,
+        /// Because the person wants no marketing messages.
+        #[serde(default)]
+        marketing_stopped: bool,
     },
 }
 

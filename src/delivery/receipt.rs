@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn undelivered() -> News {
-        News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()) }
+        News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()), marketing_stopped: false }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use super::status::{Stall, instant};
 use crate::api::batch::{BatchClaim, BatchError, BatchRecipientSums};
 use crate::api::{BatchState, Condition, ConditionStatus, MessageBatchStatus};
 use crate::delivery::outcome::Fault;
-use crate::delivery::recipient::SkipReason;
 use crate::delivery::time::{NANOS_PER_SECOND, Timestamp};
 
 /// The whole status. `stall` is the broadcast's; `before` keeps the times of conditions that have not changed.
@@ -51,7 +50,7 @@ pub fn differs_by_more_than_renewal(one: &MessageBatchStatus, other: &MessageBat
 fn state(batch: &BatchSnapshot, broadcast: &BroadcastSnapshot) -> BatchState {
     let settled = batch.counts.open() == 0;
     let throttled = broadcast.throttled_until.is_some_and(|until| until > broadcast.now);
-    if settled && batch.counts.skipped > 0 && broadcast.skipped_for(SkipReason::Cancelled) > 0 {
+    if settled && batch.skipped_by_cancel > 0 {
         BatchState::Cancelled
     } else if settled {
         BatchState::Complete

@@ -112,7 +112,9 @@ pub struct ContactsPage {
 /// out of bounds. Nothing is changed then.
 pub trait Contacts: Send + Sync {
     /// Brings contacts in. Somebody who is known keeps tags, opt-out and the later activity; importing twice changes nothing
-    /// the second time. Who opts out by it does so in the same transaction, with all that [`Contacts::opt_out`] does. Of several rows of one recipient the last counts.
+    /// the second time. Who opts out by it does so in the same transaction, with all that [`Contacts::opt_out`] does. Several
+    /// rows of one recipient come to what they would come to in calls of their own, one after the other: the variables of the last
+    /// one that has any stay, tags are united, and activity and opt-out of each count. Such a recipient is counted once.
     fn import_contacts(
         &self,
         account: &AccountKey,

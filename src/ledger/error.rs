@@ -72,7 +72,10 @@ pub enum LedgerError {
         "there is no broadcast `{name}` in this ledger and namespace; name one that was sent from here in `spec.audience`"
     )]
     AudienceNotFound { name: String },
-    #[error("the broadcast `{name}` has not ended, so nobody knows how its recipients end; wait for it, or cancel it")]
+    #[error(
+        "the broadcast `{name}` has not ended, or ended without a plan, which an edit undoes, so nobody knows how its \
+         recipients end; wait for it, or cancel it"
+    )]
     AudienceUnfinished { name: String },
     #[error("{problem}; correct it and call again, nothing was changed")]
     ContactInvalid { problem: String },

@@ -179,6 +179,8 @@ pub struct BatchSnapshot {
     pub claimed_at: Option<Timestamp>,
     pub renewed_at: Option<Timestamp>,
     pub counts: Counts,
+    /// Of those skipped, how many the cancel has kept from being messaged.
+    pub skipped_by_cancel: i64,
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,

@@ -9,6 +9,8 @@ pub enum ErrorClass {
     PermanentRecipient,
     /// This person has blocked the account or asked for no more messages: nobody of the account writes to them again.
     OptedOut,
+    /// This person wants no marketing messages of the account: whatever may be some is not planned for them again.
+    MarketingStopped,
     /// The message itself is refused.
     PermanentMessage,
     /// Credentials, permissions, configuration of the account: nobody can be reached.
@@ -58,6 +60,7 @@ impl ErrorClass {
         match self {
             ErrorClass::PermanentRecipient => Outcome::Permanent { scope: PermanentScope::Recipient, fault },
             ErrorClass::OptedOut => Outcome::Permanent { scope: PermanentScope::OptedOut, fault },
+            ErrorClass::MarketingStopped => Outcome::Permanent { scope: PermanentScope::MarketingStopped, fault },
             ErrorClass::PermanentMessage => Outcome::Permanent { scope: PermanentScope::Message, fault },
             ErrorClass::Auth => Outcome::Auth { fault },
             ErrorClass::Throttled { wait_ms } => throttled(ThrottleScope::Account, wait_ms, fault),

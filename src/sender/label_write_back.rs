@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::errand::{Errand, Page};
 use super::transport::{Received, Transport};
 use crate::api::{MessengerWriteBack, WriteBackTarget};
-use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
+use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::time::Span;
 use crate::delivery::write_back::LABEL_INTERVAL;
 use crate::ledger::{
@@ -267,10 +267,8 @@ impl Account {
 fn failed(outcome: Outcome) -> Failed {
     let all = |fault, retry_after_ms| Failed::All(PutOff { fault, retry_after_ms });
     match outcome {
-        Outcome::Permanent { scope: PermanentScope::Recipient | PermanentScope::OptedOut, fault }
-        // Of this call alone there is only one parameter that differs from those that were taken.
-        | Outcome::Permanent { scope: PermanentScope::Message, fault }
-        | Outcome::Transient { fault, .. } => Failed::One(fault),
+        // Where it is the message that is refused: there is only one parameter that differs from those that were taken.
+        Outcome::Permanent { fault, .. } | Outcome::Transient { fault, .. } => Failed::One(fault),
         Outcome::Throttled { retry_after_ms, fault, .. } => all(fault, retry_after_ms),
         Outcome::Auth { fault } | Outcome::Blocked { fault } => all(fault, None),
         // Once more is as good as once, so nobody needs to know what became of it; a provider that does not answer is not there.
@@ -292,6 +290,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::delivery::outcome::PermanentScope;
     use crate::delivery::outcome::ThrottleScope;
 
     fn of(outcome: Outcome) -> (bool, String, Option<u64>) {

@@ -43,7 +43,9 @@ impl Case<'_> {
             Heard::Accepted => Told::Accepted,
             Heard::Delivered => Told::Delivered,
             Heard::Read => Told::Read,
-            Heard::Undelivered => Told::Undelivered { reason: "HandsetUnreachable".to_owned(), code: None },
+            Heard::Undelivered => {
+                Told::Undelivered { reason: "HandsetUnreachable".to_owned(), code: None, marketing_stopped: false }
+            }
         };
         let expected = self.model.call_back(which, seq, attempt, part, heard);
         let account = self.account();

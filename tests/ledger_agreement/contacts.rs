@@ -30,13 +30,12 @@ pub struct Known {
 pub type Contacts = [Option<Known>; PEOPLE];
 
 impl Model {
-    /// New, changed, same, and how many were skipped by it. Nobody twice.
+    /// New, changed, same, and how many were skipped by it. Who comes twice is counted once.
     pub fn import(&mut self, brought: &[Brought]) -> [u64; 4] {
         let [mut new, mut changed, mut same, mut skipped] = [0; 4];
-        let mut gone = Vec::new();
+        let (before, mut gone) = (self.contacts.clone(), Vec::new());
         for row in brought {
-            let before = self.contacts[row.person].clone();
-            let mut after = before.clone().unwrap_or_default();
+            let mut after = self.contacts[row.person].clone().unwrap_or_default();
             after.number = row.number.or(after.number);
             after.wrote_at = after.wrote_at.max(row.wrote.map(|ago| self.now - ago.max(0)));
             after.tags.extend(row.tag);
@@ -44,12 +43,14 @@ impl Model {
                 gone.push(row.person);
             }
             after.opted_out |= row.out;
-            match &before {
+            self.contacts[row.person] = Some(after);
+        }
+        for person in brought.iter().map(|row| row.person).collect::<BTreeSet<usize>>() {
+            match &before[person] {
                 None => new += 1,
-                Some(before) if *before == after => same += 1,
+                known if *known == self.contacts[person] => same += 1,
                 Some(_) => changed += 1,
             }
-            self.contacts[row.person] = Some(after);
         }
         if !gone.is_empty() && self.keeps(Rule::ImportsOptOut) {
             gone.into_iter().for_each(|person| self.set_opted_out(person, true));

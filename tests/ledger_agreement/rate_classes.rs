@@ -97,7 +97,8 @@ fn declared(namespace: &str, which: usize) -> Declaration {
         account: account(namespace),
         account_rate: Rate::new(RATE, 1),
         content: Content { text: text.into(), attachments, ..Content::default() },
-        // At the edge of two batches SQLite leaves slots unused before that of a film, which PostgreSQL gives to a text.
+        // Of several batches PostgreSQL gives a film of one whose texts come too late for these slots; SQLite looks no further than
+        // the texts that fill them.
         batch_size: Some(PEOPLE as u32),
         notifications: Vec::new(),
         write_backs: Vec::new(),

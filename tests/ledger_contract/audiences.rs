@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use herald::api::Audience;
 use herald::delivery::correlation::Correlation;
+use herald::delivery::gate::Closed;
 use herald::delivery::outcome::Outcome;
 use herald::delivery::provider_event::{News, ProviderEvent, Which};
 use herald::ledger::audience::MAX_PAGE;
+use herald::ledger::exchange::LEASE;
 use herald::ledger::plan::PlanRow;
 use herald::ledger::{
     AudienceList, AudiencePosition, AudienceQuery, BroadcastId, Declaration, LedgerError, Orders, PlanTicket,
@@ -134,10 +136,41 @@ pub async fn a_broadcast_that_has_not_ended_or_is_not_there_is_no_audience<L: Ba
     assert_eq!(missed().await.unwrap().rows.len(), 3);
 }
 
-pub async fn a_broadcast_that_ended_before_it_was_planned_has_nobody<L: Backend>(world: &World<L>) {
-    world.declare(&Declaration { cancelled: true, ..declaration("winter") }).await;
-    let ticket = ticket(world, &with_audience("again", MISSED)).await;
-    assert_eq!(read(world, query(ticket, AudienceList::Included, "missed")).await, []);
+/// An edit lets it be planned and sent after all, perhaps to those whom the other one has taken for nobody of it.
+pub async fn a_broadcast_that_ended_without_a_plan_has_nobody_only_once_it_is_cancelled<L: Backend>(world: &World<L>) {
+    let winter = declaration("winter");
+    let again = with_audience("again", MISSED);
+    let asked = async || {
+        let ticket = ticket(world, &again).await;
+        world.ledger.audience_page(&query(ticket, AudienceList::Excluded, "maybe")).await
+    };
+    let is_unfinished = async || {
+        let error = asked().await.unwrap_err();
+        assert!(matches!(&error, LedgerError::AudienceUnfinished { name } if name == "winter"), "{error}");
+    };
+    let before = Some(world.now() - INTERVAL);
+    for (generation, end_at, start_by, closed) in
+        [(2, before, None, Closed::Expired), (3, None, before, Closed::Missed)]
+    {
+        let ended = world.declare(&Declaration { generation, end_at, start_by, ..winter.clone() }).await;
+        assert_eq!(ended.closed, Some(closed));
+        is_unfinished().await;
+    }
+
+    let broadcast = world.declare(&Declaration { generation: 4, ..winter.clone() }).await.id;
+    world.pass(LEASE);
+    for _ in 0..3 {
+        let planner = world.ledger.begin_plan(broadcast).await.unwrap();
+        world.ledger.append_plan(planner, 1, &people(0..1)).await.unwrap();
+        world.pass(LEASE);
+    }
+    let begun = world.ledger.begin_plan(broadcast).await;
+    assert!(matches!(begun, Err(LedgerError::PlanFailed)), "{begun:?}");
+    assert_eq!(world.snapshot(broadcast).await.closed, Some(Closed::Failed));
+    is_unfinished().await;
+
+    world.declare(&Declaration { generation: 5, cancelled: true, ..winter }).await;
+    assert_eq!(asked().await.unwrap().rows, []);
 }
 
 pub async fn of_several_broadcasts_of_a_name_the_one_begun_last_is_meant<L: Backend>(world: &World<L>) {

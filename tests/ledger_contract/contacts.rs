@@ -409,6 +409,45 @@ pub async fn an_import_opts_people_out_and_nobody_in<L: Backend>(world: &World<L
     assert!(matches!(error, LedgerError::ContactInvalid { .. }), "{error}");
 }
 
+pub async fn rows_of_one_person_count_together_in_whatever_order_and_calls<L: Backend>(world: &World<L>) {
+    let account = declaration("any").account;
+    let broadcast = world.planned(&declaration("one"), 6).await;
+    let told = |number: usize| ContactRow {
+        recipient: person(number).recipient,
+        vars: vars(&[("first_name", "Ana"), ("last_active_time", "1970-01-01 00:00:07Z")]),
+        active_at: Some(Timestamp::from_secs(3)),
+        tags: texts(&["vip"]).into_iter().collect(),
+        opted_out: Some("moved".to_owned()),
+    };
+    let bare = |number: usize| ContactRow {
+        recipient: person(number).recipient,
+        active_at: Some(Timestamp::from_secs(5)),
+        tags: texts(&["berlin"]).into_iter().collect(),
+        ..ContactRow::default()
+    };
+    let renamed = |number: usize| ContactRow { vars: vars(&[("first_name", "Anna")]), ..bare(number) };
+    let import = async |rows: &[ContactRow]| world.ledger.import_contacts(&account, rows).await.unwrap();
+
+    let whole = Imported { new: 1, opted_out: 1, tagged: 1, skipped: 1, ..Imported::default() };
+    assert_eq!(import(&[told(0), bare(0)]).await, whole);
+    assert_eq!(import(&[bare(1), told(1)]).await, whole);
+    for rows in [[told(2), bare(2)], [bare(3), told(3)], [told(5), renamed(5)]] {
+        import(&rows[..1]).await;
+        import(&rows[1..]).await;
+    }
+    assert_eq!(import(&[told(4), renamed(4)]).await, whole);
+    assert_eq!(import(&[told(0), bare(0)]).await, Imported { same: 1, ..Imported::default() });
+    for (number, name) in [(0, "Ana"), (1, "Ana"), (2, "Ana"), (3, "Ana"), (4, "Anna"), (5, "Anna")] {
+        let known = contact(world, &person(number).recipient).await;
+        assert_eq!(known.vars["first_name"], name, "{number}");
+        assert_eq!(known.active_at, Some(Timestamp::from_secs(7)), "{number}");
+        assert_eq!(known.tags, texts(&["berlin", "vip"]).into_iter().collect(), "{number}");
+        assert_eq!(known.opted_out.unwrap().reason, "moved", "{number}");
+    }
+    assert_eq!(states(world, broadcast).await, [Skipped; 6]);
+    world.sums_hold().await;
+}
+
 pub async fn what_was_exported_is_no_change_where_it_came_from<L: Backend>(world: &World<L>) {
     let account = declaration("any").account;
     let broadcast = world.declare(&tagging("one", &["spring"])).await.id;

@@ -1,11 +1,13 @@
 //! What stops a broadcast, and what opens it again.
 
+use herald::api::BatchState;
 use herald::delivery::backoff::RetryPolicy;
 use herald::delivery::gate::Closed;
 use herald::delivery::outcome::{Cap, Fault, Outcome, PermanentScope};
 use herald::delivery::rate::Rate;
 use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sent, Skipped};
 use herald::delivery::time::Span;
+use herald::ledger::batch_status::batch_status;
 use herald::ledger::exchange::{Assignment, Directive, ExchangeRequest};
 use herald::ledger::status::{End, end};
 use herald::ledger::{Declaration, LedgerError};
@@ -180,6 +182,28 @@ pub async fn a_cancel_changes_no_end_that_has_come_before_it<L: Backend>(world: 
     world.declare(&Declaration { cancelled: true, ..declaration("one") }).await;
     world.maintain_all().await;
     assert_eq!(end(&world.snapshot(broadcast).await), Some(End::Delivered));
+}
+
+pub async fn only_batches_that_a_cancel_has_cut_short_are_cancelled<L: Backend>(world: &World<L>) {
+    let gone = vec![person(0).recipient];
+    let broadcast = world.planned(&declaration("one"), 30).await;
+    world.ledger.opt_out(&declaration("one").account, &gone, "asked to stop").await.unwrap();
+    let mut sender = Sender::proven(world, "sender", broadcast).await;
+    let rows = sender.take(world, 8).await;
+    assert_eq!(seqs(&rows), (2..10).collect::<Vec<_>>());
+    sender.tell(world, reports(&rows, &accepted())).await;
+    world.pass(INTERVAL * 25);
+    let rows = sender.take(world, 1).await;
+    world.declare(&Declaration { cancelled: true, ..declaration("one") }).await;
+    world.maintain_all().await;
+    let state = async |index| {
+        let status = batch_status(&world.batch(broadcast, index).await, &world.snapshot(broadcast).await, None, 1, &[]);
+        status.state.unwrap()
+    };
+    assert_eq!(state(0).await, BatchState::Complete, "only somebody who has opted out is skipped in it");
+    assert_eq!(state(2).await, BatchState::Cancelled);
+    sender.tell(world, reports(&rows, &Outcome::NotBegun)).await;
+    assert_eq!((state(1).await, world.batch(broadcast, 1).await.skipped_by_cancel), (BatchState::Cancelled, 10));
 }
 
 pub async fn the_rest_of_a_cancelled_broadcast_is_skipped_in_slices<L: Backend>(world: &World<L>) {

@@ -33,7 +33,7 @@ fn person_did(number: usize, deed: Deed, at: Timestamp) -> ProviderEvent {
 /// The first is refused, the others are taken.
 fn first_is_refused(seq: i64) -> Outcome {
     match seq {
-        0 => Outcome::Permanent { scope: PermanentScope::Recipient, fault: Fault::new(REASON, None, "words") },
+        0 => Outcome::Permanent { scope: PermanentScope::MarketingStopped, fault: Fault::new(REASON, None, "words") },
         _ => Outcome::Accepted { provider_id: None },
     }
 }
@@ -55,7 +55,7 @@ pub async fn who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_t
     let failed = ProviderEvent::Message {
         which: Which::One { correlation, provider_id: None },
         recipient: Some(person(1).recipient),
-        news: News::Undelivered { reason: REASON.into(), code: Some("131050".into()) },
+        news: News::Undelivered { reason: REASON.into(), code: Some("131050".into()), marketing_stopped: true },
         at: world.now(),
     };
     let told = [failed, person_did(2, Deed::StoppedMarketing, world.now())];
@@ -71,6 +71,25 @@ pub async fn who_has_stopped_marketing_is_left_out_of_all_but_what_is_declared_t
     let order = r#"{"whatsapp": {"template": {"name": "order", "language": "en", "category": "Utility"}}}"#;
     let order = world.planned(&of_whatsapp("order", order), 4).await;
     assert_eq!(states(world, order).await, [Pending; 4]);
+}
+
+/// Only what the provider's table means by it counts, whatever the reason is called.
+pub async fn a_refusal_of_the_same_name_stops_no_marketing<L: Backend>(world: &World<L>) {
+    let first = world.planned(&campaign("first"), 2).await;
+    let outcome = |seq: i64| match seq {
+        0 => Outcome::Permanent { scope: PermanentScope::Recipient, fault: Fault::new(REASON, None, "words") },
+        _ => Outcome::Accepted { provider_id: None },
+    };
+    send(world, first, outcome).await;
+    let correlation = Some(Correlation { broadcast: first.0, seq: 1, attempt: 1, part: 0 });
+    let failed = ProviderEvent::Message {
+        which: Which::One { correlation, provider_id: None },
+        recipient: Some(person(1).recipient),
+        news: News::Undelivered { reason: REASON.into(), code: None, marketing_stopped: false },
+        at: world.now(),
+    };
+    assert_eq!(world.ledger.receive(&account(), &[failed]).await.unwrap().news, 1);
+    assert_eq!(tagged(world).await, Vec::<String>::new());
 }
 
 pub async fn who_resumes_marketing_is_messaged_again<L: Backend>(world: &World<L>) {

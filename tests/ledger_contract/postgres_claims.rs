@@ -45,7 +45,7 @@ async fn claim(connection: &mut PgConnection, broadcast: i64, now: Timestamp) ->
     let (lease_until, slot) = (now + Span::from_secs(15), now);
     let statement = format!(
         "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE claim({broadcast}, NULL, 7, {}, {}, {}, {WANTED}, 1, {}, 10000000, \
-         20000000, 30000000000, '{{0}}', '{{}}', {ACCOUNT}, {}, '{{false}}', '{{{WANTED}}}', '{{}}', NULL, 0)",
+         20000000, 30000000000, '{{0}}', '{{}}', {ACCOUNT}, {}, '{{false}}', '{{{WANTED}}}', '{{}}', NULL, 0, 0)",
         now.0,
         lease_until.0,
         slot.0,
@@ -127,7 +127,7 @@ async fn look(copy: &str, broadcast: i64, now: Timestamp, case: &Case, mode: &st
         knows.to_owned(),
         format!("SET plan_cache_mode = {mode}"),
         format!(
-            "PREPARE claim({}, bigint[], bigint[], bigint, bigint, boolean[], bigint[], bigint[], bigint[], bigint) AS {CLAIM}",
+            "PREPARE claim({}, bigint[], bigint[], bigint, bigint, boolean[], bigint[], bigint[], bigint[], bigint, bigint) AS {CLAIM}",
             ["bigint"; 12].join(", ")
         ),
     ] {

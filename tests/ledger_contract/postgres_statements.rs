@@ -10,7 +10,8 @@ use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::clock::ManualClock;
 use herald::ledger::exchange::{Assignment, ExchangeReply, ExchangeRequest};
 use herald::ledger::postgres::PostgresLedger;
-use herald::ledger::{Clock, Declaration, SenderLedger};
+use herald::ledger::{Clock, Contacts, ContactsFilter, Declaration, SenderLedger};
+use herald::provider::whatsapp::marketing::MARKETING_STOPPED_TAG;
 use sqlx::{Connection, PgConnection};
 
 use super::notifications::telling;
@@ -195,7 +196,8 @@ async fn an_exchange_in_quiet_hours_runs_at_most_eight_statements() {
     }
 }
 
-/// Everybody is tagged, becomes a contact and is to be written elsewhere, some opt out, and windows are looked at.
+/// Everybody is tagged, becomes a contact and is to be written elsewhere, some opt out or stop marketing, and windows are looked
+/// at.
 #[tokio::test]
 async fn an_exchange_that_writes_contacts_and_tags_runs_at_most_eight_statements() {
     let mut counted = Counted::new().await;
@@ -203,16 +205,26 @@ async fn an_exchange_that_writes_contacts_and_tags_runs_at_most_eight_statements
     let tagging = Declaration { sent_tags, reply_window: Some(Span::from_secs(60)), ..writing("tagging") };
     let tagging = counted.world.planned(&Declaration { batch_size: Some(40), ..tagging }, 100).await;
     let mut sender = Sender::proven(&counted.world, "tagging", tagging).await;
-    let wants_no_more = Outcome::Permanent { scope: PermanentScope::OptedOut, fault: Fault::new("Gone", None, "") };
+    let refused = |scope| Outcome::Permanent { scope, fault: Fault::new("Gone", None, "") };
+    let wants_no_more = refused(PermanentScope::OptedOut);
+    let wants_no_marketing = refused(PermanentScope::MarketingStopped);
     let (mut told, taken_by_provider) = (vec![], accepted());
     while counted.world.snapshot(tagging).await.finished_at.is_none() {
         let reply = counted.exchange(&sender.request(std::mem::take(&mut told), 25)).await;
-        let outcome = |seq: i64| if seq % 10 == 3 { &wants_no_more } else { &taken_by_provider };
+        let outcome = |seq: i64| match seq % 10 {
+            3 => &wants_no_more,
+            6 => &wants_no_marketing,
+            _ => &taken_by_provider,
+        };
         told = reply.rows.iter().map(|row| report(row, outcome(row.seq))).collect();
         counted.pass(Span::from_millis(250));
     }
     let snapshot = counted.world.snapshot(tagging).await;
-    assert_eq!((snapshot.counts.sent, snapshot.counts.failed), (90, 10));
-    assert_eq!(snapshot.write_backs[0].pending, 90);
+    assert_eq!((snapshot.counts.sent, snapshot.counts.failed), (80, 20));
+    assert_eq!(snapshot.write_backs[0].pending, 80);
+    let account = declaration("any").account;
+    let known = counted.world.ledger.contacts_page(&account, None, &ContactsFilter::default()).await.unwrap().contacts;
+    let tagged = |tag: &str| known.iter().filter(|one| one.tags.contains(tag)).count();
+    assert_eq!((tagged(MARKETING_STOPPED_TAG), tagged("vip")), (10, 80));
     counted.world.sums_hold().await;
 }

@@ -76,6 +76,30 @@ pub async fn audio_keeps_its_own_rate_and_texts_fill_the_slots_between<L: Backen
     assert!(all.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL), "no two in one slot of the account");
 }
 
+/// Whichever batch they are of: that of the one who waits for the audio has nobody else.
+pub async fn texts_get_the_slots_before_that_of_an_audio_of_another_batch<L: Backend>(world: &World<L>) {
+    // Of pairs somebody waits in the batch before the held one, and of three in the held one.
+    for size in [2, 3] {
+        let key = format!("of-{size}");
+        let account = AccountKey { account: key.clone(), ..with("any", "", &[]).account };
+        let one = with(&key, "hello", &[AttachmentType::Audio]);
+        let broadcast = world.planned(&Declaration { account, batch_size: Some(size), ..one }, 40).await;
+        let mut sender = Sender::proven(world, &key, broadcast).await;
+        world.pass(APART);
+        let first = sender.take(world, 3).await;
+        assert_eq!(first.iter().map(|row| row.part).collect::<Vec<_>>(), [1, 0, 0], "{first:?}");
+        let next = sender.exchange(world, reports(&first, &accepted()), 25).await.rows;
+        let slots: Vec<Timestamp> = next.iter().map(|row| row.slot).collect();
+        let following = (1..).map(|place| first[2].slot + INTERVAL * place);
+        assert_eq!(slots, following.take(slots.len()).collect::<Vec<_>>(), "one after the other");
+        let audio = next.iter().position(|row| row.part == 1);
+        assert_eq!((next[7].seq, audio), (1, Some(7)), "{next:?}");
+        assert!(next.len() > 8 && next.iter().filter(|row| row.part == 1).count() == 1);
+        let texts: Vec<i64> = next.iter().filter(|row| row.part == 0).map(|row| row.seq).collect();
+        assert_eq!(texts, (3..).take(texts.len()).collect::<Vec<_>>());
+    }
+}
+
 pub async fn pictures_and_texts_know_no_such_rate<L: Backend>(world: &World<L>) {
     let broadcast = world.planned(&with("one", "hello", &[AttachmentType::Image]), 400).await;
     let mut senders = [Sender::proven(world, "one", broadcast).await];

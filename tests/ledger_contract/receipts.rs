@@ -9,7 +9,6 @@ use herald::delivery::recipient::RecipientState::{Failed, Inflight, Pending, Sen
 use herald::delivery::time::{Span, Timestamp};
 use herald::ledger::declaration::AccountKey;
 use herald::ledger::exchange::{Assignment, BroadcastId, DEADLINE_GRACE, LEASE};
-use herald::ledger::people::{MAX_WISHES, WISHES_KEPT_FOR};
 use herald::ledger::receipts::{EARLY_KEPT_FOR, MAX_EARLY};
 use herald::ledger::results::{ResultsFilter, ResultsQuery};
 use herald::ledger::{ContactsFilter, Declaration, LedgerError, Received, ResultRow};
@@ -37,7 +36,7 @@ fn altered(
     ProviderEvent::Message { which: Which::One { correlation, provider_id }, recipient, news, at }
 }
 
-async fn receive<L: Backend>(world: &World<L>, events: &[ProviderEvent]) -> Received {
+pub async fn receive<L: Backend>(world: &World<L>, events: &[ProviderEvent]) -> Received {
     let received = world.ledger.receive(&declaration("any").account, events).await.unwrap();
     world.sums_hold().await;
     received
@@ -53,7 +52,7 @@ async fn result<L: Backend>(world: &World<L>, broadcast: BroadcastId, row: &Assi
 }
 
 fn undelivered() -> News {
-    News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()) }
+    News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()), marketing_stopped: false }
 }
 
 pub async fn a_call_back_resolves_whoever_is_unknown<L: Backend>(world: &World<L>) {
@@ -448,91 +447,6 @@ pub async fn whoever_opts_out_by_a_call_back_is_skipped_and_known<L: Backend>(wo
     receive(world, &[deed(Deed::OptedIn)]).await;
     let known = world.ledger.contacts_page(&account, None, &filter).await.unwrap().contacts;
     assert!(known[0].opted_out.is_none());
-}
-
-/// Whether the first person is known to have opted out.
-async fn is_out<L: Backend>(world: &World<L>) -> bool {
-    let filter = ContactsFilter { opted_out: true, ..ContactsFilter::default() };
-    let page = world.ledger.contacts_page(&declaration("one").account, None, &filter).await.unwrap();
-    page.contacts.iter().any(|contact| contact.recipient == person(0).recipient && contact.opted_out.is_some())
-}
-
-pub async fn an_older_wish_undoes_no_newer_one_however_often_it_is_told<L: Backend>(world: &World<L>) {
-    world.planned(&declaration("one"), 1).await;
-    let begin = world.now();
-    let deed = |deed, at| ProviderEvent::person(person(0).recipient, deed, begin + Span::from_secs(at));
-    let account = declaration("one").account;
-    world.pass(Span::from_secs(100));
-    for (told, out) in [
-        // Of somebody who is not known yet, in the wrong order.
-        (deed(Deed::OptedIn, 5), false),
-        (deed(Deed::OptedOut, 4), false),
-        (deed(Deed::OptedOut, 6), true),
-        (deed(Deed::OptedIn, 5), true),
-        // Again and later, so what came between is past.
-        (deed(Deed::OptedOut, 8), true),
-        (deed(Deed::OptedIn, 7), true),
-        (deed(Deed::OptedIn, 9), false),
-        (deed(Deed::OptedOut, 8), false),
-        // Of two at one time the one for no messages.
-        (deed(Deed::OptedOut, 9), true),
-        (deed(Deed::OptedIn, 9), true),
-    ] {
-        receive(world, std::slice::from_ref(&told)).await;
-        assert_eq!(is_out(world).await, out, "{told:?}");
-    }
-    // What is done by hand is of now.
-    world.ledger.opt_in(&account, &[person(0).recipient]).await.unwrap();
-    receive(world, &[deed(Deed::OptedOut, 99)]).await;
-    assert!(!is_out(world).await);
-    receive(world, &[deed(Deed::OptedOut, 500)]).await;
-    assert!(is_out(world).await, "a clock that is ahead tells of now");
-    world.pass(Span::from_secs(1));
-    world.ledger.opt_out(&account, &[person(0).recipient], "OptedOut").await.unwrap();
-    receive(world, &[deed(Deed::OptedIn, 100)]).await;
-    assert!(is_out(world).await, "asked for by hand after that, though they were out before");
-    receive(world, &[deed(Deed::OptedIn, 500)]).await;
-    assert!(is_out(world).await);
-    world.pass(Span::from_secs(1));
-    receive(world, &[deed(Deed::OptedIn, 500)]).await;
-    assert!(!is_out(world).await);
-}
-
-pub async fn a_wish_that_is_told_without_a_time_counts_once_by_its_message<L: Backend>(world: &World<L>) {
-    world.planned(&declaration("one"), 1).await;
-    let say = async |deed, message: &str| {
-        world.pass(Span::from_secs(1));
-        let (recipient, message) = (person(0).recipient, Some(message.to_owned()));
-        receive(world, &[ProviderEvent::Person { recipient, deed, at: world.now(), message }]).await;
-        is_out(world).await
-    };
-    let (stop, start) = (Deed::OptedOut, Deed::OptedIn);
-    assert!(!say(start, "SM1").await && say(stop, "SM2").await);
-    // Whoever kept the call tells it anew, with a signature that is as good as ever.
-    for _ in 0..3 {
-        assert!(say(start, "SM1").await, "an old opt-in undoes no newer opt-out");
-    }
-    assert!(!say(start, "SM3").await);
-    assert!(!say(stop, "SM2").await, "nor an old opt-out a newer opt-in");
-    // In one call they are told apart as well.
-    let both = [(stop, "SM4"), (start, "SM1")].map(|(deed, message)| ProviderEvent::Person {
-        recipient: person(0).recipient,
-        deed,
-        at: world.now(),
-        message: Some(message.to_owned()),
-    });
-    world.pass(Span::from_secs(1));
-    receive(world, &both).await;
-    assert!(is_out(world).await);
-
-    // More than anybody has: who wants nothing is believed.
-    for number in 5..=MAX_WISHES {
-        say(start, &format!("SM{number}")).await;
-    }
-    assert!(say(stop, "SM-stop").await);
-    assert!(say(start, "SM-start").await);
-    world.pass(WISHES_KEPT_FOR);
-    assert!(!say(start, "SM-late").await, "after years there is room for more");
 }
 
 pub async fn more_events_than_a_slice_are_all_taken_in<L: Backend>(world: &World<L>) {

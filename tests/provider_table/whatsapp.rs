@@ -150,7 +150,7 @@ const SAMPLES: &[Sample] = &[
     (
         400,
         r##"{"error":{"message":"(#131050) User has stopped marketing messages","type":"OAuthException","code":131050,"fbtrace_id":"AbCdEfGhIjK"}}"##,
-        "Recipient",
+        "MarketingStopped",
         "MarketingStopped",
         "131050",
     ),

@@ -5,7 +5,8 @@
 -- primary key, as good to a server that knows nothing, whoever may not be taken would be read as well.
 -- $1 broadcast, $2 the batch to hand back, $3 sender, $4 now, $5 end of the lease, $6 due by, $7 how many, $8 request,
 -- $9 first slot, $10 interval, $11 start tolerance, $12 from slot to deadline, $13 open and $14 quiet zones, $15 account,
--- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql, as for $17 to $21.
+-- $16 whoever was active last then, or earlier, is not taken; nor is who has opted out, see take.sql, as for $17 to $21;
+-- $22 how many of the rate class were taken before, of the held batch: their slot is passed over.
 WITH back AS (
     UPDATE batch SET sender_id = NULL, lease_until = 0 WHERE broadcast_id = $1 AND idx = $2
 ), soonest AS MATERIALIZED (
@@ -61,13 +62,13 @@ WITH back AS (
         LIMIT lane.count) AS of_lane
 ), probed AS (
     SELECT idx, seq, narrow FROM risky
-    WHERE (SELECT count(*) FROM due) < $7 AND NOT (narrow AND EXISTS (SELECT 1 FROM due WHERE narrow))
+    WHERE (SELECT count(*) FROM due) + $22 < $7 AND NOT (narrow AND EXISTS (SELECT 1 FROM due WHERE narrow))
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE broadcast_id = $1 AND state = 1 AND sender_id = $3
                     AND seq BETWEEN risky.first_seq AND risky.last_seq)
 ), picked AS (
     SELECT idx, seq, place FROM (
         SELECT idx, seq, CASE WHEN narrow THEN $21
-            WHEN rank >= $21 AND bool_or(narrow) OVER () THEN rank + 1 ELSE rank END AS place
+            WHEN rank >= $21 AND ($22 > 0 OR bool_or(narrow) OVER ()) THEN rank + 1 ELSE rank END AS place
         FROM (SELECT idx, seq, narrow, row_number() OVER (PARTITION BY narrow ORDER BY seq) - 1 AS rank
               FROM (SELECT idx, seq, narrow FROM due UNION ALL SELECT idx, seq, narrow FROM probed) AS candidates) AS ranked)
         AS placed
@@ -76,9 +77,9 @@ WITH back AS (
     SELECT idx, count(*) AS count FROM picked GROUP BY idx
     UNION ALL
     SELECT idx, 0 FROM risky
-    WHERE (SELECT count(*) FROM due) < $7 AND NOT EXISTS (SELECT 1 FROM probed)
+    WHERE (SELECT count(*) FROM due) + $22 < $7 AND NOT EXISTS (SELECT 1 FROM probed)
 ), held AS (
-    SELECT CASE WHEN (SELECT count(*) FROM due) < $7 THEN (SELECT idx FROM risky) ELSE (SELECT max(idx) FROM found) END AS idx
+    SELECT CASE WHEN (SELECT count(*) FROM due) + $22 < $7 THEN (SELECT idx FROM risky) ELSE (SELECT max(idx) FROM found) END AS idx
 ), claimed AS (
     UPDATE batch SET probation = probation OR sender_id IS NOT NULL,
         reclaims = reclaims + CASE WHEN sender_id IS NOT NULL THEN 1 ELSE 0 END,

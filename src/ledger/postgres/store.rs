@@ -21,6 +21,7 @@ use crate::ledger::sql::saving;
 use crate::ledger::sql::store::{PlanList, PlannedRow, Portable, Store};
 use crate::ledger::sql::value::{Value, args};
 use crate::ledger::sql::zones::ZonesNow;
+use crate::provider::whatsapp::marketing::MARKETING_STOPPED_TAG;
 
 use super::copy::copy;
 use super::taking;
@@ -191,6 +192,9 @@ impl Store for PostgresStore {
             .bind(count(|delta| delta.requests))
             .bind(batches.values().map(|delta| latency_of(&delta.latency)).collect::<sqlx::Result<Vec<_>>>()?)
             .bind(owed_to)
+            .bind(count(|delta| delta.cancelled))
+            .bind(rows.iter().map(|row| row.marketing_stopped).collect::<Vec<bool>>())
+            .bind(MARKETING_STOPPED_TAG)
             .execute(self.connection())
             .await?;
         Ok(())

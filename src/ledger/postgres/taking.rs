@@ -120,6 +120,7 @@ pub async fn claim(
         .bind(lanes.narrow_parts)
         .bind(lanes.wide_parts)
         .bind(lanes.place)
+        .bind(lanes.given)
         .fetch_all(connection)
         .await?;
     let held = rows.first().and_then(|row| row.batch.batch());
@@ -137,13 +138,15 @@ struct LaneArguments<'a> {
     narrow_parts: &'a [i64],
     /// `None` for every part.
     wide_parts: Option<&'a [i64]>,
-    /// Among the slots, of the one in the narrow lane.
+    /// Among the slots, of the one in the narrow lane, or of one that was taken before.
     place: i64,
+    /// How many were.
+    given: i64,
 }
 
 impl<'a> LaneArguments<'a> {
     fn of(wanted: &Wanted<'a>) -> LaneArguments<'a> {
-        let place = wanted.narrow_place();
+        let (place, given) = (wanted.narrow_place(), wanted.given_place());
         let open = wanted.lanes.filter(|_| place.is_some());
         let narrow = open.map_or(&[][..], |lanes| &lanes.narrow);
         let wide_parts = wanted.lanes.map(|lanes: &Lanes| &lanes.wide[..]);
@@ -154,7 +157,8 @@ impl<'a> LaneArguments<'a> {
             counts,
             narrow_parts: narrow,
             wide_parts,
-            place: place.map_or(0, i64::from),
+            place: place.or(given).map_or(0, i64::from),
+            given: i64::from(given.is_some()),
         }
     }
 }

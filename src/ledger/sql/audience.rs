@@ -8,6 +8,7 @@ use super::rows::{self, BroadcastRow};
 use super::store::Store;
 use super::value::args;
 use crate::api::audience::{AudienceOutcome, ContactsSource};
+use crate::delivery::gate::Closed;
 use crate::delivery::recipient::RecipientState;
 use crate::ledger::audience::{
     AudienceList, AudiencePage, AudiencePosition, AudienceQuery, LedgerSource, MAX_LOOKED_THROUGH, MAX_PAGE,
@@ -89,9 +90,11 @@ async fn finished<S: Store>(store: &mut S, own: &BroadcastRow, name: &str) -> sq
     let missing = || LedgerError::AudienceNotFound { name: name.to_owned() };
     let Some((id,)) = found else { return Ok(Err(missing())) };
     let Some(other) = opened::read(store, BroadcastId(id)).await? else { return Ok(Err(missing())) };
-    // One that ended before it was planned has nobody.
-    let unplanned = other.plan_sealed_at.is_none() && other.gate().ended(store.now().await?).is_some();
-    if other.finished_at.is_none() && !unplanned {
+    // One that was cancelled before it was planned has nobody, for ever. Every other end without a plan is left by an edit, and
+    // whoever was to be excluded by it may still get its message.
+    let never_planned =
+        other.plan_sealed_at.is_none() && other.gate().closed(store.now().await?) == Some(Closed::Cancelled);
+    if other.finished_at.is_none() && !never_planned {
         return Ok(Err(LedgerError::AudienceUnfinished { name: name.to_owned() }));
     }
     Ok(Ok(other))

@@ -23,10 +23,10 @@ const CHECKS: [(&str, &str); 8] = [
     (
         "I2: a batch's counters are the numbers of its rows",
         "SELECT name || '/' || idx FROM batch JOIN broadcast ON broadcast.id = batch.broadcast_id WHERE \
-         (batch.pending, batch.inflight, batch.sent, batch.failed, batch.skipped, batch.unknown) <> \
+         (batch.pending, batch.inflight, batch.sent, batch.failed, batch.skipped, batch.unknown, skipped_by_cancel) <> \
          (SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1), \
           count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE state = 4), \
-          count(*) FILTER (WHERE state = 5) FROM delivery WHERE delivery.broadcast_id = batch.broadcast_id AND seq BETWEEN first_seq AND last_seq)",
+          count(*) FILTER (WHERE state = 5), count(*) FILTER (WHERE state = 4 AND reason = 'Cancelled') FROM delivery WHERE delivery.broadcast_id = batch.broadcast_id AND seq BETWEEN first_seq AND last_seq)",
     ),
     (
         "I6: whoever is sent was sent every part of the message, and nobody else was",

@@ -1,10 +1,12 @@
 //! What claiming and taking are made of: who asks, what they and their rivals hold, and whom they are given.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{Rival, Slots};
-use crate::delivery::rate_class::RateClass;
+use crate::delivery::rate_class::{self, RateClass};
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::exchange::START_TOLERANCE;
 
@@ -131,6 +133,8 @@ pub struct Lanes {
     pub narrow: Vec<i64>,
     /// By number, the slot that one of the class gets; the others get those before and after it.
     pub place: u32,
+    /// One of the class has got it.
+    pub is_given: bool,
     /// The parts that may be taken beside it.
     pub wide: Vec<i64>,
 }
@@ -139,7 +143,7 @@ impl Lanes {
     /// Without a place none of the class.
     pub fn new(class: &RateClass, place: Option<u32>, wide: Vec<i64>) -> Lanes {
         let narrow = place.map_or_else(Vec::new, |_| class.parts.iter().map(|part| i64::from(*part)).collect());
-        Lanes { narrow, place: place.unwrap_or_default(), wide }
+        Lanes { narrow, place: place.unwrap_or_default(), is_given: false, wide }
     }
 
     /// Every part that may be taken.
@@ -151,9 +155,11 @@ impl Lanes {
         self.narrow.is_empty() && self.wide.is_empty()
     }
 
-    /// Those that are left when these were taken.
-    pub fn after(mut self, taken: &[Taken]) -> Lanes {
-        if taken.iter().any(|row| self.narrow.contains(&row.parts_done)) {
+    /// Those that are left when these were taken at some of the slots.
+    pub fn after(mut self, taken: &[Taken], slots: &Slots) -> Lanes {
+        if let Some(row) = taken.iter().find(|row| self.narrow.contains(&row.parts_done)) {
+            self.place = rate_class::place(slots, Timestamp(row.slot));
+            self.is_given = true;
             self.narrow.clear();
         }
         self
@@ -178,6 +184,18 @@ impl Wanted<'_> {
         let lanes = self.lanes.filter(|lanes| !lanes.narrow.is_empty())?;
         Some(lanes.place.saturating_sub(self.from)).filter(|place| *place < self.limit)
     }
+
+    /// The place of one that was taken before, if it is among them.
+    pub fn given_place(&self) -> Option<u32> {
+        let lanes = self.lanes.filter(|lanes| lanes.is_given)?;
+        lanes.place.checked_sub(self.from).filter(|place| *place < self.limit)
+    }
+}
+
+/// The number of the first slot, from `from` on, that was given to nobody: one of a rate class may have got a slot behind it.
+pub fn first_free(slots: &Slots, from: u32, given: impl Iterator<Item = Timestamp>) -> u32 {
+    let given: BTreeSet<u32> = given.map(|slot| rate_class::place(slots, slot)).collect();
+    (from..).find(|place| !given.contains(place)).unwrap_or(from)
 }
 
 /// What a claim found.

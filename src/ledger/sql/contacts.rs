@@ -197,20 +197,26 @@ async fn add_tags<S: Store>(
 pub async fn import<S: Store>(store: &mut S, key: &AccountKey, rows: &[ContactRow]) -> sqlx::Result<Refused<Imported>> {
     let account = lock_account(store, key, NO_RATE).await?;
     let now = store.now().await?;
-    let rows: BTreeMap<&str, &ContactRow> = rows.iter().map(|row| (row.recipient.as_str(), row)).collect();
-    let recipients: Vec<&str> = rows.keys().copied().collect();
+    let mut people: BTreeMap<&str, Vec<&ContactRow>> = BTreeMap::new();
+    let mut tags: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        people.entry(&row.recipient).or_default().push(row);
+        if !row.tags.is_empty() {
+            tags.entry(&row.recipient).or_default().extend(row.tags.iter().map(String::as_str));
+        }
+    }
+    let recipients: Vec<&str> = people.keys().copied().collect();
     let known = known_among(store, account, &recipients).await?;
-    let tags = rows.iter().filter(|(_, row)| !row.tags.is_empty());
-    let tags = tags.map(|(recipient, row)| (*recipient, row.tags.iter().map(String::as_str).collect())).collect();
     let tagged = match add_tags(store, account, &tags).await? {
         Ok(tagged) => tagged,
         Err(refused) => return Ok(Err(refused)),
     };
     let mut imported = Imported { tagged: tagged.len() as u64, ..Imported::default() };
     let (mut written, mut gone) = (Vec::new(), Vec::new());
-    for (recipient, row) in rows {
+    for (recipient, rows) in people {
         let before = known.get(recipient);
-        let after = imported_over(before.cloned().unwrap_or_else(|| Standing::new(recipient, now)), row, now)?;
+        let so_far = before.cloned().unwrap_or_else(|| Standing::new(recipient, now));
+        let after = rows.into_iter().try_fold(so_far, |known, row| imported_over(known, row, now))?;
         match before {
             None => imported.new += 1,
             Some(before) if is_as_before(before, &after) && !tagged.contains_key(recipient) => imported.same += 1,

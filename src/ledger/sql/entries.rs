@@ -66,12 +66,16 @@ pub struct Change {
     pub code: Option<String>,
     /// Why the provider's answer means that the recipient wants no messages any more, where it does.
     pub opted_out: Option<String>,
+    /// The provider's answer means that the recipient wants no marketing messages any more.
+    pub marketing_stopped: bool,
 }
 
 /// What the outcomes of one transaction change of a batch.
 #[derive(Clone, Debug, Default)]
 pub struct BatchDelta {
     pub counts: Counts,
+    /// Of those who are skipped, by the cancel.
+    pub cancelled: i64,
     pub retries: i64,
     /// That the provider was asked.
     pub requests: i64,
@@ -86,7 +90,7 @@ pub struct BatchDelta {
 #[derive(Debug)]
 pub struct Entries {
     pub broadcast: i64,
-    /// Whoever of `rows` is sent, or has opted out, becomes a contact of this account.
+    /// Whoever of `rows` is sent, has opted out or stopped marketing, becomes a contact of this account.
     pub account: i64,
     /// Of which time the variables of the plan are.
     pub planned_at: i64,

@@ -7,7 +7,7 @@ use super::record::{Evidence, count_moved, record};
 use super::store::Store;
 use super::unanswered;
 use super::value::args;
-use super::{attachments, loss, opt_outs, owed, posting, set_back, windows};
+use super::{attachments, loss, opt_outs, owed, posting, set_back, windows, wishes};
 use crate::delivery::outcome::{Fault, Outcome};
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
@@ -50,7 +50,10 @@ pub async fn maintain<S: Store>(store: &mut S, reachable_since: impl Fn() -> Opt
     if opt_outs::sweep_any(store).await? || windows::skip_closed(store, now).await? {
         return Ok(true);
     }
-    Ok(posting::give_up_forgotten(store, now).await? > 0)
+    if posting::give_up_forgotten(store, now).await? > 0 {
+        return Ok(true);
+    }
+    wishes::forget_old(store, now).await
 }
 
 #[derive(Clone, Copy)]

@@ -20,7 +20,8 @@ use crate::provider::whatsapp::marketing::{MARKETING_STOPPED_TAG, is_for_those_w
 /// So many people are written by one statement: far below what one may have of parameters.
 const WRITTEN_AT_ONCE: usize = 250;
 
-/// Marks recipients of a locked broadcast, by their sequence numbers; two statements where there are any. They are met by it.
+/// Marks recipients of a locked broadcast, by their sequence numbers, of whom a call-back told it; two statements where there are
+/// any. They are met by it. Whoever an answer refuses for it is marked as it is recorded.
 pub async fn stop<S: Store>(store: &mut S, broadcast: &BroadcastRow, seqs: &[i64], now: Timestamp) -> sqlx::Result<()> {
     for seqs in seqs.chunks(WRITTEN_AT_ONCE) {
         let who = format!("FROM delivery WHERE broadcast_id = $1 AND seq IN ({})", places(4, seqs.len()));

@@ -32,7 +32,7 @@ pub async fn sweep_any<S: Store>(store: &mut S) -> sqlx::Result<bool> {
 }
 
 /// Locks an account by itself, as declaring does: before any broadcast.
-async fn lock<S: Store>(store: &mut S, account: i64) -> sqlx::Result<()> {
+pub async fn lock<S: Store>(store: &mut S, account: i64) -> sqlx::Result<()> {
     store.run("UPDATE account SET rate_messages = rate_messages WHERE id = $1", args![account]).await?;
     Ok(())
 }

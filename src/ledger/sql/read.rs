@@ -286,6 +286,7 @@ struct BatchRow {
     renewed_at: Option<i64>,
     #[sqlx(flatten)]
     counts: CountColumns,
+    skipped_by_cancel: i64,
     retries: i64,
     requests: i64,
     latency: Option<String>,
@@ -322,6 +323,7 @@ impl BatchRow {
             claimed_at: self.claimed_at.map(Timestamp),
             renewed_at: self.renewed_at.map(Timestamp),
             counts: Counts::from(&self.counts),
+            skipped_by_cancel: self.skipped_by_cancel,
             retries: self.retries,
             requests: self.requests,
             latency: rows::stored(self.latency.as_deref())?,

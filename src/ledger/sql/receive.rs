@@ -1,7 +1,7 @@
 //! What providers tell by call-backs of messages: proof that they were taken, and receipts. A call that comes twice, late, or
 //! of a message of another account changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::FromRow;
 
@@ -19,7 +19,6 @@ use crate::ledger::declaration::AccountKey;
 use crate::ledger::exchange::{BroadcastId, Report};
 use crate::ledger::receipts::{EARLY_KEPT_FOR, Received};
 use crate::provider::callback::UNDELIVERED;
-use crate::provider::whatsapp::marketing::MARKETING_STOPPED;
 
 /// So many events change the ledger in one transaction: the account's senders wait for it.
 pub const SLICE: usize = 200;
@@ -158,9 +157,10 @@ pub async fn find<S: Store>(store: &mut S, account: &AccountKey, events: &[Provi
 
 /// Whatever a receiver says, a row holds only what fits.
 fn cut(news: &News) -> News {
-    let News::Undelivered { reason, code } = news else { return news.clone() };
+    let News::Undelivered { reason, code, marketing_stopped } = news else { return news.clone() };
     let reason = if is_reason(reason) { reason.clone() } else { UNDELIVERED.to_owned() };
-    News::Undelivered { reason, code: code.as_deref().map(|code| plain(code, MAX_FAULT_CODE)) }
+    let code = code.as_deref().map(|code| plain(code, MAX_FAULT_CODE));
+    News::Undelivered { reason, code, marketing_stopped: *marketing_stopped }
 }
 
 /// The recipients that are told of without our correlation, in the broadcasts that may be meant.
@@ -243,7 +243,7 @@ pub async fn enter<S: Store>(store: &mut S, account: i64, id: BroadcastId, told:
     }
     let before = standing(store, id, told).await?;
     let mut after = before.clone();
-    let (mut received, mut reports) = (Received::default(), Vec::new());
+    let (mut received, mut reports, mut stopped) = (Received::default(), Vec::new(), BTreeSet::new());
     for told in told {
         let row = after.get_mut(&told.seq).filter(|row| row.is_meant(told));
         let Some(row) = row else {
@@ -261,6 +261,9 @@ pub async fn enter<S: Store>(store: &mut S, account: i64, id: BroadcastId, told:
             true => received.nothing += 1,
             false => received.news += 1,
         }
+        if *row != earlier && row.is_undelivered_since_marketing_stopped(told) {
+            stopped.insert(row.seq);
+        }
     }
     let mut sums = ReceiptCounts::default();
     after.retain(|seq, row| before.get(seq) != Some(row));
@@ -274,9 +277,7 @@ pub async fn enter<S: Store>(store: &mut S, account: i64, id: BroadcastId, told:
     record(store, &mut broadcast, &reports, now, Evidence::Heard).await?;
     write(store, id, after.values()).await?;
     count(store, id, &sums).await?;
-    let stopped = after.values().filter(|row| row.undelivered_reason.as_deref() == Some(MARKETING_STOPPED));
-    let stopped: Vec<i64> = stopped.map(|row| row.seq).collect();
-    marketing::stop(store, &broadcast, &stopped, now).await?;
+    marketing::stop(store, &broadcast, &Vec::from_iter(stopped), now).await?;
     broadcast.save(store, None, now).await?;
     Ok(received)
 }
@@ -343,6 +344,10 @@ impl HeardRow {
         matches!(self.state(), Some(RecipientState::Unknown | RecipientState::Pending)).then_some(report)
     }
 
+    fn is_undelivered_since_marketing_stopped(&self, told: &Told) -> bool {
+        self.undelivered_at.is_some() && matches!(told.news, News::Undelivered { marketing_stopped: true, .. })
+    }
+
     fn receipt(&self) -> Receipt {
         let at = |at: Option<i64>| at.map(Timestamp);
         Receipt {
@@ -359,7 +364,7 @@ impl HeardRow {
         self.read_at = after.read_at.map(|at| at.0);
         self.undelivered_at = after.undelivered_at.map(|at| at.0);
         match &told.news {
-            News::Undelivered { reason, code } if self.undelivered_at.is_some() => {
+            News::Undelivered { reason, code, .. } if self.undelivered_at.is_some() => {
                 self.undelivered_reason.get_or_insert_with(|| reason.clone());
                 self.undelivered_code = self.undelivered_code.take().or_else(|| code.clone());
             }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::entries::{BatchDelta, Change, DeliveryRow, Entries};
-use super::marketing;
 use super::rows::BroadcastRow;
 use super::store::Store;
 use crate::api::WriteBackTarget;
@@ -20,7 +19,6 @@ use crate::delivery::refusal_streak::RefusalStreaks;
 use crate::delivery::time::Timestamp;
 use crate::delivery::unanswered;
 use crate::ledger::exchange::Report;
-use crate::provider::whatsapp::marketing::MARKETING_STOPPED;
 
 /// Where an outcome comes from. Only what a sender has seen says something about the provider as it is now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,11 +62,7 @@ pub async fn record<S: Store>(
     }
     broadcast.set_failure_streak(&book.failures)?;
     broadcast.set_refusals(&book.refusals)?;
-    let stopped = book.rows.values().filter(|change| change.reason.as_deref() == Some(MARKETING_STOPPED));
-    let stopped: Vec<i64> = stopped.map(|change| change.seq).collect();
-    let recorded = book.write(store, broadcast).await?;
-    marketing::stop(store, broadcast, &stopped, now).await?;
-    Ok(recorded)
+    book.write(store, broadcast).await
 }
 
 /// Lets recipients follow the policy of their broadcast, or that for this reason they are not attempted again; returns how
@@ -105,13 +99,19 @@ pub async fn count_moved<S: Store>(
     let mut batches: BTreeMap<i64, BatchDelta> = BTreeMap::new();
     let mut counts = broadcast.counts();
     for (seq, from) in moved {
-        batches.entry(broadcast.batch_of(*seq)).or_default().counts.shift(*from, to);
+        let delta = batches.entry(broadcast.batch_of(*seq)).or_default();
+        delta.counts.shift(*from, to);
+        delta.cancelled += i64::from(is_by_cancel(to, Some(reason)));
         counts.shift(*from, to);
     }
     broadcast.set_counts(counts);
     let mut tally = Tally::default();
     tally.change(to, reason, None, moved.len() as i64);
     store.record(&entries(broadcast, now, Vec::new(), batches, tally)?).await
+}
+
+fn is_by_cancel(state: RecipientState, reason: Option<&str>) -> bool {
+    state == RecipientState::Skipped && reason == Some(SkipReason::Cancelled.as_str())
 }
 
 fn entries(
@@ -141,6 +141,10 @@ fn opt_out(outcome: &Outcome) -> Option<String> {
         Outcome::Permanent { scope: PermanentScope::OptedOut, fault } => Some(fault.reason.clone()),
         _ => None,
     }
+}
+
+fn stops_marketing(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Permanent { scope: PermanentScope::MarketingStopped, .. })
 }
 
 impl DeliveryRow {
@@ -252,10 +256,11 @@ impl Book {
             let rejected = self.refusals.observe(before.parts_done, &verdict);
             broadcast.observe(&verdict, rejected, Fault::to_string);
         }
-        let opted_out = opt_out(&verdict(&report.outcome, &after));
+        let told = verdict(&report.outcome, &after);
         self.change(broadcast, row, before.state, after);
         if let Some(change) = self.rows.get_mut(&row.seq) {
-            change.opted_out = opted_out;
+            change.opted_out = opt_out(&told);
+            change.marketing_stopped = stops_marketing(&told);
         }
     }
 
@@ -305,6 +310,8 @@ impl Book {
         // A resend was counted when it was decided, and does not come about.
         delta.retries -= i64::from(row.resend);
         delta.counts.shift(from, after.state);
+        let reason = after.fault.as_ref().map(|fault| fault.reason.as_str());
+        delta.cancelled += i64::from(is_by_cancel(after.state, reason));
         self.counts.shift(from, after.state);
         match after.state {
             _ if after.state == from => {}
@@ -340,6 +347,7 @@ impl Book {
             reason: row.reason.clone(),
             code: row.code.clone(),
             opted_out: None,
+            marketing_stopped: false,
         };
         self.rows.insert(row.seq, change);
     }

@@ -1,6 +1,6 @@
 //! Claiming batches and taking recipients from them. Only taking is fenced: by the claim that this transaction holds.
 
-use super::claim::{BatchRow, Claimed, Given, Lanes, Moved, Taken, Wanted};
+use super::claim::{BatchRow, Claimed, Given, Lanes, Moved, Taken, Wanted, first_free};
 use super::entries::is_barred;
 use super::exchange::Turn;
 use super::rows;
@@ -8,7 +8,6 @@ use super::store::Store;
 use super::value::args;
 use super::zones::ZonesNow;
 use crate::delivery::pacing::{GUARD, Slots};
-use crate::delivery::rate_class;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{Assignment, START_TOLERANCE};
 
@@ -34,7 +33,7 @@ pub async fn take<S: Store>(
         let wanted = Wanted { slots, from: 0, limit, zones, lanes: lanes.as_ref() };
         let taken = if limit > 0 { turn.store.take(&asking, &batch, wanted).await? } else { Vec::new() };
         let used_up = (taken.len() as u32) < limit;
-        lanes = lanes.map(|lanes| lanes.after(&taken));
+        lanes = lanes.map(|lanes| lanes.after(&taken, slots));
         give(turn, &mut assignments, taken)?;
         if !used_up || lanes.as_ref().is_some_and(Lanes::is_empty) {
             return Ok((assignments, None));
@@ -42,7 +41,7 @@ pub async fn take<S: Store>(
         back = Some(batch.idx);
         turn.survey.held = None;
     }
-    let from = assignments.last().map_or(0, |last| rate_class::place(slots, last.slot) + 1);
+    let from = first_free(slots, 0, assignments.iter().map(|row| row.slot));
     // Who has not shown that it can record an outcome gets no second recipient.
     let limit = match turn.sender.proven {
         true => slots.count - from,
@@ -57,6 +56,7 @@ pub async fn take<S: Store>(
     let Claimed { held, taken, outlook } = turn.store.claim(&asking, back, wanted).await?;
     turn.survey.held = held;
     give(turn, &mut assignments, taken)?;
+    assignments.sort_unstable_by_key(|row| row.slot);
     Ok((assignments, zones.first_due(&outlook)))
 }
 

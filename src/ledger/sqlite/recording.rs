@@ -12,6 +12,7 @@ use crate::ledger::sql::posting;
 use crate::ledger::sql::rows::{json, latency_of};
 use crate::ledger::sql::store::Store;
 use crate::ledger::sql::value::args;
+use crate::provider::whatsapp::marketing::MARKETING_STOPPED_TAG;
 
 impl SqliteStore {
     pub async fn change(&mut self, broadcast: i64, rows: &[Change]) -> sqlx::Result<()> {
@@ -39,10 +40,11 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Whoever is sent, or has opted out, becomes a contact.
+    /// Whoever is sent, has opted out or stopped marketing, becomes a contact.
     pub async fn meet(&mut self, entries: &Entries) -> sqlx::Result<()> {
         let sent = RecipientState::Sent.code();
-        let met = entries.rows.iter().filter(|row| row.state == sent || row.opted_out.is_some());
+        let is_met = |row: &&Change| row.state == sent || row.opted_out.is_some() || row.marketing_stopped;
+        let met = entries.rows.iter().filter(is_met);
         let met: Vec<(i64, &Option<String>)> = met.map(|row| (row.seq, &row.opted_out)).collect();
         if met.is_empty() {
             return Ok(());
@@ -67,15 +69,22 @@ impl SqliteStore {
             args![entries.account, entries.broadcast, json(&met)?, entries.planned_at, entries.now],
         )
         .await?;
-        if entries.tags.is_empty() {
+        let seqs = |which: &dyn Fn(&Change) -> bool| -> Vec<i64> {
+            entries.rows.iter().filter(|row| which(row)).map(|row| row.seq).collect()
+        };
+        self.mark(entries, &seqs(&|row| row.state == sent), &entries.tags).await?;
+        self.mark(entries, &seqs(&|row| row.marketing_stopped), &[MARKETING_STOPPED_TAG.to_owned()]).await
+    }
+
+    async fn mark(&mut self, entries: &Entries, seqs: &[i64], tags: &[String]) -> sqlx::Result<()> {
+        if seqs.is_empty() || tags.is_empty() {
             return Ok(());
         }
-        let sent: Vec<i64> = entries.rows.iter().filter(|row| row.state == sent).map(|row| row.seq).collect();
         self.run(
             "INSERT OR IGNORE INTO tag (account_id, recipient, tag) SELECT $1, recipient, tags.value \
-             FROM json_each($3) AS sent CROSS JOIN delivery ON broadcast_id = $2 AND seq = sent.value \
+             FROM json_each($3) AS marked CROSS JOIN delivery ON broadcast_id = $2 AND seq = marked.value \
              CROSS JOIN json_each($4) AS tags",
-            args![entries.account, entries.broadcast, json(&sent)?, json(&entries.tags)?],
+            args![entries.account, entries.broadcast, json(seqs)?, json(tags)?],
         )
         .await?;
         Ok(())
@@ -118,12 +127,12 @@ impl SqliteStore {
         delta: &BatchDelta,
         now: Timestamp,
     ) -> sqlx::Result<()> {
-        let BatchDelta { counts, retries, requests, latency, proof, error } = delta;
+        let BatchDelta { counts, cancelled, retries, requests, latency, proof, error } = delta;
         // Two lists of counts, of which either may be longer, are added place by place.
         self.run(
             "UPDATE batch SET pending = pending + $3, inflight = inflight + $4, sent = sent + $5, \
              failed = failed + $6, skipped = skipped + $7, unknown = unknown + $8, retries = retries + $9, \
-             requests = requests + $15, \
+             requests = requests + $15, skipped_by_cancel = skipped_by_cancel + $17, \
              latency = CASE WHEN $16 IS NULL THEN latency ELSE ( \
                  SELECT json_group_array(count) FROM ( \
                      SELECT sum(value) AS count FROM ( \
@@ -154,7 +163,8 @@ impl SqliteStore {
                 error.as_ref().map(|fault| fault.message.clone()),
                 now,
                 *requests,
-                latency_of(latency)?
+                latency_of(latency)?,
+                *cancelled
             ],
         )
         .await?;

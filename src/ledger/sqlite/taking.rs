@@ -3,11 +3,10 @@
 use sqlx::FromRow;
 
 use super::store::SqliteStore;
-use crate::delivery::rate_class;
 use crate::delivery::recipient::RecipientState;
 use crate::delivery::time::Timestamp;
 use crate::ledger::exchange::{LEASE, START_TOLERANCE};
-use crate::ledger::sql::claim::{Asking, BatchRow, Claimed, Lanes, Outlook, Taken, Wanted};
+use crate::ledger::sql::claim::{Asking, BatchRow, Claimed, Lanes, Outlook, Taken, Wanted, first_free};
 use crate::ledger::sql::entries::has_opted_out;
 use crate::ledger::sql::rows::json;
 use crate::ledger::sql::store::Store;
@@ -80,10 +79,13 @@ impl SqliteStore {
         }
         let takeable = |lanes: &Option<Lanes>| lanes.as_ref().map(|lanes| json(&lanes.parts())).transpose();
         let parts = takeable(&lanes)?;
+        let free = |taken: &[Taken], lanes: &Option<Lanes>| {
+            let before = lanes.iter().filter(|lanes| lanes.is_given).map(|lanes| wanted.slots.at(lanes.place));
+            first_free(wanted.slots, wanted.from, taken.iter().map(|row| Timestamp(row.slot)).chain(before))
+        };
         let mut search = Search { due_by: wanted.slots.first, zones: &zones, lowest, inactive_since, parts };
         while let Some(batch) = self.claim_next(asking, back, &search).await? {
-            let from =
-                taken.last().map_or(wanted.from, |last| rate_class::place(wanted.slots, Timestamp(last.slot)) + 1);
+            let from = free(&taken, &lanes);
             let left = (wanted.from + wanted.limit).saturating_sub(from);
             let limit = match batch.probation {
                 true if self.running(asking, batch.first_seq, batch.last_seq).await? > 0 => 0,
@@ -92,11 +94,12 @@ impl SqliteStore {
             };
             let rows = Wanted { from, limit, lanes: lanes.as_ref(), ..wanted };
             let rows = self.take_from(asking, &batch, rows).await?;
-            lanes = lanes.map(|lanes| lanes.after(&rows));
+            lanes = lanes.map(|lanes| lanes.after(&rows, wanted.slots));
             search.parts = takeable(&lanes)?;
-            let used = rows.last().map_or(from, |last| rate_class::place(wanted.slots, Timestamp(last.slot)) + 1);
             taken.extend(rows);
-            if batch.probation || used >= wanted.from + wanted.limit || lanes.as_ref().is_some_and(Lanes::is_empty) {
+            taken.sort_unstable_by_key(|row| row.slot);
+            let is_full = free(&taken, &lanes) >= wanted.from + wanted.limit;
+            if batch.probation || is_full || lanes.as_ref().is_some_and(Lanes::is_empty) {
                 return Ok(Claimed { held: Some(batch), taken, outlook: Outlook::default() });
             }
             back = Some(batch.idx);
@@ -171,9 +174,11 @@ impl SqliteStore {
             }
             None => None,
         };
-        let limit = wanted.limit - u32::from(narrow.is_some());
+        let given = wanted.given_place();
+        let limit = wanted.limit - u32::from(narrow.is_some()) - u32::from(given.is_some());
         let wide = self.candidates(asking, batch, wanted, wanted.lanes.map(|lanes| &lanes.wide[..]), limit).await?;
-        let free = (0..).filter(|place| narrow.as_ref().is_none_or(|(narrow, _)| narrow != place));
+        let is_free = |place: &u32| narrow.as_ref().is_none_or(|(narrow, _)| narrow != place) && given != Some(*place);
+        let free = (0..).filter(is_free);
         let mut placed: Vec<(u32, Candidate)> = free.zip(wide).collect();
         placed.extend(narrow);
         if placed.is_empty() {

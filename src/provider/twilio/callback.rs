@@ -136,9 +136,11 @@ fn outbound(status: &str, fields: &[(String, String)], call: &Call<'_>) -> Vec<P
         "queued" | "accepted" | "scheduled" | "sending" | "sent" | "partially_delivered" => News::Accepted,
         "delivered" => News::Delivered,
         "read" => News::Read,
-        "undelivered" | "failed" | "canceled" => {
-            News::Undelivered { reason: reason(code).to_owned(), code: code.map(|code| code.to_string()) }
-        }
+        "undelivered" | "failed" | "canceled" => News::Undelivered {
+            reason: reason(code).to_owned(),
+            code: code.map(|code| code.to_string()),
+            marketing_stopped: false,
+        },
         _ => return Vec::new(),
     };
     let query = form_fields(call.query.unwrap_or_default());
@@ -227,7 +229,11 @@ mod tests {
     fn the_recorded_call_is_believed_and_read() {
         let tag = Some("d3yQb7/dxoHQ/iduHZ1dB594hwo=");
         assert_eq!(verify("https://cb.example.test/twilio/status", Some("t=7"), tag, STATUS), Ok(()));
-        let news = News::Undelivered { reason: "HandsetUnreachable".into(), code: Some("30003".into()) };
+        let news = News::Undelivered {
+            reason: "HandsetUnreachable".into(),
+            code: Some("30003".into()),
+            marketing_stopped: false,
+        };
         let which =
             |correlation| Which::One { correlation, provider_id: Some("SM00000000000000000000000000000001".into()) };
         let told = |which| ProviderEvent::Message {
@@ -255,7 +261,7 @@ mod tests {
             ("sent", Some(News::Accepted)),
             ("delivered", Some(News::Delivered)),
             ("read", Some(News::Read)),
-            ("canceled", Some(News::Undelivered { reason: UNDELIVERED.into(), code: None })),
+            ("canceled", Some(News::Undelivered { reason: UNDELIVERED.into(), code: None, marketing_stopped: false })),
             ("somehow", None),
         ] {
             let events = read(None, &format!("MessageStatus={status}&To=%2B1&MessageSid=SM1&AccountSid={ACCOUNT}"));

@@ -12,6 +12,7 @@ use crate::delivery::provider_event::{Deed, News, ProviderEvent, Which};
 use crate::delivery::time::Timestamp;
 use crate::provider::answer::{integer, text};
 use crate::provider::callback::{Call, Callbacks, Heard, Refused, UNDELIVERED, Unreadable, id, list, object, seconds};
+use crate::provider::error_table::ErrorClass;
 use crate::provider::graph::callback::GraphSignature;
 use crate::provider::graph::errors;
 use crate::provider::{AccountError, graph};
@@ -110,7 +111,8 @@ fn status(told: &Value, now: Timestamp) -> Vec<ProviderEvent> {
 fn undelivered(code: Option<i64>) -> News {
     let row = code.and_then(|code| errors::find(WHATSAPP_ERRORS, code, None, None));
     let reason = row.map_or(UNDELIVERED, |row| row.reason).to_owned();
-    News::Undelivered { reason, code: code.map(|code| code.to_string()) }
+    let marketing_stopped = row.is_some_and(|row| row.class == ErrorClass::MarketingStopped);
+    News::Undelivered { reason, code: code.map(|code| code.to_string()), marketing_stopped }
 }
 
 #[cfg(test)]
@@ -157,7 +159,11 @@ mod tests {
             "15e4b8c9966b519555950aa902b0829b4925e6bbfeb3b193bd8293dc12fcea63",
             r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"statuses":[{"id":"wamid.TEST0002","status":"failed","timestamp":"1780000001","recipient_id":"16505551234","errors":[{"code":131050,"title":"User has stopped marketing messages","message":"User has stopped marketing messages","error_data":{"details":"Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your business."}}]}]},"field":"messages"}]}]}"#,
         );
-        let news = News::Undelivered { reason: "MarketingStopped".into(), code: Some("131050".into()) };
+        let news = News::Undelivered {
+            reason: "MarketingStopped".into(),
+            code: Some("131050".into()),
+            marketing_stopped: true,
+        };
         // They still take templates of utility and authentication.
         assert_eq!(failed, [told(by_id("wamid.TEST0002"), news, 1_780_000_001)]);
     }
@@ -180,7 +186,8 @@ mod tests {
     fn a_failure_that_no_table_knows_is_undelivered_all_the_same() {
         let status = json!({"id": "w", "status": "failed", "timestamp": "5", "recipient_id": "16505551234",
                             "errors": [{"code": 999_999}]});
-        let news = News::Undelivered { reason: UNDELIVERED.into(), code: Some("999999".into()) };
+        let news =
+            News::Undelivered { reason: UNDELIVERED.into(), code: Some("999999".into()), marketing_stopped: false };
         let value = json!({"metadata": {"phone_number_id": NUMBER}, "statuses": [status]});
         assert_eq!(read(value), [told(by_id("w"), news, 5)]);
     }

@@ -1,8 +1,7 @@
 //! What each error of the WhatsApp Cloud API means for a broadcast, as data. Throttles come with HTTP 400, not 429.
 
-use super::marketing::MARKETING_STOPPED;
 use crate::provider::error_table::ErrorClass::{
-    Auth, Blocked, PermanentMessage, PermanentRecipient, ThrottledRecipient, Transient,
+    Auth, Blocked, MarketingStopped, PermanentMessage, PermanentRecipient, ThrottledRecipient, Transient,
 };
 use crate::provider::graph::errors::{
     Codes, GraphError, GraphErrorRow, METHOD_EXCEPTION, THROTTLED, code, row, subcode,
@@ -36,7 +35,7 @@ pub const WHATSAPP_ERRORS: &[GraphErrorRow] = &[
     code(131_047, PermanentRecipient, "WindowClosed", ERROR_PAGE),
     code(131_049, PermanentRecipient, "FrequencyCapped", ERROR_PAGE),
     // Ends this message, and keeps others of marketing from them: no opt-out of all, see there.
-    code(131_050, PermanentRecipient, MARKETING_STOPPED, ERROR_PAGE),
+    code(131_050, MarketingStopped, "MarketingStopped", ERROR_PAGE),
     code(130_472, PermanentRecipient, "InExperiment", ERROR_PAGE),
     code(131_030, PermanentRecipient, "NotInAllowedList", ERROR_PAGE),
     code(131_021, PermanentRecipient, "SenderIsRecipient", ERROR_PAGE),

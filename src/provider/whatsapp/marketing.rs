@@ -7,9 +7,6 @@
 use crate::api::Content;
 use crate::api::content::WhatsAppTemplateCategory;
 
-/// The reason of a refusal because of it, at once or later.
-pub const MARKETING_STOPPED: &str = "MarketingStopped";
-
 /// What a contact who has stopped them is tagged with, for everybody to see and, where it is wrong, to take away.
 pub const MARKETING_STOPPED_TAG: &str = "whatsapp-marketing-stopped";
 

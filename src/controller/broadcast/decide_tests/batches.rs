@@ -101,9 +101,10 @@ fn the_state_of_a_batch_follows_from_its_figures() {
     assert_eq!(state(&one, &broadcast), Some(BatchState::Waiting), "the provider asked to hold");
     one.counts = Counts { sent: 7, skipped: 3, ..Counts::default() };
     assert_eq!(state(&one, &broadcast), Some(BatchState::Complete));
-    broadcast.skipped = vec![(SkipReason::Cancelled, 3)];
+    one.skipped_by_cancel = 1;
     assert_eq!(state(&one, &broadcast), Some(BatchState::Cancelled));
-    one.counts = Counts { sent: 10, ..Counts::default() };
+    one.skipped_by_cancel = 0;
+    broadcast.skipped = vec![(SkipReason::Cancelled, 3), (SkipReason::OptedOut, 3)];
     assert_eq!(state(&one, &broadcast), Some(BatchState::Complete), "done before it was cancelled");
 }
 

@@ -392,6 +392,7 @@ pub fn batch(index: i64, first: i64, last: i64) -> BatchSnapshot {
         claimed_at: None,
         renewed_at: None,
         counts: Counts { pending: last - first + 1, ..Counts::default() },
+        skipped_by_cancel: 0,
         retries: 0,
         requests: 0,
         latency: Default::default(),
