@@ -22,7 +22,7 @@ const TOO_LARGE: &str = "AttachmentTooLarge";
 pub async fn upload(transport: &Transport, provider: &dyn Provider, file: FileForm) -> Upload {
     let linked = match LinkedFile::open(&file.link, file.max_bytes()).await {
         Ok(linked) => linked,
-        Err(fault) => return unusable(&fault),
+        Err(fault) => return not_had(&fault),
     };
     let kind = match file.kind(linked.content_type()) {
         Ok(kind) => kind,
@@ -48,19 +48,28 @@ pub async fn upload(transport: &Transport, provider: &dyn Provider, file: FileFo
     // Why the form broke off is known better than what it looked like to the provider.
     match (trace.fault(), answered) {
         (Some(fault), _) if fault.kind == FaultKind::TooLarge => Upload::Unusable { fault: too_large(kind) },
-        (Some(fault), _) => Upload::Failed(Outcome::NotSent { fault: Fault::new(BROKE_OFF, None, fault.problem) }),
+        (Some(fault), _) => not_had(&fault),
         (None, Ok(received)) => provider.classify_upload(&received.answer()),
         (None, Err(outcome)) => Upload::Failed(outcome),
     }
 }
 
-/// The link may hold a secret, and so does the place of the fault: the field is named in its stead.
-fn unusable(fault: &SourceFault) -> Upload {
-    let reason = if fault.kind == FaultKind::TooLarge { TOO_LARGE } else { BROKE_OFF };
-    Upload::Unusable { fault: Fault::new(reason, None, fault.problem.as_str()) }
+/// What it means that the file did not come. The link may hold a secret, and so does the place of the fault: the field is named
+/// in its stead.
+fn not_had(fault: &SourceFault) -> Upload {
+    let told = |reason| Fault::new(reason, None, format!("{}; {}", fault.problem, fault.remedy));
+    match fault.kind {
+        FaultKind::TooLarge => Upload::Unusable { fault: told(TOO_LARGE) },
+        FaultKind::BrokenOff | FaultKind::TooSlow => Upload::Failed(Outcome::NotSent { fault: told(BROKE_OFF) }),
+        _ => Upload::Unusable { fault: told(BROKE_OFF) },
+    }
 }
 
 fn too_large(kind: &FileKind) -> Fault {
     let problem = format!("it has more than the {} bytes that are taken of {}", kind.max_bytes, kind.media_type);
     Fault::new(TOO_LARGE, None, problem)
 }
+
+#[cfg(test)]
+#[path = "file_upload_tests.rs"]
+mod tests;
