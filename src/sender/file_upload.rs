@@ -5,7 +5,7 @@ use reqwest::multipart::{Form, Part};
 
 use super::transport::Transport;
 use crate::audience::{FaultKind, LinkedFile, SourceFault};
-use crate::delivery::outcome::{Fault, Outcome};
+use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
 use crate::delivery::time::Span;
 use crate::provider::{FileForm, FileKind, Provider, Upload};
 
@@ -54,13 +54,20 @@ pub async fn upload(transport: &Transport, provider: &dyn Provider, file: FileFo
     }
 }
 
-/// What it means that the file did not come. The link may hold a secret, and so does the place of the fault: the field is named
-/// in its stead.
+/// What it means that the file did not come: it is asked for again, or is of no use, or the provider may have it by its link where
+/// Herald may not. The link may hold a secret, and so does the place of the fault: the field is named in its stead.
 fn not_had(fault: &SourceFault) -> Upload {
     let told = |reason| Fault::new(reason, None, format!("{}; {}", fault.problem, fault.remedy));
     match fault.kind {
         FaultKind::TooLarge => Upload::Unusable { fault: told(TOO_LARGE) },
-        FaultKind::BrokenOff | FaultKind::TooSlow => Upload::Failed(Outcome::NotSent { fault: told(BROKE_OFF) }),
+        FaultKind::Unreachable | FaultKind::BrokenOff | FaultKind::TooSlow => {
+            Upload::Failed(Outcome::NotSent { fault: told(BROKE_OFF) })
+        }
+        FaultKind::NotAllowed => {
+            let fault = told(fault.kind.reason());
+            tracing::warn!(reason = fault.reason, why = fault.message, "a file is not fetched; messages carry its link");
+            Upload::Failed(Outcome::Permanent { scope: PermanentScope::Message, fault })
+        }
         _ => Upload::Unusable { fault: told(BROKE_OFF) },
     }
 }

@@ -15,10 +15,11 @@ fn tried_again(kind: FaultKind) -> (bool, Fault) {
 }
 
 #[test]
-fn a_file_that_is_slow_or_breaks_off_is_asked_for_again_and_one_that_is_too_large_is_not() {
+fn a_file_that_is_slow_or_breaks_off_or_does_not_come_at_all_is_asked_for_again_and_one_that_is_too_large_is_not() {
     for (kind, again, reason) in [
         (FaultKind::TooSlow, true, BROKE_OFF),
         (FaultKind::BrokenOff, true, BROKE_OFF),
+        (FaultKind::Unreachable, true, BROKE_OFF),
         (FaultKind::TooLarge, false, TOO_LARGE),
         (FaultKind::Refused, false, BROKE_OFF),
         (FaultKind::Invalid, false, BROKE_OFF),
@@ -27,4 +28,12 @@ fn a_file_that_is_slow_or_breaks_off_is_asked_for_again_and_one_that_is_too_larg
         assert_eq!((is_again, fault.reason.as_str()), (again, reason), "{kind:?}");
         assert_eq!(fault.message, "what is wrong; what to do", "{kind:?}");
     }
+}
+
+#[test]
+fn a_file_that_may_not_be_asked_for_from_here_is_left_for_the_provider_to_fetch() {
+    let Upload::Failed(Outcome::Permanent { fault, .. }) = not_had(&fault(FaultKind::NotAllowed)) else {
+        panic!("it is refused, or tried again")
+    };
+    assert_eq!((fault.reason.as_str(), fault.message.as_str()), ("SourceNotAllowed", "what is wrong; what to do"));
 }

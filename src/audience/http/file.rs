@@ -1,5 +1,5 @@
 //! One file at a link, of whatever kind, as it comes: nothing of it is kept. The link is asked for as a source without headers
-//! is: with nobody's credentials, and along redirects on the same server.
+//! is: with nobody's credentials, and along redirects on the same server, or to TLS on its host.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,7 +54,7 @@ impl LinkedFile {
         let none = || invalid("a link", "it is no URL", "write it as https://HOST/PATH");
         let url = Url::parse(link).map_err(|_| none())?;
         let place = format!("{}{}", shown_origin(&url), url.path());
-        let permission = Permission::Origin(url.clone());
+        let permission = Permission::File(url.clone());
         let exchange = Exchange::new(&url, permission, FILE, limits, &place)?;
         let Answer { headers, end_is_marked, is_gzip, rest, .. } = exchange.page(&url, &place, "the link").await?;
         if is_gzip {

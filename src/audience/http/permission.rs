@@ -30,6 +30,8 @@ const OWN_HEADERS: [HeaderName; 9] = [
 pub enum Permission {
     /// Without headers: the URL that the broadcast names leads to the one server that is asked.
     Origin(Url),
+    /// Of a file at a link, without headers: the same, and its host by TLS, where a link without TLS leads to that.
+    File(Url),
     /// With the headers of a Secret: only the hosts that it names are asked.
     Hosts { secret: String, allowed: Vec<AllowedHost>, headers: HeaderMap },
 }
@@ -98,6 +100,10 @@ impl Permission {
                 let remedy = "name the final URL, or give headersSecretRef with both hosts in allowedHosts";
                 refuse(problem, remedy.to_owned())
             }
+            Permission::File(link) if url.origin() == link.origin() || is_upgrade(link, url) => Ok(HeaderMap::new()),
+            Permission::File(link) => {
+                refuse(format!("{leading} leads to {to}, away from {}", shown_origin(link)), "name the final URL".to_owned())
+            }
             Permission::Hosts { allowed, headers, .. } if allowed.iter().any(|host| host.allows(url)) => {
                 Ok(headers.clone())
             }
@@ -123,6 +129,11 @@ impl AllowedHost {
         let port = self.port.unwrap_or(if url.scheme() == "https" { 443 } else { 80 });
         host && way && url.port_or_known_default() == Some(port)
     }
+}
+
+/// Whether one URL leads to the host of another, and by TLS, as that one did not.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    from.scheme() == "http" && to.scheme() == "https" && from.host() == to.host()
 }
 
 fn allowed_hosts(list: &str) -> Result<Vec<AllowedHost>, &'static str> {

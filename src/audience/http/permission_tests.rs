@@ -59,6 +59,19 @@ fn without_headers_only_the_server_of_the_url_is_asked() {
 }
 
 #[test]
+fn a_file_is_asked_for_by_tls_where_its_link_leads_to_that_on_the_same_host() {
+    let file = Permission::File(Url::parse("http://cdn.example/menu.png").unwrap());
+    for allowed in ["http://cdn.example/2.png", "https://cdn.example/menu.png"] {
+        assert!(may(&file, allowed), "{allowed}");
+    }
+    for refused in ["http://cdn.example:81/menu.png", "https://www.cdn.example/menu.png", "https://cdn.example.evil/"] {
+        assert!(!may(&file, refused), "{refused}");
+    }
+    let secure = Permission::File(Url::parse("https://cdn.example/menu.png").unwrap());
+    assert!(!may(&secure, "http://cdn.example/menu.png"));
+}
+
+#[test]
 fn link_local_addresses_are_never_asked_however_they_are_written() {
     for url in [
         "http://169.254.169.254/latest/meta-data",
