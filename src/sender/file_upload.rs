@@ -3,8 +3,8 @@
 use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 
-use super::transport::Transport;
-use crate::audience::{FaultKind, LinkedFile, SourceFault};
+use super::transport::{Transport, is_on_this_machine};
+use crate::audience::{FaultKind, LinkedFile, Reach, SourceFault};
 use crate::delivery::outcome::{Fault, Outcome, PermanentScope};
 use crate::delivery::time::Span;
 use crate::provider::{FileForm, FileKind, Provider, Upload};
@@ -20,7 +20,10 @@ const TOO_LARGE: &str = "AttachmentTooLarge";
 /// Fetches the file and posts it. Where its length is known beforehand the form says its own, else it goes in chunks; a
 /// provider that takes none of those is sent links.
 pub async fn upload(transport: &Transport, provider: &dyn Provider, file: FileForm) -> Upload {
-    let linked = match LinkedFile::open(&file.link, file.max_bytes()).await {
+    // Where the provider itself is on this machine, as a simulator is, so may be its files.
+    let is_here = provider.endpoint().host().is_some_and(is_on_this_machine);
+    let reach = if is_here { Reach::ThisMachine } else { Reach::Others };
+    let linked = match LinkedFile::open(&file.link, file.max_bytes(), reach).await {
         Ok(linked) => linked,
         Err(fault) => return not_had(&fault),
     };
@@ -65,7 +68,11 @@ fn not_had(fault: &SourceFault) -> Upload {
         }
         FaultKind::NotAllowed => {
             let fault = told(fault.kind.reason());
-            tracing::warn!(reason = fault.reason, why = fault.message, "a file is not fetched; messages carry its link");
+            tracing::warn!(
+                reason = fault.reason,
+                why = fault.message,
+                "a file is not fetched; messages carry its link"
+            );
             Upload::Failed(Outcome::Permanent { scope: PermanentScope::Message, fault })
         }
         _ => Upload::Unusable { fault: told(BROKE_OFF) },

@@ -108,7 +108,7 @@ impl Exchange {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(Names))
+            .dns_resolver(Arc::new(Names(permission.reach())))
             .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
         // What is on this machine is not behind a proxy, whatever the environment says of the way to others.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };

@@ -10,7 +10,7 @@ use reqwest::{Response, Url};
 
 use super::exchange::{Answer, Exchange, FILE};
 use super::limits::Limits;
-use super::permission::{Permission, shown_origin};
+use super::permission::{Permission, Reach, shown_origin};
 use crate::audience::source_fault::{FaultKind, SourceFault};
 
 /// A file whose server has begun to give it.
@@ -43,18 +43,23 @@ impl LinkedFile {
     ///
     /// # Errors
     /// The link is none, may not be asked, or is not answered with a file; or it is said to have more than `max_bytes`.
-    pub async fn open(link: &str, max_bytes: u64) -> Result<LinkedFile, SourceFault> {
-        LinkedFile::within(Limits::of_a_file(max_bytes), link).await
+    pub async fn open(link: &str, max_bytes: u64, reach: Reach) -> Result<LinkedFile, SourceFault> {
+        LinkedFile::within(Limits::of_a_file(max_bytes), link, reach).await
     }
 
-    async fn within(limits: Limits, link: &str) -> Result<LinkedFile, SourceFault> {
+    async fn within(limits: Limits, link: &str, reach: Reach) -> Result<LinkedFile, SourceFault> {
         let invalid = |place: &str, problem: &str, remedy: &'static str| {
             SourceFault::new(FaultKind::Invalid, place, problem, remedy)
         };
         let none = || invalid("a link", "it is no URL", "write it as https://HOST/PATH");
         let url = Url::parse(link).map_err(|_| none())?;
         let place = format!("{}{}", shown_origin(&url), url.path());
-        let permission = Permission::File(url.clone());
+        // It is no link that anybody else could follow, as one that leads elsewhere may be.
+        reach.allows(&url).map_err(|of_the_machine| {
+            let problem = format!("the link leads to {}, {of_the_machine}", shown_origin(&url));
+            invalid(&place, &problem, "name a link that anybody may follow")
+        })?;
+        let permission = Permission::File(url.clone(), reach);
         let exchange = Exchange::new(&url, permission, FILE, limits, &place)?;
         let Answer { headers, end_is_marked, is_gzip, rest, .. } = exchange.page(&url, &place, "the link").await?;
         if is_gzip {
@@ -138,7 +143,7 @@ mod tests {
         target: &str,
     ) -> Result<(Option<u64>, Vec<u8>), SourceFault> {
         with_tls_provider();
-        let file = LinkedFile::within(limits, &server.url(target)).await?;
+        let file = LinkedFile::within(limits, &server.url(target), Reach::ThisMachine).await?;
         let length = file.length();
         let (pieces, trace) = file.pieces(MAX);
         match pieces.try_collect::<Vec<Bytes>>().await {
@@ -197,7 +202,23 @@ mod tests {
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.problem.contains(problem), "{fault}");
         }
-        assert!(LinkedFile::open("a.png", MAX).await.is_err_and(|fault| fault.kind == FaultKind::Invalid));
+        for (link, reach) in [("a.png", Reach::ThisMachine), ("http://169.254.169.254/", Reach::ThisMachine)] {
+            let fault = LinkedFile::open(link, MAX, reach).await.err().unwrap();
+            assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_on_this_machine_is_not_asked_for_where_only_others_may_be() {
+        with_tls_provider();
+        let server = server();
+        let by_name = server.url("/8").replace("127.0.0.1", "LOCALHOST");
+        for link in [server.url("/8"), by_name] {
+            let fault = LinkedFile::open(&link, MAX, Reach::Others).await.err().unwrap();
+            assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
+            assert!(fault.problem.contains("the machine that asks"), "{fault}");
+        }
+        assert_eq!(server.asked(), [], "nothing was asked");
     }
 
     #[tokio::test]
@@ -209,7 +230,7 @@ mod tests {
             assert_eq!(fault.kind, FaultKind::TooSlow, "{target}: {fault}");
             assert!(!fault.remedy.contains("recipients"), "{fault}");
         }
-        let mut slowly_taken = LinkedFile::open(&server.url("/8"), MAX).await.unwrap();
+        let mut slowly_taken = LinkedFile::open(&server.url("/8"), MAX, Reach::ThisMachine).await.unwrap();
         slowly_taken.exchange.limits.whole = Duration::ZERO;
         let (pieces, trace) = slowly_taken.pieces(MAX);
         assert!(pieces.try_collect::<Vec<Bytes>>().await.is_err());
