@@ -268,7 +268,9 @@ fn failed(outcome: Outcome) -> Failed {
     let all = |fault, retry_after_ms| Failed::All(PutOff { fault, retry_after_ms });
     match outcome {
         // Where it is the message that is refused: there is only one parameter that differs from those that were taken.
-        Outcome::Permanent { fault, .. } | Outcome::Transient { fault, .. } => Failed::One(fault),
+        Outcome::Permanent { fault, .. } | Outcome::Transient { fault, .. } | Outcome::AttachmentGone { fault } => {
+            Failed::One(fault)
+        }
         Outcome::Throttled { retry_after_ms, fault, .. } => all(fault, retry_after_ms),
         Outcome::Auth { fault } | Outcome::Blocked { fault } => all(fault, None),
         // Once more is as good as once, so nobody needs to know what became of it; a provider that does not answer is not there.
