@@ -64,14 +64,18 @@ pub fn resolved<'a>(
 
 /// Why a message with attachments is refused, and the code for the record.
 pub fn refuse(settings: &Settings, call: &Call) -> Option<(String, Response)> {
+    let provider = call.played.play();
     call.attachments.iter().find_map(|attachment| {
         let (kind, named) = attachment.split_once(' ')?;
         let lack = match named.strip_prefix(KEPT) {
-            Some(kept) => (!kept.contains(' ')).then_some(Lack::NotKept),
+            Some(kept) => match kept.split_once(' ') {
+                Some((_, what)) => (!provider.fits(kind, what)).then_some(Lack::OtherKind),
+                None => Some(Lack::NotKept),
+            },
             None if named.starts_with(GONE) => Some(Lack::NotKept),
             None => settings.cannot_fetch(named).then_some(Lack::NotFetched),
         };
-        call.played.play().refuse_attachment(lack?, kind)
+        provider.refuse_attachment(lack?, kind)
     })
 }
 
@@ -125,6 +129,23 @@ mod tests {
         let (code, response) = refused(Played::Telegram);
         assert_eq!((code.as_str(), response.status), ("400/wrong file identifier", 400));
         assert!(response.body.contains("wrong file identifier/HTTP URL specified"));
+    }
+
+    #[test]
+    fn whatsapp_takes_a_file_for_what_it_is_and_for_nothing_else() {
+        let of = |attachment: &str| {
+            let call = Call { attachments: vec![attachment.to_owned()], ..nobody(Played::WhatsApp) };
+            code(&Settings::default(), &call)
+        };
+        assert_eq!(of("document kept:5 application/pdf,9,menu.pdf"), None);
+        assert_eq!(of("image kept:5 image/png,9,menu.png"), None);
+        for other in [
+            "image kept:5 application/pdf,9,menu.pdf",
+            "image kept:5 image/webp,9,a.webp",
+            "video kept:5 audio/mp4,9,a.m4a",
+        ] {
+            assert_eq!(of(other).as_deref(), Some("131053"), "{other}");
+        }
     }
 
     #[test]
