@@ -46,7 +46,9 @@ fn summary(outcome: &Outcome) -> (String, String, String) {
         }
         Outcome::Blocked { fault } => ("Blocked".to_owned(), fault),
         Outcome::Unknown { fault } => ("Unknown".to_owned(), fault),
-        Outcome::NotSent { .. } | Outcome::NotBegun => panic!("an answer is never {outcome:?}"),
+        Outcome::NotSent { .. } | Outcome::AttachmentGone { .. } | Outcome::NotBegun => {
+            panic!("an answer is never {outcome:?}")
+        }
     };
     (class, fault.reason.clone(), fault.code.clone().unwrap_or_default())
 }

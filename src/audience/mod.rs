@@ -28,7 +28,7 @@ mod source_fault;
 mod sql;
 
 pub use format::{Format, FormatError};
-pub use http::LinkedFile;
+pub use http::{LinkedFile, Reach};
 pub use inline::inline;
 pub use lines::MAX_ROW_BYTES;
 pub use materials::{MaterialError, MaterialKind, Materials};

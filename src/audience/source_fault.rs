@@ -18,6 +18,8 @@ pub enum FaultKind {
     NotAllowed,
     /// More than is read of one source.
     TooLarge,
+    /// It takes longer than is read of one source.
+    TooSlow,
     /// What was answered holds no recipients in a form that is understood.
     Invalid,
     /// The database refuses the query, or it is none that is sent.
@@ -35,7 +37,7 @@ impl FaultKind {
             FaultKind::Unreachable | FaultKind::BrokenOff => "SourceUnreachable",
             FaultKind::Refused => "SourceRefused",
             FaultKind::NotAllowed => "SourceNotAllowed",
-            FaultKind::TooLarge => "SourceTooLarge",
+            FaultKind::TooLarge | FaultKind::TooSlow => "SourceTooLarge",
             FaultKind::Invalid => "SourceInvalid",
             FaultKind::QueryRefused => "QueryRefused",
             FaultKind::QueryTimedOut => "QueryTimedOut",

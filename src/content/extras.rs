@@ -6,7 +6,7 @@ use super::markup::Markup;
 use super::message::ContentError;
 use crate::api::Content;
 use crate::api::channel::ChannelProvider;
-use crate::api::content::{MessengerContent, TelegramContent, TelegramParseMode, WhatsAppContent};
+use crate::api::content::{BlockText, MessengerContent, TelegramContent, TelegramParseMode, TextRole, WhatsAppContent};
 
 /// The block of the channel's provider.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,14 +32,8 @@ pub(super) struct Text<'a> {
     /// Where it stands in `spec.content`.
     pub place: String,
     pub markup: Markup,
+    pub role: TextRole,
     pub text: &'a mut String,
-}
-
-impl Text<'_> {
-    /// Whether it is where something is fetched from or leads to: members called so are, of every provider.
-    pub fn is_link(&self) -> bool {
-        self.place.ends_with("url")
-    }
 }
 
 impl Extras {
@@ -97,7 +91,7 @@ impl Extras {
             Extras::Slack(block) => {
                 let mut texts = Vec::new();
                 for (index, value) in block.blocks.iter_mut().enumerate() {
-                    leaves(value, format!("slack.blocks[{index}]"), Markup::Plain, &mut texts);
+                    leaves(value, format!("slack.blocks[{index}]"), "", &mut texts);
                 }
                 texts
             }
@@ -105,8 +99,13 @@ impl Extras {
     }
 }
 
-fn plain<'a>(member: &str, texts: Vec<(String, &'a mut String)>) -> Vec<Text<'a>> {
-    let text = |(place, text)| Text { place: format!("{member}.{place}"), markup: Markup::Plain, text };
+fn plain<'a>(member: &str, texts: Vec<BlockText<'a>>) -> Vec<Text<'a>> {
+    let text = |BlockText { place, role, text }| Text {
+        place: format!("{member}.{place}"),
+        markup: Markup::Plain,
+        role,
+        text,
+    };
     texts.into_iter().map(text).collect()
 }
 
@@ -119,21 +118,34 @@ fn slack(content: &Content) -> Result<Option<Extras>, ContentError> {
     Ok(Some(Extras::Slack(extras)))
 }
 
-/// Every text in a value. Members called `text` are marked up, others are links and names.
-fn leaves<'a>(value: &'a mut Value, place: String, markup: Markup, texts: &mut Vec<Text<'a>>) {
+/// Every text in a value that is the member `name` of a block, or an item of it. Members called `text` are marked up, others are
+/// plain words, links, and names.
+fn leaves<'a>(value: &'a mut Value, place: String, name: &str, texts: &mut Vec<Text<'a>>) {
     match value {
-        Value::String(text) => texts.push(Text { place, markup, text }),
+        Value::String(text) => {
+            let markup = if name == "text" { Markup::Slack } else { Markup::Plain };
+            texts.push(Text { place, markup, role: slack_role(name), text });
+        }
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                leaves(item, format!("{place}[{index}]"), markup, texts);
+                leaves(item, format!("{place}[{index}]"), name, texts);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                let markup = if name == "text" { Markup::Slack } else { Markup::Plain };
-                leaves(member, format!("{place}.{name}"), markup, texts);
+                leaves(member, format!("{place}.{name}"), name, texts);
             }
         }
         _ => {}
+    }
+}
+
+/// Blocks are open data, so that a text is what Block Kit calls the member: words of it are shown, members that end in `url` are
+/// links, and whatever else there is or may come, `type`, `value`, `block_id`, is for Slack and the app.
+fn slack_role(name: &str) -> TextRole {
+    match name {
+        "text" | "alt_text" | "title" | "description" | "author_name" | "provider_name" | "fallback" => TextRole::Words,
+        _ if name == "url" || name.ends_with("_url") => TextRole::Link,
+        _ => TextRole::Unseen,
     }
 }

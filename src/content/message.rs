@@ -9,7 +9,7 @@ use super::refusal::RenderError;
 use super::template::Template;
 use crate::api::Content;
 use crate::api::channel::ChannelProvider;
-use crate::api::content::Attachment;
+use crate::api::content::{Attachment, TextRole};
 
 /// The most texts of one message that may name variables: buttons, parameters, pieces of blocks. Each is compiled by itself
 /// and takes some ten kilobytes.
@@ -77,12 +77,13 @@ impl MessageTemplate {
     }
 
     /// What anybody who reads the broadcast is shown of a message: its words as they are, and its attachments and links as
-    /// they are written, since a link with a recipient's variables may open something that is for that recipient alone.
+    /// they are written, since a link with a recipient's variables may open something that is for that recipient alone. What
+    /// recipients do not see is left out.
     pub fn sample(&self, rendered: &Rendered) -> String {
         let mut shown = Rendered { attachments: self.attachments.clone(), ..rendered.clone() };
         let mut written = self.extras.clone();
         for (shown, written) in shown.extras.texts_mut().into_iter().zip(written.texts_mut()) {
-            if shown.is_link() {
+            if shown.role == TextRole::Link {
                 std::mem::swap(shown.text, written.text);
             }
         }
@@ -161,7 +162,8 @@ impl Rendered {
             false => vec![self.text.clone()],
             true => {
                 let mut extras = self.extras.clone();
-                extras.texts_mut().into_iter().map(|text| std::mem::take(text.text)).collect()
+                let seen = extras.texts_mut().into_iter().filter(|text| text.role != TextRole::Unseen);
+                seen.map(|text| std::mem::take(text.text)).collect()
             }
         };
         shown.extend(self.attachments.iter().map(|attachment| format!("{} {}", attachment.kind, attachment.url)));

@@ -139,3 +139,45 @@ fn a_template_of_the_provider_is_previewed_by_what_is_filled_in() {
     assert_eq!(rendered.preview(), "https://a.example/Ana.png | Ana | A7");
     assert_eq!(template.sample(&rendered), "https://a.example/{{ name }}.png | Ana | A7", "nobody's own link is shown");
 }
+
+/// What a sample shows of this block without a text, for somebody whose variable is `canary`, and the same before it is filled in.
+fn sample(provider: ChannelProvider, block: serde_json::Value) -> String {
+    let content: Content = serde_json::from_value(serde_json::json!({ provider.member(): block })).unwrap();
+    let template = MessageTemplate::compile(&content, provider).unwrap();
+    template.sample(&template.render(&vars(&[("own", "canary"), ("name", "Ana")])).unwrap())
+}
+
+#[test]
+fn no_providers_sample_shows_a_link_of_the_recipients_own_or_what_recipients_never_see() {
+    let part = |kind: &str, parameter| serde_json::json!({"type": kind, "parameters": [parameter]});
+    let button = |kind: &str, parameter| serde_json::json!({"type": "Button", "subType": kind, "index": 0, "parameters": [parameter]});
+    let link = "https://a.example/{{ own }}";
+    let components = serde_json::json!([
+        part("Header", serde_json::json!({"document": {"url": link, "filename": "for {{ name }}"}})),
+        part("Header", serde_json::json!({"image": {"url": link}})),
+        part("Header", serde_json::json!({"video": {"url": link}})),
+        part("Body", serde_json::json!({"text": "{{ name }}"})),
+        button("URL", serde_json::json!({"text": "?t={{ own }}"})),
+        button("QuickReply", serde_json::json!({"payload": "p {{ own }}"})),
+    ]);
+    let whatsapp = serde_json::json!({"template": {"name": "order", "language": "en", "components": components}});
+    let messenger = serde_json::json!({
+        "quickReplies": [{"title": "Yes {{ name }}", "payload": "p {{ own }}", "imageURL": link}],
+        "template": {"name": "order", "language": "en", "parameters": [{"text": "{{ name }}"}], "buttonPayloads": ["p {{ own }}"]},
+    });
+    let telegram = serde_json::json!({"inlineKeyboard": [{"buttons": [
+        {"text": "Open {{ name }}", "url": link}, {"text": "Stop", "callbackData": "stop {{ own }}"},
+    ]}]});
+    let blocks = "[{type: section, block_id: 'b {{ own }}', text: {type: mrkdwn, text: '*{{ name }}*'}, accessory: {type: image, \
+                  image_url: 'https://a.example/{{ own }}', alt_text: a picture}}, {type: actions, elements: [{type: button, value: \
+                  'v {{ own }}', url: 'https://a.example/{{ own }}'}]}]";
+    let slack = serde_json::json!({ "blocks": blocks });
+    for (provider, block, shown) in [
+        (ChannelProvider::WhatsApp, whatsapp, [link, "for Ana", link, link, "Ana", "?t={{ own }}"].join(" | ")),
+        (ChannelProvider::Messenger, messenger, ["Yes Ana", link, "Ana"].join(" | ")),
+        (ChannelProvider::Telegram, telegram, ["Open Ana", link, "Stop"].join(" | ")),
+        (ChannelProvider::Slack, slack, ["a picture", link, "*Ana*", link].join(" | ")),
+    ] {
+        assert_eq!(sample(provider, block), shown, "{}", provider.member());
+    }
+}

@@ -204,7 +204,8 @@ impl Brake {
             Outcome::Transient { .. } | Outcome::Unknown { .. } | Outcome::NotSent { .. } => {
                 self.failed(slot, next_slot)
             }
-            Outcome::NotBegun => {}
+            // Everybody on the wire meets the same forgotten attachment at once, however well the provider fares.
+            Outcome::NotBegun | Outcome::AttachmentGone { .. } => {}
             _ => self.recent = (self.recent << 1) & watched_mask(),
         }
     }

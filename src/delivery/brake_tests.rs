@@ -104,6 +104,20 @@ fn half_of_the_last_fifty_failing_brakes_to_the_floor_and_success_lets_it_recove
     assert_eq!(brake.factor_at(at(20)), FULL);
 }
 
+#[test]
+fn an_attachment_that_was_forgotten_is_met_by_all_at_once_and_slows_nobody() {
+    let mut brake = Brake::default();
+    let failed = Outcome::NotSent { fault: Fault::new("NotSent", None, "") };
+    let gone = Outcome::AttachmentGone { fault: Fault::new("InvalidParameter", None, "") };
+    let now = seen(at(0), at(0), at(0));
+    (0..FAILURES_TO_BRAKE - 1).for_each(|_| brake.observe(&failed, &now));
+    let before = brake;
+    (0..200).for_each(|_| brake.observe(&gone, &now));
+    assert_eq!((brake, brake.factor_at(at(0))), (before, FULL));
+    brake.observe(&failed, &now);
+    assert_eq!(brake.factor_at(at(0)), FLOOR, "and what failed before is not forgotten");
+}
+
 fn capped() -> Outcome {
     let cap = Some(Cap { tries: 3, then: PermanentScope::Recipient });
     Outcome::Transient { cap, fault: Fault::new("TemporaryOrBlockedByPerson", Some("2".into()), "") }

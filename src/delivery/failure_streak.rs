@@ -106,6 +106,7 @@ mod tests {
             Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault("Gone") },
             Outcome::Throttled { scope: ThrottleScope::Account, retry_after_ms: None, fault: fault("RateLimited") },
             Outcome::Throttled { scope: ThrottleScope::Recipient, retry_after_ms: None, fault: fault("PairLimited") },
+            Outcome::AttachmentGone { fault: fault("InvalidParameter") },
         ];
         for answer in answers {
             assert_eq!(streak(&vec![answer.clone(); 300]), FailureStreak::default(), "{answer:?}");

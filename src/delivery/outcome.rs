@@ -141,6 +141,11 @@ pub enum Outcome {
     NotSent {
         fault: Fault,
     },
+    /// The provider refused the message for an attachment alone that it was to have kept, and does not have any more: nothing was
+    /// sent, and the message can be, once the attachment is there again. It says nothing of account, recipient or message.
+    AttachmentGone {
+        fault: Fault,
+    },
     /// The sender did not begin the attempt (its slot passed, a gate closed, it was told to stop).
     NotBegun,
 }
@@ -155,7 +160,8 @@ impl Outcome {
             | Outcome::Transient { fault, .. }
             | Outcome::Blocked { fault }
             | Outcome::Unknown { fault }
-            | Outcome::NotSent { fault } => *fault = fault.clone().cut(),
+            | Outcome::NotSent { fault }
+            | Outcome::AttachmentGone { fault } => *fault = fault.clone().cut(),
             Outcome::Accepted { provider_id } => {
                 *provider_id = provider_id.take().map(|id| plain(&id, MAX_PROVIDER_ID));
             }

@@ -195,7 +195,7 @@ pub fn settle(before: Standing, attempt: u32, outcome: &Outcome, around: &Circum
             settled(RecipientState::Pending, Some(fault))
         }
         Outcome::NotBegun => settled(RecipientState::Pending, None),
-        Outcome::NotSent { fault } => {
+        Outcome::NotSent { fault } | Outcome::AttachmentGone { fault } => {
             let wait = around.retry.wait(before.setbacks, jitter(around));
             let setbacks = before.setbacks.saturating_add(1);
             Settled { not_before: around.now + wait, setbacks, ..settled(RecipientState::Pending, Some(fault)) }

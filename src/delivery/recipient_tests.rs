@@ -30,6 +30,7 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::Blocked { fault: fault() },
         Outcome::Unknown { fault: fault() },
         Outcome::NotSent { fault: fault() },
+        Outcome::AttachmentGone { fault: fault() },
         Outcome::NotBegun,
     ]
 }
@@ -38,8 +39,8 @@ fn every_outcome() -> Vec<Outcome> {
 fn each_class_leads_where_the_table_says() {
     use RecipientState::*;
     let expected =
-        [Sent, Failed, Failed, Failed, Pending, Pending, Pending, Pending, Pending, Unknown, Pending, Pending];
-    let counts = [0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+        [Sent, Failed, Failed, Failed, Pending, Pending, Pending, Pending, Pending, Unknown, Pending, Pending, Pending];
+    let counts = [0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0];
     for ((outcome, state), counted) in every_outcome().iter().zip(expected).zip(counts) {
         let after = settle(inflight(0), 3, outcome, &around()).expect("changes");
         assert_eq!((after.state, after.tries), (state, counted), "{outcome:?}");
@@ -87,9 +88,10 @@ fn a_verdict_names_the_providers_reason_where_cap_and_policy_end_together() {
 
 #[test]
 fn not_sent_never_uses_up_tries_however_often() {
-    let outcome = Outcome::NotSent { fault: fault() };
-    let after = settle(inflight(4), 3, &outcome, &around()).unwrap();
-    assert_eq!((after.state, after.tries), (RecipientState::Pending, 4));
+    for outcome in [Outcome::NotSent { fault: fault() }, Outcome::AttachmentGone { fault: fault() }] {
+        let after = settle(inflight(4), 3, &outcome, &around()).unwrap();
+        assert_eq!((after.state, after.tries, after.setbacks), (RecipientState::Pending, 4, 5));
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl RefusalStreak {
             Outcome::Transient { cap: Some(Cap { then: PermanentScope::Message, .. }), .. }
             | Outcome::Unknown { .. }
             | Outcome::NotSent { .. }
+            | Outcome::AttachmentGone { .. }
             | Outcome::NotBegun => {}
             _ => *self = RefusalStreak::default(),
         }
@@ -124,6 +125,7 @@ mod tests {
             streak.observe(&refused("EmptyMessage"));
             assert!(!streak.observe(&Outcome::NotBegun));
             assert!(!streak.observe(&Outcome::Unknown { fault: Fault::new("Timeout", None, "") }));
+            assert!(!streak.observe(&Outcome::AttachmentGone { fault: Fault::new("Gone", None, "") }));
         }
         assert!(streak.observe(&refused("EmptyMessage")));
     }

@@ -182,7 +182,8 @@ fn describe(outcome: &Outcome) -> (Verdict, String) {
         Outcome::Permanent { fault, .. }
         | Outcome::Throttled { fault, .. }
         | Outcome::Transient { fault, .. }
-        | Outcome::NotSent { fault } => {
+        | Outcome::NotSent { fault }
+        | Outcome::AttachmentGone { fault } => {
             (Verdict::Incomplete, format!("not taken: {}: {}", fault.reason, fault.message))
         }
         Outcome::NotBegun => (Verdict::Incomplete, "not begun".to_owned()),

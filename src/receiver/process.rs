@@ -106,7 +106,8 @@ async fn look(
 /// Nobody, with a word why, where the Secret does not hold what calls are verified by.
 fn mounted(channel: &ReceivedChannel, account: &AccountKey, credentials: &std::path::Path) -> Endpoints {
     let secret = channel.spec.credentials_secret_ref.as_ref().map(|secret| secret.name.as_str());
-    let mounted = MountedCredentials { folder: credentials, secret, namespace: &channel.namespace };
+    // What calls are verified by, and nothing that could send.
+    let mounted = MountedCredentials { folder: credentials, secret, is_whole: false, namespace: &channel.namespace };
     let mut endpoints = Endpoints::default();
     match callbacks(&channel.spec, &mounted) {
         Ok(callbacks) => {

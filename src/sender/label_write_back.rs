@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::Request;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::errand::{Errand, Page};
 use super::transport::{Received, Transport};
@@ -29,6 +30,9 @@ const AT_ONCE: usize = 4;
 const CALL_TIMEOUT: Span = Span::from_secs(10);
 /// Pages of a list of labels that are read: a page has some dozens of labels, and Graph a limit of its own.
 const MOST_LISTS: usize = 50;
+/// A label is made only where so much is left of the time that the account is this sender's for its calls: whoever has it next sees
+/// the label then, and makes none of the same name. An answer comes sooner, and `LABEL_WINDOW` has room for the list before it.
+const CREATE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The provider of the channel with its credentials, as they are now.
 pub type ProviderNow = Arc<dyn Fn() -> Result<Arc<dyn Provider>, Fault> + Send + Sync>;
@@ -53,6 +57,10 @@ struct KnownLabels {
     /// So much of the list was read.
     lists: usize,
     is_whole: bool,
+    /// It was begun in the time that this page has: nobody has made a label since.
+    is_fresh: bool,
+    /// It was begun anew for a label that it lacked.
+    is_read_again: bool,
 }
 
 impl KnownLabels {
@@ -69,6 +77,49 @@ impl KnownLabels {
     /// The list is looked at from the beginning where a label is missing again.
     fn begin_anew(&mut self) {
         (self.after, self.lists, self.is_whole) = (None, 0, false);
+        (self.is_fresh, self.is_read_again) = (true, false);
+    }
+
+    /// Another page has begun, after time that was others': what was read of the list before may be out of date.
+    fn go_on(&mut self) {
+        self.is_fresh = self.lists == 0;
+    }
+
+    /// Whether a list that lacks a label is begun anew before the label is made. One that is too long to be read and leave time to
+    /// make the label is gone by as it is the second time: else the label would never be made.
+    fn begin_anew_if_stale(&mut self) -> bool {
+        if self.is_fresh || self.is_read_again {
+            return false;
+        }
+        self.begin_anew();
+        self.is_read_again = true;
+        true
+    }
+
+    fn lacks_any(&self, names: &[String]) -> bool {
+        names.iter().any(|name| !self.ids.contains_key(name))
+    }
+
+    /// The ids of these labels, in their order. Those that the page does not have are made.
+    async fn ids(&mut self, account: &Account, labels: &dyn Labels, names: &[String]) -> Result<Vec<String>, Failed> {
+        self.go_on();
+        loop {
+            while self.lacks_any(names) && !self.is_whole {
+                let asked = labels.list(self.after.as_deref());
+                self.add(account.ask(asked, |answer| labels.listed(answer)).await?);
+            }
+            if !self.lacks_any(names) || !self.begin_anew_if_stale() {
+                break;
+            }
+        }
+        for name in names {
+            if !self.ids.contains_key(name) {
+                let id = account.create(labels, name).await?;
+                self.ids.insert(name.clone(), id);
+            }
+        }
+        self.begin_anew();
+        Ok(names.iter().filter_map(|name| self.ids.get(name).cloned()).collect())
     }
 }
 
@@ -99,6 +150,10 @@ struct Turns {
 impl Turns {
     fn until(end: Instant) -> Turns {
         Turns { next: Mutex::new(Instant::now()), end }
+    }
+
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
     }
 
     /// Waits for the next turn; `false` where there is none any more. Turns that are missed are not made up for.
@@ -167,7 +222,7 @@ impl<L: SenderLedger> LabelErrand<L> {
             let fault = Fault::new("WriteBackRefused", None, "the channel's provider has no labels");
             return put_off(PutOff { fault, retry_after_ms: None });
         };
-        match self.ids(&account, labels, &spec.labels).await {
+        match self.known.ids(&account, labels, &spec.labels).await {
             Ok(ids) => account.assign_all(labels, &ids, people).await,
             Err(Failed::All(why)) => put_off(why),
             Err(Failed::One(fault)) => put_off(PutOff { fault, retry_after_ms: None }),
@@ -185,24 +240,6 @@ impl<L: SenderLedger> LabelErrand<L> {
         let transport = Transport::new(provider.endpoint());
         let transport = transport.map_err(|error| Fault::new("WriteBackUnreachable", None, error.to_string()))?;
         Ok(Account { provider, transport, turns })
-    }
-
-    /// The ids of these labels, in their order. Those that the page does not have are made.
-    async fn ids(&mut self, account: &Account, labels: &dyn Labels, names: &[String]) -> Result<Vec<String>, Failed> {
-        let known = &mut self.known;
-        let is_missing = |known: &KnownLabels| names.iter().any(|name| !known.ids.contains_key(name));
-        while is_missing(known) && !known.is_whole {
-            let asked = labels.list(known.after.as_deref());
-            known.add(account.ask(asked, |answer| labels.listed(answer)).await?);
-        }
-        for name in names {
-            if !known.ids.contains_key(name) {
-                let id = account.ask(labels.create(name), |answer| labels.created(answer)).await?;
-                known.ids.insert(name.clone(), id);
-            }
-        }
-        known.begin_anew();
-        Ok(names.iter().filter_map(|name| known.ids.get(name).cloned()).collect())
     }
 }
 
@@ -226,6 +263,15 @@ impl Account {
         }
         let answered = self.transport.ask(request, CALL_TIMEOUT).await;
         answered.and_then(|received: Received| read(&received.answer())).map_err(failed)
+    }
+
+    /// Makes a label, where whoever has the account next is sure to see it.
+    async fn create(&self, labels: &dyn Labels, name: &str) -> Result<String, Failed> {
+        if self.turns.left() < CREATE_WITHIN {
+            return Err(Failed::Over);
+        }
+        let created = self.ask(labels.create(name), |answer| labels.created(answer));
+        timeout_at(self.turns.end, created).await.unwrap_or(Err(Failed::Over))
     }
 
     async fn assign(&self, labels: &dyn Labels, owed: &Owed, id: &str) -> (i64, Result<(), Failed>) {
@@ -268,7 +314,9 @@ fn failed(outcome: Outcome) -> Failed {
     let all = |fault, retry_after_ms| Failed::All(PutOff { fault, retry_after_ms });
     match outcome {
         // Where it is the message that is refused: there is only one parameter that differs from those that were taken.
-        Outcome::Permanent { fault, .. } | Outcome::Transient { fault, .. } => Failed::One(fault),
+        Outcome::Permanent { fault, .. } | Outcome::Transient { fault, .. } | Outcome::AttachmentGone { fault } => {
+            Failed::One(fault)
+        }
         Outcome::Throttled { retry_after_ms, fault, .. } => all(fault, retry_after_ms),
         Outcome::Auth { fault } | Outcome::Blocked { fault } => all(fault, None),
         // Once more is as good as once, so nobody needs to know what became of it; a provider that does not answer is not there.
@@ -286,73 +334,5 @@ fn unreachable(fault: Fault) -> Failed {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::delivery::outcome::PermanentScope;
-    use crate::delivery::outcome::ThrottleScope;
-
-    fn of(outcome: Outcome) -> (bool, String, Option<u64>) {
-        match failed(outcome) {
-            Failed::One(fault) => (false, fault.reason, None),
-            Failed::All(PutOff { fault, retry_after_ms }) => (true, fault.reason, retry_after_ms),
-            Failed::Over => unreachable!("an answer was given in time"),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_take_turns_at_the_accounts_pace_none_is_made_up_for_and_none_comes_after_the_end() {
-        let begun = Instant::now();
-        let turns = Turns::until(begun + Duration::from_millis(1_000));
-        let interval = LABEL_INTERVAL.to_duration();
-        // Four at once want theirs, as calls do that are on the way together.
-        let mut taken = Vec::new();
-        let turn = async || turns.next().await.then(|| begun.elapsed());
-        taken.extend(futures::future::join_all((0..4).map(|_| turn())).await);
-        tokio::time::sleep(Duration::from_millis(450)).await;
-        taken.extend(futures::future::join_all((0..4).map(|_| turn())).await);
-        let taken: Vec<Duration> = taken.into_iter().flatten().collect();
-        assert!(taken.windows(2).all(|pair| pair[1] - pair[0] >= interval), "{taken:?}");
-        assert_eq!(taken.len(), 7, "{taken:?}: the eighth would come when the time is over");
-        assert!(!turns.next().await);
-    }
-
-    #[test]
-    fn a_long_list_is_gone_on_with_and_has_an_end() {
-        let listed = |name: &str, after: Option<&str>| ListedLabels {
-            labels: vec![(format!("id of {name}"), name.to_owned())],
-            after: after.map(str::to_owned),
-        };
-        let mut known = KnownLabels::default();
-        known.add(listed("vip", Some("A")));
-        assert_eq!((known.after.as_deref(), known.is_whole), (Some("A"), false));
-        known.add(listed("sale", None));
-        assert!(known.is_whole && known.ids.len() == 2);
-        known.begin_anew();
-        (0..MOST_LISTS).for_each(|_| known.add(listed("vip", Some("B"))));
-        assert!(known.is_whole, "a list that does not end is left");
-    }
-
-    #[test]
-    fn what_one_call_meets_holds_up_others_only_where_they_would_meet_it_too() {
-        let fault = |reason: &str| Fault::new(reason, None, "words");
-        let one = |reason: &str| (false, reason.to_owned(), None);
-        let all = |reason: &str, wish| (true, reason.to_owned(), wish);
-        let permanent = |scope| Outcome::Permanent { scope, fault: fault("WrongPage") };
-        assert_eq!(of(permanent(PermanentScope::Recipient)), one("WrongPage"));
-        assert_eq!(of(permanent(PermanentScope::Message)), one("WrongPage"));
-        assert_eq!(of(Outcome::Transient { cap: None, fault: fault("Temporary") }), one("Temporary"));
-        assert_eq!(of(Outcome::Unknown { fault: fault("UnreadableAnswer") }), one("UnreadableAnswer"));
-        assert_eq!(of(Outcome::Unknown { fault: fault("NoAnswer") }), all("WriteBackUnreachable", None));
-        assert_eq!(of(Outcome::NotSent { fault: fault("NotSent") }), all("WriteBackUnreachable", None));
-        assert_eq!(of(Outcome::Auth { fault: fault("TokenInvalid") }), all("TokenInvalid", None));
-        assert_eq!(of(Outcome::Blocked { fault: fault("TemporarilyBlocked") }), all("TemporarilyBlocked", None));
-        let throttled = Outcome::Throttled {
-            scope: ThrottleScope::Account,
-            retry_after_ms: Some(9),
-            fault: fault("PageRateLimit"),
-        };
-        assert_eq!(of(throttled), all("PageRateLimit", Some(9)));
-    }
-}
+#[path = "label_write_back_tests.rs"]
+mod tests;

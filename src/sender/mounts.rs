@@ -81,6 +81,10 @@ pub enum CredentialsError {
     )]
     KeyNotFound { secret: String, key: String, namespace: String, there: String },
     #[error(
+        "the Secret `{secret}` has no key `{key}`, or is not in the namespace {namespace}; see which keys it has: kubectl describe secret {secret} -n {namespace}; add it: kubectl edit secret {secret} -n {namespace}; or, where there is none, make it: kubectl create secret generic {secret} --from-file={key}=FILE -n {namespace}. It is looked for again by itself"
+    )]
+    KeyNotMounted { secret: String, key: String, namespace: String },
+    #[error(
         "the key `{key}` of the Secret `{secret}` {problem}; let it hold the token alone, as one line. Senders look again by themselves"
     )]
     KeyUnusable { secret: String, key: String, problem: String },
@@ -93,7 +97,7 @@ impl CredentialsError {
     pub fn reason(&self) -> &'static str {
         match self {
             CredentialsError::NotNamed { .. } | CredentialsError::SecretNotFound { .. } => "SecretNotFound",
-            CredentialsError::KeyNotFound { .. } => "SecretKeyNotFound",
+            CredentialsError::KeyNotFound { .. } | CredentialsError::KeyNotMounted { .. } => "SecretKeyNotFound",
             CredentialsError::KeyUnusable { .. } => "SecretKeyUnusable",
             CredentialsError::Channel(_) => "ChannelInvalid",
         }
@@ -135,6 +139,8 @@ pub struct MountedCredentials<'a> {
     pub folder: &'a Path,
     /// Its name, where the channel names one.
     pub secret: Option<&'a str>,
+    /// Every key of it is mounted. Else only those that are asked for are, so nobody knows here whether there are others.
+    pub is_whole: bool,
     /// For messages.
     pub namespace: &'a str,
 }
@@ -150,6 +156,9 @@ impl MountedCredentials<'_> {
         };
         let namespace = self.namespace.to_owned();
         match error {
+            ChannelError::MissingKey { key } if !self.is_whole => {
+                CredentialsError::KeyNotMounted { secret, key, namespace }
+            }
             ChannelError::MissingKey { key } if is_empty(self.folder) => {
                 CredentialsError::SecretNotFound { secret, key, namespace }
             }

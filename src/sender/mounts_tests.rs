@@ -19,7 +19,7 @@ fn mounted(keys: &[(&str, &[u8])]) -> TempDir {
 }
 
 fn credentials(folder: &TempDir) -> MountedCredentials<'_> {
-    MountedCredentials { folder: folder.path(), secret: Some("page"), namespace: "marketing" }
+    MountedCredentials { folder: folder.path(), secret: Some("page"), is_whole: true, namespace: "marketing" }
 }
 
 #[test]
@@ -56,9 +56,21 @@ fn a_missing_secret_and_a_missing_key_are_told_apart_with_their_remedies() {
     assert!(error.to_string().contains("kubectl edit secret page -n marketing"), "{error}");
     let many: Vec<String> = (0..12).map(|number| format!("key-{number:02}")).collect();
     assert!(shown(many).ends_with("key-09, 2 more"));
-    let unnamed = MountedCredentials { folder: folder.path(), secret: None, namespace: "marketing" }
-        .explain(missing("accessToken"));
+    let unnamed = MountedCredentials { secret: None, ..credentials(&folder) }.explain(missing("accessToken"));
     assert!(unnamed.to_string().contains("spec.credentialsSecretRef"), "{unnamed}");
+}
+
+#[test]
+fn of_a_secret_of_which_some_keys_are_mounted_nothing_is_said_of_the_others() {
+    for folder in [mounted(&[]), mounted(&[("verifyToken", b"x")])] {
+        let receiver = MountedCredentials { is_whole: false, ..credentials(&folder) };
+        let error = receiver.explain(missing("appSecret"));
+        assert_eq!(error.reason(), "SecretKeyNotFound");
+        let text = error.to_string();
+        assert!(text.starts_with("the Secret `page` has no key `appSecret`, or is not in the namespace"), "{text}");
+        assert!(text.contains("kubectl describe secret page -n marketing"), "{text}");
+        assert!(!text.contains("verifyToken") && !text.contains("there is no Secret"), "{text}");
+    }
 }
 
 #[test]

@@ -165,7 +165,8 @@ impl<L: SenderLedger> SenderProcess<L> {
 /// The provider of a channel, with the credentials as they are mounted now.
 fn provider(folders: &Folders, channel: &MessageChannelSpec) -> Result<Arc<dyn Provider>, CredentialsError> {
     let secret = channel.credentials_secret_ref.as_ref().map(|reference| reference.name.as_str());
-    let credentials = MountedCredentials { folder: &folders.credentials, secret, namespace: &folders.namespace };
+    let (folder, namespace) = (folders.credentials.as_path(), folders.namespace.as_ref());
+    let credentials = MountedCredentials { folder, secret, is_whole: true, namespace };
     assembly::provider(channel, &credentials).map_err(|error| credentials.explain(error))
 }
 

@@ -283,7 +283,15 @@ fn not_sent(message: String) -> Outcome {
 
 /// What hyper's connector says above the words of the resolver, which are for developers. The name itself may be made of a
 /// recipient's variables.
-const NAME_NOT_FOUND: &str = "dns error";
+const NOT_LOOKED_UP: &str = "dns error";
+/// What resolvers say of a name that does not exist, or has no address: glibc, musl and the BSDs. Whatever else they say may be of
+/// the resolver.
+const NO_SUCH_NAME: [&str; 4] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "nodename nor servname provided",
+];
 
 /// The innermost cause, without the URL: a token may stand in it.
 fn describe(error: reqwest::Error) -> String {
@@ -291,12 +299,21 @@ fn describe(error: reqwest::Error) -> String {
     let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
-        if cause.to_string() == NAME_NOT_FOUND {
-            return "the name of its host is not found".to_owned();
+        if cause.to_string() == NOT_LOOKED_UP {
+            return not_looked_up(cause.source()).to_owned();
         }
     }
     let what = if error.is_timeout() { "timed out: " } else { "" };
     format!("{what}{cause}")
+}
+
+/// What the resolver's words mean.
+fn not_looked_up(why: Option<&(dyn Error + 'static)>) -> &'static str {
+    let words = why.map(ToString::to_string).unwrap_or_default();
+    match NO_SUCH_NAME.iter().any(|known| words.contains(known)) {
+        true => "the name of its host is not found",
+        false => "the name of its host cannot be looked up",
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Book {
         let in_last_second = self.last_second.len();
 
         let recipient = hash(0, &[account.as_bytes(), delivery.recipient.as_bytes()]);
-        let key = hash(recipient, &[delivery.broadcast.as_bytes(), delivery.part.as_bytes()]);
+        let key = hash(recipient, &[delivery.broadcast, delivery.part, delivery.kind].map(str::as_bytes));
         let full = self.deliveries.len() >= MAX_TRACKED;
         let earlier = match self.deliveries.get_mut(&key) {
             Some(seen) => {
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn delivery<'a>(recipient: &'a str, broadcast: &'a str) -> Delivery<'a> {
-        Delivery { broadcast, recipient, part: "0" }
+        Delivery { broadcast, recipient, part: "0", kind: "" }
     }
 
     fn decision(accepted: bool) -> Decision {

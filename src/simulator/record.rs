@@ -24,7 +24,8 @@ pub struct Line<'a> {
     pub correlation: Option<Cow<'a, str>>,
     /// The rendered text; empty where there is none.
     pub text: Cow<'a, str>,
-    /// Each as `kind link`, in the provider's word for it; of one that it keeps as `kind kept:ID`, with what is kept there.
+    /// Each as `kind link`, in the provider's word for it; of one that it keeps as `kind kept:ID`, with what is kept there; of one
+    /// that it has forgotten as `kind gone:ID`, with what it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Cow<'a, str>>,
     /// The HTTP status of the answer; absent when there was none. The answer is written out after the line, also by a
@@ -48,16 +49,20 @@ pub struct Delivery<'a> {
     /// The last member of the correlation value; without one what the first attachment is, however it is named, and `0` for a
     /// text.
     pub part: &'a str,
+    /// As what the attachment is sent, where that tells the part: one link may be a picture and a file of one message.
+    pub kind: &'a str,
 }
 
 impl<'a> Delivery<'a> {
     /// Reads broadcast and part from a correlation value, as far as there is one.
     pub fn of(recipient: &'a str, correlation: Option<&'a str>, attachment: Option<&'a str>) -> Delivery<'a> {
-        let (broadcast, part) = match correlation.and_then(Correlation::parse) {
-            Some(correlation) => (correlation.broadcast, correlation.part),
-            None => ("", attachment.and_then(|attachment| attachment.rsplit(' ').next()).unwrap_or("0")),
-        };
-        Delivery { broadcast, recipient, part }
+        if let Some(Correlation { broadcast, part, .. }) = correlation.and_then(Correlation::parse) {
+            return Delivery { broadcast, recipient, part, kind: "" };
+        }
+        let (kind, named) = attachment.and_then(|attachment| attachment.split_once(' ')).unwrap_or(("", "0"));
+        // After the id, where it is named by one, comes what it is.
+        let part = named.split_once(' ').map_or(named, |(_, what)| what);
+        Delivery { broadcast: "", recipient, part, kind }
     }
 }
 
@@ -206,9 +211,25 @@ mod tests {
             line(4, "d", Some("b:2:1:0"), false),
             line(5, "e", None, true),
         ];
-        assert_eq!(accepted_twice(&lines), [Delivery { broadcast: "b", recipient: "a", part: "0" }]);
+        assert_eq!(accepted_twice(&lines), [Delivery { broadcast: "b", recipient: "a", part: "0", kind: "" }]);
         assert_eq!(accepted(&lines).len(), 4);
         assert_eq!(requests(&lines).len(), 5);
+    }
+
+    #[test]
+    fn parts_without_a_correlation_value_are_told_apart_by_what_they_are_sent_as_and_what_that_is() {
+        let of = |attachment: &'static str| Delivery::of("a", None, Some(attachment));
+        let link = "https://a.example/1.png";
+        assert_eq!(
+            of("photo https://a.example/1.png"),
+            Delivery { broadcast: "", recipient: "a", part: link, kind: "photo" }
+        );
+        assert_ne!(of("photo https://a.example/1.png"), of("document https://a.example/1.png"));
+        for other_name in ["photo kept:7 https://a.example/1.png", "photo gone:6 https://a.example/1.png"] {
+            assert_eq!(of(other_name), of("photo https://a.example/1.png"), "{other_name}");
+        }
+        assert_eq!(of("image kept:7 image/png,3,a b.png").part, "image/png,3,a b.png");
+        assert_eq!(Delivery::of("a", None, None).part, "0");
     }
 
     #[test]

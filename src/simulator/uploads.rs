@@ -7,6 +7,8 @@ use super::settings::Settings;
 
 /// What a message names a kept attachment by, in the record: before what is kept.
 pub const KEPT: &str = "kept:";
+/// The same of one that is forgotten: before what was kept.
+const GONE: &str = "gone:";
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -41,7 +43,7 @@ pub fn file_id(number: u64) -> String {
     format!("AgACAgIAAxkDAAI{number:08}")
 }
 
-/// A call that names attachments by ids, with what is kept under them. An id whose time is over stands for nothing.
+/// A call that names attachments by ids, with what is kept under them, or was until its time was over.
 pub fn resolved<'a>(
     mut call: Call,
     settings: &Settings,
@@ -49,12 +51,12 @@ pub fn resolved<'a>(
     kept: impl Fn(&str) -> Option<&'a KeptFile>,
 ) -> Call {
     let lives_ns = u64::from(settings.attachment_seconds) * NANOS_PER_SECOND;
-    let is_there = |file: &&KeptFile| lives_ns == 0 || file.since_ns + lives_ns > now_ns;
+    let is_there = |file: &KeptFile| lives_ns == 0 || file.since_ns + lives_ns > now_ns;
     for attachment in &mut call.attachments {
-        let Some((_, named)) = attachment.split_once(' ') else { continue };
-        if let Some(file) = named.strip_prefix(KEPT).and_then(&kept).filter(is_there) {
-            attachment.push(' ');
-            attachment.push_str(&file.what);
+        let Some((kind, id)) = attachment.split_once(&format!(" {KEPT}")) else { continue };
+        if let Some(file) = kept(id) {
+            let named = if is_there(file) { KEPT } else { GONE };
+            *attachment = format!("{kind} {named}{id} {}", file.what);
         }
     }
     call
@@ -62,13 +64,18 @@ pub fn resolved<'a>(
 
 /// Why a message with attachments is refused, and the code for the record.
 pub fn refuse(settings: &Settings, call: &Call) -> Option<(String, Response)> {
+    let provider = call.played.play();
     call.attachments.iter().find_map(|attachment| {
         let (kind, named) = attachment.split_once(' ')?;
         let lack = match named.strip_prefix(KEPT) {
-            Some(kept) => (!kept.contains(' ')).then_some(Lack::NotKept),
+            Some(kept) => match kept.split_once(' ') {
+                Some((_, what)) => (!provider.fits(kind, what)).then_some(Lack::OtherKind),
+                None => Some(Lack::NotKept),
+            },
+            None if named.starts_with(GONE) => Some(Lack::NotKept),
             None => settings.cannot_fetch(named).then_some(Lack::NotFetched),
         };
-        call.played.play().refuse_attachment(lack?, kind)
+        provider.refuse_attachment(lack?, kind)
     })
 }
 
@@ -105,6 +112,7 @@ mod tests {
         let at = |second: u64| message(Played::Messenger, "video kept:5", second * NANOS_PER_SECOND);
         assert_eq!(at(14).attachments, ["video kept:5 https://a.example/1.mp4"]);
         assert_eq!(code(&Settings::default(), &at(14)), None);
+        assert_eq!(at(15).attachments, ["video gone:5 https://a.example/1.mp4"], "what it was is known");
         assert_eq!(code(&Settings::default(), &at(15)).as_deref(), Some("100/2018074"));
         let unknown = message(Played::Messenger, "video kept:6", 0);
         assert_eq!(code(&Settings::default(), &unknown).as_deref(), Some("100/2018074"));
@@ -121,6 +129,23 @@ mod tests {
         let (code, response) = refused(Played::Telegram);
         assert_eq!((code.as_str(), response.status), ("400/wrong file identifier", 400));
         assert!(response.body.contains("wrong file identifier/HTTP URL specified"));
+    }
+
+    #[test]
+    fn whatsapp_takes_a_file_for_what_it_is_and_for_nothing_else() {
+        let of = |attachment: &str| {
+            let call = Call { attachments: vec![attachment.to_owned()], ..nobody(Played::WhatsApp) };
+            code(&Settings::default(), &call)
+        };
+        assert_eq!(of("document kept:5 application/pdf,9,menu.pdf"), None);
+        assert_eq!(of("image kept:5 image/png,9,menu.png"), None);
+        for other in [
+            "image kept:5 application/pdf,9,menu.pdf",
+            "image kept:5 image/webp,9,a.webp",
+            "video kept:5 audio/mp4,9,a.m4a",
+        ] {
+            assert_eq!(of(other).as_deref(), Some("131053"), "{other}");
+        }
     }
 
     #[test]

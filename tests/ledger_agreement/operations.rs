@@ -148,6 +148,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         2 => Just(Outcome::Unknown { fault: fault() }),
         2 => Just(Outcome::Transient { cap: None, fault: fault() }),
         1 => Just(Outcome::NotSent { fault: fault() }),
+        1 => Just(Outcome::AttachmentGone { fault: fault() }),
         1 => Just(Outcome::Permanent { scope: PermanentScope::Recipient, fault: fault() }),
         1 => Just(Outcome::Permanent { scope: PermanentScope::OptedOut, fault: fault() }),
         1 => Just(Outcome::Auth { fault: fault() }),

@@ -390,7 +390,8 @@ async fn a_reader_that_panics_is_not_taken_for_the_end_of_the_audience() {
     let brief = stage.ledger.brief(broadcast).await.unwrap();
     let pod = stage.pod("one");
     let folders = Folders::of_pod(&pod.root);
-    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page"), namespace: "default" };
+    let (folder, namespace) = (folders.credentials.as_path(), "default");
+    let credentials = MountedCredentials { folder, secret: Some("page"), is_whole: true, namespace };
     let spec = PlanSpec {
         sources: assembly::included(&brief.orders.audience),
         exclude: Vec::new(),

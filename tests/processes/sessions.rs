@@ -21,7 +21,8 @@ use super::sender_pod::stage::{Pod, Stage};
 async fn session(stage: &Stage, pod: &Pod, broadcast: BroadcastId, journal: PathBuf) -> Session<SqliteLedger> {
     let brief = stage.ledger.brief(broadcast).await.unwrap();
     let folders = Folders::of_pod(&pod.root);
-    let credentials = MountedCredentials { folder: &folders.credentials, secret: Some("page"), namespace: "default" };
+    let (folder, namespace) = (folders.credentials.as_path(), "default");
+    let credentials = MountedCredentials { folder, secret: Some("page"), is_whole: true, namespace };
     let provider = assembly::provider(&brief.orders.channel, &credentials).unwrap();
     Session {
         ledger: stage.ledger.clone(),

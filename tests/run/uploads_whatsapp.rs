@@ -91,12 +91,11 @@ fn a_file_of_unknown_length_goes_in_chunks_and_one_that_broke_off_is_fetched_aga
 fn what_whatsapp_cannot_be_given_is_named_and_nobody_is_messaged() {
     /// What the server answers, and what is said of it.
     type Case = (fn(usize) -> Reply, &'static str);
-    let cases: [Case; 5] = [
+    let cases: [Case; 4] = [
         (|_| Reply::status("404 Not Found"), "answered 404"),
         (|_| Reply::file("text/html", "<html>"), "it is text/html, and one of image/jpeg, image/png is taken"),
         (|_| Reply::file("image/png", "x".repeat(5 * 1024 * 1024 + 1)), "5242880 bytes"),
         (|_| Reply::file("image/png", "x".repeat(5 * 1024 * 1024 + 1)).chunked(), "5242880 bytes"),
-        (|_| Reply::redirect("http://127.0.0.2:9/a.png"), "a redirect leads to http://127.0.0.2:9, away from"),
     ];
     for (answer, problem) in cases {
         let stage = Stage::open(&[]);
@@ -107,6 +106,18 @@ fn what_whatsapp_cannot_be_given_is_named_and_nobody_is_messaged() {
         assert!(!told.stderr.contains("canary"), "{}", told.stderr);
         assert!(stage.requests().is_empty(), "{problem}");
     }
+}
+
+#[test]
+fn a_link_that_leads_to_another_server_is_left_for_whatsapp_to_fetch() {
+    let stage = Stage::open(&[]);
+    let files = files(|_| Reply::redirect("http://127.0.0.2:9/a.png?canary"));
+    let link = format!("{}/menu.png?signature=canary", files.url);
+    documents(&stage, 100, &link);
+    let told = stage.run(&[]).exits(0);
+    let told = told.says(&["a redirect leads to http://127.0.0.2:9, away from", "messages carry its link"]);
+    assert!(!told.stderr.contains("canary"), "{}", told.stderr);
+    assert_eq!((sent(&stage), stage.summary().uploads), (vec![format!("image {link}"); PEOPLE as usize], 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_PARAMETER, MAX_TEMPLATE_NAME, TEMPLATE_LANGUAGE, TEMPLATE_NAME};
+use super::{BlockText, MAX_PARAMETER, MAX_TEMPLATE_NAME, TEMPLATE_LANGUAGE, TEMPLATE_NAME, TextRole};
 
 /// The most quick replies of a message (Send API reference; recalled).
 pub const MAX_QUICK_REPLIES: usize = 13;
@@ -109,20 +109,25 @@ pub struct MessengerParameter {
 }
 
 impl MessengerContent {
-    /// Every template of the block with its place in it, in a fixed order.
-    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+    /// Every template of the block, in a fixed order.
+    pub fn texts_mut(&mut self) -> Vec<BlockText<'_>> {
         let mut texts = Vec::new();
+        let words = |place, text| BlockText::new(place, TextRole::Words, text);
+        let unseen = |place, text| BlockText::new(place, TextRole::Unseen, text);
         for (index, reply) in self.quick_replies.iter_mut().enumerate() {
             let place = format!("quickReplies[{index}]");
-            texts.push((format!("{place}.title"), &mut reply.title));
-            texts.push((format!("{place}.payload"), &mut reply.payload));
-            texts.extend(reply.image_url.iter_mut().map(|url| (format!("{place}.imageURL"), url)));
+            texts.push(words(format!("{place}.title"), &mut reply.title));
+            texts.push(unseen(format!("{place}.payload"), &mut reply.payload));
+            let image = reply.image_url.iter_mut();
+            texts.extend(image.map(|url| BlockText::new(format!("{place}.imageURL"), TextRole::Link, url)));
         }
         if let Some(template) = &mut self.template {
             let parameters = template.parameters.iter_mut().enumerate();
-            texts.extend(parameters.map(|(index, one)| (format!("template.parameters[{index}].text"), &mut one.text)));
+            texts.extend(
+                parameters.map(|(index, one)| words(format!("template.parameters[{index}].text"), &mut one.text)),
+            );
             let payloads = template.button_payloads.iter_mut().enumerate();
-            texts.extend(payloads.map(|(index, one)| (format!("template.buttonPayloads[{index}]"), one)));
+            texts.extend(payloads.map(|(index, one)| unseen(format!("template.buttonPayloads[{index}]"), one)));
         }
         texts
     }

@@ -1,6 +1,7 @@
 //! What a broadcast says.
 
 mod attachment;
+mod block_text;
 mod messenger;
 mod slack;
 mod telegram;
@@ -10,6 +11,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 pub use attachment::{Attachment, AttachmentType, MAX_ATTACHMENT_URL, MAX_ATTACHMENTS};
+pub use block_text::{BlockText, TextRole};
 pub use messenger::{
     MessengerContent, MessengerMessagingType, MessengerNotificationType, MessengerParameter, MessengerQuickReply,
     MessengerTemplate,

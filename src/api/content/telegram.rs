@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::{BlockText, TextRole};
+
 /// The most rows of buttons below a message: more than a phone shows.
 pub const MAX_BUTTON_ROWS: usize = 10;
 /// The most buttons of a row: as many as clients show side by side.
@@ -76,15 +78,16 @@ pub struct TelegramButton {
 }
 
 impl TelegramContent {
-    /// Every template of the block with its place in it, in a fixed order.
-    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+    /// Every template of the block, in a fixed order.
+    pub fn texts_mut(&mut self) -> Vec<BlockText<'_>> {
         let mut texts = Vec::new();
         for (row, buttons) in self.inline_keyboard.iter_mut().enumerate() {
             for (index, button) in buttons.buttons.iter_mut().enumerate() {
                 let place = format!("inlineKeyboard[{row}].buttons[{index}]");
-                texts.push((format!("{place}.text"), &mut button.text));
-                texts.extend(button.url.iter_mut().map(|url| (format!("{place}.url"), url)));
-                texts.extend(button.callback_data.iter_mut().map(|data| (format!("{place}.callbackData"), data)));
+                let text = |member, role, text| BlockText::new(format!("{place}.{member}"), role, text);
+                texts.push(text("text", TextRole::Words, &mut button.text));
+                texts.extend(button.url.iter_mut().map(|url| text("url", TextRole::Link, url)));
+                texts.extend(button.callback_data.iter_mut().map(|data| text("callbackData", TextRole::Unseen, data)));
             }
         }
         texts

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::attachment::{ATTACHMENT_URL, MAX_ATTACHMENT_URL};
-use super::{MAX_PARAMETER, MAX_TEMPLATE_NAME, TEMPLATE_LANGUAGE, TEMPLATE_NAME};
+use super::{BlockText, MAX_PARAMETER, MAX_TEMPLATE_NAME, TEMPLATE_LANGUAGE, TEMPLATE_NAME, TextRole};
 
 /// The most components of a template: a header, a body, ten buttons.
 pub const MAX_COMPONENTS: usize = 12;
@@ -202,14 +202,16 @@ pub struct WhatsAppCurrency {
 }
 
 impl WhatsAppContent {
-    /// Every template of the block with its place in it, in a fixed order.
-    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+    /// Every template of the block, in a fixed order.
+    pub fn texts_mut(&mut self) -> Vec<BlockText<'_>> {
         let mut texts = Vec::new();
         for (part, component) in self.template.iter_mut().flat_map(|template| &mut template.components).enumerate() {
+            let is_link = component.sub_type == Some(WhatsAppButtonType::Url);
             for (index, parameter) in component.parameters.iter_mut().enumerate() {
                 let place = format!("template.components[{part}].parameters[{index}]");
-                let filled = parameter.texts_mut().into_iter().flatten();
-                texts.extend(filled.map(|(member, text)| (format!("{place}.{member}"), text)));
+                let filled = parameter.texts_mut(is_link).into_iter().flatten();
+                texts
+                    .extend(filled.map(|(member, role, text)| BlockText::new(format!("{place}.{member}"), role, text)));
             }
         }
         texts
@@ -217,8 +219,9 @@ impl WhatsAppContent {
 }
 
 impl WhatsAppParameter {
-    /// What it holds of templates, by its members.
-    fn texts_mut(&mut self) -> [Option<(&'static str, &mut String)>; 10] {
+    /// What it holds of templates, by its members; of a button of `URL` the text `is_link`'s end.
+    fn texts_mut(&mut self, is_link: bool) -> [Option<(&'static str, TextRole, &mut String)>; 10] {
+        use TextRole::{Link, Unseen, Words};
         let WhatsAppParameter { name: _, text, payload, image, video, document, currency, date_time, coupon_code } =
             self;
         let (document, filename) = match document {
@@ -230,18 +233,18 @@ impl WhatsAppParameter {
             None => (None, None),
         };
         [
-            ("text", text.as_mut()),
-            ("payload", payload.as_mut()),
-            ("image.url", image.as_mut().map(|image| &mut image.url)),
-            ("video.url", video.as_mut().map(|video| &mut video.url)),
-            ("document.url", document),
-            ("document.filename", filename),
-            ("currency.amount", amount),
-            ("currency.fallback", fallback),
-            ("dateTime", date_time.as_mut()),
-            ("couponCode", coupon_code.as_mut()),
+            ("text", if is_link { Link } else { Words }, text.as_mut()),
+            ("payload", Unseen, payload.as_mut()),
+            ("image.url", Link, image.as_mut().map(|image| &mut image.url)),
+            ("video.url", Link, video.as_mut().map(|video| &mut video.url)),
+            ("document.url", Link, document),
+            ("document.filename", Words, filename),
+            ("currency.amount", Words, amount),
+            ("currency.fallback", Words, fallback),
+            ("dateTime", Words, date_time.as_mut()),
+            ("couponCode", Words, coupon_code.as_mut()),
         ]
-        .map(|(member, text)| text.map(|text| (member, text)))
+        .map(|(member, role, text)| text.map(|text| (member, role, text)))
     }
 }
 

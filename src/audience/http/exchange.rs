@@ -26,17 +26,45 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 pub struct Wanted {
     pub types: HeaderValue,
     pub coding: HeaderValue,
+    pub remedies: Remedies,
+}
+
+/// What to do where it cannot be had.
+pub struct Remedies {
+    pub too_slow: &'static str,
+    pub too_large: &'static str,
+    pub broken_off: &'static str,
+    /// The server asks who asks, or says that they may not.
+    pub forbidden: &'static str,
+    /// Any other refusal of the server.
+    pub refused: &'static str,
 }
 
 /// A list of people.
 pub const LIST: Wanted = Wanted {
     types: HeaderValue::from_static("application/x-ndjson, text/csv, application/json;q=0.9, */*;q=0.1"),
     coding: GZIP,
+    remedies: Remedies {
+        too_slow: "give fewer recipients, larger pages, or a faster server",
+        too_large: "let the server give only the columns the message needs",
+        broken_off: "look at the server; the audience is read from its beginning again, so that all of it is of one time",
+        forbidden: "check headersSecretRef and what its headers allow",
+        refused: "check the URL, and whether the server needs headers by headersSecretRef",
+    },
 };
 
 /// Any file, byte by byte.
-pub const FILE: Wanted =
-    Wanted { types: HeaderValue::from_static("*/*"), coding: HeaderValue::from_static("identity") };
+pub const FILE: Wanted = Wanted {
+    types: HeaderValue::from_static("*/*"),
+    coding: HeaderValue::from_static("identity"),
+    remedies: Remedies {
+        too_slow: "give a smaller file, or a faster server",
+        too_large: "give a smaller file",
+        broken_off: "look at the server",
+        forbidden: "let anybody read it: it is asked for with nobody's credentials",
+        refused: "check the link, and that anybody may read it",
+    },
+};
 
 /// Asks for the pages of one source.
 pub struct Exchange {
@@ -80,7 +108,7 @@ impl Exchange {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(Names))
+            .dns_resolver(Arc::new(Names(permission.reach())))
             .user_agent(concat!("herald/", env!("CARGO_PKG_VERSION")));
         // What is on this machine is not behind a proxy, whatever the environment says of the way to others.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
@@ -100,7 +128,7 @@ impl Exchange {
     /// The time for all pages is up.
     pub fn too_slow(&self, place: &str) -> SourceFault {
         let problem = format!("reading takes longer than {} seconds", self.limits.whole.as_secs());
-        SourceFault::new(FaultKind::TooLarge, place, problem, "give fewer recipients, larger pages, or a faster server")
+        SourceFault::new(FaultKind::TooSlow, place, problem, self.wanted.remedies.too_slow)
     }
 
     /// The page at this URL. `leading` says what led there.
@@ -146,20 +174,21 @@ impl Exchange {
 
     async fn send(&self, url: &Url, place: &str, leading: &str) -> Result<Response, Failed> {
         let headers = self.permission.headers_for(url, place, leading).map_err(Failed::ForGood)?;
-        let Wanted { types, coding } = &self.wanted;
+        let Wanted { types, coding, .. } = &self.wanted;
         let request =
             self.client.get(url.clone()).header(ACCEPT, types).header(ACCEPT_ENCODING, coding).headers(headers);
         let Some(patience) = self.patience() else { return Err(Failed::ForGood(self.too_slow(place))) };
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(for_now(place, format!("no answer: {}", words(error)))),
+            Err(_) if self.patience().is_none() => Err(Failed::ForGood(self.too_slow(place))),
             Err(_) => Err(for_now(place, format!("no answer within {} seconds", patience.as_secs_f64()))),
         }
     }
 
     /// Takes an answer that is no redirect: its status first, then so much of it as is read ahead.
     async fn begin(&self, url: Url, mut response: Response, place: &str) -> Result<Answer, Failed> {
-        refuse_status(&response, place)?;
+        refuse_status(&response, place, &self.wanted.remedies)?;
         let is_gzip = is_gzip(&response, place)?;
         let declared = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: u64| length > self.limits.bytes) {
@@ -193,16 +222,15 @@ impl Exchange {
         let problem = match tokio::time::timeout(patience, response.chunk()).await {
             Ok(Ok(piece)) => return Ok(piece),
             Ok(Err(error)) => format!("the answer broke off: {}", words(error)),
+            Err(_) if self.patience().is_none() => return Err(self.too_slow(place)),
             Err(_) => format!("the answer broke off: nothing came for {} seconds", patience.as_secs_f64()),
         };
-        let remedy =
-            "look at the server; the audience is read from its beginning again, so that all of it is of one time";
-        Err(SourceFault::new(FaultKind::BrokenOff, place, problem, remedy))
+        Err(SourceFault::new(FaultKind::BrokenOff, place, problem, self.wanted.remedies.broken_off))
     }
 
     pub fn too_large(&self, place: &str) -> SourceFault {
         let problem = format!("there are more than {} bytes", self.limits.bytes);
-        SourceFault::new(FaultKind::TooLarge, place, problem, "let the server give only the columns the message needs")
+        SourceFault::new(FaultKind::TooLarge, place, problem, self.wanted.remedies.too_large)
     }
 }
 
@@ -257,7 +285,7 @@ fn redirect(response: &Response, place: &str) -> Result<Option<Url>, Failed> {
     })
 }
 
-fn refuse_status(response: &Response, place: &str) -> Result<(), Failed> {
+fn refuse_status(response: &Response, place: &str, remedies: &Remedies) -> Result<(), Failed> {
     let status = response.status();
     if status.is_success() && status != StatusCode::PARTIAL_CONTENT {
         return Ok(());
@@ -270,8 +298,8 @@ fn refuse_status(response: &Response, place: &str) -> Result<(), Failed> {
         return Err(Failed::ForNow(fault, wait.map(Duration::from_secs)));
     }
     let remedy = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "check headersSecretRef and what its headers allow",
-        _ => "check the URL, and whether the server needs headers by headersSecretRef",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => remedies.forbidden,
+        _ => remedies.refused,
     };
     Err(Failed::ForGood(SourceFault::new(FaultKind::Refused, place, problem, remedy)))
 }

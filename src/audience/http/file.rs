@@ -1,5 +1,5 @@
 //! One file at a link, of whatever kind, as it comes: nothing of it is kept. The link is asked for as a source without headers
-//! is: with nobody's credentials, and along redirects on the same server.
+//! is: with nobody's credentials, and along redirects on the same server, or to TLS on its host.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use reqwest::{Response, Url};
 
 use super::exchange::{Answer, Exchange, FILE};
 use super::limits::Limits;
-use super::permission::{Permission, shown_origin};
+use super::permission::{Permission, Reach, shown_origin};
 use crate::audience::source_fault::{FaultKind, SourceFault};
 
 /// A file whose server has begun to give it.
@@ -43,15 +43,24 @@ impl LinkedFile {
     ///
     /// # Errors
     /// The link is none, may not be asked, or is not answered with a file; or it is said to have more than `max_bytes`.
-    pub async fn open(link: &str, max_bytes: u64) -> Result<LinkedFile, SourceFault> {
+    pub async fn open(link: &str, max_bytes: u64, reach: Reach) -> Result<LinkedFile, SourceFault> {
+        LinkedFile::within(Limits::of_a_file(max_bytes), link, reach).await
+    }
+
+    async fn within(limits: Limits, link: &str, reach: Reach) -> Result<LinkedFile, SourceFault> {
         let invalid = |place: &str, problem: &str, remedy: &'static str| {
             SourceFault::new(FaultKind::Invalid, place, problem, remedy)
         };
         let none = || invalid("a link", "it is no URL", "write it as https://HOST/PATH");
         let url = Url::parse(link).map_err(|_| none())?;
         let place = format!("{}{}", shown_origin(&url), url.path());
-        let permission = Permission::Origin(url.clone());
-        let exchange = Exchange::new(&url, permission, FILE, Limits::of_a_file(max_bytes), &place)?;
+        // It is no link that anybody else could follow, as one that leads elsewhere may be.
+        reach.allows(&url).map_err(|of_the_machine| {
+            let problem = format!("the link leads to {}, {of_the_machine}", shown_origin(&url));
+            invalid(&place, &problem, "name a link that anybody may follow")
+        })?;
+        let permission = Permission::File(url.clone(), reach);
+        let exchange = Exchange::new(&url, permission, FILE, limits, &place)?;
         let Answer { headers, end_is_marked, is_gzip, rest, .. } = exchange.page(&url, &place, "the link").await?;
         if is_gzip {
             return Err(invalid(&place, "the file comes compressed, unasked", "let its server give it as it is"));
@@ -115,6 +124,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::TryStreamExt;
 
     use super::super::scripted_server::{Answer as Scripted, ScriptedServer, answer, head, with_tls_provider};
@@ -123,8 +134,16 @@ mod tests {
     const MAX: u64 = 8;
 
     async fn read(server: &ScriptedServer, target: &str) -> Result<(Option<u64>, Vec<u8>), SourceFault> {
+        read_within(Limits::of_a_file(MAX), server, target).await
+    }
+
+    async fn read_within(
+        limits: Limits,
+        server: &ScriptedServer,
+        target: &str,
+    ) -> Result<(Option<u64>, Vec<u8>), SourceFault> {
         with_tls_provider();
-        let file = LinkedFile::open(&server.url(target), MAX).await?;
+        let file = LinkedFile::within(limits, &server.url(target), Reach::ThisMachine).await?;
         let length = file.length();
         let (pieces, trace) = file.pieces(MAX);
         match pieces.try_collect::<Vec<Bytes>>().await {
@@ -146,6 +165,8 @@ mod tests {
             "/gzip" => answer("200 OK", &["content-encoding: gzip".into()], "1234"),
             "/unmarked" => Scripted::Bytes(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n1234".to_vec()),
             "/half" => Scripted::Bytes(head("200 OK", &[], 8, "1234")),
+            "/stalls" => Scripted::Stall(head("200 OK", &[], 8, "1234")),
+            "/silent" => Scripted::Stall(Vec::new()),
             "/busy" => answer("503 Service Unavailable", &["retry-after: 0".into()], ""),
             _ => answer("404 Not Found", &[], ""),
         })
@@ -181,6 +202,38 @@ mod tests {
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.problem.contains(problem), "{fault}");
         }
-        assert!(LinkedFile::open("a.png", MAX).await.is_err_and(|fault| fault.kind == FaultKind::Invalid));
+        for (link, reach) in [("a.png", Reach::ThisMachine), ("http://169.254.169.254/", Reach::ThisMachine)] {
+            let fault = LinkedFile::open(link, MAX, reach).await.err().unwrap();
+            assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_on_this_machine_is_not_asked_for_where_only_others_may_be() {
+        with_tls_provider();
+        let server = server();
+        let by_name = server.url("/8").replace("127.0.0.1", "LOCALHOST");
+        for link in [server.url("/8"), by_name] {
+            let fault = LinkedFile::open(&link, MAX, Reach::Others).await.err().unwrap();
+            assert_eq!(fault.kind, FaultKind::Invalid, "{fault}");
+            assert!(fault.problem.contains("the machine that asks"), "{fault}");
+        }
+        assert_eq!(server.asked(), [], "nothing was asked");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_not_come_when_its_time_is_over_is_called_slow_and_not_large() {
+        let server = server();
+        let short = Limits { whole: Duration::from_millis(300), ..Limits::of_a_file(MAX) };
+        for target in ["/stalls", "/silent"] {
+            let fault = read_within(short, &server, target).await.unwrap_err();
+            assert_eq!(fault.kind, FaultKind::TooSlow, "{target}: {fault}");
+            assert!(!fault.remedy.contains("recipients"), "{fault}");
+        }
+        let mut slowly_taken = LinkedFile::open(&server.url("/8"), MAX, Reach::ThisMachine).await.unwrap();
+        slowly_taken.exchange.limits.whole = Duration::ZERO;
+        let (pieces, trace) = slowly_taken.pieces(MAX);
+        assert!(pieces.try_collect::<Vec<Bytes>>().await.is_err());
+        assert_eq!(trace.fault().map(|fault| fault.kind), Some(FaultKind::TooSlow));
     }
 }

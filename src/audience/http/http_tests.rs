@@ -370,7 +370,7 @@ fn silence_is_borne_so_long_and_no_longer() {
     let before = refused(read(Limits { ahead: 2, ..short }, "/half"), FaultKind::BrokenOff, &["nothing came"]);
     assert_eq!(before, ["1"]);
     let hurried = Limits { whole: Duration::ZERO, ..short };
-    refused(read(hurried, "/half"), FaultKind::TooLarge, &["longer than 0 seconds"]);
+    refused(read(hurried, "/half"), FaultKind::TooSlow, &["longer than 0 seconds"]);
 }
 
 #[test]

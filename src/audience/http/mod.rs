@@ -36,6 +36,7 @@ pub use self::file::LinkedFile;
 use self::json::{Pointers, pointer};
 use self::limits::Limits;
 use self::page::{Follow, Page, PageForm};
+pub use self::permission::Reach;
 use self::permission::{Permission, shown_origin};
 use self::waiting::wait;
 use super::materials::Materials;

@@ -1,5 +1,7 @@
 //! Where a source may go, and with which headers: those of a Secret go to the hosts that the Secret itself names.
 
+use std::net::IpAddr;
+
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{dns, header};
@@ -25,13 +27,27 @@ const OWN_HEADERS: [HeaderName; 9] = [
     header::ACCEPT_ENCODING,
 ];
 
+const LINK_LOCAL: &str = "a link-local address";
+const THIS_MACHINE: &str = "the machine that asks";
+
 /// What the requests of one source may do.
 #[derive(Debug)]
 pub enum Permission {
     /// Without headers: the URL that the broadcast names leads to the one server that is asked.
     Origin(Url),
+    /// Of a file at a link, without headers: the same, and its host by TLS, where a link without TLS leads to that.
+    File(Url, Reach),
     /// With the headers of a Secret: only the hosts that it names are asked.
     Hosts { secret: String, allowed: Vec<AllowedHost>, headers: HeaderMap },
+}
+
+/// How far a link of a file may lead. Whoever writes a broadcast may not read what the pod of a sender alone can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To other machines.
+    Others,
+    /// To this one as well.
+    ThisMachine,
 }
 
 /// A host of the list.
@@ -78,6 +94,14 @@ impl Permission {
         Ok(Permission::Hosts { secret: secret.to_owned(), allowed, headers })
     }
 
+    /// What is read of a list are people and their variables; a file is sent to them as it is.
+    pub fn reach(&self) -> Reach {
+        match self {
+            Permission::File(_, reach) => *reach,
+            Permission::Origin(_) | Permission::Hosts { .. } => Reach::ThisMachine,
+        }
+    }
+
     /// The headers for this URL, or why it may not be asked. `leading` says what led there.
     pub fn headers_for(&self, url: &Url, place: &str, leading: &str) -> Result<HeaderMap, SourceFault> {
         let to = shown_origin(url);
@@ -87,8 +111,8 @@ impl Permission {
             let problem = format!("{leading} leads to {to}, by another scheme than http or with a user in it");
             return refuse(problem, "name an http(s) URL without a user".to_owned());
         }
-        if literal_address(url).is_some_and(is_link_local) {
-            let problem = format!("{leading} leads to {to}, a link-local address");
+        if let Err(of_the_machine) = self.reach().allows(url) {
+            let problem = format!("{leading} leads to {to}, {of_the_machine}");
             return refuse(problem, "such addresses belong to the machine, not to a source".to_owned());
         }
         match self {
@@ -98,6 +122,11 @@ impl Permission {
                 let remedy = "name the final URL, or give headersSecretRef with both hosts in allowedHosts";
                 refuse(problem, remedy.to_owned())
             }
+            Permission::File(link, _) if url.origin() == link.origin() || is_upgrade(link, url) => Ok(HeaderMap::new()),
+            Permission::File(link, _) => refuse(
+                format!("{leading} leads to {to}, away from {}", shown_origin(link)),
+                "name the final URL".to_owned(),
+            ),
             Permission::Hosts { allowed, headers, .. } if allowed.iter().any(|host| host.allows(url)) => {
                 Ok(headers.clone())
             }
@@ -108,6 +137,25 @@ impl Permission {
                 let is_plain = url.scheme() == "http" && !is_loopback(url);
                 refuse(problem, format!("{remedy}{}", if is_plain { plain } else { "" }))
             }
+        }
+    }
+}
+
+impl Reach {
+    /// What is wrong with a URL that is too near, as far as the URL itself says it.
+    pub fn allows(self, url: &Url) -> Result<(), &'static str> {
+        match literal_address(url) {
+            Some(address) => self.allows_address(address),
+            None if self == Reach::Others && url.host_str() == Some("localhost") => Err(THIS_MACHINE),
+            None => Ok(()),
+        }
+    }
+
+    fn allows_address(self, address: IpAddr) -> Result<(), &'static str> {
+        match address {
+            address if is_link_local(address) => Err(LINK_LOCAL),
+            address if self == Reach::Others && is_of_this_machine(address) => Err(THIS_MACHINE),
+            _ => Ok(()),
         }
     }
 }
@@ -123,6 +171,11 @@ impl AllowedHost {
         let port = self.port.unwrap_or(if url.scheme() == "https" { 443 } else { 80 });
         host && way && url.port_or_known_default() == Some(port)
     }
+}
+
+/// Whether one URL leads to the host of another, and by TLS, as that one did not.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    from.scheme() == "http" && to.scheme() == "https" && from.host() == to.host()
 }
 
 fn allowed_hosts(list: &str) -> Result<Vec<AllowedHost>, &'static str> {
@@ -164,18 +217,24 @@ pub fn is_loopback(url: &Url) -> bool {
     url.host_str() == Some("localhost") || literal_address(url).is_some_and(|address| address.is_loopback())
 }
 
-fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
+fn literal_address(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Addresses behind which clouds keep the credentials of the machine: no source is there.
-fn is_link_local(address: std::net::IpAddr) -> bool {
+fn is_link_local(address: IpAddr) -> bool {
     /// The service of machines in EC2, by IPv6.
     const EC2: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {
-        std::net::IpAddr::V4(address) => address.is_link_local(),
-        std::net::IpAddr::V6(address) => address.is_unicast_link_local() || address == EC2,
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == EC2,
     }
+}
+
+/// Who connects to no address at all connects to this machine.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
 }
 
 /// Scheme, host and port of a URL, for messages: a path or query may hold a secret of whoever answered with it.
@@ -184,17 +243,18 @@ pub fn shown_origin(url: &Url) -> String {
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// Looks names up as the machine does, and gives no link-local address back.
-pub struct Names;
+/// Looks names up as the machine does, and gives no address back that is nearer than it may be.
+pub struct Names(pub Reach);
 
 impl dns::Resolve for Names {
     fn resolve(&self, name: dns::Name) -> dns::Resolving {
-        let host = name.as_str().to_owned();
+        let (host, reach) = (name.as_str().to_owned(), self.0);
         Box::pin(async move {
             let found: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
-            let allowed: Vec<_> = found.iter().copied().filter(|found| !is_link_local(found.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err("the name leads to a link-local address".into());
+            let too_near = found.iter().find_map(|found| reach.allows_address(found.ip()).err());
+            let allowed: Vec<_> = found.into_iter().filter(|found| reach.allows_address(found.ip()).is_ok()).collect();
+            if let Some(too_near) = too_near.filter(|_| allowed.is_empty()) {
+                return Err(format!("the name leads to {too_near}").into());
             }
             Ok(Box::new(allowed.into_iter()) as dns::Addrs)
         })

@@ -59,6 +59,19 @@ fn without_headers_only_the_server_of_the_url_is_asked() {
 }
 
 #[test]
+fn a_file_is_asked_for_by_tls_where_its_link_leads_to_that_on_the_same_host() {
+    let file = Permission::File(Url::parse("http://cdn.example/menu.png").unwrap(), Reach::Others);
+    for allowed in ["http://cdn.example/2.png", "https://cdn.example/menu.png"] {
+        assert!(may(&file, allowed), "{allowed}");
+    }
+    for refused in ["http://cdn.example:81/menu.png", "https://www.cdn.example/menu.png", "https://cdn.example.evil/"] {
+        assert!(!may(&file, refused), "{refused}");
+    }
+    let secure = Permission::File(Url::parse("https://cdn.example/menu.png").unwrap(), Reach::Others);
+    assert!(!may(&secure, "http://cdn.example/menu.png"));
+}
+
+#[test]
 fn link_local_addresses_are_never_asked_however_they_are_written() {
     for url in [
         "http://169.254.169.254/latest/meta-data",
@@ -77,9 +90,35 @@ fn link_local_addresses_are_never_asked_however_they_are_written() {
 #[tokio::test]
 async fn names_are_looked_up_and_link_local_answers_left_out() {
     use dns::Resolve;
-    let found = Names.resolve("localhost".parse().unwrap()).await.unwrap();
+    let found = Names(Reach::ThisMachine).resolve("localhost".parse().unwrap()).await.unwrap();
     assert!(found.into_iter().all(|address| address.ip().is_loopback()));
     // An address is a name that leads to itself.
-    let error = Names.resolve("169.254.169.254".parse().unwrap()).await.err().unwrap();
-    assert_eq!(error.to_string(), "the name leads to a link-local address");
+    let refused =
+        async |reach, name: &str| Names(reach).resolve(name.parse().unwrap()).await.err().unwrap().to_string();
+    for reach in [Reach::ThisMachine, Reach::Others] {
+        assert_eq!(refused(reach, "169.254.169.254").await, "the name leads to a link-local address");
+    }
+    for name in ["localhost", "127.0.0.9", "0.0.0.0"] {
+        assert_eq!(refused(Reach::Others, name).await, "the name leads to the machine that asks", "{name}");
+    }
+}
+
+#[test]
+fn a_file_on_the_machine_that_asks_is_not_asked_for_unless_it_may_be_however_it_is_written() {
+    for url in [
+        "http://127.0.0.1:8080/healthz",
+        "http://127.9.9.9/",
+        "http://2130706433/",
+        "http://localhost:9/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://0.0.0.0/",
+        "http://[::]/",
+    ] {
+        let url = Url::parse(url).unwrap();
+        let of = |reach| Permission::File(url.clone(), reach).headers_for(&url, "here", "a redirect");
+        let error = of(Reach::Others).unwrap_err().to_string();
+        assert!(error.contains(", the machine that asks;"), "{error}");
+        assert!(of(Reach::ThisMachine).is_ok(), "{url}");
+    }
 }

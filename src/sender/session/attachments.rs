@@ -31,7 +31,7 @@ impl<L: SenderLedger> Running<L> {
             return;
         };
         if let Outcome::Permanent { fault, .. } = &landing.outcome {
-            landing.outcome = Outcome::NotSent { fault: fault.clone() };
+            landing.outcome = Outcome::AttachmentGone { fault: fault.clone() };
         }
         self.uploads.renew(handle);
         if !self.uploads.are_ready() {

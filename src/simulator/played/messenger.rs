@@ -127,7 +127,7 @@ impl Play for Messenger {
     fn refuse_attachment(&self, lack: Lack, _: &str) -> Option<(String, Response)> {
         let error = match lack {
             Lack::NotFetched => NOT_FETCHED,
-            Lack::NotKept => NOT_FOUND,
+            Lack::NotKept | Lack::OtherKind => NOT_FOUND,
         };
         Some((format!("{}/{}", error.0, error.1), no_attachment(error)))
     }

@@ -9,6 +9,7 @@ mod slack;
 mod telegram;
 mod twilio;
 mod whatsapp;
+mod whatsapp_media;
 mod whatsapp_template;
 
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub enum Lack {
     NotFetched,
     /// It keeps nothing under this id.
     NotKept,
+    /// It keeps a file under this id that such a message does not take.
+    OtherKind,
 }
 
 /// How one provider takes requests and answers them.
@@ -109,6 +112,11 @@ pub trait Play: Sync {
     /// The answer to who wants an attachment kept under this id; `None` for any other request.
     fn keep(&self, _settings: &Settings, _request: &Posted<'_>, _id: &str) -> Option<Upload> {
         None
+    }
+
+    /// Whether an attachment of this kind may be what is kept under an id.
+    fn fits(&self, _kind: &str, _what: &str) -> bool {
+        true
     }
 
     /// The answer to a message whose attachment of this kind cannot be had, with its code for the record; `None` where it is

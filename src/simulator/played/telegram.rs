@@ -108,7 +108,7 @@ impl Play for Telegram {
 
     fn refuse_attachment(&self, lack: Lack, _: &str) -> Option<(String, Response)> {
         let refused = error(400, "Bad Request: wrong file identifier/HTTP URL specified", Value::Null);
-        (lack == Lack::NotKept).then(|| ("400/wrong file identifier".into(), refused))
+        (lack != Lack::NotFetched).then(|| ("400/wrong file identifier".into(), refused))
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {

@@ -4,13 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::whatsapp_template as template;
 use super::{
     Body, Call, Lack, Play, Played, Posted, Refusal, Response, RetryAfter, Settings, Upload, Used, graph, is_link,
 };
+use super::{whatsapp_media, whatsapp_template as template};
 use crate::provider::graph::errors::find;
 use crate::provider::whatsapp::errors::WHATSAPP_ERRORS;
-use crate::provider::whatsapp::media::all_kinds;
 use crate::simulator::multipart;
 use crate::simulator::telling::Telling;
 use crate::simulator::uploads::KEPT;
@@ -135,10 +134,19 @@ impl Play for WhatsApp {
         })
     }
 
+    fn fits(&self, kind: &str, what: &str) -> bool {
+        let media_type = what.split(',').next().unwrap_or_default();
+        whatsapp_media::message_type(media_type) == Some(kind)
+    }
+
     /// A link is fetched once the message is taken, so it is never refused for it.
     fn refuse_attachment(&self, lack: Lack, kind: &str) -> Option<(String, Response)> {
         let what = format!("Param {kind}['id'] is not a valid whatsapp business account media attachment ID");
-        (lack == Lack::NotKept).then(|| self.refuse(&Refusal::BadParameter(what)))
+        match lack {
+            Lack::NotFetched => None,
+            Lack::NotKept => Some(self.refuse(&Refusal::BadParameter(what))),
+            Lack::OtherKind => Some((UNUSABLE.to_string(), unusable())),
+        }
     }
 
     fn refuse(&self, refusal: &Refusal) -> (String, Response) {
@@ -170,17 +178,23 @@ fn file(request: &Posted<'_>) -> Result<String, Response> {
     let Some((file, name)) = field("file").and_then(|file| Some((file, file.file_name?))) else {
         return Err(bad("The parameter file is required."));
     };
-    let kind = all_kinds().find(|kind| Some(kind.media_type) == file.content_type);
-    let Some(kind) = kind.filter(|kind| field("type").is_some_and(|told| told.content == kind.media_type.as_bytes()))
-    else {
-        let known: Vec<&str> = all_kinds().map(|kind| kind.media_type).collect();
-        return Err(bad(&format!("Param file must be a file with one of the following types: {}.", known.join(", "))));
+    let is_told = |media_type: &&str| field("type").is_some_and(|told| told.content == media_type.as_bytes());
+    let media_type = file.content_type.filter(is_told).unwrap_or_default();
+    let Some(message_type) = whatsapp_media::message_type(media_type) else {
+        return Err(bad(&whatsapp_media::not_taken()));
     };
     match file.content.len() {
         0 => Err(bad("The parameter file is required.")),
-        length if length as u64 > kind.max_bytes => Err(error(131_053, None, "(#131053) Media upload error")),
-        length => Ok(format!("{},{length},{name}", kind.media_type)),
+        length if length > whatsapp_media::max_bytes(message_type) => Err(unusable()),
+        length => Ok(format!("{media_type},{length},{name}")),
     }
+}
+
+/// The code for a file that is of no use.
+const UNUSABLE: i64 = 131_053;
+
+fn unusable() -> Response {
+    error(UNUSABLE, None, "(#131053) Media upload error")
 }
 
 /// With the statuses that Meta's table prints.
