@@ -11,7 +11,8 @@ use super::manifest::{Document, Manifest};
 use super::manifest_data::Data;
 use super::manifest_document::FieldLines;
 use super::manifest_fault::Place;
-use crate::api::{Audience, BroadcastMessage, MessageChannel};
+use crate::api::channel::{ChannelMember, TELEGRAM_BOT_TOKEN, TWILIO_AUTH_TOKEN};
+use crate::api::{Audience, BroadcastMessage, MessageChannel, MessageChannelSpec};
 use crate::audience::{MaterialError, MaterialKind, Materials, Source};
 use crate::content::{ContentError, MessageTemplate};
 use crate::ledger::declaration::{AccountKey, Declaration, Undeclarable};
@@ -208,10 +209,18 @@ impl Credentials for ManifestCredentials<'_> {
         let spec = &self.channel.object.spec;
         let secret = spec.credentials_secret_ref.as_ref().map(|secret| secret.name.as_str());
         let is_missing = |secret| self.manifest.is_not_needed(&self.channel.name.namespace, secret);
-        let stands_in = found.is_none()
-            && secret.is_some_and(is_missing)
-            && spec.required_secret_keys().iter().any(|required| required == key);
-        Ok(found.or_else(|| stands_in.then(|| SecretString::from(UNSENT))))
+        let stands_in = found.is_none() && secret.is_some_and(is_missing);
+        Ok(found.or_else(|| unsent(spec, key).filter(|_| stands_in).map(SecretString::from)))
+    }
+}
+
+/// What stands for this key, in the form that the provider's own have; `None` for one that a channel can do without.
+fn unsent(spec: &MessageChannelSpec, key: &str) -> Option<String> {
+    match spec.member()? {
+        ChannelMember::Telegram(bot) if key == TELEGRAM_BOT_TOKEN => Some(format!("{}:unsent", bot.bot_id)),
+        // Either kind of credentials will do, so neither is required.
+        ChannelMember::Twilio(_) if key == TWILIO_AUTH_TOKEN => Some(UNSENT.to_owned()),
+        _ => spec.required_secret_keys().iter().any(|required| required == key).then(|| UNSENT.to_owned()),
     }
 }
 

@@ -170,6 +170,30 @@ fn a_preview_needs_no_secret_but_those_that_are_read() {
 }
 
 #[test]
+fn a_channel_of_any_provider_is_previewed_without_its_secret() {
+    let stage = Stage::open(&[]);
+    let channels = [
+        ("messenger: {pageID: \"1029\"}", "1"),
+        ("whatsapp: {phoneNumberID: \"1065\"}", "+15005550001"),
+        ("telegram: {botID: \"123\"}", "1"),
+        ("slack: {teamID: T0123}", "C01"),
+        ("twilio: {accountSID: AC0123456789abcdef0123456789abcdef, from: \"+15005550006\"}", "+15005550001"),
+        ("http: {url: \"https://a.example/send?key={{ secret.key }}\", signing: StandardWebhooks}", "1"),
+    ];
+    for (channel, recipient) in channels {
+        let spec = format!("  {channel}\n  credentialsSecretRef: {{name: absent}}\n  rate: {{messages: 1}}\n");
+        let channel =
+            format!("apiVersion: herald.dev/v1alpha1\nkind: MessageChannel\nmetadata: {{name: page}}\nspec:\n{spec}");
+        let sale = broadcast(
+            "sale",
+            &format!("  audience: {{recipients: [{{id: \"{recipient}\"}}]}}\n  content: {{text: Hi}}\n"),
+        );
+        stage.write("run.yaml", format!("{channel}---\n{sale}"));
+        assert!(preview(&stage, &[]).exits(0).stdout.starts_with("sale: 1 recipient"), "{channel}");
+    }
+}
+
+#[test]
 fn each_shell_has_a_script_and_kubectl_its_candidates() {
     let stage = Stage::open(&[]);
     for shell in ["bash", "zsh", "fish"] {

@@ -363,10 +363,11 @@ fn silence_is_borne_so_long_and_no_longer() {
         "/dumb" => Answer::Stall(Vec::new()),
         _ => Answer::Stall(head("200 OK", &[kind("text/csv")], 1_000, "id\n1\n")),
     });
-    let short = Limits { silence: Duration::from_millis(50), attempts: 2, ..limits() };
+    // Longer than a busy machine takes for an answer.
+    let short = Limits { silence: Duration::from_millis(500), attempts: 2, ..limits() };
     let read = |limits: Limits, target: &str| read_within(limits, &source(server.url(target)), &Secrets::default());
-    refused(read(short, "/dumb"), FaultKind::Unreachable, &["no answer within 0.05 seconds, 2 times in a row"]);
-    refused(read(short, "/half"), FaultKind::Unreachable, &["nothing came for 0.05 seconds, 2 times in a row"]);
+    refused(read(short, "/dumb"), FaultKind::Unreachable, &["no answer within 0.5 seconds, 2 times in a row"]);
+    refused(read(short, "/half"), FaultKind::Unreachable, &["nothing came for 0.5 seconds, 2 times in a row"]);
     let before = refused(read(Limits { ahead: 2, ..short }, "/half"), FaultKind::BrokenOff, &["nothing came"]);
     assert_eq!(before, ["1"]);
     let hurried = Limits { whole: Duration::ZERO, ..short };
