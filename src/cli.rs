@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use herald::controller::{self, OperatorOptions};
 use herald::ledger::wire::RemoteLedger;
-use herald::local::{self, ContactsOptions, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
+use herald::local::{self, ContactsOptions, Namespace, PreviewOptions, ReportOptions, ResultsOptions, RunOptions};
 use herald::receiver::{self, ReceiverOptions};
 use herald::sender::{SenderOptions, SenderProcess};
 use herald::simulator::{self, SimulatorOptions};
@@ -74,7 +74,9 @@ impl Command {
         let stop = stop_signal()?;
         match self {
             Command::Run(options) => Ok(ExitCode::from(local::run(options, stop).await.exit_code())),
-            Command::Preview(options) => Ok(ExitCode::from(local::preview(&options, None, stop).await.exit_code())),
+            Command::Preview(options) => {
+                Ok(ExitCode::from(local::preview(&options, Namespace::default(), stop).await.exit_code()))
+            }
             Command::Results(options) => {
                 local::results::write(options).await?;
                 Ok(ExitCode::SUCCESS)

@@ -23,7 +23,7 @@ use crate::audience::MaterialKind;
 use crate::ledger::AccountKey;
 use crate::sender::token::TokenError;
 
-/// The namespace of a document that names none.
+/// The namespace of a document that names none, where nobody says another.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// An object's namespace and name.
@@ -39,18 +39,34 @@ impl fmt::Display for ObjectName {
     }
 }
 
+/// Where documents are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// That of those that name none; one that names another is refused.
+    pub only: Option<String>,
+    /// That of those that name none, where all others may be. `None`: [`DEFAULT_NAMESPACE`].
+    pub usual: Option<String>,
+}
+
+impl Namespace {
+    const ANY: Namespace = Namespace { only: None, usual: None };
+
+    fn of_unnamed(&self) -> &str {
+        self.only.as_deref().or(self.usual.as_deref()).unwrap_or(DEFAULT_NAMESPACE)
+    }
+}
+
 /// What documents are read for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purpose {
-    /// The namespace of documents that name none; one that names another is refused. `None`: [`DEFAULT_NAMESPACE`], and any.
-    pub namespace: Option<String>,
+    pub namespace: Namespace,
     /// Messages are sent, endpoints told and databases written: the Secrets for that have to be there. For a look at what would
     /// be sent only those that are given are looked at.
     pub sends: bool,
 }
 
 impl Purpose {
-    pub const RUN: Purpose = Purpose { namespace: None, sends: true };
+    pub const RUN: Purpose = Purpose { namespace: Namespace::ANY, sends: true };
 }
 
 /// An admitted document: defaults are filled in, the namespace is set.
@@ -219,7 +235,7 @@ impl Manifest {
 
 struct Loader {
     /// Of documents that name none; one that names another is refused.
-    namespace: Option<String>,
+    namespace: Namespace,
     admission: Admission,
     manifest: Manifest,
     /// Where each kind and name was first seen.
@@ -251,9 +267,9 @@ impl Loader {
         if !["BroadcastMessage", "MessageChannel", "ConfigMap", "Secret"].contains(&kind.as_str()) {
             return self.faults.push(ManifestFault::UnknownKind { place: raw.lines.of("kind"), found: unknown(&raw) });
         }
-        let name = settle_name(&mut raw.value, self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
+        let name = settle_name(&mut raw.value, self.namespace.of_unnamed());
         let object = format!("{kind} {name}");
-        if let Some(asked) = self.namespace.as_ref().filter(|asked| **asked != name.namespace) {
+        if let Some(asked) = self.namespace.only.as_ref().filter(|asked| **asked != name.namespace) {
             let found = &name.namespace;
             let violation = format!(
                 "metadata.namespace: Invalid value: {found:?}: -n says {asked}; leave it out of the document, or give -n {found}"

@@ -60,6 +60,7 @@ mod transports;
 pub mod verdict;
 
 pub use contacts::ContactsOptions;
+pub use manifest::Namespace;
 pub use options::RunOptions;
 pub use preview::{PreviewOptions, preview};
 pub use report::ReportOptions;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::documents;
 use super::interruption::{nothing_sent, unless_interrupted};
-use super::manifest::Purpose;
+use super::manifest::{Namespace, Purpose};
 use super::options::{DocumentOptions, Output};
 use super::order::Order;
 use super::refusal::{Refusal, refuse};
@@ -42,8 +42,8 @@ pub struct PreviewOptions {
     pub output: Output,
 }
 
-/// Shows them and returns how it ended. Documents without a namespace are in this one, if any is said.
-pub async fn preview(options: &PreviewOptions, namespace: Option<String>, stop: watch::Receiver<bool>) -> Verdict {
+/// Shows them and returns how it ended.
+pub async fn preview(options: &PreviewOptions, namespace: Namespace, stop: watch::Receiver<bool>) -> Verdict {
     match try_preview(options, namespace, &stop).await {
         Ok(verdict) => verdict,
         Err(Refusal(message)) => {
@@ -55,7 +55,7 @@ pub async fn preview(options: &PreviewOptions, namespace: Option<String>, stop: 
 
 async fn try_preview(
     options: &PreviewOptions,
-    namespace: Option<String>,
+    namespace: Namespace,
     stop: &watch::Receiver<bool>,
 ) -> Result<Verdict, Refusal> {
     // On a thread of its own: a pipe may keep it waiting for ever.

@@ -18,6 +18,37 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the API server may take to be connected to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+fn unusable(error: impl std::fmt::Display) -> PluginError {
+    PluginError::Configuration(error.to_string())
+}
+
+async fn config(target: &Target) -> Result<Config, PluginError> {
+    let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
+    match (&target.kubeconfig, &target.context) {
+        (Some(path), _) => {
+            let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)
+        }
+        (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(unusable),
+        // In a pod there may be no kubeconfig.
+        (None, None) => Config::infer().await.map_err(unusable),
+    }
+}
+
+/// The namespace of what names none, as the kubeconfig has it: `None` where nobody asks for a kubeconfig and there is none, since
+/// a look at documents needs no cluster.
+///
+/// # Errors
+/// The kubeconfig or context that is asked for cannot be used.
+pub async fn usual_namespace(target: &Target) -> Result<Option<String>, PluginError> {
+    let is_asked_for = target.kubeconfig.is_some() || target.context.is_some();
+    match config(target).await {
+        Ok(config) => Ok(Some(config.default_namespace)),
+        Err(error) if is_asked_for => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// A cluster, and the namespace in it that is meant.
 pub struct Cluster {
     pub client: Client,
@@ -26,22 +57,12 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn connect(target: &Target) -> Result<Cluster, PluginError> {
-        let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-        let unusable = |error: &dyn std::fmt::Display| PluginError::Configuration(error.to_string());
-        let mut config = match (&target.kubeconfig, &target.context) {
-            (Some(path), _) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?
-            }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error))?,
-            // In a pod there may be no kubeconfig.
-            (None, None) => Config::infer().await.map_err(|error| unusable(&error))?,
-        };
+        let mut config = config(target).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // A repeated request to create would be told that its own object is in the way.
         config.default_retry = false;
         let namespace = target.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let client = Client::try_from(config).map_err(unusable)?;
         Ok(Cluster { client, namespace })
     }
 

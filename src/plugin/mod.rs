@@ -43,7 +43,7 @@ pub use options::Cli;
 
 use tokio::sync::watch;
 
-use crate::local::{self, PreviewOptions};
+use crate::local::{self, Namespace, PreviewOptions};
 use cluster::Cluster;
 use options::Command;
 use wish::Wish;
@@ -63,7 +63,9 @@ pub async fn run(cli: Cli) -> Result<u8, PluginError> {
             let options = PreviewOptions { documents: options.documents.clone(), output: options.output };
             // ^C ends the process: nothing is kept that had to be put in order.
             let (_never, stop) = watch::channel(false);
-            return Ok(local::preview(&options, cli.target.namespace, stop).await.exit_code());
+            let usual = cluster::usual_namespace(&cli.target).await?;
+            let namespace = Namespace { only: cli.target.namespace, usual };
+            return Ok(local::preview(&options, namespace, stop).await.exit_code());
         }
         _ => with_cluster(cli).await?,
     }

@@ -40,6 +40,10 @@ fn asked() -> (BTreeSet<String>, BTreeSet<String>) {
         if entry["responseStatus"]["code"] == 403 && message.contains(OPERATOR) {
             refused.insert(right.clone());
         }
+        // What a server-side apply makes takes the right to create as well ("Server-Side Apply", documentation of Kubernetes).
+        if entry["verb"] == "patch" && entry["responseStatus"]["code"] == 201 {
+            asked.insert(right.replacen("patch", "create", 1));
+        }
         asked.insert(right);
     }
     (asked, refused)

@@ -149,6 +149,27 @@ fn documents_without_a_namespace_are_in_the_one_that_is_asked_for() {
     ]);
 }
 
+#[test]
+fn documents_without_a_namespace_are_in_the_one_of_the_kubeconfig_and_others_where_they_say() {
+    let stage = Stage::open(&[]);
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: one\n\
+                      clusters: [{name: one, cluster: {server: \"http://127.0.0.1:9\"}}]\nusers: [{name: one, user: {}}]\n\
+                      contexts: [{name: one, context: {cluster: one, user: one, namespace: marketing}}]\n";
+    stage.write("kubeconfig", kubeconfig);
+    let asked = ["-f", "run.yaml", "-o", "json", "--kubeconfig", "kubeconfig"];
+    stage.documents(100, &[small("sale")]);
+    assert_eq!(plugin(&stage, &asked).exits(0).json()[0]["namespace"], "marketing");
+    assert_eq!(plugin(&stage, &asked[..4]).exits(0).json()[0]["namespace"], "default", "there is no kubeconfig");
+    stage.write(
+        "run.yaml",
+        std::fs::read_to_string(stage.path("run.yaml"))
+            .unwrap()
+            .replace("metadata: {name: ", "metadata: {namespace: sales, name: "),
+    );
+    assert_eq!(plugin(&stage, &asked).exits(0).json()[0]["namespace"], "sales");
+    plugin(&stage, &["-f", "run.yaml", "--kubeconfig", "absent"]).exits(1).says(&["absent"]);
+}
+
 /// No provider is asked for anything, so a token that is not there yet hides nothing.
 #[test]
 fn a_preview_needs_no_secret_but_those_that_are_read() {
