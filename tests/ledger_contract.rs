@@ -453,7 +453,7 @@ macro_rules! contract {
                     what_is_gone_or_about_to_end_is_uploaded_anew
                     no_more_attachments_are_told_than_a_message_has
                     an_upload_is_one_senders_while_that_one_says_so_and_then_the_next_ones
-                    an_upload_that_is_given_up_is_the_next_senders_at_once
+                    an_upload_that_is_given_up_is_so_for_all_who_ask_within_a_while
                     a_clock_set_back_keeps_nobody_from_an_upload
                     an_upload_of_two_who_ask_at_once_is_one_senders
                 }

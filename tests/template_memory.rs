@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use herald::content::{MAX_OUTPUT_BYTES, RenderError, Template};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What all the texts together may add to the memory of this process at its peak. One may take some 3 MiB by its fuel; each of
+/// What all the texts together may add to the memory of this process at its peak. One may take some 2 MiB by its fuel; each of
 /// them would take a gigabyte and more if nothing stopped it.
 const MOST_GROWTH_KIB: u64 = 64 * 1024;
 /// So much more address space there is: a text that is not stopped ends this test, and not the machine.
@@ -71,6 +71,10 @@ fn what_would_take_much_memory_ends_in_the_error_of_its_limit() {
         format!("{{% set s = a * 400000 %}}{{{{ [{}] | join }}}}", often("s,", 200)),
         format!("{{% set s = a * 400000 %}}{{{{ [{}] | tojson }}}}", often("s,", 200)),
         format!("{{% set s = a * 400000 %}}{{% set t %}}{{{{ [{}] }}}}{{% endset %}}", often("s,", 200)),
+        format!(
+            "{{% set s = a * 200000 %}}{{% for i in range(9000) %}}{{% if [{}] | sort %}}{{% endif %}}{{% endfor %}}",
+            often("s,", 200)
+        ),
         format!("{sixteen}{{% macro m(n) %}}{}{{% endmacro %}}{{{{ m(1) | length }}}}", often("{{ s * 100000 }}", 100)),
     ];
     // Lists that cost nothing to make, and have no end as text.
@@ -82,6 +86,10 @@ fn what_would_take_much_memory_ends_in_the_error_of_its_limit() {
         format!("{{% set s = [a] %}}{}{{{{ s | tojson }}}}", often("{% set s = [s, s] %}", 40)),
         format!("{{% set s = [a] %}}{}{{{{ s | join }}}}", often("{% set s = s + s %}", 40)),
         format!("{{% set s = [a] %}}{}{{{{ s == s }}}}", often("{% set s = {'x': s, 'y': s} %}", 40)),
+        "{% set r = range %}{{ (r(9) * 11000000) ~ '' }}".to_owned(),
+        "{% macro m(x) %}{% endmacro %}{{ (m.arguments * 100000000) ~ '' }}".to_owned(),
+        format!("{{% set d = dict %}}{{% set s = 'x' %}}{}{{{{ s ~ '' }}}}", often("{% set s = d(a=s, b=s) %}", 40)),
+        "{% set ns = namespace(s='x') %}{% set d = dict %}{% for i in range(9000) %}{% set ns.s = d(a=ns.s) %}{% endfor %}{{ ns.s ~ '' }}".to_owned(),
         "{{ [a] | map('indent', 2000000000) | list | length }}".to_owned(),
         "{{ a | indent(2000000000) }}".to_owned(),
         "{{ [a] | chain([a]) | pprint }}".to_owned(),
@@ -95,8 +103,13 @@ fn what_would_take_much_memory_ends_in_the_error_of_its_limit() {
     }
     for text in &lists {
         let error = error(text);
-        let words =
-            ["a list in the place of a text", "map takes an attribute", "unknown filter", "indented by at most"];
+        let words = [
+            "a list in the place of a text",
+            "map takes an attribute",
+            "unknown filter",
+            "indented by at most",
+            "a function in the place of a value",
+        ];
         assert!(words.iter().any(|words| error.contains(words)), "{text}: {error}");
     }
     // Longer than any text may be, though it takes little.

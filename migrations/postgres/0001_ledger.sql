@@ -329,11 +329,11 @@ CREATE TABLE kept_attachment (
     PRIMARY KEY (account_id, attachment)
 );
 
--- What a sender is uploading, so that no other one does.
+-- What a sender is uploading, so that no other one does; or has given up, so that others do not go through it again.
 CREATE TABLE attachment_upload (
     account_id BIGINT NOT NULL,
     attachment TEXT NOT NULL,
-    holder TEXT NOT NULL,
+    holder TEXT,                        -- NULL: given up
     ends_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, attachment)
 );

@@ -17,9 +17,9 @@ pub const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// The work one rendering may take: one unit an instruction and one for each 64 bytes made. The longest output needs
-/// about 1,000 units and a template of the longest size without loops some 20,000; 50,000 units end a runaway loop
-/// within some milliseconds and bound the memory it can take to about 3 MiB.
-pub(super) const FUEL: u64 = 50_000;
+/// about 1,000 units and a template of the longest size without loops some 20,000; 30,000 units end a runaway loop
+/// within some milliseconds and bound the memory it can take to about 2 MiB.
+pub(super) const FUEL: u64 = 30_000;
 
 /// How deep macros may call each other. Each level takes stack; texts need two or three.
 const RECURSION: usize = 50;

@@ -18,6 +18,8 @@ use super::list_text;
 
 /// More decimals than any currency has.
 const MAX_DECIMALS: usize = 12;
+/// The longest format, separator or ending, in bytes: it is repeated, or filled in, before the result is paid for.
+const MAX_ARGUMENT: usize = 200;
 /// The longest number that is read, in characters.
 const MAX_NUMBER: usize = 40;
 
@@ -48,6 +50,9 @@ where
     let Some(value) = placed.or(named).filter(|value| !value.is_undefined() && !value.is_none()) else {
         return Ok(None);
     };
+    if value.as_str().is_some_and(|text| text.len() > MAX_ARGUMENT) {
+        return Err(argument(format_args!("{name} has more than {MAX_ARGUMENT} bytes")));
+    }
     let kind = value.kind();
     T::try_from(value).map(Some).map_err(|_| argument(format_args!("{name} cannot be a {kind} like that")))
 }

@@ -31,6 +31,12 @@ fn lists_serve_to_look_up_to_search_to_loop_over_and_to_join() {
         ),
         ("{% for key, value in {'x': a} | items %}{{ key ~ value }}{% endfor %}", "xAna"),
         ("{% for row in ['a', 'b', 'c'] | batch(2) %}{{ row | join }};{% endfor %}", "ab;c;"),
+        (
+            "{% for k, v in {'x': a, 'y': a} | items %}{% if loop.index > 1 %}&{% endif %}{{ k ~ loop.index0 }}{% endfor %}",
+            "x0&y1",
+        ),
+        ("{% for row in [['a'], ['b']] %}{{ loop.previtem | default(['-']) | join }}{% endfor %}", "-a"),
+        ("{% for x in ['b', 'a'] | sort %}{{ x ~ loop.cycle('.', '!') }}{% endfor %}{{ [3, 1] | max }}", "a.b!3"),
         ("{% for row in [['a', 'b'], ['c']] %}{{ row | join }};{% endfor %}", "ab;c;"),
         ("{% set n = namespace(found=false) %}{% set n.found = a %}{{ n.found ~ '!' }}", "Ana!"),
         ("{% macro hi(name) %}Hi {{ name }}{% endmacro %}{{ hi(a) ~ '!' }}", "Hi Ana!"),
@@ -59,10 +65,17 @@ fn the_attachments_of_a_request_are_a_list_of_maps() {
         "{{ attachments | selectattr('type', 'equalto', 'Image') | list | length }}",
         "{% for one in attachments %}{{ one.type ~ one.url }}{% endfor %}",
         "{{ vars }}{{ secret['a'] | default('') }}",
+        "{{ {'to': id, 'text': text, 'media': attachments, 'vars': vars, 'first': attachments[0]} | tojson }}",
+        "{% for k, v in vars | items %}{% if loop.index > 1 %}&{% endif %}{{ k ~ v }}{% endfor %}",
     ] {
         assert_eq!(compile(text), Ok(()), "{text}");
     }
-    for text in ["{{ attachments ~ '' }}", "{{ vars | upper }}", "{{ [vars, vars] }}", "{{ attachments[0] ~ '' }}"] {
+    for text in [
+        "{{ attachments ~ '' }}",
+        "{{ vars | upper }}",
+        "{% set s = [vars, vars] %}{{ [s] }}",
+        "{{ attachments[0] ~ '' }}",
+    ] {
         let error = compile(text).unwrap_err().to_string();
         assert!(error.contains(LIST_AS_TEXT), "{text}: {error}");
     }
@@ -120,6 +133,7 @@ fn what_is_refused_is_named_by_its_place_with_the_remedy() {
             "{{ a[:1] }}",
             "line 1, column 4: a slice, which would be [] for who lacks the variable; write {{ name | truncate",
         ),
+        ("{% set r = range %}{{ r(9) }}", "line 1, column 12: a function in the place of a value; call it by its name"),
         ("{{ debug() }}", "line 1, column 4: debug shows all that is known of a recipient; look at"),
         ("{{ range(*[1]) }}", "line 1, column 11: a list in the place of arguments; write them one by one"),
         ("{{ [a] | pprint }}", "line 1, column 10: unknown filter; use a filter there is"),
@@ -165,6 +179,38 @@ fn a_missing_variable_is_missed_by_every_operator_and_filter() {
     }
     for text in ["{{ b + 1 }}", "{{ b.c }}", "{{ b | split(',') | first }}", "{{ b | list }}"] {
         assert!(matches!(render(text), Err(RenderError::Failed(_))), "{text}");
+    }
+}
+
+#[test]
+fn a_function_or_macro_is_called_by_its_name_and_is_no_value() {
+    for text in [
+        "{% set r = range %}{{ (r(9) * 11000000) ~ '' }}",
+        "{{ {'r': range}.r(9) ~ '' }}",
+        "{{ (range if true)(9) }}",
+        "{{ [dict] | first }}",
+        "{% macro m(x) %}{% endmacro %}{{ (m.arguments * 100000000) ~ '' }}",
+        "{{ (m.arguments * 100000000) ~ '' }}{% macro m(x) %}{% endmacro %}",
+        "{% macro m() %}{% set c = caller %}{{ c() }}{% endmacro %}{% call m() %}{% endcall %}",
+        "{% set d = debug %}{{ d() }}",
+        "{% for x in [1] %}{{ loop ~ '' }}{% endfor %}",
+    ] {
+        let error = refused(text).to_string();
+        assert!(error.contains("a function in the place of a value; call it by its name"), "{text}: {error}");
+    }
+    let tree = "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}";
+    assert!(refused(tree).to_string().contains("a loop that calls itself; write one loop within the other"));
+    for text in ["{% if a is lower %}x{% endif %}", "{% if a is upper %}x{% endif %}"] {
+        assert!(refused(text).to_string().contains("unknown test; compare with the filter"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_filled_in_again_and_again_is_short() {
+    let long = "x".repeat(201);
+    for filter in [format!("date('{long}')"), format!("number(0, '{long}')"), format!("truncate(9, '{long}')")] {
+        let error = refused(&format!("{{{{ a | {filter} }}}}")).to_string();
+        assert!(error.contains("has more than 200 bytes; check the values between the brackets"), "{error}");
     }
 }
 

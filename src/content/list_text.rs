@@ -14,8 +14,18 @@ const BYTES_A_UNIT: usize = 64;
 /// The most blanks a level of JSON is indented by.
 const MAX_INDENT: usize = 8;
 
+type OfList = fn(&State<'_, '_>, Value, Kwargs) -> Result<Value, Error>;
+
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("join", join);
+    let read_whole: [(&str, OfList); 4] =
+        [("max", filters::max), ("min", filters::min), ("sort", filters::sort), ("unique", filters::unique)];
+    for (name, filter) in read_whole {
+        environment.add_filter(name, move |state: &State<'_, '_>, list: Value, names: Kwargs| {
+            weigh(state, &list)?;
+            filter(state, list, names)
+        });
+    }
     environment.add_filter("tojson", tojson);
 }
 
@@ -28,6 +38,16 @@ pub(super) fn afford(state: &State<'_, '_>, value: &Value) -> Result<(), Error> 
     let Some((_, units)) = state.fuel_levels() else { return Ok(()) };
     let mut room = usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(BYTES_A_UNIT);
     spend(value, &mut room)
+}
+
+/// The same of a list whose texts are read to put them in order: what they hold is paid for.
+fn weigh(state: &State<'_, '_>, list: &Value) -> Result<(), Error> {
+    afford(state, list)?;
+    let bytes: usize = match is_list(list) {
+        true => list.try_iter()?.map(|item| item.as_str().map_or(0, str::len)).sum(),
+        false => 0,
+    };
+    state.consume_fuel((bytes / BYTES_A_UNIT) as u64)
 }
 
 fn is_list(value: &Value) -> bool {

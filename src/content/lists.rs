@@ -55,6 +55,9 @@ const OF_ANY_KIND: [&str; 15] = [
     "undefined",
 ];
 
+/// What the engine gives a text beside its values.
+const FUNCTIONS: [&str; 6] = ["caller", "debug", "dict", "loop", "namespace", "range"];
+
 const NO_TEXT: &str = "a list in the place of a text";
 const JOIN: &str = "join it first, as in {{ list | join(', ') }}, or take one of it, as in {{ list | first }}";
 
@@ -73,13 +76,26 @@ pub(super) struct Lists<'a> {
     read: BTreeSet<&'a str>,
     /// What the text gives a value itself.
     own: BTreeSet<&'a str>,
+    /// What the loops of the text go over, at most.
+    loops: usize,
+    /// What its macros are called.
+    macros: BTreeSet<&'a str>,
+    given: Given,
     /// Whether a name has become deeper.
     is_deeper: bool,
 }
 
 impl<'a> Lists<'a> {
     pub fn new(given: Given) -> Lists<'a> {
-        Lists { names: given.iter().copied().collect(), read: BTreeSet::new(), own: BTreeSet::new(), is_deeper: false }
+        Lists {
+            names: given.iter().copied().collect(),
+            read: BTreeSet::new(),
+            own: BTreeSet::new(),
+            loops: 0,
+            macros: BTreeSet::new(),
+            given,
+            is_deeper: false,
+        }
     }
 
     /// The names that stand for values and get none in the text itself. Ends: each round but the last makes a name deeper, and none gets deeper than [`MAX_DEPTH`].
@@ -104,7 +120,8 @@ impl<'a> Lists<'a> {
             Stmt::EmitRaw(_) => Ok(()),
             Stmt::ForLoop(each) => {
                 let of = self.depth(&each.iter)?;
-                self.name("loop", of.max(1));
+                self.is_deeper |= of > self.loops;
+                self.loops = self.loops.max(of);
                 self.assign(&each.target, of.saturating_sub(1))?;
                 if let Some(condition) = &each.filter_expr {
                     self.depth(condition)?;
@@ -156,7 +173,9 @@ impl<'a> Lists<'a> {
     /// What a macro is called with are texts.
     fn declare(&mut self, declared: &Macro<'a>) -> Result<(), Misuse> {
         declared.defaults.iter().try_for_each(|default| self.text(default))?;
-        self.own.extend([declared.name, "caller"]);
+        self.own.insert(declared.name);
+        // It may be used before it is declared.
+        self.is_deeper |= self.macros.insert(declared.name);
         declared.args.iter().try_for_each(|argument| self.assign(argument, 0))?;
         self.statements(&declared.body)
     }
@@ -208,6 +227,12 @@ impl<'a> Lists<'a> {
 
     fn depth(&mut self, expression: &Expr<'a>) -> Depth {
         match expression {
+            // By another name, or by its members, it could do unseen what it is refused by its own.
+            Expr::Var(name) if FUNCTIONS.contains(&name.id) || self.macros.contains(name.id) => Err(Misuse {
+                span: name.span(),
+                problem: "a function in the place of a value",
+                remedy: "call it by its name, as in {{ range(3) | join(', ') }}",
+            }),
             Expr::Var(name) => {
                 self.read.insert(name.id);
                 Ok(self.names.get(name.id).copied().unwrap_or(0))
@@ -244,7 +269,11 @@ impl<'a> Lists<'a> {
             }
             Expr::Filter(filter) => self.filter(filter),
             Expr::Test(test) => self.test(test),
-            Expr::GetAttr(attribute) => Ok(self.depth(&attribute.expr)?.saturating_sub(1)),
+            Expr::GetAttr(attribute) => match (is_loop(&attribute.expr), attribute.name) {
+                (true, "previtem" | "nextitem") => Ok(self.loops.saturating_sub(1)),
+                (true, _) => Ok(0),
+                (false, _) => Ok(self.depth(&attribute.expr)?.saturating_sub(1)),
+            },
             Expr::GetItem(item) => {
                 self.text(&item.subscript_expr)?;
                 Ok(self.depth(&item.expr)?.saturating_sub(1))
@@ -268,10 +297,21 @@ impl<'a> Lists<'a> {
         for item in items {
             match item {
                 Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => deepest = self.depth(item)?.max(deepest),
+                // What a text is given holds nothing of the text's own.
+                item if self.is_given(item) => deepest = self.depth(item)?.max(deepest),
                 _ => self.text(item)?,
             }
         }
         Ok(deepest + 1)
+    }
+
+    fn is_given(&self, expression: &Expr<'a>) -> bool {
+        match expression {
+            Expr::Var(name) => self.given.iter().any(|(given, _)| *given == name.id) && !self.own.contains(name.id),
+            Expr::GetAttr(attribute) => self.is_given(&attribute.expr),
+            Expr::GetItem(item) => self.is_given(&item.expr),
+            _ => false,
+        }
     }
 
     fn search(&mut self, wanted: &Expr<'a>, list: &Expr<'a>) -> Depth {
@@ -346,6 +386,14 @@ impl<'a> Lists<'a> {
 
     fn test(&mut self, test: &Spanned<Test<'a>>) -> Depth {
         match test.name {
+            // They read every letter of a text at no cost.
+            "lower" | "upper" => {
+                return Err(Misuse {
+                    span: test.span(),
+                    problem: "unknown test",
+                    remedy: "compare with the filter instead, as in {% if name == name | upper %}",
+                });
+            }
             "in" => {
                 self.text(&test.expr)?;
                 for argument in &test.args {
@@ -375,8 +423,14 @@ impl<'a> Lists<'a> {
                 problem: "debug shows all that is known of a recipient",
                 remedy: "look at the samples of a preview instead",
             }),
-            // A macro makes a text.
+            CallType::Function("loop") => Err(Misuse {
+                span: call.span(),
+                problem: "a loop that calls itself",
+                remedy: "write one loop within the other",
+            }),
+            // A macro makes a text, and whatever else is called is text itself and refused by the engine.
             CallType::Function(_) | CallType::Block(_) => self.arguments(&call.args).map(|()| 0),
+            CallType::Method(of, "cycle" | "changed") if is_loop(of) => self.arguments(&call.args).map(|()| 0),
             CallType::Method(of, _) | CallType::Object(of) => {
                 self.arguments(&call.args)?;
                 Ok(self.depth(of)?.saturating_sub(1))
@@ -391,6 +445,10 @@ impl<'a> Lists<'a> {
     fn deepest(&mut self, arguments: &[CallArg<'a>]) -> Depth {
         arguments.iter().try_fold(0, |deepest, argument| Ok(self.depth(inner(argument)?)?.max(deepest)))
     }
+}
+
+fn is_loop(expression: &Expr<'_>) -> bool {
+    matches!(expression, Expr::Var(name) if name.id == "loop")
 }
 
 /// The value of an argument; a list in the place of several is refused.

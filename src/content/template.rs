@@ -192,7 +192,7 @@ mod tests {
             ("{% import 'other' as o %}", "line 1, column 4: template not found"),
             (
                 "{% for i in range(9000) %}{{ 1 if range(9000) }}{% endfor %}",
-                "line 1, column 27: engine ran out of fuel",
+                "line 1, column 35: engine ran out of fuel",
             ),
         ];
         for (text, expected) in cases {

@@ -13,6 +13,10 @@ pub const HANDLE_MARGIN: Span = Span::from_secs(60 * 60);
 /// So long an upload is one sender's alone after its last word about it, and so long others wait for one that was lost.
 pub const UPLOAD_LEASE: Span = LEASE;
 
+/// So long one sender's word that an attachment cannot be uploaded is every other one's as well: those that waited for it are all to
+/// hear it, and none is to go through the same tries once more.
+pub const GIVEN_UP_FOR: Span = UPLOAD_LEASE;
+
 /// What a sender learns and tells of the attachments that the provider keeps for the broadcast's account. All senders of the
 /// broadcast share them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +28,7 @@ pub struct AttachmentsRequest {
     pub uploaded: Vec<UploadedAttachment>,
     /// Handles that the provider does not know any more.
     pub gone: Vec<String>,
-    /// What the asker was to upload, and does not: it is the next one's who asks.
+    /// What the asker was to upload, and could not: for [`GIVEN_UP_FOR`] nobody is told to try it again.
     pub given_up: Vec<String>,
     pub asked: Vec<AskedAttachment>,
 }
@@ -65,4 +69,6 @@ pub enum AttachmentPlace {
     Granted,
     /// On its way by another sender, whose lease ends after this time unless it is renewed.
     Uploading { lease_left: Span },
+    /// Nowhere: whoever tried a moment ago has given it up, and messages carry its link.
+    GivenUp,
 }

@@ -284,9 +284,10 @@ fn not_sent(message: String) -> Outcome {
 /// What hyper's connector says above the words of the resolver, which are for developers. The name itself may be made of a
 /// recipient's variables.
 const NOT_LOOKED_UP: &str = "dns error";
-/// What resolvers say of a name that does not exist, or has no address: glibc, musl and the BSDs. Whatever else they say may be of
+/// What resolvers say of a name that does not exist, or has no address: hickory, glibc, musl and the BSDs. Whatever else they say may be of
 /// the resolver.
-const NO_SUCH_NAME: [&str; 4] = [
+const NO_SUCH_NAME: [&str; 5] = [
+    "no records found",
     "Name or service not known",
     "No address associated with hostname",
     "Name does not resolve",

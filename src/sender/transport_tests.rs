@@ -184,6 +184,7 @@ fn only_a_name_that_does_not_exist_is_called_not_found() {
     let told = |words: &str| not_looked_up(Some(&std::io::Error::other(words.to_owned())));
     let glibc = "failed to lookup address information: ";
     for (words, found) in [
+        ("no records found for Query { name: Name(\"cdn.exmaple.\"), query_type: A, query_class: IN }", "is not found"),
         ("Name or service not known", "is not found"),
         ("No address associated with hostname", "is not found"),
         ("Temporary failure in name resolution", "cannot be looked up"),

@@ -238,7 +238,7 @@ impl Drop for Uploads {
 fn kept(standing: AttachmentStanding) -> Option<(String, String)> {
     match standing.place {
         AttachmentPlace::Kept { handle } => Some((standing.attachment, handle)),
-        AttachmentPlace::Granted | AttachmentPlace::Uploading { .. } => None,
+        AttachmentPlace::Granted | AttachmentPlace::Uploading { .. } | AttachmentPlace::GivenUp => None,
     }
 }
 
@@ -268,12 +268,14 @@ impl<L: SenderLedger> Uploading<L> {
         Ok(handles)
     }
 
-    /// Uploads it, once the ledger says that no other sender does; else waits for what that one says. Ends: each sender tries a
-    /// bounded number of times, and the upload of one that was lost is free after its lease.
+    /// Uploads it, once the ledger says that no other sender does; else waits for what that one says. Ends: an upload is tried a
+    /// bounded number of times and given up for all, and that of a sender that was lost is free after its lease. A link that is
+    /// refused is told as the broadcast's trouble and given up for nobody: no message may carry it.
     async fn obtain(&self, wanted: &Wanted) -> Result<Option<String>, UploadError> {
         loop {
             match self.ask_to_upload(wanted).await? {
                 Some(AttachmentPlace::Kept { handle }) => return Ok(Some(handle)),
+                Some(AttachmentPlace::GivenUp) => return Ok(None),
                 Some(AttachmentPlace::Uploading { lease_left }) => {
                     let wait = lease_left.clamp(Span::from_millis(1), ASKED_EVERY);
                     tokio::time::sleep(wait.to_duration()).await;
@@ -292,11 +294,11 @@ impl<L: SenderLedger> Uploading<L> {
                 handle: name.clone(),
                 lives: *lives,
             }),
-            Ok(None) | Err(_) => request.given_up.push(wanted.key.clone()),
+            Ok(None) => request.given_up.push(wanted.key.clone()),
+            Err(_) => {}
         }
-        let told = self.ledger.attachments(&request).await;
         let handle = uploaded?;
-        told?;
+        self.ledger.attachments(&request).await?;
         Ok(handle.map(|handle| handle.name))
     }
 

@@ -10,15 +10,15 @@ use super::model::{Model, Rule};
 
 /// What ends sooner is uploaded anew.
 const MARGIN: i64 = 3_600;
-/// So long an upload is one sender's after its last word about it.
+/// So long an upload is one sender's after its last word about it, and so long it stays given up.
 const LEASE: i64 = 15;
 
 #[derive(Clone, Debug, Default)]
 pub struct Attachments {
     /// By attachment: its handle, and when the provider has it no more.
     kept: BTreeMap<u8, (u8, i64)>,
-    /// Whose it is to upload it, and until when.
-    uploads: BTreeMap<u8, (u8, i64)>,
+    /// Whose it is to upload it, nobody's where it was given up, and until when.
+    uploads: BTreeMap<u8, (Option<u8>, i64)>,
 }
 
 /// One question, with what is told beside it.
@@ -76,7 +76,8 @@ impl Model {
             uploads.remove(&number);
         }
         if let Some(number) = asked.given_up {
-            uploads.retain(|upload, (sender, _)| *upload != number || *sender != asked.sender);
+            let own = uploads.get_mut(&number).filter(|(sender, _)| *sender == Some(asked.sender));
+            own.into_iter().for_each(|upload| *upload = (None, self.now + LEASE));
         }
         asked
             .asked
@@ -93,11 +94,12 @@ impl Model {
             Some((kept, _)) => AttachmentPlace::Kept { handle: handle(*kept) },
             None if !would_upload => return None,
             None => match uploads.get(&number) {
-                Some((other, ends_at)) if are_lent && *other != sender && *ends_at > self.now => {
+                Some((None, ends_at)) if *ends_at > self.now => AttachmentPlace::GivenUp,
+                Some((Some(other), ends_at)) if are_lent && *other != sender && *ends_at > self.now => {
                     AttachmentPlace::Uploading { lease_left: Span::from_secs(ends_at - self.now) }
                 }
                 _ => {
-                    uploads.insert(number, (sender, self.now + LEASE));
+                    uploads.insert(number, (Some(sender), self.now + LEASE));
                     AttachmentPlace::Granted
                 }
             },

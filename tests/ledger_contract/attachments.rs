@@ -2,7 +2,7 @@
 
 use herald::api::content::MAX_ATTACHMENTS;
 use herald::delivery::time::Span;
-use herald::ledger::attachments::{HANDLE_MARGIN, UPLOAD_LEASE};
+use herald::ledger::attachments::{GIVEN_UP_FOR, HANDLE_MARGIN, UPLOAD_LEASE};
 use herald::ledger::exchange::BroadcastId;
 use herald::ledger::{
     AskedAttachment, AttachmentPlace, AttachmentsRequest, Declaration, LedgerError, UploadedAttachment,
@@ -106,7 +106,7 @@ pub async fn an_upload_is_one_senders_while_that_one_says_so_and_then_the_next_o
     assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted, "nobody is at it who was told of a handle");
 }
 
-pub async fn an_upload_that_is_given_up_is_the_next_senders_at_once<L: Backend>(world: &World<L>) {
+pub async fn an_upload_that_is_given_up_is_so_for_all_who_ask_within_a_while<L: Backend>(world: &World<L>) {
     let id = world.declare(&declaration("one")).await.id;
     assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted);
     let given_up = |holder: &str| AttachmentsRequest {
@@ -117,13 +117,29 @@ pub async fn an_upload_that_is_given_up_is_the_next_senders_at_once<L: Backend>(
     handles(world, &given_up("two")).await;
     assert_eq!(uploading(world, id, "two").await, elsewhere(15), "it is not another's to give up");
     handles(world, &given_up("one")).await;
+    assert_eq!(
+        uploading(world, id, "one").await,
+        AttachmentPlace::GivenUp,
+        "a late word that it goes on changes nothing"
+    );
+    world.pass(GIVEN_UP_FOR - Span::from_secs(1));
+    assert_eq!(uploading(world, id, "two").await, AttachmentPlace::GivenUp);
+    world.pass(Span::from_secs(1));
     assert_eq!(uploading(world, id, "two").await, AttachmentPlace::Granted);
+    handles(world, &uploaded(id, "film", "1")).await;
+    assert_eq!(uploading(world, id, "one").await, kept("1"));
 }
 
 pub async fn a_clock_set_back_keeps_nobody_from_an_upload<L: Backend>(world: &World<L>) {
     let id = world.declare(&declaration("one")).await.id;
     world.pass(Span::from_secs(60 * 60));
     assert_eq!(uploading(world, id, "one").await, AttachmentPlace::Granted);
+    world.pass(Span::from_secs(-1));
+    assert_eq!(
+        uploading(world, id, "two").await,
+        elsewhere(15),
+        "whoever reads the clock a little earlier takes nothing"
+    );
     world.pass(Span::from_secs(-60 * 60));
     assert_eq!(uploading(world, id, "two").await, AttachmentPlace::Granted);
 }

@@ -4,7 +4,7 @@ use super::store::Store;
 use super::value::args;
 use crate::delivery::time::{Span, Timestamp};
 use crate::ledger::attachments::{
-    AttachmentPlace, AttachmentStanding, AttachmentsRequest, HANDLE_MARGIN, MAX_HANDLE, UPLOAD_LEASE,
+    AttachmentPlace, AttachmentStanding, AttachmentsRequest, GIVEN_UP_FOR, HANDLE_MARGIN, MAX_HANDLE, UPLOAD_LEASE,
 };
 use crate::ledger::error::LedgerError;
 
@@ -37,7 +37,9 @@ pub async fn exchange<S: Store>(
             .await?;
     }
     for attachment in &request.given_up {
-        release(store, account, attachment, &request.holder).await?;
+        let statement = "UPDATE attachment_upload SET holder = NULL, ends_at = $4 \
+                         WHERE account_id = $1 AND attachment = $2 AND holder = $3";
+        store.run(statement, args![account, attachment, &request.holder, now + GIVEN_UP_FOR]).await?;
     }
     let mut standings = Vec::new();
     for asked in &request.asked {
@@ -50,6 +52,10 @@ pub async fn exchange<S: Store>(
     }
     Ok(Ok(standings))
 }
+
+/// What ends later was written by a clock that has been set back since. Who asks at the same moment reads the clock a little
+/// earlier or later: that is no sign of it.
+const BELIEVED: Span = Span::from_secs(30);
 
 async fn handle<S: Store>(
     store: &mut S,
@@ -80,8 +86,8 @@ async fn lease<S: Store>(
             "INSERT INTO attachment_upload (account_id, attachment, holder, ends_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (account_id, attachment) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at \
              WHERE attachment_upload.holder = excluded.holder \
-             OR attachment_upload.ends_at <= $5 OR attachment_upload.ends_at > excluded.ends_at",
-            args![account, attachment, holder, now + UPLOAD_LEASE, now],
+             OR attachment_upload.ends_at <= $5 OR attachment_upload.ends_at > $6",
+            args![account, attachment, holder, now + UPLOAD_LEASE, now, now + BELIEVED],
         )
         .await?;
     if let Some(handle) = self::handle(store, account, attachment, now).await? {
@@ -91,14 +97,20 @@ async fn lease<S: Store>(
     if granted > 0 {
         return Ok(AttachmentPlace::Granted);
     }
-    let ends_at: Option<(i64,)> = store
+    let found: Option<(Option<String>, i64)> = store
         .optional(
-            "SELECT ends_at FROM attachment_upload WHERE account_id = $1 AND attachment = $2",
+            "SELECT holder, ends_at FROM attachment_upload WHERE account_id = $1 AND attachment = $2",
             args![account, attachment],
         )
         .await?;
-    let left = ends_at.map_or(Span::ZERO, |(ends_at,)| Timestamp(ends_at) - now);
-    Ok(AttachmentPlace::Uploading { lease_left: left.clamp(Span::ZERO, UPLOAD_LEASE) })
+    Ok(match found {
+        Some((None, _)) => AttachmentPlace::GivenUp,
+        Some((Some(_), ends_at)) => {
+            let lease_left = (Timestamp(ends_at) - now).clamp(Span::ZERO, UPLOAD_LEASE);
+            AttachmentPlace::Uploading { lease_left }
+        }
+        None => AttachmentPlace::Uploading { lease_left: Span::ZERO },
+    })
 }
 
 /// Only what is the holder's: who was too slow takes nothing from who came after.
