@@ -97,8 +97,8 @@ async fn sqlite_pages(people: usize) -> Vec<(Duration, Duration)> {
                 costs.push(start.elapsed());
                 assert_eq!(page.contacts.len(), expected, "{name} after {after:?}");
             }
-            costs.sort_unstable();
-            costs[ROUNDS / 2]
+            // What others do on the machine only adds to it.
+            costs.into_iter().min().unwrap_or_default()
         };
         let (first, last) = if name.ends_with("few have") { ((people / 100).min(1_000), 5) } else { (1_000, 499) };
         costs.push((timed(None, first).await, timed(Some(&end), last).await));
