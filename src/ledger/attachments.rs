@@ -30,6 +30,7 @@ pub struct AttachmentsRequest {
     pub gone: Vec<String>,
     /// What the asker was to upload, and could not: for [`GIVEN_UP_FOR`] nobody is told to try it again.
     pub given_up: Vec<String>,
+    /// What the asker wants to know of, and may upload: no more than a message has.
     pub asked: Vec<AskedAttachment>,
 }
 

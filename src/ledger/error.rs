@@ -74,7 +74,7 @@ pub enum LedgerError {
     AudienceNotFound { name: String },
     #[error(
         "the broadcast `{name}` has not ended, or ended without a plan, which an edit undoes, so nobody knows how its \
-         recipients end; wait for it, or cancel it"
+         recipients end; wait for it, cancel it, or leave it out"
     )]
     AudienceUnfinished { name: String },
     #[error("{problem}; correct it and call again, nothing was changed")]

@@ -136,8 +136,7 @@ pub trait SenderLedger: Send + Sync + 'static {
     fn report_trouble(&self, plan: PlanTicket, trouble: &Trouble) -> impl Future<Output = Result<()>> + Send;
 
     /// Tells which attachments the provider was made to keep for the account of the broadcast, and which of them it has no more;
-    /// learns where those that are asked for are kept, or whose it is to
-    /// upload them.
+    /// learns where those that are asked for are kept, or whose it is to upload them.
     ///
     /// # Errors
     /// [`LedgerError::RequestTooLarge`] for more than a message has.

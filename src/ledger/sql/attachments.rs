@@ -8,6 +8,10 @@ use crate::ledger::attachments::{
 };
 use crate::ledger::error::LedgerError;
 
+/// What ends later than this from now was written by a clock that has been set back since. Who asks at the same moment reads the
+/// clock a little earlier or later: that is no sign of it.
+const BELIEVED: Span = Span(2 * UPLOAD_LEASE.0);
+
 /// Takes in what was uploaded and what is gone, and tells how that stands which was asked for. What has run out goes
 /// with the next upload, so there are as many rows as the account had links within the life of one.
 pub async fn exchange<S: Store>(
@@ -52,10 +56,6 @@ pub async fn exchange<S: Store>(
     }
     Ok(Ok(standings))
 }
-
-/// What ends later was written by a clock that has been set back since. Who asks at the same moment reads the clock a little
-/// earlier or later: that is no sign of it.
-const BELIEVED: Span = Span::from_secs(30);
 
 async fn handle<S: Store>(
     store: &mut S,
